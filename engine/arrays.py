@@ -1,0 +1,59 @@
+"""Arrays on disk: safetensors with a JSON header, written aside and renamed; never a pickle."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from .errors import DataError
+
+
+def replace_atomically(partial: Path, final: Path) -> None:
+    """Put a finished file under its name so that a crash leaves the old or the new, never half."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(partial, final)
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON under `path` in one step."""
+    partial = path.with_name(path.name + ".part")
+    partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    replace_atomically(partial, path)
+
+
+def write_arrays(path: Path, kind: str, schema: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
+    """Write named arrays and their facts as one `kind` file of version `schema`."""
+    partial = path.with_name(path.name + ".part")
+    header = {"understudy": json.dumps({"kind": kind, "schema": schema, **facts})}
+    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, partial, metadata=header)
+    replace_atomically(partial, path)
+
+
+def read_arrays(path: Path, kind: str, schema: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read back what `write_arrays` wrote (memory-mapped where the platform can).
+
+    Raises DataError when the file is missing, damaged, of another kind or a newer version.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is not there. Make it again, or point to where it was moved.")
+    try:
+        with safe_open(path, framework="np") as file:
+            facts = json.loads((file.metadata() or {})["understudy"])
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        raise DataError(f"{path} is damaged or not an Understudy file ({error}). Make it again.") from None
+    if facts.get("kind") != kind:
+        raise DataError(f"{path} holds {facts.get('kind')}, not {kind}.")
+    if facts.get("schema") != schema:
+        raise DataError(
+            f"{path} is of version {facts.get('schema')}, this Understudy reads version {schema}. "
+            "Update Understudy, or make the file again."
+        )
+    return arrays, facts

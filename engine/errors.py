@@ -1,0 +1,43 @@
+"""The errors a user sees: each one is a sentence that says what is wrong and what to do."""
+
+from __future__ import annotations
+
+
+class UnderstudyError(Exception):
+    """Anything that is the input's or the machine's fault, not the code's.
+
+    The message is shown as it stands, in the panel and on the command line; it ends
+    with what to do. `exit_code` is what the command line returns.
+    """
+
+    exit_code = 1
+
+
+class MediaError(UnderstudyError):
+    """A file cannot be read or written as footage."""
+
+    exit_code = 3
+
+
+class NoFaceError(UnderstudyError):
+    """The footage holds no face, or not the person asked for."""
+
+    exit_code = 4
+
+
+class ModelsMissingError(UnderstudyError):
+    """The networks that find faces are not installed; `understudy models fetch` gets them."""
+
+    exit_code = 5
+
+
+class DataError(UnderstudyError):
+    """A file of ours (alignments, faceset, model) is missing, damaged or of another version."""
+
+    exit_code = 6
+
+
+class Stopped(UnderstudyError):
+    """The user asked to stop; what is done so far is kept and can be taken up again."""
+
+    exit_code = 130

@@ -1,0 +1,98 @@
+"""Alignments: every face found in a clip, as columns of one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from ..arrays import read_arrays, write_arrays
+from ..errors import DataError
+from ..protocol import Clip, from_json, to_json
+
+SCHEMA = 1
+FILE_NAME = "alignments.safetensors"
+LANDMARKS = 468
+SHAPES: dict[str, tuple[type, tuple[int, ...]]] = {
+    "frame": (np.int32, ()),
+    "box": (np.float32, (4,)),
+    "landmarks": (np.float32, (LANDMARKS, 3)),
+    "score": (np.float32, ()),
+    "sharpness": (np.float32, ()),
+    "embedding": (np.float32, (128,)),
+    "track": (np.int32, ()),
+    "person": (np.int32, ()),
+    "carried": (np.bool_, ()),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alignments:
+    """N faces of one clip, sorted by frame.
+
+    frame      (N,) int32, source frame, absolute (not counted from the clip's start)
+    box        (N, 4) float32, x0 y0 x1 y1 in source pixels
+    landmarks  (N, 468, 3) float32, x right and y down in source pixels (pixel centres at
+               integers + 0.5), z in the same unit, smaller nearer to the camera
+    score      (N,) float32 0..1, the landmark network's own confidence
+    sharpness  (N,) float32 >= 0, variance of the Laplacian of the grey 128 px crop; larger is sharper
+    embedding  (N, 128) float32, dlib's metric space: distance below about 0.5 is the same person
+    track      (N,) int32 >= 0, one face followed inside one shot
+    person     (N,) int32 >= 0, or -1 for faces too poor to name
+    carried    (N,) bool, landmarks interpolated by the track, not measured
+    """
+
+    clip: Clip
+    width: int
+    height: int
+    fps: Fraction
+    frame: np.ndarray
+    box: np.ndarray
+    landmarks: np.ndarray
+    score: np.ndarray
+    sharpness: np.ndarray
+    embedding: np.ndarray
+    track: np.ndarray
+    person: np.ndarray
+    carried: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def of_person(self, person: int) -> np.ndarray:
+        """Rows of one person, in frame order."""
+        return np.flatnonzero(self.person == person)
+
+    def save(self, folder: Path) -> None:
+        """Write `alignments.safetensors` into the scan folder."""
+        facts = {
+            "clip": to_json(self.clip),
+            "width": self.width,
+            "height": self.height,
+            "fps": [self.fps.numerator, self.fps.denominator],
+        }
+        arrays = {name: getattr(self, name).astype(dtype) for name, (dtype, _) in SHAPES.items()}
+        write_arrays(folder / FILE_NAME, "alignments", SCHEMA, arrays, facts)
+
+
+def load_alignments(folder: Path) -> Alignments:
+    """Read a scan folder's alignments. Raises DataError with what to do."""
+    path = folder / FILE_NAME
+    arrays, facts = read_arrays(path, "alignments", SCHEMA)
+    count = len(arrays.get("frame", ()))
+    for name, (dtype, shape) in SHAPES.items():
+        array = arrays.get(name)
+        if array is None or array.dtype != dtype or array.shape != (count, *shape):
+            raise DataError(f"{path} is damaged: {name} is missing or misshapen. Scan the clip again.")
+    try:
+        clip = from_json(Clip, facts["clip"])
+        fps = Fraction(*facts["fps"])
+        width, height = int(facts["width"]), int(facts["height"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+        raise DataError(f"{path} is damaged ({error}). Scan the clip again.") from None
+    known = {f.name for f in fields(Alignments)}
+    return Alignments(
+        clip=clip, width=width, height=height, fps=fps, **{k: v for k, v in arrays.items() if k in known}
+    )

@@ -1,0 +1,29 @@
+"""The triangles of the 468-point face mesh and its named regions.
+
+Source: the MediaPipe face mesh (Apache-2.0); see `mesh_topology.json` for how it was recovered.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+_DATA = json.loads(Path(__file__).with_name("mesh_topology.json").read_text(encoding="utf-8"))
+
+TRIANGLES = np.array(_DATA["triangles"], np.int64)
+"""(898, 3) vertex indices; screen-clockwise (x right, y down) where the triangle faces the camera."""
+
+MOUTH_TRIANGLES = slice(*_DATA["mouth"])
+"""The triangles that close the opening between the lips."""
+
+OVAL = np.array(_DATA["oval"], np.int64)
+"""(36,) the outline of the face, in order."""
+
+INNER_LIPS = np.array(_DATA["inner_lips"], np.int64)
+"""(20,) the edge of the mouth opening, in order."""
+
+RIGHT_EYE_CORNERS = (33, 133)
+LEFT_EYE_CORNERS = (362, 263)
+"""Outer and inner corner of the person's right eye (left in the picture), inner and outer of the left."""

@@ -1,0 +1,71 @@
+"""The contracts between the programs and the stages, read off the code's own imports."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+STAGES = ["media", "faces", "model", "convert"]
+
+
+def imports(file: Path) -> list[str]:
+    """Every module a file imports, relative ones made absolute from the repository's root."""
+    package = list(file.relative_to(ROOT).parts[:-1])
+    found = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                module = ".".join(base + ([node.module] if node.module else []))
+            else:
+                module = node.module or ""
+            found.append(module)
+            found += [f"{module}.{alias.name}" for alias in node.names]
+    return found
+
+
+def files(folder: str) -> list[Path]:
+    found = sorted((ROOT / folder).rglob("*.py"))
+    assert found, f"{folder} holds no code"
+    return found
+
+
+@pytest.mark.parametrize("file", files("addon"), ids=lambda f: str(f.relative_to(ROOT)))
+def test_addon_imports_only_protocol_of_the_engine(file: Path) -> None:
+    for module in imports(file):
+        top = module.split(".")[0]
+        assert top not in {"torch", "cv2", "scipy", "av", "numpy"}, f"{file} imports {module}"
+        if top == "engine" and module not in {"engine", "engine.protocol"}:
+            assert module.startswith("engine.protocol."), f"{file} imports {module}"
+
+
+@pytest.mark.parametrize("file", files("engine"), ids=lambda f: str(f.relative_to(ROOT)))
+def test_engine_knows_neither_blender_nor_the_addon(file: Path) -> None:
+    for module in imports(file):
+        assert module.split(".")[0] not in {"bpy", "bmesh", "mathutils", "addon"}, f"{file} imports {module}"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_no_stage_reaches_forward(stage: str) -> None:
+    later = STAGES[STAGES.index(stage) + 1 :]
+    for file in files(f"engine/{stage}"):
+        for module in imports(file):
+            parts = module.split(".")
+            if parts[0] == "engine" and len(parts) > 1:
+                assert parts[1] not in {*later, "service", "jobs", "cli"}, f"{file} imports {module}"
+
+
+def test_supervisor_never_loads_torch() -> None:
+    code = (
+        "import sys, understudy.engine.service.server, understudy.engine.service.supervisor\n"
+        "print([m for m in ('torch', 'cv2', 'numpy', 'av', 'scipy') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"

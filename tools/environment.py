@@ -1,0 +1,59 @@
+"""Make a Python environment in a folder, or bring it up to date; does nothing when nothing changed.
+
+usage: environment.py FOLDER [--python PYTHON] PIP_ARGUMENT...
+
+Works where the system's Python lacks ensurepip (Debian's without python3-venv): then pip
+fetches virtualenv into a temporary folder and that makes the environment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("requirements", nargs=argparse.REMAINDER)
+    options = parser.parse_args()
+    wanted = hashlib.sha256(
+        "\n".join([options.python, *options.requirements, Path("pyproject.toml").read_text(encoding="utf-8")]).encode()
+    ).hexdigest()
+    stamp = options.folder / "understudy-stamp"
+    if stamp.is_file() and stamp.read_text() == wanted:
+        return
+    python = options.folder / "bin" / "python"
+    if not python.exists() or subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode:
+        create(options.folder, options.python)
+    print(f"installing into {options.folder}: {' '.join(options.requirements)}", flush=True)
+    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options.requirements]
+    # pip asks every mirror it knows of for every package and warns of each that has it not
+    result = subprocess.run(install, stderr=subprocess.PIPE, text=True)
+    told = [line for line in result.stderr.splitlines() if "is neither a file nor a directory" not in line]
+    print("\n".join(told), file=sys.stderr, end="\n" if told else "")
+    if result.returncode:
+        sys.exit(f"pip could not fill {options.folder}; its own words are above.")
+    stamp.write_text(wanted)
+
+
+def create(folder: Path, python: str) -> None:
+    has_ensurepip = subprocess.run([python, "-c", "import ensurepip, venv"], capture_output=True).returncode == 0
+    if has_ensurepip:
+        subprocess.run([python, "-m", "venv", "--clear", folder], check=True)
+        return
+    with tempfile.TemporaryDirectory() as aside:
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--target", aside, "virtualenv"], check=True)
+        subprocess.run(
+            [python, "-m", "virtualenv", "--clear", folder], check=True, env={**os.environ, "PYTHONPATH": aside}
+        )
+
+
+if __name__ == "__main__":
+    main()
