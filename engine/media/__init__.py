@@ -1,0 +1,1 @@
+"""Footage: what it is, its exact frames, and writing it back."""

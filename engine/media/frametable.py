@@ -1,0 +1,177 @@
+"""When each frame of a movie is shown: the table that makes frame numbers exact.
+
+The n-th frame of a movie is the n-th that a decode from the very start would show. Packet
+timestamps tell that without decoding for codecs in which every packet is one frame; where
+they do not (codecs with hidden frames, containers without presentation times), the whole
+stream is decoded once and never sought in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from ..errors import MediaError
+
+INTRA_ONLY = {"prores", "dnxhd", "mjpeg", "ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "v210", "qtrle", "cfhd"}
+ONE_PACKET_ONE_FRAME = INTRA_ONLY | {"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video"}
+PROVED = 8  # so many frames are decoded to see that the packets' times hold (packed B-frames break them)
+STANDARD_RATES = [Fraction(n, d) for n, d in ((24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (48, 1), (120, 1))] + [
+    Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameTable:
+    """The shown frames of one video stream.
+
+    times         (N,) int64, presentation time of each frame in `time_base`, ascending; or, when
+                  `seekable` is False, nothing more than a count in shown order
+    keys          (K,) int64, presentation times of the frames that decode without others
+    rate          frames a second; of a variable rate, the mean
+    variable      frames are not where a constant rate would put them, by more than half a frame
+    """
+
+    times: np.ndarray
+    keys: np.ndarray
+    time_base: Fraction
+    rate: Fraction
+    variable: bool
+    seekable: bool
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+def open_movie(path: Path) -> InputContainer:
+    """Open a movie for reading. Raises MediaError when it is missing or not one."""
+    if not path.exists():
+        raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
+    try:
+        return av.open(str(path), "r", metadata_errors="replace")
+    except (av.FFmpegError, OSError) as error:
+        reason = error.strerror or "unknown format"
+        raise MediaError(
+            f"{path} cannot be read as footage ({reason}); it is damaged, incomplete or no movie. "
+            "Copy or export it again."
+        ) from None
+
+
+def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream that is the picture (cover art does not count). Raises MediaError without one."""
+    for stream in container.streams.video:
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
+            return stream
+    raise MediaError(f"{path} has no picture in it, only other streams. Choose a movie or a picture.")
+
+
+def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    """Frames in shown order; packets that cannot be decoded are passed over, as players do."""
+    for packet in container.demux(stream):
+        if packet.is_corrupt and packet.size:
+            continue  # cut off in the middle: it would show as garbage
+        try:
+            yield from packet.decode()
+        except av.FFmpegError:
+            continue
+
+
+def frame_table(path: Path) -> FrameTable:
+    """The table of a movie file, remembered while the file does not change.
+
+    Raises MediaError when the file is missing, is no movie, or not one frame decodes.
+    """
+    try:
+        stat = path.stat()
+    except OSError:
+        raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.") from None
+    return _frame_table(path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=16)
+def _frame_table(path: Path, modified: int, size: int) -> FrameTable:
+    with open_movie(path) as container:
+        stream = video_stream(container, path)
+        first = [frame.pts for frame in islice(decoded(container, stream), PROVED)]
+        if not first:
+            raise MediaError(f"Not one frame of {path} can be decoded; it is damaged or incomplete. Export it again.")
+        codec = stream.codec_context.name
+        rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
+        time_base = stream.time_base or Fraction(1, 1000)
+        indexed = _index_times(stream) if codec in INTRA_ONLY else None
+    found = None
+    if codec in ONE_PACKET_ONE_FRAME and None not in first:
+        found = (indexed, indexed) if indexed is not None else _packet_times(path)
+    times, keys, seekable = np.empty(0, np.int64), np.empty(0, np.int64), False
+    if found is not None:
+        # A stream cut in an open group begins with pictures that no decoder can show.
+        times, keys = found[0][found[0] >= first[0]], found[1]
+        seekable = times[: len(first)].tolist() == first
+    if not seekable:
+        times, keys = _decoded_times(path), np.empty(0, np.int64)
+    rate, variable = _rate(times, time_base, [r for r in rates if r])
+    return FrameTable(times=times, keys=keys, time_base=time_base, rate=rate, variable=variable, seekable=seekable)
+
+
+def _index_times(stream: VideoStream) -> np.ndarray | None:
+    """Times off the container's index, where every frame is a key frame: no reading of the whole file."""
+    entries = list(stream.index_entries)
+    if not entries or len(entries) != stream.frames or not all(e.is_keyframe and not e.is_discard for e in entries):
+        return None
+    times = np.array([e.timestamp for e in entries], np.int64)
+    return times if bool(np.all(np.diff(times) > 0)) else None
+
+
+def _packet_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Shown times and key times from packets alone; None where they do not tell."""
+    times: list[int] = []
+    keys: list[int] = []
+    with open_movie(path) as container:
+        for packet in container.demux(video_stream(container, path)):
+            if not packet.size or packet.is_corrupt:
+                continue
+            if packet.pts is None:
+                return None
+            if packet.is_keyframe:
+                keys.append(packet.pts)
+            if not packet.is_discard:
+                times.append(packet.pts)
+    unique = np.unique(np.array(times, np.int64))
+    return (unique, np.unique(np.array(keys, np.int64))) if len(unique) == len(times) else None
+
+
+def _decoded_times(path: Path) -> np.ndarray:
+    """Shown times by decoding everything; invented (-1) where a frame has none."""
+    with open_movie(path) as container:
+        frames = decoded(container, video_stream(container, path))
+        return np.array([-1 if frame.pts is None else frame.pts for frame in frames], np.int64)
+
+
+def _rate(times: np.ndarray, time_base: Fraction, stated: list[Fraction]) -> tuple[Fraction, bool]:
+    """The frame rate, and whether the times depart from it by more than half a frame."""
+    if len(times) < 2 or bool(np.any(np.diff(times) <= 0)):
+        return (stated[0] if stated else Fraction(24)), False
+    seconds = (times - times[0]) * float(time_base)
+    steps = np.arange(len(times))
+
+    def departure(rate: Fraction) -> float:
+        """Largest distance of a frame from its place, in frames."""
+        return float(np.abs(seconds * float(rate) - steps).max())
+
+    if stated and departure(stated[0]) <= 1.5 * float(time_base * stated[0]):
+        return stated[0], False
+    mean = Fraction(len(times) - 1, int(times[-1] - times[0])) / time_base
+    best = min([*stated, *STANDARD_RATES], key=departure)
+    if departure(best) <= 0.5:
+        return best, False
+    return (mean.limit_denominator(100000), departure(mean) > 0.5)
