@@ -1,0 +1,1 @@
+"""The engine as a service: a queue of jobs that outlives Blender, its own workers and itself."""

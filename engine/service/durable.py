@@ -1,0 +1,79 @@
+"""Files that survive a crash, and locks that a crash lets go. Standard library only.
+
+`engine.arrays` does the same for arrays, but with numpy, which the supervisor never loads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+LOCK_BYTE = 1 << 30  # Windows locks a byte, and nobody can read that byte meanwhile: take one past the contents
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` durable (new, renamed and removed files)."""
+    if sys.platform == "win32":
+        return  # NTFS journals names, and a folder cannot be opened to be flushed
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def write_json(path: Path, data: Any, mode: int = 0o666) -> None:
+    """Put `data` under `path` in one step; on disk when this returns. `mode` holds from the file's creation on."""
+    partial = path.with_name(path.name + ".part")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
+        json.dump(data, file, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    sync_folder(path.parent)
+
+
+def raise_flag(path: Path) -> None:
+    """Create an empty file; on disk when this returns."""
+    path.touch()
+    sync_folder(path.parent)
+
+
+@contextmanager
+def lock(path: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Hold `path` for this process alone; yields whether that worked within `patience` seconds.
+
+    The system lets go of the lock when its holder ends, however it ends.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        deadline = time.monotonic() + patience
+        while not (held := _try_lock(fd)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        yield held
+    finally:
+        os.close(fd)
+
+
+def _try_lock(fd: int) -> bool:
+    try:
+        if sys.platform == "win32":
+            os.lseek(fd, LOCK_BYTE, os.SEEK_SET)
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):
+        return False
+    return True

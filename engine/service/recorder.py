@@ -1,0 +1,139 @@
+"""What a stage reports while it works in a worker, written as the job's events.
+
+Calls only leave a note in memory; a thread writes the latest progress and losses four times a
+second, beats the heartbeat while notes come in, and looks whether the job should stop.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from ..errors import Stopped, UnderstudyError
+from ..protocol import EventKind
+from . import rundir
+from .events import EventLog
+
+BEAT = 0.25  # seconds between two looks, and between two progress or loss events
+WINDOW = 60.0  # seconds of progress that the estimate of the time left looks back on
+LONGEST = 4000  # characters of one text
+
+
+class Estimate:
+    """Time left, from how fast the fraction rose during the last minute."""
+
+    def __init__(self) -> None:
+        self._seen: deque[tuple[float, float]] = deque()
+
+    def seconds_left(self, now: float, fraction: float) -> float | None:
+        """Seconds to fraction 1, None while there is too little to go by. `now` is a monotonic time in seconds."""
+        if self._seen and fraction < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((now, fraction))
+        while now - self._seen[0][0] > WINDOW and len(self._seen) > 2:
+            self._seen.popleft()
+        began, first = self._seen[0]
+        if now - began < 1.0 or fraction <= first:
+            return None
+        return (1.0 - fraction) * (now - began) / (fraction - first)
+
+
+class Recorder:
+    """The worker's `reporter.Reporter`. Any thread of the stage may call it."""
+
+    def __init__(self, folder: Path, log: EventLog) -> None:
+        self._folder, self._log = folder, log
+        self._pending: dict[EventKind, dict[str, Any]] = {}
+        self._estimate = Estimate()
+        self._lock = threading.Lock()
+        self._moved = True
+        self._failure: OSError | None = None
+        self._closed = threading.Event()
+        self.paused = False
+        self.cancelled = False
+        (folder / rundir.HEARTBEAT).write_text(str(os.getpid()), encoding="ascii")
+        self._beat()
+        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._thread.start()
+
+    def progress(self, fraction: float, message: str) -> None:
+        """Note how far the job is; the last note of each quarter second becomes an event."""
+        self._moved = True
+        fraction = float(fraction)
+        if math.isfinite(fraction):
+            fraction = min(max(fraction, 0.0), 1.0)
+            with self._lock:
+                self._pending["progress"] = {"fraction": fraction, "message": message[:LONGEST]}
+
+    def loss(self, step: int, values: dict[str, float]) -> None:
+        """Note the losses of a step, thinned like progress. Values that are no finite numbers are left out."""
+        self._moved = True
+        finite = {name: number for name, value in values.items() if math.isfinite(number := float(value))}
+        with self._lock:
+            self._pending["loss"] = {"step": int(step), "values": finite}
+
+    def log(self, text: str, level: str = "info") -> None:
+        """Write a line, after what was noted before it."""
+        self._write("log", {"level": level, "text": text[:LONGEST]})
+
+    def preview(self, path: Path, caption: str) -> None:
+        """Tell of a finished picture."""
+        self._write("preview", {"path": str(path.absolute()), "caption": caption[:LONGEST]})
+
+    def check(self) -> None:
+        """Raise Stopped once the job is to stop, UnderstudyError once its events cannot be written."""
+        self._moved = True
+        if self._failure:
+            raise UnderstudyError(
+                f"The job stopped because {self._folder} cannot be written ({self._failure.strerror}). "
+                "Make room on that disk, then start the job again."
+            )
+        if self.cancelled or self.paused:
+            raise Stopped("The job was stopped; what it had done so far is kept.")
+
+    def pause(self) -> None:
+        """Stop at the next safe point, to go on another time."""
+        self.paused = True
+
+    def close(self) -> None:
+        """Write what is still noted and end the thread; reports that come later are lost."""
+        self._closed.set()
+        self._thread.join()
+        self._beat()
+
+    def _run(self) -> None:
+        while not self._closed.wait(BEAT):
+            self._beat()
+
+    def _beat(self) -> None:
+        try:
+            with self._lock:
+                self._flush()
+            if self._moved:
+                self._moved = False
+                os.utime(self._folder / rundir.HEARTBEAT)
+        except OSError as error:
+            self._failure = error
+        self.cancelled = self.cancelled or (self._folder / rundir.CANCEL).exists()
+        self.paused = self.paused or (self._folder / rundir.PAUSE).exists()
+
+    def _write(self, kind: EventKind, data: dict[str, Any]) -> None:
+        self._moved = True
+        try:
+            with self._lock:
+                self._flush()
+                self._log.append(kind, data)
+        except OSError as error:
+            self._failure = error
+
+    def _flush(self) -> None:
+        for kind, data in self._pending.items():
+            if kind == "progress":
+                data["seconds_left"] = self._estimate.seconds_left(time.monotonic(), data["fraction"])
+            self._log.append(kind, data)
+        self._pending.clear()

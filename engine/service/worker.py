@@ -1,0 +1,92 @@
+"""One job in a process of its own: `python -m understudy.engine.service.worker RUN_DIR [RUNNER]`.
+
+RUNNER, "module:function", is what does the job; it is called like `engine.jobs.run`. The worker
+asks nobody: it reads the spec in its run directory, writes events and the result there, and goes
+on whether the supervisor lives or not. Told to pause (a flag, or a TERM signal), it puts the job
+back into the queue. Whatever kills it leaves a job without a result, which the supervisor starts
+again.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from ..errors import Stopped, UnderstudyError
+from ..protocol import SPECS, JobSpec, from_json
+from . import rundir
+from .durable import lock
+from .events import EventLog
+from .recorder import Recorder
+
+RUNNER = f"{__package__.rpartition('.')[0]}.jobs:run"
+NICE = 5  # people work on this machine too
+PATIENCE = 2.0  # seconds to wait for a supervisor that is just looking at the lock
+
+
+def main(folder: Path, runner: str = RUNNER) -> None:
+    """Do the job of a run directory, unless another worker is at it or it has ended."""
+    faulthandler.enable()
+    if sys.platform != "win32":
+        os.nice(NICE)
+    with lock(folder / rundir.LOCK, PATIENCE) as held:
+        if held and rundir.outcome(folder) is None:
+            with EventLog(folder / rundir.EVENTS) as log:
+                work(folder, log, runner)
+
+
+def work(folder: Path, log: EventLog, runner: str) -> None:
+    """One attempt at the job."""
+    recorder = Recorder(folder, log)
+    signal.signal(signal.SIGTERM, lambda *_: recorder.pause())
+    log.append("state", {"state": "running", "attempt": log.history.attempts + 1}, durable=True)
+    try:
+        recorder.check()
+        result = _plain(_run(folder, runner, recorder))
+    except Stopped:
+        recorder.close()
+        if recorder.paused and not recorder.cancelled:
+            log.append("state", {"state": "queued"}, durable=True)
+        else:
+            rundir.finish(folder, log, "cancelled")
+    except UnderstudyError as error:
+        recorder.close()
+        rundir.finish(folder, log, "failed", error=str(error))
+    except Exception as error:
+        traceback.print_exc()
+        recorder.close()
+        rundir.finish(folder, log, "failed", error=_fault(error, folder))
+    else:
+        recorder.close()
+        rundir.finish(folder, log, "done", result=result)
+
+
+def _run(folder: Path, runner: str, recorder: Recorder) -> dict[str, Any]:
+    job = json.loads((folder / rundir.SPEC).read_text(encoding="ascii"))
+    spec: JobSpec = from_json(SPECS[job["kind"]], job["spec"])
+    module, _, name = runner.partition(":")
+    return getattr(importlib.import_module(module), name)(job["kind"], spec, recorder)
+
+
+def _plain(result: dict[str, Any]) -> dict[str, Any]:
+    """The result as JSON has it: paths become strings, numpy's numbers Python's."""
+    return json.loads(json.dumps(result, default=lambda value: value.item() if hasattr(value, "item") else str(value)))
+
+
+def _fault(error: Exception, folder: Path) -> str:
+    first = (str(error).splitlines() or [""])[0][:200]
+    return (
+        f"The engine met a fault of its own ({type(error).__name__}{': ' if first else ''}{first}). "
+        f"Details are in {folder / rundir.LOG}; start the job again, and report it if it comes back."
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *sys.argv[2:])
