@@ -19,10 +19,8 @@ MATRICES = {
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # AVColorRange
 
-# Exact rounding and chroma for every pixel: the fast paths are off by up to 3 levels.
-SCALER = (
-    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
-)
+# Exact rounding and chroma for every pixel: the fast paths lose a level or two on a round trip.
+SCALER = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 
 
 def matrix_of(frame: av.VideoFrame) -> Colorspace:

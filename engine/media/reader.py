@@ -177,7 +177,9 @@ def _frames_from(path: Path, table: FrameTable, start: int) -> Iterator[av.Video
             yield from frames
             return
     with open_movie(path) as container:
-        for index, frame in enumerate(_shown(decoded(container, video_stream(container, path)), table)):
+        stream = video_stream(container, path)
+        stream.thread_type = "AUTO"
+        for index, frame in enumerate(_shown(decoded(container, stream), table)):
             if index >= start:
                 yield frame
 
