@@ -23,8 +23,7 @@ from av.video.stream import VideoStream
 
 from ..errors import MediaError
 
-INTRA_ONLY = {"prores", "dnxhd", "mjpeg", "ffv1", "rawvideo", "huffyuv", "ffvhuff", "utvideo", "v210", "qtrle", "cfhd"}
-ONE_PACKET_ONE_FRAME = INTRA_ONLY | {"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video"}
+ONE_PACKET_ONE_FRAME = {"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "png", "tiff", "qtrle"}
 PROVED = 8  # so many frames are decoded to see that the packets' times hold (packed B-frames break them)
 STANDARD_RATES = [Fraction(n, d) for n, d in ((24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (48, 1), (120, 1))] + [
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
@@ -105,12 +104,12 @@ def _frame_table(path: Path, modified: int, size: int) -> FrameTable:
         first = [frame.pts for frame in islice(decoded(container, stream), PROVED)]
         if not first:
             raise MediaError(f"Not one frame of {path} can be decoded; it is damaged or incomplete. Export it again.")
-        codec = stream.codec_context.name
+        codec = stream.codec_context.codec
         rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
         time_base = stream.time_base or Fraction(1, 1000)
-        indexed = _index_times(stream) if codec in INTRA_ONLY else None
+        indexed = _index_times(stream) if codec.intra_only else None
     found = None
-    if codec in ONE_PACKET_ONE_FRAME and None not in first:
+    if (codec.intra_only or codec.canonical_name in ONE_PACKET_ONE_FRAME) and None not in first:
         found = (indexed, indexed) if indexed is not None else _packet_times(path)
     times, keys, seekable = np.empty(0, np.int64), np.empty(0, np.int64), False
     if found is not None:
@@ -168,10 +167,17 @@ def _rate(times: np.ndarray, time_base: Fraction, stated: list[Fraction]) -> tup
         """Largest distance of a frame from its place, in frames."""
         return float(np.abs(seconds * float(rate) - steps).max())
 
-    if stated and departure(stated[0]) <= 1.5 * float(time_base * stated[0]):
-        return stated[0], False
+    usual = [r for r in stated if r in STANDARD_RATES]
+    tick = float(time_base) * float(stated[0] if stated else 60)  # in frames
+    for rates, allowed in (
+        (stated, 1e-6),  # what the file says, where its times are exact
+        (usual, 1.5 * tick),  # times in milliseconds make odd means: 19001/317 for 60000/1001
+        (STANDARD_RATES, 1.5 * tick),
+        (stated, 0.5),
+        (STANDARD_RATES, 0.5),
+    ):
+        best = min(rates, key=departure, default=None)
+        if best is not None and departure(best) <= allowed:
+            return best, False
     mean = Fraction(len(times) - 1, int(times[-1] - times[0])) / time_base
-    best = min([*stated, *STANDARD_RATES], key=departure)
-    if departure(best) <= 0.5:
-        return best, False
-    return (mean.limit_denominator(100000), departure(mean) > 0.5)
+    return mean.limit_denominator(100000), departure(mean) > 0.5

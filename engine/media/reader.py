@@ -125,7 +125,7 @@ def _probe_movie(path: Path) -> MediaInfo:
             variable_frame_rate=table.variable,
             has_audio=bool(container.streams.audio),
             is_still=False,
-            codec=stream.codec_context.name,
+            codec=stream.codec_context.codec.canonical_name,
             pixel_format=first.format.name,
             rotation=rotation,
         )

@@ -1,0 +1,101 @@
+"""Footage that tests make for themselves: every frame carries its own number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BITS, BLOCK = 8, 16  # eight squares along the top edge, the lowest bit first; white is one
+
+
+def counter_picture(number: int, width: int, height: int) -> Any:
+    """(H, W, 3) uint8 RGB: a moving colour gradient, `number` in squares and in digits."""
+    import cv2
+    import numpy as np
+
+    y, x = np.mgrid[0:height, 0:width]
+    picture = np.stack([(x * 2 + number * 5) % 256, (y * 2) % 256, (x + y + number * 3) % 256], axis=-1)
+    picture = cv2.GaussianBlur(picture.astype(np.uint8), (0, 0), 3)
+    for bit in range(BITS):
+        picture[0:BLOCK, bit * BLOCK : (bit + 1) * BLOCK] = 255 if number >> bit & 1 else 0
+    cv2.putText(picture, str(number), (8, height - 12), cv2.FONT_HERSHEY_SIMPLEX, 1.0, (255, 255, 255), 2)
+    return picture
+
+
+def counted(rgb: Any) -> int:
+    """The number that `counter_picture` put into a picture."""
+    centres = [rgb[BLOCK // 2, bit * BLOCK + BLOCK // 2].mean() for bit in range(BITS)]
+    return sum(1 << bit for bit, value in enumerate(centres) if value > 127)
+
+
+def write_clip(
+    path: Path,
+    frames: int = 40,
+    *,
+    width: int = 160,
+    height: int = 96,
+    rate: Fraction | int = 24,
+    codec: str = "libx264",
+    pixel_format: str = "yuv420p",
+    options: dict[str, str] | None = None,
+    times: list[int] | None = None,
+    sound: Any = None,
+    sound_rate: int = 48000,
+    sound_codec: str = "aac",
+    rotation: int = 0,
+    tags: dict[str, int] | None = None,
+    format_options: dict[str, str] | None = None,
+) -> Path:
+    """Write a movie whose n-th frame carries n.
+
+    times: presentation times in frames (default 0, 1, 2, …); sound: (channels, samples) float32;
+    tags: attributes of the codec context (colorspace, color_range, …).
+    """
+    import av
+
+    rate = Fraction(rate)
+    with av.open(str(path), "w", container_options=format_options or {}) as container:
+        stream = container.add_stream(codec, rate=rate, options=options or {})
+        stream.width, stream.height, stream.pix_fmt = width, height, pixel_format
+        stream.codec_context.time_base = 1 / rate
+        for name, value in (tags or {}).items():
+            setattr(stream.codec_context, name, value)
+        if rotation:
+            stream.set_display_rotation(rotation)
+        if sound is not None:
+            track = container.add_stream(sound_codec, rate=sound_rate)
+            track.layout = {1: "mono", 2: "stereo"}[sound.shape[0]]
+            for start in range(0, sound.shape[1], 1024):
+                piece = av.AudioFrame.from_ndarray(sound[:, start : start + 1024].copy(), "fltp", track.layout.name)
+                piece.sample_rate, piece.pts = sound_rate, start
+                container.mux(track.encode(piece))
+            container.mux(track.encode(None))
+        for number in range(frames):
+            frame = av.VideoFrame.from_ndarray(counter_picture(number, width, height), "rgb24")
+            frame = frame.reformat(format=pixel_format)
+            frame.pts, frame.time_base = (times[number] if times else number), 1 / rate
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_clip() -> Callable[..., Path]:
+    """`write_clip`: a movie whose n-th frame carries n."""
+    return write_clip
+
+
+@pytest.fixture(scope="session")
+def read_counter() -> Callable[[Any], int]:
+    """`counted`: the number of a frame of such a movie, from its (H, W, 3) RGB pixels."""
+    return counted
+
+
+@pytest.fixture(scope="session")
+def make_counter_picture() -> Callable[[int, int, int], Any]:
+    """`counter_picture`: one frame of such a movie."""
+    return counter_picture
