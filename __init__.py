@@ -4,12 +4,14 @@
 
 
 def register() -> None:
+    """Blender calls this when the extension is enabled."""
     from . import addon
 
-    addon.register(__package__)
+    addon.register()
 
 
 def unregister() -> None:
+    """Blender calls this when the extension is disabled, and as it quits."""
     from . import addon
 
     addon.unregister()

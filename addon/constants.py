@@ -1,0 +1,13 @@
+"""Names that more than one file of the add-on has to agree on."""
+
+ROOT_PACKAGE = __package__.rpartition(".")[0]
+"""The extension's own package, e.g. `bl_ext.user_default.understudy`: what preferences are kept under."""
+
+TAB = "Understudy"
+"""The tab in the sequencer's sidebar."""
+
+STRIP_ID = "understudy_id"
+"""Custom property by which a source strip is found again after it was renamed or moved."""
+
+STRIP_RECORD = "understudy"
+"""Custom property of a placed strip: what made it (a group of plain values, see `placing`)."""

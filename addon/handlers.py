@@ -1,0 +1,42 @@
+"""Blender's events that Understudy listens to."""
+
+from __future__ import annotations
+
+import bpy
+
+from . import jobs, project
+
+
+@bpy.app.handlers.persistent
+def _loaded(*_: object) -> None:
+    project.after_load()
+    jobs.resume()
+
+
+@bpy.app.handlers.persistent
+def _undone(*_: object) -> None:
+    jobs.restore_after_undo()
+
+
+_HANDLERS = (
+    ("save_pre", project.before_save),
+    ("save_post", project.after_save),
+    ("save_post_fail", project.after_save),
+    ("load_post", _loaded),
+    ("undo_post", _undone),
+    ("redo_post", _undone),
+)
+
+
+def register() -> None:
+    """Listen."""
+    for event, handler in _HANDLERS:
+        getattr(bpy.app.handlers, event).append(handler)
+
+
+def unregister() -> None:
+    """Stop listening: Blender 4.5 hangs as it quits when a handler is left."""
+    for event, handler in _HANDLERS:
+        listening = getattr(bpy.app.handlers, event)
+        if handler in listening:
+            listening.remove(handler)

@@ -1,0 +1,222 @@
+"""Jobs on Blender's side: start them, take in what the poller reports, keep them through undo and reopening.
+
+All of this runs on the main thread. A running job is not undone by Ctrl-Z (`cancel` stops it): the records
+of this session are mirrored here and put back after an undo. What a job brings (people, a strip) is one undo step.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import time
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from ..engine import protocol
+from . import people, results
+from .poller import EngineReport, JobReport, Poller
+from .preferences import engine_python
+from .steps import unfinished
+
+if TYPE_CHECKING:
+    from .properties import UnderstudyJob, UnderstudyState
+
+TICK_BUDGET_SECONDS = 0.002
+BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.5
+KEPT_FINISHED = 10
+_FIELDS = (
+    "id", "kind", "about", "model", "output", "state", "progress", "message", "seconds_left", "loss", "step",
+    "preview", "error", "last_seq",
+)  # fmt: skip
+
+engine = EngineReport(state="stopped")
+"""How it stood with the engine when last heard of."""
+
+_poller: Poller | None = None
+_mirror: dict[str, tuple[str, dict[str, Any]]] = {}  # job id → (scene's name, fields)
+_resume = False
+
+
+def poller() -> Poller:
+    """The session's poller; its thread is started when first needed."""
+    global _poller
+    if _poller is None:
+        _poller = Poller()
+    return _poller
+
+
+def start(
+    scene: bpy.types.Scene, kind: protocol.JobKind, spec: protocol.JobSpec, *, about: dict[str, Any],
+    output: str = "", model: str = "",
+) -> UnderstudyJob:  # fmt: skip
+    """Remember a new job in the scene and hand it to the poller; returns at once."""
+    state = scene.understudy
+    state.error = ""
+    _prune(state)
+    job = state.jobs.add()
+    job.id, job.kind, job.about = uuid.uuid4().hex, kind, json.dumps(about)
+    job.output, job.model = output, model
+    job.message = "Waiting for the engine"
+    _remember(scene, job)
+    poller().submit(engine_python(), job.id, kind, protocol.to_json(spec))
+    return job
+
+
+def cancel(job: UnderstudyJob) -> None:
+    """Ask the engine to stop a job at its next safe point; returns at once."""
+    job.message = "Stopping"
+    poller().cancel(job.id)
+
+
+def _prune(state: UnderstudyState) -> None:
+    """Drop the oldest finished jobs; trainings stay, they tell which models there are."""
+    finished = [
+        job.id
+        for job in state.jobs
+        if job.state in protocol.FINAL_STATES and not (job.kind == "train" and job.state == "done")
+    ]
+    for job_id in finished[:-KEPT_FINISHED]:
+        state.jobs.remove([job.id for job in state.jobs].index(job_id))
+        _mirror.pop(job_id, None)
+
+
+# -- the timer
+
+
+def tick() -> float:
+    """Take reports in for at most TICK_BUDGET_SECONDS (and one report); seconds until the next call.
+
+    Blender's timer calls this; in background mode, where timers do not run, scripts and tests do.
+    """
+    global _resume
+    if _resume:
+        _resume = False
+        resume()
+    if _poller is None:
+        return IDLE_SECONDS
+    deadline = time.perf_counter() + TICK_BUDGET_SECONDS
+    heard = False
+    while time.perf_counter() < deadline:
+        try:
+            report = _poller.reports.get_nowait()
+        except queue.Empty:
+            break
+        heard = True
+        _take_in(report)
+    if heard:
+        _redraw()
+    busy = any(fields["state"] not in protocol.FINAL_STATES for _, fields in _mirror.values())
+    return BUSY_SECONDS if busy else IDLE_SECONDS
+
+
+def _take_in(report: JobReport | EngineReport) -> None:
+    global engine
+    if isinstance(report, EngineReport):
+        engine = report
+        return
+    for scene in bpy.data.scenes:
+        if scene.library:
+            continue
+        index = next((i for i, job in enumerate(scene.understudy.jobs) if job.id == report.id), None)
+        if index is not None and scene.understudy.jobs[index].state not in protocol.FINAL_STATES:
+            _update(scene, scene.understudy.jobs[index], report)
+
+
+def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> None:
+    job.state, job.progress, job.last_seq = report.state, report.progress, max(report.last_seq, job.last_seq)
+    job.message = report.message or job.message
+    job.seconds_left = -1.0 if report.seconds_left is None else report.seconds_left
+    job.error = report.error
+    if report.loss is not None:
+        job.loss, job.step = report.loss, report.step or 0
+    if report.preview:
+        job.preview = report.preview
+    _remember(scene, job)
+    if report.state == "failed":
+        scene.understudy.error = report.error or "The job failed and did not say why: look into the engine's log."
+    elif report.state == "done":
+        job_id = job.id
+        try:
+            done = results.take_in(scene, job, report.result)
+        except results.Unusable as error:
+            scene.understudy.error = str(error)
+            done = ""
+        if done:
+            _undo_step(done)
+        follow_up(scene, job_id)
+
+
+def follow_up(scene: bpy.types.Scene, job_id: str) -> None:
+    """Start what a finished job was only the first half of (a draft gathers its faces, then converts)."""
+    job = next(job for job in scene.understudy.jobs if job.id == job_id)
+    then = json.loads(job.about).get("then")
+    if then:
+        spec = protocol.from_json(protocol.ConvertSpec, then["spec"])
+        start(scene, "convert", spec, about=then["about"], output=spec.output, model=spec.model)
+
+
+def _undo_step(message: str) -> None:
+    window = next(iter(bpy.context.window_manager.windows), None)
+    with bpy.context.temp_override(window=window):  # a timer has no window of its own
+        bpy.ops.ed.undo_push(message=message)
+
+
+def _redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "SEQUENCE_EDITOR":
+                area.tag_redraw()
+
+
+# -- through undo, reopening and the engine's restarts
+
+
+def _remember(scene: bpy.types.Scene, job: UnderstudyJob) -> None:
+    _mirror[job.id] = (scene.name, {name: getattr(job, name) for name in _FIELDS})
+
+
+def resume() -> None:
+    """Watch the unfinished jobs of the open file (after it was loaded, or the engine was started again)."""
+    _mirror.clear()
+    people.forget_pictures()
+    if _poller is not None:
+        _poller.forget()
+    for scene in bpy.data.scenes:
+        if scene.library:
+            continue
+        for job in scene.understudy.jobs:
+            _remember(scene, job)
+        for job in unfinished(scene.understudy):
+            poller().watch(engine_python(), job.id, job.last_seq)
+
+
+def restore_after_undo() -> None:
+    """Put the records of this session's jobs back as they are, not as they were when the step was made."""
+    for job_id, (scene_name, fields) in _mirror.items():
+        scene = bpy.data.scenes.get(scene_name)
+        if scene is None or scene.library:
+            continue
+        jobs = scene.understudy.jobs
+        job = next((job for job in jobs if job.id == job_id), None) or jobs.add()
+        for name, value in fields.items():
+            setattr(job, name, value)
+
+
+def register() -> None:
+    """Start the timer; the jobs of a file that is open already are taken up at its first tick."""
+    global _resume
+    _resume = True
+    bpy.app.timers.register(tick, first_interval=IDLE_SECONDS, persistent=True)
+
+
+def unregister() -> None:
+    """Stop the timer and the thread; the engine and its jobs go on."""
+    global _poller
+    if bpy.app.timers.is_registered(tick):
+        bpy.app.timers.unregister(tick)
+    if _poller is not None:
+        _poller.close()
+        _poller = None
+    _mirror.clear()

@@ -1,0 +1,271 @@
+"""The one thread that talks to the engine.
+
+Threading rules
+- The thread (`Poller._run`) and all that it calls (`client`, `launcher`) never touch bpy.
+- Requests go in through one queue, reports come out through one `queue.SimpleQueue`; nothing else is
+  shared. What the thread needs to know of Blender (the preference naming Python) travels in the request.
+- The main thread never waits for the thread: a persistent bpy timer takes reports out within a time
+  budget (`jobs.tick`).
+- With nothing to watch the thread sleeps on its queue: an idle add-on costs nothing.
+- An engine that dies under a watched job is started again, at most RESTARTS times in RESTART_WINDOW_SECONDS;
+  after that the user is told and presses Start.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from ..engine import protocol
+from . import client, launcher
+
+POLL_SECONDS = 0.25
+RETRY_SECONDS = 1.0
+RESTARTS = 3
+RESTART_WINDOW_SECONDS = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobReport:
+    """A job as the engine sees it, with what happened since the last report drawn together.
+
+    `state` is one of `protocol.JobState`; a job that the engine refuses or does not know is reported as failed.
+    """
+
+    id: str
+    state: str
+    progress: float = 0.0
+    message: str = ""
+    seconds_left: float | None = None
+    error: str = ""
+    result: dict[str, Any] = field(default_factory=dict)
+    last_seq: int = 0
+    loss: float | None = None
+    step: int | None = None
+    preview: str = ""
+    warning: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineReport:
+    """How it stands with the engine: "starting", "ready", "stopped" or "failed" (then `error` says why)."""
+
+    state: str
+    device: str = ""
+    version: str = ""
+    error: str = ""
+
+
+Report = JobReport | EngineReport
+T = TypeVar("T")
+
+
+class Poller:
+    """Owns the thread, its request queue and `reports`. All public methods return at once."""
+
+    def __init__(self) -> None:
+        self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+        self._requests: queue.Queue[Callable[[], None]] = queue.Queue()
+        self._stopping = threading.Event()
+        self._watched: dict[str, int] = {}  # job id → last event seen
+        self._python = ""
+        self._engine: client.Address | None = None
+        self._starts: list[float] = []
+        self._thread = threading.Thread(target=self._run, name="understudy poller", daemon=True)
+        self._thread.start()
+
+    # -- called on the main thread
+
+    def submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any]) -> None:
+        """Send a job to the engine (started if need be) and watch it."""
+        self._requests.put(lambda: self._submit(python, job_id, kind, spec))
+
+    def watch(self, python: str, job_id: str, after: int) -> None:
+        """Report on a job that was submitted earlier, from event `after` on."""
+        self._requests.put(lambda: self._watch(python, job_id, after))
+
+    def cancel(self, job_id: str) -> None:
+        """Ask for a job to be stopped; the answer comes as its state."""
+        self._requests.put(lambda: self._cancel(job_id))
+
+    def forget(self) -> None:
+        """Watch nothing any more: another file was opened."""
+        self._requests.put(self._watched.clear)
+
+    def start_engine(self, python: str) -> None:
+        """Start the engine now, whatever went wrong before."""
+        self._requests.put(lambda: self._start_engine(python))
+
+    def stop_engine(self) -> None:
+        """Shut the engine down; its jobs go on when it is started again."""
+        self._requests.put(self._stop_engine)
+
+    def close(self) -> None:
+        """End the thread. It is not waited for: it may be in a call that takes its time-out to end."""
+        self._stopping.set()
+        self._requests.put(lambda: None)
+
+    # -- on the thread
+
+    def _run(self) -> None:
+        pause: float | None = None
+        while not self._stopping.is_set():
+            try:
+                request = self._requests.get(timeout=pause)
+            except queue.Empty:
+                request = self._look
+            try:
+                request()
+            except Exception as error:  # the thread must live on, and the user must hear of it
+                self._tell_engine("failed", error=f"Understudy's connection to the engine failed: {error!r}.")
+            pause = (POLL_SECONDS if self._engine else RETRY_SECONDS) if self._watched else None
+
+    def _submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any]) -> None:
+        self._python = python
+        try:
+            job = self._ask(lambda engine: client.submit(engine, job_id, kind, spec))
+        except (client.Refused, client.EngineGone, launcher.CannotStart) as error:
+            self.reports.put(JobReport(id=job_id, state="failed", error=str(error)))
+            return
+        self._watched[job_id] = 0
+        self._report(job, [])
+
+    def _watch(self, python: str, job_id: str, after: int) -> None:
+        self._python = python
+        self._watched[job_id] = after
+        self._look()
+
+    def _cancel(self, job_id: str) -> None:
+        try:
+            self._report(self._ask(lambda engine: client.cancel(engine, job_id)), [])
+        except client.Refused as error:
+            self._refused(job_id, error)
+        except client.EngineGone:
+            self._tell_engine("failed", error="The engine does not answer: the job was not stopped. Try again.")
+        except launcher.CannotStart as error:
+            self._tell_engine("failed", error=str(error))
+
+    def _start_engine(self, python: str) -> None:
+        self._python = python
+        self._starts.clear()
+        try:
+            self._connect()
+        except (client.Refused, client.EngineSlow, launcher.CannotStart) as error:
+            self._tell_engine("failed", error=str(error))
+
+    def _stop_engine(self) -> None:
+        self._watched.clear()  # or the next look would start it again
+        self._engine = None
+        try:
+            if address := client.read_address():
+                client.shutdown(address)
+        except client.EngineGone:
+            pass
+        except client.Refused as error:
+            self._tell_engine("failed", error=str(error))
+            return
+        self._tell_engine("stopped")
+
+    def _look(self) -> None:
+        """Ask after every watched job once."""
+        for job_id in list(self._watched):
+            if self._stopping.is_set():
+                return
+            try:
+                after = self._watched[job_id]
+                job, happened = self._ask(lambda engine, i=job_id, a=after: client.events(engine, i, a))
+            except client.EngineGone:
+                return  # looked for again after RETRY_SECONDS
+            except client.Refused as error:
+                self._refused(job_id, error)
+            except launcher.CannotStart as error:
+                self._watched.clear()
+                self._tell_engine("failed", error=str(error))
+            else:
+                self._report(job, happened)
+
+    def _refused(self, job_id: str, error: client.Refused) -> None:
+        """An engine that does not know the job has lost it; one that will not have us may still run it."""
+        if error.status == 404:
+            self._watched.pop(job_id, None)
+            sentence = "The engine on this computer does not know this job any more: start it again."
+            self.reports.put(JobReport(id=job_id, state="failed", error=sentence))
+        else:
+            self._watched.clear()
+            self._engine = None
+            self._tell_engine("failed", error=str(error))
+
+    def _ask(self, request: Callable[[client.Address], T]) -> T:
+        """Put a request to the engine; once more at a fresh address if it was restarted since the last one.
+
+        A repeat is harmless: jobs are known by their ids.
+        """
+        try:
+            return request(self._connect())
+        except (client.EngineGone, client.Refused) as error:
+            self._engine = None
+            if isinstance(error, client.Refused) and error.status != 401:
+                raise
+        try:
+            return request(self._connect())
+        except client.EngineGone:
+            self._engine = None
+            raise
+
+    def _connect(self) -> client.Address:
+        """The engine's address, after starting the engine if it does not run.
+
+        Raises client.Refused, client.EngineSlow or launcher.CannotStart, each with a sentence.
+        """
+        if self._engine:
+            return self._engine
+        found = launcher.running()
+        if found is None:
+            now = time.monotonic()
+            self._starts = [t for t in self._starts if now - t < RESTART_WINDOW_SECONDS]
+            if len(self._starts) >= RESTARTS:
+                raise launcher.CannotStart(
+                    f"The engine stopped {RESTARTS} times within ten minutes: look into "
+                    f"{protocol.home() / 'engine.log'}, then start it again."
+                )
+            self._starts.append(now)
+            self._tell_engine("starting")
+            found = launcher.start(self._python, self._stopping)
+        self._engine, info = found
+        self._tell_engine("ready", device=info.device, version=info.version)
+        return self._engine
+
+    def _report(self, job: protocol.Job, happened: list[protocol.Event]) -> None:
+        """Draw a job and its new events together into one report, so that the main thread only assigns."""
+        final = job.state in protocol.FINAL_STATES
+        seen = happened[-1].seq if happened else self._watched.get(job.id, 0)
+        if final:
+            self._watched.pop(job.id, None)
+        else:
+            self._watched[job.id] = seen
+        losses = [e.data for e in happened if e.kind == "loss" and e.data.get("values")]
+        previews = [e.data for e in happened if e.kind == "preview"]
+        warnings = [e.data for e in happened if e.kind == "log" and e.data.get("level") in {"warning", "error"}]
+        self.reports.put(
+            JobReport(
+                id=job.id,
+                state=job.state,
+                progress=job.progress,
+                message=job.message,
+                seconds_left=job.seconds_left,
+                error=job.error or "",
+                result=job.result,
+                last_seq=seen,
+                loss=float(sum(losses[-1]["values"].values())) if losses else None,
+                step=int(losses[-1].get("step", 0)) if losses else None,
+                preview=str(previews[-1].get("path", "")) if previews else "",
+                warning=str(warnings[-1].get("text", "")) if warnings else "",
+            )
+        )
+
+    def _tell_engine(self, state: str, **facts: str) -> None:
+        self.reports.put(EngineReport(state=state, **facts))

@@ -1,0 +1,46 @@
+"""The add-on's preferences."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import StringProperty
+
+from .constants import ROOT_PACKAGE
+
+
+class UnderstudyPreferences(bpy.types.AddonPreferences):
+    """Where the engine is and where projects are kept."""
+
+    bl_idname = ROOT_PACKAGE
+
+    engine_python: StringProperty(
+        name="Engine's Python",
+        description="The Python program of the environment that the engine is installed in. "
+        "Empty: the environment variable UNDERSTUDY_ENGINE_PYTHON, or the one in Understudy's own folder",
+        subtype="FILE_PATH",
+    )
+    project_location: StringProperty(
+        name="Keep projects in",
+        description="The folder that scans, models and recast movies are kept in. "
+        "Empty: beside each .blend, in a folder of its name",
+        subtype="DIR_PATH",
+    )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        column = self.layout.column()
+        column.use_property_split = True
+        column.prop(self, "engine_python")
+        column.prop(self, "project_location")
+        row = column.row(align=True)
+        row.operator("understudy.start_engine")
+        row.operator("understudy.stop_engine")
+
+
+def preferences() -> UnderstudyPreferences:
+    """The preferences as they are now."""
+    return bpy.context.preferences.addons[ROOT_PACKAGE].preferences
+
+
+def engine_python() -> str:
+    """The engine's Python as the user named it, absolute; empty when not named."""
+    return bpy.path.abspath(preferences().engine_python)
