@@ -104,9 +104,10 @@ class Supervisor:
                         self._settle(job_id, child.returncode if child else None)
                 except Exception as error:
                     self._give_up(job_id, error)
-            if not self._active and not self.stopping.is_set():
-                for job in self.store.unfinished()[:1]:
-                    self._start(job)
+            for job in self.store.unfinished():
+                if self._active or self.stopping.is_set():
+                    break
+                self._start(job)
 
     def _run(self) -> None:
         while not self._closed.is_set():

@@ -1,0 +1,120 @@
+"""A real engine in a process of its own, with real workers, over a home folder of the test's."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+from understudy.engine.service.durable import lock
+
+PATIENCE = 30.0  # seconds; only a failing test waits so long
+
+
+def wait_until(condition: Callable[[], Any], what: str) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, f"waited in vain for {what}"
+        time.sleep(0.02)
+    return value
+
+
+class Engine:
+    def __init__(self, home: Path, runner: str | None) -> None:
+        self.home = home
+        self.runner = runner
+        self.process: subprocess.Popen[str] | None = None
+        self.http = httpx.Client()
+
+    def command(self) -> list[str]:
+        call = f"serve(runner={self.runner!r})" if self.runner else "serve()"
+        return [sys.executable, "-c", f"from understudy.engine.service.supervisor import serve; {call}"]
+
+    def environment(self) -> dict[str, str]:
+        here = str(Path(__file__).parent)
+        return {**os.environ, "UNDERSTUDY_HOME": str(self.home), "PYTHONPATH": here, "OMP_NUM_THREADS": "1"}
+
+    def start(self) -> Engine:
+        self.process = subprocess.Popen(self.command(), env=self.environment(), stdout=subprocess.DEVNULL)
+        address = wait_until(self.address, "the engine's address")
+        self.http = httpx.Client(
+            base_url=address["url"], headers={"Authorization": f"Bearer {address['token']}"}, timeout=PATIENCE
+        )
+        return self
+
+    def address(self) -> dict[str, Any] | None:
+        assert self.process and self.process.poll() is None, "the engine ended"
+        try:
+            found = json.loads((self.home / "engine.json").read_text())
+        except FileNotFoundError:
+            return None
+        return found if found["pid"] == self.process.pid else None  # a killed engine leaves its file
+
+    def kill(self) -> None:
+        assert self.process
+        self.process.kill()
+        self.process.wait()
+
+    def shut_down(self) -> None:
+        assert self.process
+        assert self.http.post("/v1/shutdown").status_code == 200
+        assert self.process.wait(PATIENCE) == 0
+
+    def spec(self, job_id: str, **script: Any) -> dict[str, Any]:
+        path = self.home / f"{job_id}.json"
+        path.write_text(json.dumps(script))
+        return {"clip": {"path": str(path)}, "output": str(self.home / f"{job_id}.out")}
+
+    def submit(self, job_id: str, **script: Any) -> dict[str, Any]:
+        answer = self.http.post("/v1/jobs", json={"id": job_id, "kind": "scan", "spec": self.spec(job_id, **script)})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def job(self, job_id: str) -> dict[str, Any]:
+        return self.http.get(f"/v1/jobs/{job_id}").json()
+
+    def events(self, job_id: str, after: int = 0, wait: float = 0.0) -> list[dict[str, Any]]:
+        answer = self.http.get(f"/v1/jobs/{job_id}/events", params={"after": after, "wait": wait})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["events"]
+
+    def texts(self, job_id: str) -> list[str]:
+        return [event["data"]["text"] for event in self.events(job_id) if event["kind"] == "log"]
+
+    def states(self, job_id: str) -> list[str]:
+        return [event["data"]["state"] for event in self.events(job_id) if event["kind"] == "state"]
+
+    def wait_for(self, job_id: str, *states: str) -> dict[str, Any]:
+        return wait_until(lambda: (j := self.job(job_id))["state"] in states and j, f"{job_id} to be {states}")
+
+    def wait_for_step(self, job_id: str, step: int) -> None:
+        file = self.run_folder(job_id) / "events.jsonl"
+        wait_until(lambda: f'"step {step}"' in file.read_text(), f"step {step} of {job_id}")
+
+    def run_folder(self, job_id: str) -> Path:
+        return self.home / "jobs" / job_id
+
+    def worker(self, job_id: str) -> int | None:
+        """The pid of the job's living worker."""
+        folder = self.run_folder(job_id)
+        with lock(folder / "lock") as free:
+            return None if free else int((folder / "heartbeat").read_text() or 0)
+
+    def kill_worker(self, job_id: str) -> None:
+        pid = self.worker(job_id)
+        assert pid, f"{job_id} has no worker"
+        os.kill(pid, signal.SIGKILL)
+
+    def clean_up(self) -> None:
+        if self.process and self.process.poll() is None:
+            self.kill()
+        for folder in (self.home / "jobs").glob("*"):
+            if pid := self.worker(folder.name):
+                os.kill(pid, signal.SIGKILL)

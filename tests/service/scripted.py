@@ -1,0 +1,44 @@
+"""A runner that does what a script says, in place of hours of real work: workers are told to call `scripted:run`.
+
+The script is a JSON file that stands where a scan's footage would. It takes `steps` steps of
+`seconds` each, keeps a checkpoint every `checkpoint` steps, and may `die_at` a step or `end` badly.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from understudy.engine.errors import NoFaceError
+from understudy.engine.protocol import ScanSpec
+from understudy.engine.reporter import Reporter
+
+
+def run(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
+    script = json.loads(Path(spec.clip.path).read_text())
+    steps, seconds, every = script.get("steps", 3), script.get("seconds", 0.01), script.get("checkpoint", 5)
+    output = Path(spec.output)
+    output.mkdir(parents=True, exist_ok=True)
+    checkpoint = output / "checkpoint"
+    done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    for step in range(done, steps):
+        reporter.check()
+        if step == script.get("die_at"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(seconds)
+        reporter.log(f"step {step}")
+        reporter.loss(step, {"l1": 1 / (step + 1)})
+        reporter.progress((step + 1) / steps, f"step {step} of {steps}")
+        if (step + 1) % every == 0:
+            partial = output / "checkpoint.part"
+            partial.write_text(str(step + 1))
+            partial.replace(checkpoint)
+    if script.get("end") == "no face":
+        raise NoFaceError("No face was found in the range. Choose another range.")
+    if script.get("end") == "bug":
+        raise KeyError("a bug")
+    return {"scan": output, "steps": steps}

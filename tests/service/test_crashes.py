@@ -1,0 +1,264 @@
+"""Kill -9 of workers and supervisors: no job, no event and no place in the queue is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import httpx
+
+from .harness import PATIENCE, Engine, wait_until
+
+
+class Client:
+    """Reads a job's events on from its last number, over every engine that comes and goes."""
+
+    def __init__(self, engine: Engine, job_id: str) -> None:
+        self.seen: list[dict[str, Any]] = []
+        self._engine, self._id = engine, job_id
+        self._thread = threading.Thread(target=self._read)
+        self._thread.start()
+
+    def _read(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            after = self.seen[-1]["seq"] if self.seen else 0
+            try:
+                self.seen += self._engine.events(self._id, after, wait=1.0)
+            except httpx.HTTPError:
+                time.sleep(0.05)
+            if self.seen and self.seen[-1]["data"].get("state") in ("done", "failed", "cancelled"):
+                return
+
+    def story(self) -> list[dict[str, Any]]:
+        self._thread.join()
+        assert [event["seq"] for event in self.seen] == list(range(1, len(self.seen) + 1))
+        return self.seen
+
+
+def steps(events: list[dict[str, Any]]) -> list[int]:
+    return [int(e["data"]["text"].split()[1]) for e in events if e["kind"] == "log" and "step" in e["data"]["text"]]
+
+
+def test_accepted_jobs_outlive_the_engine(engine: Engine) -> None:
+    for n in range(3):
+        engine.submit(f"job{n}", steps=2)
+    engine.kill()
+    engine.start()
+    for n in range(3):
+        assert engine.wait_for(f"job{n}", "done")["result"]["steps"] == 2
+        assert engine.texts(f"job{n}") == ["step 0", "step 1"]
+    assert [job["id"] for job in engine.http.get("/v1/jobs").json()["jobs"]] == ["job2", "job1", "job0"]
+
+
+def test_jobs_run_one_at_a_time_in_the_order_they_came(engine: Engine) -> None:
+    for name in ("first", "second", "third"):
+        engine.submit(name, steps=3, seconds=0.1)
+    engine.wait_for("third", "done")
+    times = {name: [event["time"] for event in engine.events(name)] for name in ("first", "second", "third")}
+    assert times["first"][-1] <= times["second"][1] and times["second"][-1] <= times["third"][1]
+
+
+def test_cancel_queued_running_and_done(engine: Engine) -> None:
+    engine.submit("running", steps=1000, seconds=0.05)
+    engine.submit("queued")
+    engine.wait_for_step("running", 2)
+    assert engine.http.post("/v1/jobs/queued/cancel").json()["state"] == "cancelled"
+    engine.http.post("/v1/jobs/running/cancel")
+    engine.wait_for("running", "cancelled")
+    assert steps(engine.events("running"))[-1] < 999
+    assert engine.states("queued") == ["queued", "cancelled"]
+    engine.submit("done")
+    engine.wait_for("done", "done")
+    assert engine.http.post("/v1/jobs/done/cancel").json()["state"] == "done"
+    assert engine.states("done")[-1] == "done"
+
+
+def test_a_cancel_outlives_both(engine: Engine) -> None:
+    engine.submit("stubborn", steps=3, seconds=5.0)  # reaches no safe point soon
+    wait_until(lambda: engine.worker("stubborn"), "a worker")
+    engine.wait_for("stubborn", "running")
+    engine.http.post("/v1/jobs/stubborn/cancel")
+    engine.kill()
+    engine.kill_worker("stubborn")
+    engine.start()
+    engine.wait_for("stubborn", "cancelled")
+    assert engine.states("stubborn") == ["queued", "running", "cancelled"]
+
+
+def test_a_killed_worker_is_started_again_from_its_checkpoint(engine: Engine) -> None:
+    engine.submit("killed", steps=40, seconds=0.03, checkpoint=5)
+    client = Client(engine, "killed")
+    engine.submit("behind")
+    for step in (7, 23):
+        engine.wait_for_step("killed", step)
+        engine.kill_worker("killed")
+    engine.wait_for("killed", "done")
+    story = client.story()
+    done = steps(story)
+    resumed = [n for before, n in itertools.pairwise(done) if n != before + 1]
+    assert len(resumed) == 2 and all(n % 5 == 0 for n in resumed)
+    assert sorted(set(done)) == list(range(40)) and len(done) - 40 < 2 * (5 + 3)
+    states = [event["data"] for event in story if event["kind"] == "state"]
+    assert [s.get("attempt") for s in states if s["state"] == "running"] == [1, 2, 3]
+    assert sum("death" in s for s in states) == 2
+    assert any("started again" in e["data"]["text"] for e in story if e["kind"] == "log")
+    behind = engine.wait_for("behind", "done")
+    assert engine.events("behind")[1]["time"] >= story[-1]["time"]  # kept its place behind
+    assert behind["state"] == "done"
+
+
+def test_a_job_that_kills_every_worker_fails(engine: Engine) -> None:
+    engine.submit("deadly", steps=20, die_at=7)
+    engine.submit("next")
+    failed = engine.wait_for("deadly", "failed")
+    assert "died 3 times" in failed["error"] and "worker.log" in failed["error"]
+    assert engine.states("deadly").count("running") == 3
+    engine.wait_for("next", "done")
+
+
+def test_a_worker_that_cannot_even_start_fails_the_job(stopped_engine: Engine) -> None:
+    stopped_engine.runner = "no_such_module:run"
+    engine = stopped_engine.start()
+    engine.submit("orphan")
+    assert "ModuleNotFoundError" in engine.wait_for("orphan", "failed")["error"]
+
+
+def test_the_worker_outlives_the_supervisor_and_is_adopted(engine: Engine) -> None:
+    engine.submit("adopted", steps=60, seconds=0.05)
+    client = Client(engine, "adopted")
+    engine.wait_for_step("adopted", 5)
+    worker = engine.worker("adopted")
+    engine.kill()
+    step = steps([json.loads(line) for line in (engine.run_folder("adopted") / "events.jsonl").open()])[-1]
+    engine.wait_for_step("adopted", step + 5)  # it works on with nobody there
+    engine.start()
+    assert engine.worker("adopted") == worker
+    engine.wait_for("adopted", "done")
+    story = client.story()
+    assert steps(story) == list(range(60))
+    assert [e["data"]["state"] for e in story if e["kind"] == "state"] == ["queued", "running", "done"]
+
+
+def test_a_job_that_ends_while_the_supervisor_is_away_is_done(engine: Engine) -> None:
+    engine.submit("alone", steps=20, seconds=0.05)
+    engine.wait_for_step("alone", 2)
+    engine.kill()
+    wait_until(lambda: (engine.run_folder("alone") / "result.json").exists(), "the result")
+    engine.start()
+    assert engine.wait_for("alone", "done")["result"]["steps"] == 20
+    assert engine.states("alone") == ["queued", "running", "done"]
+
+
+def test_both_killed_and_the_last_line_torn(engine: Engine) -> None:
+    engine.submit("torn", steps=30, seconds=0.05)
+    client = Client(engine, "torn")
+    engine.wait_for_step("torn", 8)
+    engine.kill()
+    engine.kill_worker("torn")
+    wait_until(lambda: engine.worker("torn") is None, "the worker's end")
+    with (engine.run_folder("torn") / "events.jsonl").open("ab") as file:
+        file.write(b'{"seq":99,"time":1.0,"kind":"lo')
+    engine.start()
+    engine.wait_for("torn", "done")
+    story = client.story()
+    assert sorted(set(steps(story))) == list(range(30))
+    assert [e["data"].get("death") for e in story if "death" in e["data"]] == ["while the engine was away"]
+
+
+def test_a_crash_between_the_result_and_its_event(engine: Engine) -> None:
+    engine.submit("halfway", steps=2)
+    engine.wait_for("halfway", "done")
+    engine.kill()
+    folder = engine.run_folder("halfway")
+    lines = (folder / "events.jsonl").read_bytes().splitlines(keepends=True)
+    (folder / "events.jsonl").write_bytes(b"".join(lines[:-1]))
+    with sqlite3.connect(engine.home / "jobs.sqlite") as database:
+        row = json.loads(database.execute("SELECT job FROM jobs").fetchone()[0])
+        database.execute("UPDATE jobs SET state = 'running', job = ?", (json.dumps(row | {"state": "running"}),))
+    engine.start()
+    assert engine.wait_for("halfway", "done")["result"]["steps"] == 2
+    assert engine.states("halfway") == ["queued", "running", "done"]
+    assert engine.texts("halfway") == ["step 0", "step 1"]
+
+
+def test_a_submission_that_was_cut_off_can_be_repeated(engine: Engine) -> None:
+    folder = engine.run_folder("again")
+    folder.mkdir()
+    (folder / "spec.json").write_text("{")
+    engine.submit("again", steps=1)
+    assert engine.wait_for("again", "done")["result"]["steps"] == 1
+
+
+def test_a_run_folder_that_is_gone_fails_its_job_and_blocks_nobody(engine: Engine) -> None:
+    engine.submit("before", steps=1000, seconds=0.05)
+    engine.submit("gone")
+    engine.submit("after")
+    shutil.rmtree(engine.run_folder("gone"))
+    engine.http.post("/v1/jobs/before/cancel")
+    assert "cannot work in" in engine.wait_for("gone", "failed")["error"]
+    engine.wait_for("after", "done")
+    assert engine.events("gone") == []
+
+
+def test_shutdown_pauses_the_job_and_the_next_start_takes_it_up(engine: Engine) -> None:
+    engine.submit("long", steps=60, seconds=0.05, checkpoint=1)
+    client = Client(engine, "long")
+    engine.wait_for_step("long", 5)
+    engine.shut_down()
+    assert engine.worker("long") is None and not (engine.home / "engine.json").exists()
+    engine.start()
+    engine.wait_for("long", "done")
+    story = client.story()
+    assert steps(story) == list(range(60))  # a pause loses nothing
+    states = [event["data"]["state"] for event in story if event["kind"] == "state"]
+    assert states == ["queued", "running", "queued", "running", "done"]
+
+
+def test_signals_stop_the_engine_in_good_order(engine: Engine) -> None:
+    engine.submit("interrupted", steps=1000, seconds=0.05)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        engine.wait_for("interrupted", "running")
+        engine.process.send_signal(number)
+        assert engine.process.wait(PATIENCE) == 0
+        assert engine.worker("interrupted") is None and not (engine.home / "engine.json").exists()
+        engine.start()
+    engine.http.post("/v1/jobs/interrupted/cancel")
+    engine.wait_for("interrupted", "cancelled")
+    assert not any("death" in event["data"] for event in engine.events("interrupted"))
+
+
+def test_a_worker_told_to_terminate_pauses_and_is_started_again(engine: Engine) -> None:
+    engine.submit("told", steps=30, seconds=0.05, checkpoint=1)
+    engine.wait_for_step("told", 3)
+    os.kill(engine.worker("told"), signal.SIGTERM)
+    engine.wait_for("told", "done")
+    assert steps(engine.events("told")) == list(range(30))
+    assert engine.states("told") == ["queued", "running", "queued", "running", "done"]
+
+
+def test_two_workers_for_one_job_do_the_work_once(engine: Engine) -> None:
+    engine.submit("once", steps=20, seconds=0.05)
+    engine.wait_for_step("once", 1)
+    command = [sys.executable, "-m", "understudy.engine.service.worker", engine.run_folder("once"), "scripted:run"]
+    second = subprocess.Popen(command, env=engine.environment())
+    assert second.wait(PATIENCE) == 0
+    engine.wait_for("once", "done")
+    assert steps(engine.events("once")) == list(range(20))
+
+
+def test_the_worker_is_kind_to_the_machine(engine: Engine) -> None:
+    engine.submit("kind", steps=100, seconds=0.05)
+    engine.wait_for_step("kind", 0)
+    worker = engine.worker("kind")
+    assert os.getpriority(os.PRIO_PROCESS, worker) == os.getpriority(os.PRIO_PROCESS, 0) + 5
+    assert os.getsid(worker) == worker
