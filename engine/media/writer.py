@@ -155,8 +155,14 @@ class MovieWriter:
         coder.colorspace = _matrix_tag(first) if made_yuv else first.colorspace
         coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
         self._stream = stream
-        if info.is_still:
-            return
+        if not info.is_still:
+            self._follow_movie(stream)
+        self._container.start_encoding()  # writes the header: a folder that refuses it does so now
+
+    def _follow_movie(self, stream: VideoStream) -> None:
+        """Take the source's pixel aspect, rotation and sound."""
+        assert self._container is not None
+        info, rate, coder = self._source, self._source.fps, stream.codec_context
         table = frame_table(info.path)
         with open_movie(info.path) as source:
             if aspect := video_stream(source, info.path).sample_aspect_ratio:
@@ -164,7 +170,8 @@ class MovieWriter:
         if info.rotation:
             stream.set_display_rotation(info.rotation)
         if info.has_audio:
-            at = float(table.times[self._start] * table.time_base) if table.seekable else float(self._start / rate)
+            # Where a constant rate puts the frame: its own time may be rounded to a millisecond.
+            at = float((table.times[0] * table.time_base if table.seekable else 0) + self._start / rate)
             span = (at, at + float((self._end - self._start) / rate))
             whole = self._start == 0 and self._end == len(table)
             self._sound = sound_tracks(self._container, self._output, info.path, span, whole)
@@ -213,6 +220,7 @@ def encoder_format(frame: av.VideoFrame, lossless: bool, is_still: bool) -> str:
     name = frame.format.name
     taken = {f.name for f in Codec("ffv1" if lossless else "libx264", "w").video_formats or ()}
     if lossless:
+        name = {"gbrp": "bgr0", "gbrap": "bgra"}.get(name, name)  # how FFV1 takes 8-bit RGB
         return name if name in taken else ("gbrp16le" if frame.format.is_rgb else "yuv444p16le")
     if frame.format.is_rgb:
         name = "yuv420p" if is_still else "yuv444p"
