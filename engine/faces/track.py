@@ -1,0 +1,101 @@
+"""From faces in single frames to tracks: one face followed inside one shot, without holes or jitter."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from .boxes import overlap
+from .mesh import EYE_LINE
+
+LEAST_OVERLAP = 0.15
+STRANGER = 0.75
+"""Two embeddings further apart than this are never one face of one track."""
+WINDOW = 5
+TIME_SIGMA = 2.5
+FACE_SIGMA, POINT_SIGMA = 0.008, 0.016
+"""Movements, as shares of the distance between the eyes, that count as jitter of the whole mesh and of a point."""
+
+
+def link(frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.ndarray, longest_gap: int) -> np.ndarray:
+    """The track (n,) int32 of each of n faces sorted by frame.
+
+    frame, shot (n,) int; box (n, 4); embedding (n, 128), NaN where it was not measured. A track
+    may miss up to `longest_gap` frames, and never leaves its shot. In every frame faces and
+    tracks are matched for the largest total of overlap less distance of embeddings.
+    """
+    track = np.full(len(frame), -1, np.int32)
+    last: list[int] = []  # by track: its latest row
+    means: list[np.ndarray] = []  # by track: sum of its embeddings, and their number
+    counts: list[int] = []
+    for now in np.unique(frame):
+        rows = np.flatnonzero(frame == now)
+        live = [t for t, r in enumerate(last) if shot[r] == shot[rows[0]] and now - frame[r] <= longest_gap + 1]
+        common = overlap(box[rows], box[[last[t] for t in live]].reshape(-1, 4))
+        distance = np.full(common.shape, np.nan)
+        for j, t in enumerate(live):
+            if counts[t]:
+                distance[:, j] = np.linalg.norm(embedding[rows] - means[t] / counts[t], axis=1)
+        possible = (common > LEAST_OVERLAP) & ~(distance > STRANGER)
+        cost = np.where(possible, 1 - common + 0.5 * np.nan_to_num(distance, nan=0.4), 1e3)
+        chosen = {}
+        for i, j in zip(*linear_sum_assignment(cost), strict=True):
+            if possible[i, j]:
+                chosen[i] = live[j]
+        for i, row in enumerate(rows):
+            t = chosen.get(i, len(last))
+            if t == len(last):
+                last.append(int(row))
+                means.append(np.zeros(embedding.shape[1]))
+                counts.append(0)
+            last[t] = int(row)
+            track[row] = t
+            if not np.isnan(embedding[row, 0]):
+                means[t] = means[t] + embedding[row]
+                counts[t] += 1
+    return track
+
+
+def fill(frame: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Close the gaps of one track by straight lines.
+
+    frame (n,) ascending, landmarks (n, 468, 3). Returns frames (m,), landmarks (m, 468, 3)
+    float32 and, for each, the row it was measured in, or -1 where it was carried.
+    """
+    every = np.arange(frame[0], frame[-1] + 1)
+    after = np.searchsorted(frame, every)
+    before = np.maximum(after - (frame[after] != every), 0)
+    span = np.maximum(frame[after] - frame[before], 1)
+    share = ((every - frame[before]) / span).astype(np.float32)[:, None, None]
+    measured = np.where(frame[after] == every, after, -1)
+    return every, landmarks[before] * (1 - share) + landmarks[after] * share, measured
+
+
+def steady(landmarks: np.ndarray) -> np.ndarray:
+    """Calm the jitter of one unbroken track, (m, 468, 3) → the same, without delaying what moves.
+
+    A bilateral mean over time: a neighbouring frame counts the less the later or earlier it is,
+    the further the whole face has moved, and the further the single point has. A still face is
+    averaged over many frames; a blink or a turn is left as it was measured. The window is
+    symmetric, so nothing lags.
+    """
+    count = len(landmarks)
+    eyes = np.linalg.norm(np.diff(landmarks[:, EYE_LINE], axis=1)[:, 0], axis=-1)
+    unit = np.maximum(np.median(eyes), 1e-6)
+    total = landmarks.astype(np.float64)
+    weight = np.ones((count, landmarks.shape[1], 1))
+    for step in range(1, min(WINDOW, count - 1) + 1):
+        moved = (landmarks[step:] - landmarks[:-step]) / unit
+        whole = (moved[..., :2].mean(1) ** 2).sum(-1)[:, None]
+        single = (moved[..., :2] ** 2).sum(-1)
+        close = np.exp(-0.5 * (step / TIME_SIGMA) ** 2 - 0.5 * whole / FACE_SIGMA**2 - 0.5 * single / POINT_SIGMA**2)[
+            ..., None
+        ]
+        # both neighbours or none: an unpaired one would pull towards its side
+        paired = np.zeros((count, landmarks.shape[1], 1))
+        if count > 2 * step:
+            paired[step : count - step] = np.minimum(close[step:], close[:-step])
+            share = paired[step : count - step]
+            total[step : count - step] += share * (landmarks[2 * step :].astype(np.float64) + landmarks[: -2 * step])
+        weight += 2 * paired
+    return (total / weight).astype(np.float32)
