@@ -25,13 +25,9 @@ def cast(scene: bpy.types.Scene) -> tuple[list[protocol.Identity], protocol.Swap
 def train_spec(scene: bpy.types.Scene, preset: protocol.Preset) -> protocol.TrainSpec:
     """What to train for the chosen swap."""
     state = scene.understudy
-    identities, swap = cast(scene)
+    identities, _ = cast(scene)
     return protocol.TrainSpec(
-        identities=identities,
-        output=steps.model_folder(state, preset),
-        preset=preset,
-        minutes=state.minutes,
-        preview=swap,
+        identities=identities, output=steps.model_folder(state, preset), preset=preset, minutes=state.minutes
     )
 
 

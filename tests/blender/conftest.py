@@ -1,0 +1,176 @@
+"""Blender as a module, with the built zip installed as an extension, in folders of the tests' own."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+EXTENSION = "bl_ext.user_default.understudy"
+
+if importlib.util.find_spec("bpy") is None:
+    collect_ignore_glob = ["test_*.py"]  # the engine's environment has no Blender
+else:
+    sys.path.insert(0, str(HERE))  # fake_engine, footage
+    _aside = tempfile.TemporaryDirectory(prefix="understudy-blender-")
+    # before bpy is imported, or the user's own configuration is read and written
+    os.environ["BLENDER_USER_RESOURCES"] = str(Path(_aside.name) / "blender")
+    os.environ["UNDERSTUDY_HOME"] = str(Path(_aside.name) / "home")
+    REAL_ENGINE = os.environ.pop("UNDERSTUDY_ENGINE_PYTHON", None) or str(ROOT / ".env" / "engine" / "bin" / "python")
+
+
+def pytest_sessionfinish() -> None:
+    if "bpy" in sys.modules:
+        _unload()
+
+
+def _unload() -> None:
+    import addon_utils
+
+    addon_utils.disable(EXTENSION)
+
+
+@pytest.fixture(scope="session")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built and validated zip."""
+    environment = Path(sys.prefix)
+    result = subprocess.run(
+        [sys.executable, ROOT / "tools" / "package.py", "--bpy-environment", environment,
+         "--output", tmp_path_factory.mktemp("dist")],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout + result.stderr
+    return Path(result.stdout.strip())
+
+
+@pytest.fixture(scope="session")
+def addon(package: Path) -> SimpleNamespace:
+    """The installed extension's modules by their names."""
+    import bpy
+
+    assert bpy.ops.extensions.package_install_files(
+        filepath=str(package), repo="user_default", enable_on_install=True
+    ) == {"FINISHED"}
+    names = ["compat", "jobs", "launcher", "people", "placing", "poller", "preferences", "project", "properties",
+             "sources", "steps", "timeline", "client", "operators", "panels"]  # fmt: skip
+    modules = {name: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
+    return SimpleNamespace(protocol=importlib.import_module(f"{EXTENSION}.engine.protocol"), **modules)
+
+
+@pytest.fixture
+def scene(addon: SimpleNamespace):
+    """The scene of a fresh file, in the sequencer."""
+    import bpy
+
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    return use_first_scene()
+
+
+def use_first_scene():
+    """What a user does by opening the sequencer: choose the scene."""
+    import bpy
+
+    scene = bpy.data.scenes[0]
+    if bpy.app.version >= (5, 0, 0):
+        bpy.context.workspace.sequencer_scene = scene
+    scene.render.fps = 24
+    scene.sequence_editor_create()
+    return scene
+
+
+@pytest.fixture(scope="session")
+def clips(addon: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """Footage with a counter in it: 48 frames as a movie and as pictures, and a recast of frames 10 to 29."""
+    import bpy
+    import footage
+
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    folder = tmp_path_factory.mktemp("clips")
+    return SimpleNamespace(
+        movie=footage.movie(folder / "counter.mp4", 0, 48),
+        fast=footage.movie(folder / "fast.mp4", 0, 48, fps=30),
+        pictures=footage.pictures(folder / "pictures", 0, 24),
+        recast=footage.movie(folder / "recast.mp4", 10, 20, marked=True),
+        one=footage.movie(folder / "one.mp4", 5, 1, marked=True),
+    )
+
+
+class FakeEngine:
+    """The scripted engine, in a home folder of its own; see fake_engine.py."""
+
+    def __init__(self, home: Path, program: Path) -> None:
+        self.home, self.program = home, program
+        self.home.mkdir(parents=True, exist_ok=True)
+
+    def script(self, **wanted: object) -> None:
+        file = self.home / "fake.json"
+        now = json.loads(file.read_text()) if file.is_file() else {}
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps({**now, **wanted}))
+        os.replace(part, file)
+
+    def starts(self) -> list[int]:
+        file = self.home / "fake_starts"
+        return [int(line) for line in file.read_text().split()] if file.is_file() else []
+
+    def kill(self) -> None:
+        for pid in self.starts():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            for _ in range(100):  # it is our child: reaped by the launcher's Popen or here
+                try:
+                    if os.waitpid(pid, os.WNOHANG)[0]:
+                        break
+                except ChildProcessError:
+                    break
+                time.sleep(0.01)
+
+
+@pytest.fixture
+def engine(addon: SimpleNamespace, scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A scripted engine that the add-on's launcher finds and starts."""
+    import fake_engine
+
+    home = tmp_path / "home"
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
+    fake = FakeEngine(home, fake_engine.wrapper(tmp_path))
+    addon.preferences.preferences().engine_python = str(fake.program)
+    yield fake
+    restart_addon_connection(addon)
+    addon.preferences.preferences().engine_python = ""
+    fake.kill()
+
+
+def restart_addon_connection(addon: SimpleNamespace) -> None:
+    """Blender as after a restart: no thread, nothing known of the engine."""
+    addon.jobs.unregister()
+    addon.jobs.engine = addon.poller.EngineReport(state="stopped")
+    addon.jobs.register()
+
+
+@pytest.fixture
+def tick_until(addon: SimpleNamespace):
+    """Be the timer until `condition()` holds."""
+
+    def wait(condition, seconds: float = 20.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"waited {seconds} s; {addon.jobs.engine}"
+            addon.jobs.tick()
+            time.sleep(0.01)
+
+    return wait

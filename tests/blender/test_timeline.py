@@ -1,0 +1,195 @@
+"""Which source frame does a timeline frame show? The mapping against what Blender renders."""
+
+from __future__ import annotations
+
+import bpy
+import footage
+import pytest
+
+
+def new_movie(scene, clips, start=10):
+    return scene.sequence_editor.strips.new_movie("shot", str(clips.movie), 1, start)
+
+
+def plain(addon, scene, clips):
+    return new_movie(scene, clips)
+
+
+def trimmed(addon, scene, clips):
+    strip = new_movie(scene, clips)
+    addon.compat.set_span(strip, 17, 31)
+    return strip
+
+
+def before_frame_zero(addon, scene, clips):
+    return new_movie(scene, clips, start=-20)
+
+
+def trimmed_content(addon, scene, clips):
+    strip = new_movie(scene, clips)
+    if bpy.app.version >= (5, 1, 0):
+        strip.content_trim_start, strip.content_trim_end = 5, 3
+    else:
+        strip.animation_offset_start, strip.animation_offset_end = 5, 3
+    left, right = addon.compat.span(strip)
+    addon.compat.set_span(strip, left + 4, right - 4)
+    return strip
+
+
+def second_half(addon, scene, clips):
+    return new_movie(scene, clips).split(frame=25, split_method="SOFT")
+
+
+def second_half_cut_hard(addon, scene, clips):
+    return new_movie(scene, clips).split(frame=25, split_method="HARD")
+
+
+def pulled_past_its_ends(addon, scene, clips):
+    strip = new_movie(scene, clips)
+    addon.compat.set_span(strip, 4, 66)
+    return strip
+
+
+def moved(addon, scene, clips):
+    strip = trimmed(addon, scene, clips)
+    if bpy.app.version >= (5, 1, 0):
+        strip.content_start += 7
+    else:
+        strip.frame_start += 7
+    return strip
+
+
+def picture_sequence(addon, scene, clips):
+    files = sorted(clips.pictures.iterdir())
+    strip = scene.sequence_editor.strips.new_image("shot", str(files[0]), 1, 10)
+    for file in files[1:]:
+        strip.elements.append(file.name)
+    addon.compat.set_span(strip, 14, 30)
+    return strip
+
+
+def other_rate_frame_by_frame(addon, scene, clips):
+    return scene.sequence_editor.strips.new_movie("shot", str(clips.fast), 1, 10)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [plain, trimmed, before_frame_zero, trimmed_content, second_half, second_half_cut_hard, pulled_past_its_ends,
+     moved, picture_sequence, other_rate_frame_by_frame],
+)  # fmt: skip
+def test_mapping_is_what_blender_shows(addon, scene, clips, tmp_path, make):
+    strip = make(addon, scene, clips)
+    timing = addon.compat.strip_timing(scene, strip)
+    marked = addon.timeline.mark(timing)
+    assert marked.end - marked.start == marked.source_end - marked.source_start > 0
+    for frame in sorted({marked.start, marked.start + 1, (marked.start + marked.end) // 2, marked.end - 1}):
+        assert footage.shown(scene, frame, tmp_path)[0] == addon.timeline.source_frame(timing, frame)
+        assert addon.timeline.timeline_frame(timing, addon.timeline.source_frame(timing, frame)) == frame
+    assert addon.timeline.source_frame(timing, marked.start) == marked.source_start
+    assert addon.timeline.source_frame(timing, marked.end - 1) == marked.source_end - 1
+    assert [s.name for s in scene.sequence_editor.strips if "probe" in s.name] == []
+
+
+def test_a_handle_past_the_footage_marks_only_the_footage(addon, scene, clips, tmp_path):
+    timing = addon.compat.strip_timing(scene, pulled_past_its_ends(addon, scene, clips))
+    marked = addon.timeline.mark(timing)
+    assert (marked.start, marked.end, marked.source_start, marked.source_end) == (10, 58, 0, 48)
+    # what lies outside is a frame held, as the mapping says by refusing it
+    assert footage.shown(scene, 5, tmp_path)[0] == 0
+    assert footage.shown(scene, 64, tmp_path)[0] == 47
+    for frame in (9, 58):
+        with pytest.raises(addon.timeline.RangeError):
+            addon.timeline.source_frame(timing, frame)
+
+
+def test_preview_range_cuts_the_mark(addon, scene, clips):
+    timing = addon.compat.strip_timing(scene, plain(addon, scene, clips))
+    marked = addon.timeline.mark(timing, (20, 30))
+    assert (marked.start, marked.end, marked.source_start, marked.source_end) == (20, 30, 10, 20)
+    with pytest.raises(addon.timeline.RangeError, match="preview range"):
+        addon.timeline.mark(timing, (200, 300))
+
+
+def test_still_picture(addon, scene, clips):
+    strip = scene.sequence_editor.strips.new_image("still", str(clips.pictures / "frame005.png"), 1, 10)
+    addon.compat.set_span(strip, 10, 40)
+    marked = addon.timeline.mark(addon.compat.strip_timing(scene, strip))
+    assert (marked.start, marked.end, marked.source_start, marked.source_end) == (10, 40, 0, 1)
+
+
+def sequencer_context():
+    window = bpy.context.window_manager.windows[0]
+    area = window.screen.areas[0]
+    area.type = "SEQUENCE_EDITOR"
+    area.spaces.active.view_type = "SEQUENCER"
+    region = next(region for region in area.regions if region.type == "WINDOW")
+    return bpy.context.temp_override(window=window, area=area, region=region)
+
+
+def retimed(addon, scene, clips):
+    strip = new_movie(scene, clips)
+    scene.sequence_editor.active_strip = strip
+    strip.select = True
+    with sequencer_context():
+        bpy.ops.sequencer.retiming_key_add(timeline_frame=20)
+    return strip
+
+
+def reversed_frames(addon, scene, clips):
+    strip = new_movie(scene, clips)
+    strip.use_reverse_frames = True
+    return strip
+
+
+def strobed(addon, scene, clips):
+    strip = new_movie(scene, clips)
+    strip.strobe = 2.0
+    return strip
+
+
+def rate_adjusted(addon, scene, clips):
+    with sequencer_context():
+        bpy.ops.sequencer.movie_strip_add(
+            filepath=str(clips.fast), channel=1, frame_start=1, sound=False, use_framerate=False,
+            adjust_playback_rate=True, **({"move_strips": False} if bpy.app.version >= (5, 0, 0) else {}),
+        )  # fmt: skip
+    return scene.sequence_editor.strips[0]
+
+
+def inside_meta(addon, scene, clips):
+    strip = new_movie(scene, clips)
+    meta = scene.sequence_editor.strips.new_meta("meta", 2, 10)
+    strip.move_to_meta(meta)
+    return strip
+
+
+def colour(addon, scene, clips):
+    length = {"length": 20} if bpy.app.version >= (5, 0, 0) else {"frame_end": 30}
+    return scene.sequence_editor.strips.new_effect("colour", "COLOR", 1, 10, **length)
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [(retimed, "retimed"), (reversed_frames, "reverse"), (strobed, "Strobe"), (rate_adjusted, "frames a second"),
+     (inside_meta, "inside a meta"), (colour, "choose a movie or image strip")],
+)  # fmt: skip
+def test_what_is_not_supported_is_said_in_one_sentence(addon, scene, clips, make, said):
+    timing = addon.compat.strip_timing(scene, make(addon, scene, clips))
+    with pytest.raises(addon.timeline.RangeError, match=said) as told:
+        addon.timeline.mark(timing)
+    assert str(told.value).endswith(".") and "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize("make", [retimed, reversed_frames, rate_adjusted])
+def test_a_face_may_come_from_any_footage(addon, scene, clips, make):
+    assert addon.timeline.material(addon.compat.strip_timing(scene, make(addon, scene, clips))) == (0, None)
+
+
+def test_free_channel(addon):
+    free = addon.timeline.free_channel
+    taken = [(1, 0, 50), (2, 10, 20), (3, 20, 30), (4, 29, 40)]
+    assert free(taken, 1, 20, 29, 128) == 2
+    assert free(taken, 1, 15, 25, 128) == 4
+    assert free(taken, 1, 0, 50, 128) == 5
+    with pytest.raises(addon.timeline.RangeError, match="No channel above 1"):
+        free(taken, 1, 0, 50, 4)
