@@ -6,7 +6,7 @@ import av
 import numpy as np
 from av.video.format import VideoFormat
 
-from .colour import from_rgb, matrix_of, range_of
+from .colour import FULL, from_rgb, matrix_of, range_of
 
 # Formats whose samples are interleaved, and the planar one that holds the very same samples.
 PLANAR = {
@@ -78,19 +78,33 @@ def merged(native: av.VideoFrame, rgb: np.ndarray | None = None, touched: np.nda
     source = planar(native)
     result = av.VideoFrame(source.width, source.height, source.format.name)
     replacing = rgb is not None and touched is not None and bool(touched.any())
-    fresh = from_rgb(rgb, source, source.format.name) if replacing and rgb is not None else None
+    fresh = _fresh_planes(rgb, source) if replacing and rgb is not None else None
     blocks = VideoFormat(source.format.name, 64, 64).components
     for part, block in zip(source.format.components, blocks, strict=True):
         samples = plane_array(result, part.plane)
         samples[:] = plane_array(source, part.plane)
         if fresh is not None and touched is not None and not part.is_alpha:
             where = _any_in_blocks(touched, 64 // block.height, 64 // block.width)
-            np.copyto(samples, plane_array(fresh, part.plane), where=where)
+            np.copyto(samples, fresh[part.plane], where=where)
     result.colorspace = native.colorspace
     result.color_range = range_of(native)
     result.color_primaries = native.color_primaries
     result.color_trc = native.color_trc
     return result
+
+
+def _fresh_planes(rgb: np.ndarray, like: av.VideoFrame) -> list[np.ndarray]:
+    """The planes of `rgb` in the format, matrix and range of `like`."""
+    name = like.format.name
+    if name in ("yuv420p", "yuv422p", "yuv444p") and range_of(like) == FULL:
+        # libswscale cuts full-range chroma off instead of rounding, half a level down: round from 16 bits,
+        # where luma runs over 255 * 257 and chroma lies 257 a level around 32768.
+        deep = from_rgb(rgb, like, f"{name}16le")
+        wide = [plane_array(deep, n).astype(np.int32) for n in range(3)]
+        rounded = [(wide[0] + 128) // 257, *((part - 32768 + 128) // 257 + 128 for part in wide[1:])]
+        return [np.clip(part, 0, 255).astype(np.uint8) for part in rounded]
+    fresh = from_rgb(rgb, like, name)
+    return [plane_array(fresh, n) for n in range(len(fresh.planes))]
 
 
 def plane_array(frame: av.VideoFrame, index: int) -> np.ndarray:
