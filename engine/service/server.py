@@ -51,7 +51,7 @@ def create_app(supervisor: Supervisor, token: str, info: EngineInfo, stop: Calla
     app = FastAPI(title="Understudy's engine", version=info.protocol, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, token=token)
     store = supervisor.store
-    device = Device()
+    device = Device(store.home / "device.json")
 
     def find(job_id: str) -> Job:
         job = store.job(job_id)

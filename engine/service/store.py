@@ -30,6 +30,7 @@ class Store:
     """The jobs of one home folder. One process at a time opens it (`supervisor.serve` sees to that)."""
 
     def __init__(self, home: Path) -> None:
+        self.home = home
         self.folder = home / "jobs"
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()

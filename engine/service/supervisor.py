@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import logging.handlers
 import os
 import secrets
 import signal
@@ -268,6 +267,6 @@ def _listen(port: int | None) -> socket.socket:
 
 def _log_to(path: Path) -> None:
     """Everything the process logs goes to `path`; no request line does, so no token can."""
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=1_000_000, backupCount=2, encoding="utf-8")
+    handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

@@ -60,27 +60,27 @@ def test_accepted_jobs_outlive_the_engine(engine: Engine) -> None:
     assert [job["id"] for job in engine.http.get("/v1/jobs").json()["jobs"]] == ["job2", "job1", "job0"]
 
 
-def test_jobs_run_one_at_a_time_in_the_order_they_came(engine: Engine) -> None:
+def test_jobs_run_one_at_a_time_in_the_order_they_came(shared_engine: Engine) -> None:
     for name in ("first", "second", "third"):
-        engine.submit(name, steps=3, seconds=0.1)
-    engine.wait_for("third", "done")
-    times = {name: [event["time"] for event in engine.events(name)] for name in ("first", "second", "third")}
+        shared_engine.submit(name, steps=3, seconds=0.1)
+    shared_engine.wait_for("third", "done")
+    times = {name: [event["time"] for event in shared_engine.events(name)] for name in ("first", "second", "third")}
     assert times["first"][-1] <= times["second"][1] and times["second"][-1] <= times["third"][1]
 
 
-def test_cancel_queued_running_and_done(engine: Engine) -> None:
-    engine.submit("running", steps=1000, seconds=0.05)
-    engine.submit("queued")
-    engine.wait_for_step("running", 2)
-    assert engine.http.post("/v1/jobs/queued/cancel").json()["state"] == "cancelled"
-    engine.http.post("/v1/jobs/running/cancel")
-    engine.wait_for("running", "cancelled")
-    assert steps(engine.events("running"))[-1] < 999
-    assert engine.states("queued") == ["queued", "cancelled"]
-    engine.submit("done")
-    engine.wait_for("done", "done")
-    assert engine.http.post("/v1/jobs/done/cancel").json()["state"] == "done"
-    assert engine.states("done")[-1] == "done"
+def test_cancel_queued_running_and_done(shared_engine: Engine) -> None:
+    shared_engine.submit("running", steps=1000, seconds=0.05)
+    shared_engine.submit("queued")
+    shared_engine.wait_for_step("running", 2)
+    assert shared_engine.http.post("/v1/jobs/queued/cancel").json()["state"] == "cancelled"
+    shared_engine.http.post("/v1/jobs/running/cancel")
+    shared_engine.wait_for("running", "cancelled")
+    assert steps(shared_engine.events("running"))[-1] < 999
+    assert shared_engine.states("queued") == ["queued", "cancelled"]
+    shared_engine.submit("done")
+    shared_engine.wait_for("done", "done")
+    assert shared_engine.http.post("/v1/jobs/done/cancel").json()["state"] == "done"
+    assert shared_engine.states("done")[-1] == "done"
 
 
 def test_a_cancel_outlives_both(engine: Engine) -> None:
@@ -95,14 +95,14 @@ def test_a_cancel_outlives_both(engine: Engine) -> None:
     assert engine.states("stubborn") == ["queued", "running", "cancelled"]
 
 
-def test_a_killed_worker_is_started_again_from_its_checkpoint(engine: Engine) -> None:
-    engine.submit("killed", steps=40, seconds=0.03, checkpoint=5)
-    client = Client(engine, "killed")
-    engine.submit("behind")
+def test_a_killed_worker_is_started_again_from_its_checkpoint(shared_engine: Engine) -> None:
+    shared_engine.submit("killed", steps=40, seconds=0.03, checkpoint=5)
+    client = Client(shared_engine, "killed")
+    shared_engine.submit("behind")
     for step in (7, 23):
-        engine.wait_for_step("killed", step)
-        engine.kill_worker("killed")
-    engine.wait_for("killed", "done")
+        shared_engine.wait_for_step("killed", step)
+        shared_engine.kill_worker("killed")
+    shared_engine.wait_for("killed", "done")
     story = client.story()
     done = steps(story)
     resumed = [n for before, n in itertools.pairwise(done) if n != before + 1]
@@ -112,18 +112,18 @@ def test_a_killed_worker_is_started_again_from_its_checkpoint(engine: Engine) ->
     assert [s.get("attempt") for s in states if s["state"] == "running"] == [1, 2, 3]
     assert sum("death" in s for s in states) == 2
     assert any("started again" in e["data"]["text"] for e in story if e["kind"] == "log")
-    behind = engine.wait_for("behind", "done")
-    assert engine.events("behind")[1]["time"] >= story[-1]["time"]  # kept its place behind
+    behind = shared_engine.wait_for("behind", "done")
+    assert shared_engine.events("behind")[1]["time"] >= story[-1]["time"]  # kept its place behind
     assert behind["state"] == "done"
 
 
-def test_a_job_that_kills_every_worker_fails(engine: Engine) -> None:
-    engine.submit("deadly", steps=20, die_at=7)
-    engine.submit("next")
-    failed = engine.wait_for("deadly", "failed")
+def test_a_job_that_kills_every_worker_fails(shared_engine: Engine) -> None:
+    shared_engine.submit("deadly", steps=20, die_at=7)
+    shared_engine.submit("next")
+    failed = shared_engine.wait_for("deadly", "failed")
     assert "died 3 times" in failed["error"] and "worker.log" in failed["error"]
-    assert engine.states("deadly").count("running") == 3
-    engine.wait_for("next", "done")
+    assert shared_engine.states("deadly").count("running") == 3
+    shared_engine.wait_for("next", "done")
 
 
 def test_a_worker_that_cannot_even_start_fails_the_job(stopped_engine: Engine) -> None:
@@ -191,23 +191,23 @@ def test_a_crash_between_the_result_and_its_event(engine: Engine) -> None:
     assert engine.texts("halfway") == ["step 0", "step 1"]
 
 
-def test_a_submission_that_was_cut_off_can_be_repeated(engine: Engine) -> None:
-    folder = engine.run_folder("again")
+def test_a_submission_that_was_cut_off_can_be_repeated(shared_engine: Engine) -> None:
+    folder = shared_engine.run_folder("again")
     folder.mkdir()
     (folder / "spec.json").write_text("{")
-    engine.submit("again", steps=1)
-    assert engine.wait_for("again", "done")["result"]["steps"] == 1
+    shared_engine.submit("again", steps=1)
+    assert shared_engine.wait_for("again", "done")["result"]["steps"] == 1
 
 
-def test_a_run_folder_that_is_gone_fails_its_job_and_blocks_nobody(engine: Engine) -> None:
-    engine.submit("before", steps=1000, seconds=0.05)
-    engine.submit("gone")
-    engine.submit("after")
-    shutil.rmtree(engine.run_folder("gone"))
-    engine.http.post("/v1/jobs/before/cancel")
-    assert "cannot work in" in engine.wait_for("gone", "failed")["error"]
-    engine.wait_for("after", "done")
-    assert engine.events("gone") == []
+def test_a_run_folder_that_is_gone_fails_its_job_and_blocks_nobody(shared_engine: Engine) -> None:
+    shared_engine.submit("before", steps=1000, seconds=0.05)
+    shared_engine.submit("gone")
+    shared_engine.submit("after")
+    shutil.rmtree(shared_engine.run_folder("gone"))
+    shared_engine.http.post("/v1/jobs/before/cancel")
+    assert "cannot work in" in shared_engine.wait_for("gone", "failed")["error"]
+    shared_engine.wait_for("after", "done")
+    assert shared_engine.events("gone") == []
 
 
 def test_shutdown_pauses_the_job_and_the_next_start_takes_it_up(engine: Engine) -> None:
@@ -237,28 +237,35 @@ def test_signals_stop_the_engine_in_good_order(engine: Engine) -> None:
     assert not any("death" in event["data"] for event in engine.events("interrupted"))
 
 
-def test_a_worker_told_to_terminate_pauses_and_is_started_again(engine: Engine) -> None:
-    engine.submit("told", steps=30, seconds=0.05, checkpoint=1)
-    engine.wait_for_step("told", 3)
-    os.kill(engine.worker("told"), signal.SIGTERM)
-    engine.wait_for("told", "done")
-    assert steps(engine.events("told")) == list(range(30))
-    assert engine.states("told") == ["queued", "running", "queued", "running", "done"]
+def test_a_worker_told_to_terminate_pauses_and_is_started_again(shared_engine: Engine) -> None:
+    shared_engine.submit("told", steps=30, seconds=0.05, checkpoint=1)
+    shared_engine.wait_for_step("told", 3)
+    os.kill(shared_engine.worker("told"), signal.SIGTERM)
+    shared_engine.wait_for("told", "done")
+    assert steps(shared_engine.events("told")) == list(range(30))
+    assert shared_engine.states("told") == ["queued", "running", "queued", "running", "done"]
 
 
-def test_two_workers_for_one_job_do_the_work_once(engine: Engine) -> None:
-    engine.submit("once", steps=20, seconds=0.05)
-    engine.wait_for_step("once", 1)
-    command = [sys.executable, "-m", "understudy.engine.service.worker", engine.run_folder("once"), "scripted:run"]
-    second = subprocess.Popen(command, env=engine.environment())
+def test_two_workers_for_one_job_do_the_work_once(shared_engine: Engine) -> None:
+    shared_engine.submit("once", steps=20, seconds=0.05)
+    shared_engine.wait_for_step("once", 1)
+    command = [
+        sys.executable,
+        "-m",
+        "understudy.engine.service.worker",
+        shared_engine.run_folder("once"),
+        "scripted:run",
+    ]
+    second = subprocess.Popen(command, env=shared_engine.environment())
     assert second.wait(PATIENCE) == 0
-    engine.wait_for("once", "done")
-    assert steps(engine.events("once")) == list(range(20))
+    shared_engine.wait_for("once", "done")
+    assert steps(shared_engine.events("once")) == list(range(20))
 
 
-def test_the_worker_is_kind_to_the_machine(engine: Engine) -> None:
-    engine.submit("kind", steps=100, seconds=0.05)
-    engine.wait_for_step("kind", 0)
-    worker = engine.worker("kind")
+def test_the_worker_is_kind_to_the_machine(shared_engine: Engine) -> None:
+    shared_engine.submit("kind", steps=100, seconds=0.05)
+    shared_engine.wait_for_step("kind", 0)
+    worker = shared_engine.worker("kind")
     assert os.getpriority(os.PRIO_PROCESS, worker) == os.getpriority(os.PRIO_PROCESS, 0) + 5
     assert os.getsid(worker) == worker
+    shared_engine.http.post("/v1/jobs/kind/cancel")
