@@ -144,22 +144,18 @@ class FakeEngine:
 def engine(addon: SimpleNamespace, scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """A scripted engine that the add-on's launcher finds and starts."""
     import fake_engine
+    import flow
 
     home = tmp_path / "home"
     monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
+    monkeypatch.setattr(addon.poller, "POLL_SECONDS", 0.02)
+    monkeypatch.setattr(addon.poller, "RETRY_SECONDS", 0.05)
     fake = FakeEngine(home, fake_engine.wrapper(tmp_path))
     addon.preferences.preferences().engine_python = str(fake.program)
     yield fake
-    restart_addon_connection(addon)
+    flow.restart_addon_connection(addon)
     addon.preferences.preferences().engine_python = ""
     fake.kill()
-
-
-def restart_addon_connection(addon: SimpleNamespace) -> None:
-    """Blender as after a restart: no thread, nothing known of the engine."""
-    addon.jobs.unregister()
-    addon.jobs.engine = addon.poller.EngineReport(state="stopped")
-    addon.jobs.register()
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""The user's way through the panel, by the add-on's own operators."""
+
+from __future__ import annotations
+
+import bpy
+
+
+def add_shot(scene, clips, left=20, right=40):
+    """The counter on the timeline at frame 10, so that frames 20 to 39 show source frames 10 to 29."""
+    strip = scene.sequence_editor.strips.new_movie("shot", str(clips.movie), 1, 10)
+    strip.select = True
+    if bpy.app.version >= (5, 1, 0):
+        strip.left_handle, strip.right_handle = left, right
+    else:
+        strip.frame_final_start, strip.frame_final_end = left, right
+    scene.sequence_editor.active_strip = strip
+    return strip
+
+
+def mark_and_scan(scene, tick_until):
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert bpy.ops.understudy.scan_shot() == {"FINISHED"}
+    tick_until(lambda: scene.understudy.shot.scan.folder or scene.understudy.error)
+
+
+def ready_to_convert(scene, clips, tick_until):
+    """Everything up to the last button."""
+    strip = add_shot(scene, clips)
+    mark_and_scan(scene, tick_until)
+    assert bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures)) == {"FINISHED"}
+    tick_until(lambda: scene.understudy.identities[0].scan.folder or scene.understudy.error)
+    scene.understudy.consent = True
+    return strip
+
+
+def placed(scene):
+    """The strips that Understudy made."""
+    return [strip for strip in scene.sequence_editor.strips if strip.get("understudy")]
+
+
+def idle(scene):
+    """Nothing runs and nothing waits."""
+    return all(job.state in {"done", "failed", "cancelled"} for job in scene.understudy.jobs)
+
+
+def restart_addon_connection(addon):
+    """Blender as after a restart: no thread, nothing known of the engine."""
+    addon.jobs.unregister()
+    addon.jobs.engine = addon.poller.EngineReport(state="stopped")
+    addon.jobs.register()
