@@ -18,7 +18,7 @@ def replace_atomically(partial: Path, final: Path) -> None:
     """Put a finished file under its name so that a crash leaves the old or the new, never half."""
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
-    os.replace(partial, final)
+    partial.replace(final)
 
 
 def write_json(path: Path, data: Any) -> None:

@@ -75,7 +75,6 @@ class TrainSpec:
     output: str
     preset: Preset = "quick"
     minutes: float = 10.0
-    preview: Swap | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

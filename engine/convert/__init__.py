@@ -1,0 +1,1 @@
+"""From alignments and a model to a recast movie."""

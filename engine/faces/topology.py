@@ -27,3 +27,6 @@ INNER_LIPS = np.array(_DATA["inner_lips"], np.int64)
 RIGHT_EYE_CORNERS = (33, 133)
 LEFT_EYE_CORNERS = (362, 263)
 """Outer and inner corner of the person's right eye (left in the picture), inner and outer of the left."""
+
+MIRROR = np.array(_DATA["mirror"], np.int64)
+"""(468,) the vertex on the other side of the face for each vertex; its own inverse."""

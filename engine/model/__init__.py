@@ -1,0 +1,1 @@
+"""The draft, the network that refines it, and its training."""

@@ -1,0 +1,76 @@
+"""What to recast where: every face of every swap, frame by frame, settled before the first frame is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import DataError, NoFaceError
+from ..faces.align import crop_matrix, mesh_radius, transform, unposed
+from ..faces.alignments import Alignments
+from ..model.recast import Source
+from ..model.views import choose_views
+from ..protocol import Swap
+
+RENDER_SIZES = (128, 256, 512)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """One face to recast: by which source, from which views, at which place.
+
+    matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels;
+    choice (2,) views; radius in source pixels, larger is nearer.
+    """
+
+    source: str
+    matrix: np.ndarray
+    landmarks: np.ndarray
+    choice: np.ndarray
+    size: int
+    radius: float
+
+
+def make_plan(alignments: Alignments, swaps: list[Swap], sources: dict[str, Source]) -> dict[int, list[Placement]]:
+    """Source frame → the faces to recast in it, farther ones first.
+
+    Raises NoFaceError when a person of a swap is not in the scan, DataError when one is swapped twice.
+    """
+    plan: dict[int, list[Placement]] = {}
+    people = [swap.person for swap in swaps]
+    if len(set(people)) != len(people):
+        raise DataError("A person can get one face only. Remove one of the two swaps.")
+    for swap in swaps:
+        rows = alignments.of_person(swap.person)
+        if not len(rows):
+            known = sorted(set(alignments.person[alignments.person >= 0].tolist()))
+            names = ", ".join(map(str, known)) or "nobody"
+            raise NoFaceError(f"Person {swap.person} does not appear in this clip; the scan knows {names}.")
+        source = sources[swap.identity]
+        neutral = np.median(unposed(alignments.landmarks[rows]), 0)
+        for track in np.unique(alignments.track[rows]):
+            for frame, placement in _follow(alignments, rows[alignments.track[rows] == track], source, swap, neutral):
+                plan.setdefault(frame, []).append(placement)
+    for placements in plan.values():
+        placements.sort(key=lambda p: p.radius)
+    return plan
+
+
+def _follow(
+    alignments: Alignments, rows: np.ndarray, source: Source, swap: Swap, neutral: np.ndarray
+) -> list[tuple[int, Placement]]:
+    """The placements of one track, in frame order, rendered at one size throughout."""
+    faces = alignments.landmarks[rows]
+    choices = choose_views(faces, source.views, neutral)
+    scale = float(np.linalg.norm(crop_matrix(faces[len(faces) // 2], 1)[0, :2]))
+    side = 1 / max(scale, 1e-6)  # of the crop, in source pixels
+    limit = int(source.views.pixels.shape[-1])
+    size = next((s for s in RENDER_SIZES if side <= 1.25 * s), RENDER_SIZES[-1])
+    size = min(size, limit)
+    placed = []
+    for row, face, choice in zip(rows, faces, choices, strict=True):
+        matrix = crop_matrix(face, size)
+        placement = Placement(swap.identity, matrix, transform(face, matrix), choice, size, float(mesh_radius(face)))
+        placed.append((int(alignments.frame[row]), placement))
+    return placed

@@ -1,0 +1,83 @@
+"""What each kind of job does, from its spec to its result. The worker and the command line both call `run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from .errors import UnderstudyError
+from .protocol import ConvertSpec, JobKind, JobSpec, ScanSpec, TrainSpec
+from .reporter import Part, Reporter
+
+# Read when torch loads its OpenMP. Threads that spin while they wait make every step many times slower as
+# soon as another program (Blender, say) wants the same cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
+def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
+    """Do one job from beginning to end; see docs/architecture.md for the results.
+
+    A job may be run again after a crash: it finishes what it had begun, or begins anew.
+    Raises UnderstudyError with a sentence for the user, Stopped when `reporter.check` did.
+    """
+    return _RUNNERS[kind](spec, reporter)
+
+
+def pick_device() -> str:
+    """The fastest device at hand, by torch's own name."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
+    from .faces.scan import scan
+
+    summary = scan(spec.clip, Path(spec.output), reporter, pick_device())
+    return {"scan": spec.output, "people": len(summary.people), "frames": summary.frames}
+
+
+def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
+    import torch
+
+    from .model.folder import prepare
+    from .model.trainer import train
+
+    if spec.minutes <= 0:
+        raise UnderstudyError("The training time must be more than 0 minutes.")
+    folder = Path(spec.output)
+    trains = spec.preset != "draft"
+    card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0))
+    if trains:
+        card = train(folder, card, spec.minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0))
+    return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
+
+
+def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
+    import torch
+
+    from .convert.convert import convert
+
+    counts = convert(
+        Path(spec.scan),
+        Path(spec.model),
+        spec.swaps,
+        Path(spec.output),
+        torch.device(pick_device()),
+        reporter,
+        use_refiner=spec.use_refiner,
+    )
+    return {"movie": spec.output, **counts}
+
+
+_RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
+    "scan": _scan,
+    "train": _train,
+    "convert": _convert,
+}

@@ -1,0 +1,108 @@
+"""The draft: a recast with no training. The source person's own frames, warped through the mesh
+onto the target's geometry, in the target's light. Training refines it (see `networks`)."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from ..faces.topology import MIRROR
+from .mesh import Geometry, spread
+from .views import VISIBLE, Views
+
+_MIRROR = torch.from_numpy(MIRROR)
+LIGHT_SIGMA = 0.10
+"""The target's light is what is left of it after a blur this wide, in crop sides."""
+
+
+def warp(target: Geometry, views: Views, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """One view for each target, in the target's geometry.
+
+    choice (B,) int64 view numbers → texture (B, 3, S, S) float 0..1 RGB and visible (B, 1, S, S) 0..1,
+    how much of it the view really showed. The crop of the views may be larger than the target's.
+    """
+    count = len(views)
+    frame, is_mirrored = choice % count, choice >= count
+    points, facing = views.landmarks[frame], views.facing[frame]
+    flip = _MIRROR.to(points.device)
+    # a mirrored view reads each vertex's texture where its twin on the other side is
+    points = torch.where(is_mirrored[:, None, None], points[:, flip], points)
+    facing = torch.where(is_mirrored[:, None], facing[:, flip], facing)
+    side = views.pixels.shape[-1]
+    values = spread(target, torch.cat([points * (2 / side) - 1, facing[..., None]], -1))
+    picture = views.pixels[frame].float() / 255
+    if side > 1.5 * target.size:  # do not alias where the target is rendered smaller
+        picture = F.interpolate(picture, size=(target.size, target.size), mode="area")
+    texture = F.grid_sample(
+        picture, values[:, :2].permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
+    )
+    low, high = VISIBLE
+    visible = ((values[:, 2:] - low) / (high - low)).clamp(0, 1) * target.inside
+    return texture * target.inside, visible
+
+
+def blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
+    """Separable Gaussian blur of (B, C, H, W), borders repeated; wide ones on a reduced picture."""
+    reduction = max(1, int(sigma / 2))
+    if reduction > 1:
+        size = x.shape[-2:]
+        small = F.avg_pool2d(x, reduction, ceil_mode=True, count_include_pad=False)
+        return F.interpolate(blur(small, sigma / reduction), size=size, mode="bilinear", align_corners=False)
+    radius = max(1, int(3 * sigma + 0.5))
+    offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
+    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
+    kernel = (kernel / kernel.sum()).expand(x.shape[1], 1, -1)
+    padded = F.pad(x, (radius, radius, radius, radius), mode="replicate")
+    rows = F.conv2d(padded, kernel[:, :, None], groups=x.shape[1])
+    return F.conv2d(rows, kernel[..., None], groups=x.shape[1])
+
+
+def light(picture: torch.Tensor, weight: torch.Tensor, sigma: float = LIGHT_SIGMA) -> torch.Tensor:
+    """The low frequencies of a picture (B, 3, S, S) under a weight (B, 1, S, S), unmixed with what is outside."""
+    width = sigma * picture.shape[-1]
+    return blur(picture * weight, width) / (blur(weight, width) + 1e-3)
+
+
+# BT.601 luma and scaled colour differences: a rotation that keeps brightness apart from colour
+_TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+
+
+def relight(texture: torch.Tensor, weight: torch.Tensor, picture: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """Bring a texture into the light and colour of the target's picture.
+
+    The low frequencies become the target's; the rest keeps its form, its contrast drawn towards the
+    target's (in luma within 0.75..1.25, in colour down to none: black-and-white stays black-and-white).
+    weight says where the texture is real, inside where the target's face is; all (B, ·, S, S), 0..1 RGB.
+    """
+    shown, wanted = light(texture, weight), light(picture, inside)
+    matrix = _TO_YCC.to(texture.device)
+    detail = torch.einsum("yc,bchw->byhw", matrix, texture - shown)
+    example = torch.einsum("yc,bchw->byhw", matrix, picture - wanted)
+
+    def spread_of(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return ((x**2 * w).sum((2, 3), keepdim=True) / (w.sum((2, 3), keepdim=True) + 1e-6)).sqrt()
+
+    gain = (spread_of(example, inside) + 1e-5) / (spread_of(detail, weight) + 1e-4)
+    gain = torch.cat([gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)], 1)
+    return (wanted + torch.einsum("cy,byhw->bchw", torch.linalg.inv(matrix), detail * gain)).clamp(0, 1)
+
+
+def draft(
+    target: Geometry, picture: torch.Tensor, views: Views, choice: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Recast B faces with two views each.
+
+    picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64. Returns the draft
+    (B, 3, S, S) with the target's light and its own mouth opening (teeth and tongue belong to the
+    performance, and the source seldom shows the right ones), the second view alone in the same light,
+    and coverage (B, 1, S, S), how much of each pixel any view has shown.
+    """
+    first, seen_first = warp(target, views, choice[:, 0])
+    second, seen_second = warp(target, views, choice[:, 1])
+    first = relight(first, seen_first, picture, target.inside)
+    second = relight(second, seen_second, picture, target.inside)
+    mixed = first * seen_first + second * (1 - seen_first)
+    coverage = seen_first + seen_second * (1 - seen_first)
+    soft_mouth = blur(target.mouth, 0.008 * target.size) * target.mouth
+    mixed = mixed + soft_mouth * (picture - mixed)
+    return mixed * target.inside, second * target.inside, torch.maximum(coverage, soft_mouth)

@@ -1,0 +1,145 @@
+"""A model folder: who is in it, their facesets, and the trained weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ..arrays import replace_atomically, write_json
+from ..errors import DataError
+from ..faces.alignments import FILE_NAME
+from ..faces.faceset import Faceset, gather, load_faceset
+from ..protocol import Identity, Preset
+from ..reporter import Part, Reporter
+from .networks import SIZES, Refiner
+
+SCHEMA = 1
+DRAFT_FACES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelCard:
+    """`model.json`: what a model is made of. `steps` and `minutes` are the training so far."""
+
+    schema: int
+    preset: Preset
+    identities: list[str]
+    material: list[list[str]]
+    steps: int = 0
+    minutes: float = 0.0
+
+
+def faceset_size(preset: Preset) -> int:
+    """Side of the crops kept for a preset: twice what its network sees, for the draft's finer detail."""
+    return 2 * SIZES[preset][0] if preset in SIZES else DRAFT_FACES
+
+
+def read_card(folder: Path) -> ModelCard:
+    """Read `model.json`. Raises DataError with what to do."""
+    path = folder / "model.json"
+    if not path.is_file():
+        raise DataError(f"{folder} holds no model. Train one first, or point to where it was moved.")
+    try:
+        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        card = ModelCard(**{k: data[k] for k in ModelCard.__dataclass_fields__})
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}). Train the model again.") from None
+    if card.schema != SCHEMA:
+        raise DataError(f"{folder} is a model of version {card.schema}; this Understudy reads version {SCHEMA}.")
+    return card
+
+
+def write_card(folder: Path, card: ModelCard) -> None:
+    """Write `model.json` in one step."""
+    write_json(folder / "model.json", asdict(card))
+
+
+def faceset_path(folder: Path, card: ModelCard, name: str) -> Path:
+    """Where an identity's faceset lies; names are the user's, so files are numbered."""
+    return folder / "facesets" / f"{card.identities.index(name)}.faceset"
+
+
+def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Reporter) -> ModelCard:
+    """Make or check a model folder: gather the facesets of all identities that are new or changed.
+
+    Raises DataError where the folder already holds a model of other people or another preset.
+    """
+    names = [i.name for i in identities]
+    if len(set(names)) != len(names) or not names:
+        raise DataError("Every identity needs a name of its own. Rename one of them.")
+    material = [[_fingerprint(m.scan, m.person) for m in i.material] for i in identities]
+    card = ModelCard(schema=SCHEMA, preset=preset, identities=names, material=material)
+    if (folder / "model.json").is_file():
+        old = read_card(folder)
+        if old.identities != names:
+            raise DataError(
+                f"{folder} already holds a model of {', '.join(old.identities)}. Choose another folder for this one."
+            )
+        if preset == "draft" or old.preset == preset:
+            card = ModelCard(**{**asdict(old), "material": material})
+        elif old.preset != "draft":
+            raise DataError(
+                f"{folder} already holds a model of the preset {old.preset}. Choose another folder for {preset}."
+            )
+        if old.material == material and faceset_size(old.preset) == faceset_size(card.preset):
+            write_card(folder, card)
+            return card
+    (folder / "facesets").mkdir(parents=True, exist_ok=True)
+    for number, identity in enumerate(identities):
+        part = Part(report, number / len(identities), (number + 1) / len(identities))
+        faceset = gather(identity, faceset_size(card.preset), part)
+        faceset.save(faceset_path(folder, card, identity.name))
+    write_card(folder, card)
+    return card
+
+
+def facesets(folder: Path, card: ModelCard) -> list[Faceset]:
+    """Every identity's faceset, in the model's order."""
+    return [load_faceset(faceset_path(folder, card, name)) for name in card.identities]
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
+    """Write tensors with a JSON header in one step."""
+    partial = path.with_name(path.name + ".part")
+    save_file(
+        {k: v.detach().contiguous().cpu() for k, v in tensors.items()}, partial, {"understudy": json.dumps(facts)}
+    )
+    replace_atomically(partial, path)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote. Raises DataError when it is missing or damaged."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {k: file.get_tensor(k) for k in file.keys()}, json.loads(file.metadata()["understudy"])  # noqa: SIM118
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
+
+
+def load_refiner(folder: Path, card: ModelCard) -> Refiner | None:
+    """The trained network on the CPU in evaluation mode, or None where nothing was trained yet."""
+    path = folder / "weights.safetensors"
+    if card.preset == "draft" or not path.is_file():
+        return None
+    refiner = Refiner(len(card.identities), SIZES[card.preset][1])
+    tensors, _facts = load_tensors(path)
+    try:
+        refiner.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise DataError(f"{path} does not fit its model.json ({error}). Train the model again.") from None
+    return refiner.eval()
+
+
+def _fingerprint(scan: str, person: int) -> str:
+    path = Path(scan) / FILE_NAME
+    if not path.is_file():
+        raise DataError(f"{scan} holds no finished scan. Scan the clip first.")
+    with path.open("rb") as file:
+        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}:{person}"

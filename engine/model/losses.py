@@ -1,0 +1,35 @@
+"""Losses, as plain functions that return one value for each sample."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from .draft import blur
+
+
+def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Local structural similarity of (B, C, H, W) in 0..1: (B, C, H, W), 1 where alike.
+
+    Wang et al. 2004, a Gaussian window of sigma 1.5 and the usual constants.
+    """
+    channels = a.shape[1]
+    moments = blur(torch.cat([a, b, a * a, b * b, a * b], 1), 1.5)
+    mean_a, mean_b, aa, bb, ab = torch.split(moments, channels, 1)
+    c1, c2 = 0.01**2, 0.03**2
+    top = (2 * mean_a * mean_b + c1) * (2 * (ab - mean_a * mean_b) + c2)
+    bottom = (mean_a**2 + mean_b**2 + c1) * (aa - mean_a**2 + bb - mean_b**2 + c2)
+    return top / bottom
+
+
+def face_loss(face: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """SSIM and L1 in equal parts under a weight (B, 1, H, W): (B,)."""
+    area = weight.sum((1, 2, 3)) + 1e-6
+    structure = ((1 - ssim(face, truth)).mean(1, keepdim=True) / 2 * weight).sum((1, 2, 3)) / area
+    absolute = ((face - truth).abs().mean(1, keepdim=True) * weight).sum((1, 2, 3)) / area
+    return structure + 2 * absolute
+
+
+def mask_loss(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of the mask head against 0..1 masks (B, 1, H, W): (B,)."""
+    return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mean((1, 2, 3))

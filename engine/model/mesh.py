@@ -1,0 +1,109 @@
+"""The face mesh as a picture: which triangle each pixel sees, and vertex attributes spread over pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from ..faces.topology import MOUTH_TRIANGLES, TRIANGLES
+
+_TRIANGLES = torch.from_numpy(TRIANGLES)
+_CORNER_OF = (TRIANGLES[None] == np.arange(TRIANGLES.max() + 1)[:, None, None]).any(2).astype(np.float32)  # (468, 898)
+
+
+def triangle_map(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Which triangle is in front at each pixel: (468, 3) crop pixels → (size, size) int16, -1 outside.
+
+    Triangles that face away are left out; the rest are painted from far to near.
+    """
+    corners = landmarks[TRIANGLES]  # (898, 3, 3)
+    edges = corners[:, 1:, :2] - corners[:, :1, :2]
+    facing = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0] > 0
+    order = np.argsort(-corners[:, :, 2].mean(1), kind="stable")
+    picture = np.full((size, size), -1, np.int16)
+    fixed = np.round((corners[..., :2] - 0.5) * 16).astype(np.int32)
+    for index in order[facing[order]]:
+        cv2.fillConvexPoly(picture, fixed[index], int(index), cv2.LINE_8, shift=4)
+    return picture
+
+
+def vertex_visibility(landmarks: np.ndarray) -> np.ndarray:
+    """How well each vertex is seen: (N, 468, 3) crop pixels → (N, 468) float32.
+
+    The cosine between its normal and the view, 1 towards the camera and below 0 away from it; -1 where
+    another part of the face (the nose, mostly) stands in front.
+    """
+    corners = landmarks[:, TRIANGLES]
+    normals = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])  # length = area
+    total = np.einsum("vt,ntc->nvc", _CORNER_OF, normals)
+    facing = total[..., 2] / np.maximum(np.linalg.norm(total, axis=-1), 1e-9)
+    return np.where([_hidden(face) for face in landmarks], -1.0, facing).astype(np.float32)
+
+
+def _hidden(face: np.ndarray, size: int = 96) -> np.ndarray:
+    """(468, 3) → (468,) bool: vertices clearly behind the triangle that is in front at their pixel."""
+    low = face[:, :2].min(0)
+    scale = size / max(float(np.ptp(face[:, :2], axis=0).max()), 1e-6)
+    scaled = np.column_stack([(face[:, :2] - low) * scale, face[:, 2] * scale])
+    front = triangle_map(scaled, size)
+    x, y = np.clip(scaled[:, :2].astype(int), 0, size - 1).T
+    triangle = front[y, x]
+    depth = scaled[TRIANGLES[triangle], 2].max(1)
+    return (triangle >= 0) & (scaled[:, 2] > depth + 0.08 * size)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where B target faces are, ready to be textured, on one device.
+
+    triangle (B, S, S) int64, 0 where outside; inside (B, 1, S, S) float 0 or 1; mouth the same, the
+    opening between the lips; inverse (B, 898, 3, 3): pixel (x, y, 1) → barycentric coordinates.
+    """
+
+    triangle: torch.Tensor
+    inside: torch.Tensor
+    mouth: torch.Tensor
+    inverse: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        """Side of the crop in pixels."""
+        return int(self.triangle.shape[-1])
+
+
+def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
+    """Join landmarks (B, 468, 2 or 3) in crop pixels with their triangle maps (B, S, S) int16."""
+    corners = landmarks[:, _TRIANGLES.to(landmarks.device), :2]  # (B, 898, 3, 2)
+    a, b, c = corners.unbind(2)
+    area = _cross(b - a, c - a)
+    area = torch.where(area.abs() < 1e-3, torch.full_like(area, 1e-3), area)
+    # row k gives the barycentric weight of corner k as a linear form in (x, y, 1)
+    rows = []
+    for p, q in ((b, c), (c, a), (a, b)):
+        normal = torch.stack([p[..., 1] - q[..., 1], q[..., 0] - p[..., 0], _cross(p, q)], -1)
+        rows.append(normal / area[..., None])
+    triangle = maps.long()
+    mouth = (triangle >= MOUTH_TRIANGLES.start) & (triangle < MOUTH_TRIANGLES.stop)
+    return Geometry(
+        triangle.clamp(min=0), (triangle >= 0).float()[:, None], mouth.float()[:, None], torch.stack(rows, 2)
+    )
+
+
+def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
+    """Interpolate vertex attributes (B, 468, C) over the pixels that see the mesh: (B, C, S, S), 0 outside."""
+    batch, size = target.triangle.shape[0], target.size
+    per_corner = attributes[:, _TRIANGLES.to(attributes.device)]  # (B, 898, 3, C)
+    forms = torch.einsum("btkc,btkx->btcx", per_corner, target.inverse)  # linear in (x, y, 1)
+    channels = forms.shape[2]
+    index = target.triangle.reshape(batch, -1, 1).expand(-1, -1, channels * 3)
+    forms = forms.reshape(batch, -1, channels * 3).gather(1, index).reshape(batch, size, size, channels, 3)
+    centre = torch.arange(size, device=attributes.device, dtype=attributes.dtype) + 0.5
+    value = forms[..., 0] * centre[None, None, :, None] + forms[..., 1] * centre[None, :, None, None] + forms[..., 2]
+    return value.permute(0, 3, 1, 2) * target.inside
+
+
+def _cross(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    return p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]

@@ -1,0 +1,128 @@
+"""The refiner: a shared encoder, and for each identity a decoder with a mask head.
+
+A U-Net that turns a draft into the finished face. The encoder learns how warped faces, their geometry
+and their light hang together from everybody's frames; each decoder learns one face. The plan is that of
+the shared-encoder swap (deepfakes/faceswap's *original*), fed with drafts in place of crops; that warped
+input makes a small network sharp within minutes is what the draft buys.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from ..protocol import Preset
+from .mesh import Geometry, spread
+
+INPUTS = 3 + 3 + 3 + 3 + 3 + 1 + 1
+"""Draft, second view, the target's light, its mouth opening, canonical mesh coordinates, coverage, inside."""
+
+SIZES: dict[Preset, tuple[int, int]] = {"quick": (128, 24), "standard": (256, 48)}
+"""Preset → side of the crop in pixels, channels at the finest level."""
+
+
+def _block(inputs: int, outputs: int, stride: int = 1, convolutions: int = 2) -> nn.Sequential:
+    layers: list[nn.Module] = []
+    for n in range(convolutions):
+        first = n == 0
+        layers.append(nn.Conv2d(inputs if first else outputs, outputs, 3, stride if first else 1, 1))
+        layers.append(nn.LeakyReLU(0.1, inplace=True))
+    return nn.Sequential(*layers)
+
+
+class Encoder(nn.Module):
+    """(B, INPUTS, S, S) → features at S/2, S/4, S/8, S/16.
+
+    The finest level works on pixels folded two by two: the draft brings the finest detail itself, and
+    what is saved there pays for four times the steps.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        widths = [width, 2 * width, 4 * width, 6 * width]
+        self.stages = nn.ModuleList([_block(4 * INPUTS, width, convolutions=1)])
+        self.stages.extend(_block(i, o, 2) for i, o in pairwise(widths))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """Features from fine to coarse."""
+        x = F.pixel_unshuffle(x, 2)
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        return features
+
+
+class Decoder(nn.Module):
+    """One identity: features → (B, 4, S, S), three channels of change to the draft and one mask logit."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(
+            [
+                _block(10 * width, 4 * width),
+                _block(6 * width, 2 * width),
+                _block(3 * width, width, convolutions=1),
+            ]
+        )
+        self.head = nn.Conv2d(width, 16, 3, 1, 1)
+        nn.init.zeros_(self.head.weight)  # before the first step the refined face is the draft itself
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
+        """Decode from the coarsest feature up."""
+        x = features[-1]
+        for stage, skip in zip(self.stages, features[-2::-1], strict=True):
+            x = F.interpolate(x, scale_factor=2, mode="nearest")
+            x = stage(torch.cat([x, skip], 1))
+        return F.pixel_shuffle(self.head(x), 2)
+
+
+class Refiner(nn.Module):
+    """The shared encoder and a decoder for each of `identities`, in their order."""
+
+    def __init__(self, identities: int, width: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(width)
+        self.decoders = nn.ModuleList(Decoder(width) for _ in range(identities))
+
+    def forward(self, inputs: list[torch.Tensor | None]) -> list[tuple[torch.Tensor, torch.Tensor] | None]:
+        """Refine a batch for each identity (None: nothing for this one) in one pass of the encoder.
+
+        Each entry (B_k, INPUTS, S, S) as `refiner_input` makes it → (face (B_k, 3, S, S) RGB 0..1,
+        mask logits (B_k, 1, S, S)), float32.
+        """
+        present = [x for x in inputs if x is not None]
+        features = self.encoder(torch.cat(present))
+        split = [f.split([len(x) for x in present]) for f in features]
+        results: list[tuple[torch.Tensor, torch.Tensor] | None] = []
+        taken = 0
+        for decoder, x in zip(self.decoders, inputs, strict=True):
+            if x is None:
+                results.append(None)
+                continue
+            change = decoder([s[taken] for s in split]).float()
+            taken += 1
+            results.append(((x[:, :3] + change[:, :3]).clamp(0, 1), change[:, 3:]))
+        return results
+
+
+def refiner_input(
+    target: Geometry,
+    drafted: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    light: torch.Tensor,
+    picture: torch.Tensor,
+    shape: torch.Tensor,
+) -> torch.Tensor:
+    """Stack what the refiner sees: (B, INPUTS, S, S) float32.
+
+    drafted as `draft` returns it, light and picture (B, 3, S, S) RGB 0..1 of the target, shape (468, 3)
+    the canonical face whose coordinates tell the network which part of the face a pixel is.
+    """
+    face, second, coverage = drafted
+    where = spread(target, shape.expand(len(face), -1, -1))
+    return torch.cat([face, second, light * target.inside, picture * target.mouth, where, coverage, target.inside], 1)

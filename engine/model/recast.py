@@ -1,0 +1,91 @@
+"""Recasting faces with what a model knows: the draft, and its refinement where a network was trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from .draft import blur, draft, light
+from .mesh import Geometry, geometry, triangle_map
+from .networks import Refiner, refiner_input
+from .precision import autocast
+from .views import Views
+
+FEATHER = 0.03
+"""Width of the soft edge, in crop sides; it lies inside the face."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One identity ready to appear: its views, and the refiner (None: drafts only) with its decoder's number.
+
+    `network_size` is the side of the crop that the refiner was trained at; `shape` (468, 3) its canonical face.
+    """
+
+    views: Views
+    refiner: Refiner | None
+    decoder: int
+    network_size: int
+    shape: torch.Tensor
+
+
+def target_geometry(landmarks: np.ndarray, size: int, device: torch.device) -> Geometry:
+    """Geometry of (B, 468, 3) landmarks in pixels of a size × size crop."""
+    maps = np.stack([triangle_map(face, size) for face in landmarks])
+    return geometry(torch.from_numpy(landmarks).to(device), torch.from_numpy(maps).to(device))
+
+
+def soft_edge(inside: torch.Tensor) -> torch.Tensor:
+    """A face's silhouette (B, 1, S, S) drawn in and softened, 0 at its rim, 1 a little within."""
+    size = inside.shape[-1]
+    reach = max(1, round(FEATHER * size))
+    # the picture's border is no rim of the face, but a face that leaves the crop must not end in a hard line
+    padded = F.pad(inside, (1, 1, 1, 1))
+    drawn_in = -F.max_pool2d(-padded, 2 * reach + 1, 1, reach)[..., 1:-1, 1:-1]
+    return (blur(drawn_in, reach / 2) * inside).clamp(0, 1)
+
+
+@torch.inference_mode()
+def recast(
+    source: Source, landmarks: np.ndarray, picture: torch.Tensor, choice: torch.Tensor, *, drafts_only: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Recast B faces.
+
+    landmarks (B, 468, 3) float32 in pixels of the crop; picture (B, 3, R, R) the target's crop, RGB 0..1;
+    choice (B, 2) views as `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its
+    mask (B, 1, R, R) 0..1, soft at the rim.
+    """
+    device, size = picture.device, picture.shape[-1]
+    target = target_geometry(landmarks, size, device)
+    face, _second, coverage = draft(target, picture, source.views, choice)
+    edge = soft_edge(target.inside)
+    if source.refiner is None or drafts_only:
+        return face, edge * coverage
+    small_size = source.network_size
+    small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
+    small_picture = _resize(picture, small_size)
+    drafted = draft(small, small_picture, source.views, choice)
+    inputs = refiner_input(small, drafted, light(small_picture, small.inside), small_picture, source.shape)
+    batch: list[torch.Tensor | None] = [None] * len(source.refiner.decoders)
+    batch[source.decoder] = inputs
+    with autocast(device):
+        result = source.refiner(batch)[source.decoder]
+    assert result is not None
+    refined, logits = result
+    change = refined - inputs[:, :3]
+    # the draft is finer than the network's picture: its detail is kept where the network agreed with it
+    trust = torch.exp(-((blur(change.abs().mean(1, keepdim=True), 0.01 * small_size) / 0.06) ** 2))
+    detail = face - _resize(_resize(face, small_size), size)
+    face = (_resize(refined, size) + detail * _resize(trust, size)).clamp(0, 1)
+    return face, edge * _resize(logits.sigmoid(), size)
+
+
+def _resize(x: torch.Tensor, size: int) -> torch.Tensor:
+    if x.shape[-1] == size:
+        return x
+    if x.shape[-1] > size:
+        return F.interpolate(x, size=(size, size), mode="area")
+    return F.interpolate(x, size=(size, size), mode="bicubic", align_corners=False)

@@ -1,0 +1,170 @@
+"""An identity's frames as material for drafts, and the choice of the right ones.
+
+Every frame counts twice, as it is and mirrored: view v < N is frame v, view v >= N is frame v - N mirrored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..faces.align import mesh_radius, mirrored, unposed, yaw_pitch
+from ..faces.faceset import Faceset
+from ..faces.topology import INNER_LIPS, MIRROR
+from .mesh import vertex_visibility
+
+POSE_DEGREES = 9.0
+"""A head turned this far costs as much as a clearly other expression; the cost grows with the square,
+so that within a few degrees expression decides, and beyond them pose does."""
+EXPRESSION_UNIT = 0.03
+MIRROR_COST = 0.5
+SWITCH_COST = 1.0
+VISIBLE = (0.12, 0.40)
+"""Facing below the first carries no texture, above the second carries it fully."""
+
+# landmarks that carry expression, and how much: lips, lids, brows
+_LIPS = [
+    61,
+    146,
+    91,
+    181,
+    84,
+    17,
+    314,
+    405,
+    321,
+    375,
+    291,
+    185,
+    40,
+    39,
+    37,
+    0,
+    267,
+    269,
+    270,
+    409,
+    *INNER_LIPS.tolist(),
+]
+_LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246]
+_LIDS += [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466]
+_BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
+EXPRESSIVE_VERTICES = np.array([*_LIPS, *_LIDS, *_BROWS])
+_WEIGHT = np.concatenate([np.full(len(_LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
+
+
+@dataclass(frozen=True)
+class Views:
+    """One identity's frames on a device.
+
+    pixels (N, 3, S, S) uint8 RGB; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
+    `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
+    """
+
+    pixels: torch.Tensor
+    landmarks: torch.Tensor
+    facing: torch.Tensor
+    pose: np.ndarray
+    expression: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+
+def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Pose (N, 2) in degrees and expression (N, F) of landmarks (N, 468, 3) in any one unit.
+
+    Expression is how lips, lids and brows differ from the person's own median face (or `neutral`, as
+    `unposed` gives it), so that two people's compare; how far mouth and eyes are open counts as it is,
+    since a clip may be singing all through.
+    """
+    straight = unposed(landmarks)
+    if neutral is None:
+        neutral = np.median(straight, 0)
+    moved = (straight - neutral)[:, EXPRESSIVE_VERTICES, :2] * _WEIGHT[:, None]
+    radius = mesh_radius(landmarks)
+
+    def opening(upper: int, lower: int) -> np.ndarray:
+        return np.linalg.norm(landmarks[:, upper] - landmarks[:, lower], axis=-1) / radius
+
+    openings = np.stack([opening(13, 14), opening(159, 145), opening(386, 374)], 1)
+    openings = openings * [0.5, 1.0, 1.0]
+    features = np.concatenate([moved.reshape(len(landmarks), -1) / np.sqrt(len(EXPRESSIVE_VERTICES)), openings], 1)
+    return yaw_pitch(landmarks), features.astype(np.float32)
+
+
+def make_views(faceset: Faceset, device: torch.device) -> Views:
+    """Put a faceset on the device once, as uint8, and describe both sides of every frame."""
+    flipped = mirrored(faceset.landmarks, faceset.size)
+    pose, expression = describe(faceset.landmarks)
+    pose_flipped, expression_flipped = describe(flipped)
+    return Views(
+        pixels=torch.from_numpy(np.ascontiguousarray(faceset.pixels.transpose(0, 3, 1, 2))).to(device),
+        landmarks=torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device),
+        facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
+        pose=np.concatenate([pose, pose_flipped]),
+        expression=np.concatenate([expression, expression_flipped]),
+    )
+
+
+def fit_cost(pose: np.ndarray, expression: np.ndarray, views: Views) -> np.ndarray:
+    """How badly each view fits each target: (T, 2), (T, F) → (T, 2N). Pose counts before expression."""
+    turn = ((pose[:, None] - views.pose[None]) ** 2).sum(-1) / POSE_DEGREES**2
+    square = (expression**2).sum(1)[:, None] + (views.expression**2).sum(1)[None] - 2 * expression @ views.expression.T
+    change = np.sqrt(np.maximum(square, 0)) / EXPRESSION_UNIT
+    cost = turn + change
+    cost[:, len(views) :] += MIRROR_COST
+    return cost
+
+
+def steady_path(cost: np.ndarray, switch: float = SWITCH_COST) -> np.ndarray:
+    """The cheapest view for each of T frames in a row, where changing the view costs too: (T, 2N) → (T,).
+
+    Viterbi over views; moving on to the source's own next or previous frame is nearly free.
+    """
+    frames, count = cost.shape
+    best = cost[0].copy()
+    back = np.zeros((frames, count), np.int64)
+    here = np.arange(count)
+    for t in range(1, frames):
+        cheapest = int(best.argmin())
+        previous, total = here.copy(), best.copy()
+        for step in (-1, 1):
+            shifted = np.full(count, np.inf)
+            source = slice(None, -1) if step == 1 else slice(1, None)
+            shifted[slice(1, None) if step == 1 else slice(None, -1)] = best[source] + 0.05 * switch
+            better = shifted < total
+            total[better], previous[better] = shifted[better], here[better] - step
+        jump = best[cheapest] + switch < total
+        total[jump], previous[jump] = best[cheapest] + switch, cheapest
+        back[t] = previous
+        best = total + cost[t]
+    path = np.empty(frames, np.int64)
+    path[-1] = best.argmin()
+    for t in range(frames - 1, 0, -1):
+        path[t - 1] = back[t, path[t]]
+    return path
+
+
+def view_facing(views: Views) -> np.ndarray:
+    """(2N, 468) facing of every view, mirrored ones too."""
+    facing = views.facing.cpu().numpy()
+    return np.concatenate([facing, facing[:, MIRROR]])
+
+
+def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray | None = None) -> np.ndarray:
+    """Two views for each face of a track: (T, 468, 3) landmarks in frame order → (T, 2) int64.
+
+    The first fits best and is steady over time; the second fits nearly as well and shows what the first
+    hides. Both may be mirrored. `neutral` as in `describe`.
+    """
+    pose, expression = describe(target, neutral)
+    cost = fit_cost(pose, expression, views)
+    first = steady_path(cost)
+    seen = np.clip((view_facing(views) - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0]), 0, 1)
+    wanted = np.clip(vertex_visibility(target), 0, None) * (1 - seen[first])
+    hidden = wanted.sum(1, keepdims=True) - wanted @ seen.T  # what would still be missing
+    second = steady_path(cost + 30 * hidden / target.shape[1])
+    return np.stack([first, second], 1)
