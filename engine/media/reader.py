@@ -81,6 +81,11 @@ def read_frames(path: Path, start: int = 0, end: int | None = None) -> Iterator[
     return _read_movie(path, table, start, _checked_end(path, start, end, len(table)))
 
 
+def require_range(info: MediaInfo, start: int, end: int | None) -> int:
+    """The end of a range of frames (None is to the last). Raises MediaError when it is not inside the footage."""
+    return _checked_end(info.path, start, info.frames if end is None else end, info.frames)
+
+
 def turn(picture: np.ndarray, rotation: int) -> np.ndarray:
     """Turn (H, W, ...) counterclockwise by 0, 90, 180 or 270 degrees."""
     return np.ascontiguousarray(np.rot90(picture, rotation // 90)) if rotation else picture
@@ -135,8 +140,8 @@ def _checked_end(path: Path, start: int, end: int | None, frames: int) -> int:
     last = frames if end is None else end
     if not 0 <= start < last <= frames:
         raise MediaError(
-            f"{path.name} has {frames} frames (0 to {frames - 1}), so the range {start} to {last} (exclusive) "
-            "cannot be read. Choose a range inside it."
+            f"{path.name} has {frames} {'frame' if frames == 1 else 'frames'} (0 to {frames - 1}), so the range "
+            f"{start} to {last} (exclusive) cannot be read. Choose a range inside it."
         )
     return last
 

@@ -42,6 +42,16 @@ def require_constant_rate(info: MediaInfo) -> None:
         )
 
 
+def check_output(output: Path, source: Path, lossless: bool = False) -> None:
+    """Raise MediaError when `output` is no name for a movie, or is the footage itself."""
+    suffix = output.suffix.lower()
+    if suffix not in SUFFIXES or (lossless and suffix != ".mkv"):
+        kinds = ".mkv" if lossless else ".mp4, .mov or .mkv"
+        raise MediaError(f"{output.name} is no name for a movie that can be written; end it in {kinds}.")
+    if output.exists() and source.exists() and output.samefile(source):
+        raise MediaError(f"{output} is the footage itself. Choose another name for the recast movie.")
+
+
 def provenance() -> dict[str, str]:
     """What every recast movie says of itself in its container."""
     try:
@@ -75,17 +85,11 @@ class MovieWriter:
         self._written = 0
 
     def __enter__(self) -> Self:
-        suffix = self._output.suffix.lower()
-        if suffix not in SUFFIXES or (self._lossless and suffix != ".mkv"):
-            kinds = ".mkv" if self._lossless else ".mp4, .mov or .mkv"
-            raise MediaError(f"{self._output.name} is no name for a movie that can be written; end it in {kinds}.")
-        if self._output.exists() and self._output.samefile(self._source.path):
-            raise MediaError(f"{self._output} is the footage itself. Choose another name for the recast movie.")
+        check_output(self._output, self._source.path, self._lossless)
         with self._in_plain_words():
             self._output.parent.mkdir(parents=True, exist_ok=True)
-            self._container = av.open(
-                str(self._partial), "w", container_options={"movflags": "use_metadata_tags"} if suffix != ".mkv" else {}
-            )
+            free_keys = {} if self._output.suffix.lower() == ".mkv" else {"movflags": "use_metadata_tags"}
+            self._container = av.open(str(self._partial), "w", container_options=free_keys)
         self._container.metadata.update(provenance())
         return self
 

@@ -1,0 +1,132 @@
+"""A whole recast in one call: scan both clips, train, convert; a second call goes on from the first."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import jobs
+from .console import Watched
+from .errors import DataError, NoFaceError
+from .media.pictures import picture_files
+from .media.reader import MediaInfo, probe, require_range
+from .media.writer import check_output, require_constant_rate
+from .protocol import (
+    Clip,
+    ConvertSpec,
+    Identity,
+    Material,
+    Preset,
+    ScanSpec,
+    ScanSummary,
+    Swap,
+    TrainSpec,
+    from_json,
+    to_json,
+)
+
+FACE, TARGET = "face", "target"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be recast; persons are numbers of a scan, `end` None is to the last frame."""
+
+    shot: Path
+    face: Path
+    output: Path
+    work: Path
+    person: int
+    face_person: int
+    start: int
+    end: int | None
+    preset: Preset
+    minutes: float
+
+
+def swap(request: Request, reporter: Watched) -> dict[str, Any]:
+    """Recast `person` of the shot with `face_person` of the face footage.
+
+    The work folder gets `scans/` and `models/`, named after what they are made of, so that a
+    second call with the same footage scans nothing again and trains on. Everything that can be
+    wrong with the request is found before the first minute is spent. Returns the facts of the
+    convert job and where the model and both scans are. Raises UnderstudyError.
+    """
+    shot, face = probe(request.shot), probe(request.face)
+    end = require_range(shot, request.start, request.end)
+    require_constant_rate(shot)
+    check_output(request.output, request.shot)
+    shot_scan = _scanned(request, shot, request.start, end, reporter)
+    require_person(shot_scan, request.person)
+    face_scan = _scanned(request, face, 0, face.frames, reporter)
+    require_person(face_scan, request.face_person)
+    parts = f"{shot_scan.name} {request.person} {face_scan.name} {request.face_person}"
+    model = request.work / "models" / f"{request.preset}-{_key(parts)}"
+    identities = [
+        Identity(name=FACE, material=[Material(scan=str(face_scan), person=request.face_person)]),
+        Identity(name=TARGET, material=[Material(scan=str(shot_scan), person=request.person)]),
+    ]
+    with reporter.stage("Gathering faces" if request.preset == "draft" else "Training"):
+        trained = jobs.run(
+            "train",
+            TrainSpec(identities=identities, output=str(model), preset=request.preset, minutes=request.minutes),
+            reporter,
+        )
+    with reporter.stage("Recasting"):
+        converted = jobs.run(
+            "convert",
+            ConvertSpec(
+                scan=str(shot_scan),
+                model=str(model),
+                swaps=[Swap(person=request.person, identity=FACE)],
+                output=str(request.output),
+            ),
+            reporter,
+        )
+    return {**converted, **trained, "scan": str(shot_scan), "face_scan": str(face_scan)}
+
+
+def read_summary(scan: Path) -> ScanSummary:
+    """A scan folder's `scan.json`. Raises DataError when it is missing or damaged."""
+    path = scan / "scan.json"
+    if not path.is_file():
+        raise DataError(f"{scan} holds no finished scan. Scan the footage first: understudy scan FOOTAGE -o {scan}")
+    try:
+        return from_json(ScanSummary, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}). Scan the footage again.") from None
+
+
+def require_person(scan: Path, person: int) -> None:
+    """Raise NoFaceError, naming who is there, when a scan does not know a person."""
+    known = [p.id for p in read_summary(scan).people]
+    if person not in known:
+        raise NoFaceError(
+            f"Person {person} does not appear in {read_summary(scan).clip.path}; the scan found "
+            f"{', '.join(map(str, known)) or 'nobody'}. Look at the pictures person-N.jpg in {scan} and choose one."
+        )
+
+
+def _scanned(request: Request, info: MediaInfo, start: int, end: int, reporter: Watched) -> Path:
+    """The scan folder of a clip, made now unless an earlier run finished it."""
+    clip = Clip(path=str(info.path.resolve()), start=start, end=end)
+    folder = request.work / "scans" / f"{info.path.stem}-{_key(json.dumps([to_json(clip), _state(info)]))}"
+    if (folder / "scan.json").is_file():
+        reporter.log(f"{info.path.name} is scanned already ({folder}).")
+        return folder
+    with reporter.stage(f"Scanning {info.path.name}"):
+        jobs.run("scan", ScanSpec(clip=clip, output=str(folder)), reporter)
+    return folder
+
+
+def _state(info: MediaInfo) -> list[list[Any]]:
+    """What changes when footage is replaced by other footage of the same name."""
+    files = picture_files(info.path) if info.is_still else [info.path]
+    return [[file.name, stat.st_size, stat.st_mtime_ns] for file in files if (stat := file.stat())]
+
+
+def _key(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
