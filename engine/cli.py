@@ -111,7 +111,7 @@ def _parse(arguments: Sequence[str]) -> Any:
         return tyro.cli(
             command,
             prog=name,
-            description=f"{command.__doc__}\n\n{command.manual}\n{EXIT_CODES}",
+            description=f"{command.__doc__}\n{command.manual}\n{EXIT_CODES}",
             args=list(arguments[1:]),
             config=(tyro.conf.FlagCreatePairsOff,),
         )

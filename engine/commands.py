@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from .errors import Stopped, UnderstudyError
-from .protocol import Clip, ConvertSpec, Identity, Material, PersonSummary, Preset, ScanSpec, Swap, TrainSpec
+from .protocol import Clip, ConvertSpec, Identity, Material, Preset, ScanSpec, Swap, TrainSpec
 
 if TYPE_CHECKING:
     from .console import Watched
@@ -77,6 +77,7 @@ Writes into the scan folder
     def run(self) -> dict[str, Any]:
         """Scan, and show who was found."""
         from . import jobs
+        from .console import show_people
         from .media.reader import probe, require_range
         from .swap import read_summary
 
@@ -89,7 +90,7 @@ Writes into the scan folder
         ):
             result = jobs.run("scan", ScanSpec(clip=clip, output=str(self.output.resolve())), reporter)
         people = read_summary(self.output).people
-        _show_people(self.output, people)
+        show_people(self.output, people)
         listed = [{"person": p.id, "frames": p.frames, "thumbnail": str(self.output / p.thumbnail)} for p in people]
         return {**result, "found": listed}
 
@@ -387,17 +388,3 @@ def _swap(text: str) -> Swap:
     if not (person.isdigit() and name):
         raise NotUnderstood(f"--swap {text} is not PERSON=NAME, as in 0=Ann.")
     return Swap(person=int(person), identity=name)
-
-
-def _show_people(folder: Path, people: Sequence[PersonSummary]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not sys.stdout.isatty():
-        for person in people:
-            print(f"person {person.id}\t{person.frames} frames\tfrom {person.first_frame}\t{folder / person.thumbnail}")
-        return
-    table = Table("person", "frames", "first seen", "picture", title=f"{len(people)} found")
-    for person in people:
-        table.add_row(str(person.id), str(person.frames), str(person.first_frame), str(folder / person.thumbnail))
-    Console().print(table)

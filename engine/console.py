@@ -7,14 +7,16 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from .errors import Stopped
+from .protocol import PersonSummary
 
 EVERY = 5.0  # seconds between plain lines
 
@@ -101,6 +103,18 @@ class Watched:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def show_people(folder: Path, people: Sequence[PersonSummary]) -> None:
+    """Print whom a scan found: a table in a terminal, else a line each with tabs."""
+    if not sys.stdout.isatty():
+        for person in people:
+            print(f"person {person.id}\t{person.frames} frames\tfrom {person.first_frame}\t{folder / person.thumbnail}")
+        return
+    table = Table("person", "frames", "first seen", "picture", title=f"{len(people)} found")
+    for person in people:
+        table.add_row(str(person.id), str(person.frames), str(person.first_frame), str(folder / person.thumbnail))
+    Console().print(table)
 
 
 def _duration(seconds: float) -> str:
