@@ -48,3 +48,7 @@ def restart_addon_connection(addon):
     addon.jobs.unregister()
     addon.jobs.engine = addon.poller.EngineReport(state="stopped")
     addon.jobs.register()
+
+
+EXTENSION = "bl_ext.user_default.understudy"
+LISTENED = ("save_pre", "save_post", "save_post_fail", "load_post", "undo_post", "redo_post")

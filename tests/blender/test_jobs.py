@@ -112,6 +112,7 @@ def test_an_engine_that_keeps_dying_is_given_up_and_can_be_started_by_hand(addon
     flow.add_shot(scene, clips)
     bpy.ops.understudy.mark_range()
     bpy.ops.understudy.scan_shot()
+    tick_until(lambda: scene.understudy.jobs[-1].state == "running")
     for start in range(1, addon.poller.RESTARTS + 1):
         tick_until(lambda n=start: len(engine.starts()) == n and connected(addon, engine))
         engine.kill()

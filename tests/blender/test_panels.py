@@ -1,0 +1,138 @@
+"""What the panels say in each state. A recorder stands in for UILayout, which exists only in a window."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import bpy
+import flow
+import pytest
+
+
+class Recorder:
+    """Takes any call of UILayout, remembers texts and operators, refuses names that UILayout does not have."""
+
+    def __init__(self, log=None):
+        object.__setattr__(self, "log", [] if log is None else log)
+
+    def __setattr__(self, name, value):
+        assert name in bpy.types.UILayout.bl_rna.properties, name
+
+    def __getattr__(self, name):
+        if name in bpy.types.UILayout.bl_rna.properties:
+            return True
+        function = bpy.types.UILayout.bl_rna.functions[name]  # KeyError: there is no such thing to draw
+        known = {parameter.identifier for parameter in function.parameters}
+
+        def draw(*arguments, **options):
+            assert set(options) <= known, (name, set(options) - known)
+            if "icon" in options:
+                assert options["icon"] in function.parameters["icon"].enum_items, options["icon"]
+            if name == "operator":
+                idname = arguments[0]
+                group, operator = idname.split(".")
+                properties = getattr(getattr(bpy.ops, group), operator).get_rna_type().properties
+                self.log.append(("operator", idname, options.get("text", "")))
+                return Settings(properties, self.log)
+            if name == "prop":
+                assert arguments[1] in arguments[0].bl_rna.properties
+            self.log.append((name, options.get("text", "")))
+            return Recorder(self.log)
+
+        return draw
+
+
+class Settings:
+    """An operator's properties as a button sets them."""
+
+    def __init__(self, properties, log):
+        object.__setattr__(self, "properties", properties)
+        object.__setattr__(self, "log", log)
+
+    def __setattr__(self, name, value):
+        assert name in self.properties.keys(), name  # noqa: SIM118
+        self.log.append(("set", name, value))
+
+
+@pytest.fixture
+def draw(addon):
+    context = SimpleNamespace(
+        scene=None, workspace=None, preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)),
+        region=SimpleNamespace(width=260),
+    )  # fmt: skip
+
+    def panels() -> str:
+        context.workspace, context.scene = bpy.context.workspace, bpy.context.scene
+        said = []
+        for cls in addon.panels.CLASSES:
+            if not hasattr(cls, "poll") or cls.poll(context):
+                layout = Recorder()
+                cls.draw(SimpleNamespace(layout=layout), context)
+                said += [" ".join(str(part) for part in entry if part != "") for entry in layout.log]
+        # sentences are drawn over several lines
+        return " ".join(" ".join(said).replace("label ", "").split())
+
+    return panels
+
+
+def test_an_empty_scene_says_how_to_begin(scene, draw):
+    said = draw()
+    assert "Select a movie or image strip first." in said
+    assert "Mark the range to recast first." in said
+    assert "Add the footage of the person" in said
+    assert "Save the .blend" in said
+
+
+def test_no_scene_says_so(scene, draw):
+    if bpy.app.version < (5, 0, 0):
+        pytest.skip("Blender 4.5's sequencer always shows the window's scene")
+    bpy.context.workspace.sequencer_scene = None
+    assert draw().count("Choose a scene in the sequencer's header first.") >= 4
+
+
+def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw):
+    engine.script(people=2, hold=["scan"], movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.mark_range()
+    said = draw()
+    assert "shot: 20 frames, 20 to 39" in said and "Scan the shot first." in said
+    bpy.ops.understudy.scan_shot()
+    tick_until(lambda: scene.understudy.jobs[-1].state == "running")
+    said = draw()
+    assert "Finding people 25%" in said and "Working on the scan" in said and "4 s left" in said
+    assert "understudy.cancel" in said and "The shot is being scanned." in said
+    engine.script(hold=[])
+    tick_until(lambda: flow.idle(scene))
+    said = draw()
+    assert "understudy.choose_person Person 2 set person 1 20" not in said
+    assert "understudy.choose_person Person 2" in said and "19 frames" in said
+    assert "Add an identity first." in said
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
+    assert "Its footage is being scanned." in draw()
+    tick_until(lambda: flow.idle(scene))
+    assert "Confirm first that the people shown agreed." in draw()
+    scene.understudy.consent = True
+    said = draw()
+    assert "Train first, or make a draft." in said and "agreed." not in said
+    engine.script(hold=["train"])
+    bpy.ops.understudy.train()
+    tick_until(lambda: scene.understudy.jobs[-1].step)
+    said = draw()
+    assert "loss 0.375 at step 7" in said and "A training or conversion is under way." in said
+    engine.script(hold=[])
+    tick_until(lambda: flow.idle(scene))
+    assert "Train first" not in draw()
+    bpy.ops.understudy.convert()
+    tick_until(lambda: flow.idle(scene))
+    assert "understudy.place" in draw()
+
+
+def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):
+    engine.script(people=0)
+    flow.add_shot(scene, clips)
+    flow.mark_and_scan(scene, tick_until)
+    said = draw()
+    assert "No face was found in the marked footage" in said and "understudy.dismiss_error" in said
+    addon.jobs.engine = addon.poller.EngineReport(state="failed", error="The engine is not installed. Install it.")
+    said = draw()
+    assert "The engine is not installed. Install it." in said and "understudy.start_engine" in said
