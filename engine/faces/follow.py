@@ -28,6 +28,7 @@ SAME = 0.3
 """Boxes that overlap more than this (as a share of their union) show one face."""
 LOOK_BACK_FRAMES = 24
 LOOK_BACK_BYTES = 200_000_000
+TIGHTER = np.array([1, 1, 0.86, 1])
 GROWTH = 1.6
 """From one frame to the next no face becomes larger or smaller by more than this."""
 
@@ -123,8 +124,12 @@ class Follower:
             for box, eyes in zip(detections.boxes, detections.eyes, strict=True)
             if not _covered(box, known)
         ]
+        measured = self._measure(frame, image, regions)
+        for i, face in enumerate(measured):
+            if face.score <= SCORE:  # small and poor faces often show themselves in a tighter crop
+                (measured[i],) = self._measure(frame, image, [regions[i] * TIGHTER])
         found: list[Face] = []
-        for face in sorted(self._measure(frame, image, regions), key=lambda face: -face.score):
+        for face in sorted(measured, key=lambda face: -face.score):
             if face.score > SCORE and not _among(face, known + found):
                 face.sharpness = sharpness(image, face.landmarks)
                 found.append(face)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -68,7 +69,7 @@ class _Parser:
         for index in range(self.graph.OperatorsLength()):
             self.operator(self.graph.Operators(index))
         inputs, outputs = self.graph.InputsAsNumpy().tolist(), self.graph.OutputsAsNumpy().tolist()
-        return {"inputs": inputs, "outputs": outputs, "steps": self.steps}, self.weights
+        return {"inputs": inputs, "outputs": outputs, "steps": _without_pads(self.steps)}, self.weights
 
     def shape(self, tensor: int) -> list[int]:
         shape = self.graph.Tensors(tensor).ShapeAsNumpy()
@@ -214,6 +215,25 @@ class _Parser:
         return values.astype(np.int64)
 
 
+def _without_pads(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same steps, each convolution padding its own input where only it reads the padded one."""
+    pads = {s["out"]: s for s in steps if s["op"] == "pad" and s["pad"][4:] == [0, 0]}
+    for out in list(pads):
+        readers = [step for step in steps if out in step["in"]]
+        if len(readers) != 1 or readers[0]["op"] != "conv":
+            del pads[out]
+    folded = []
+    for step in steps:
+        if step["out"] in pads:
+            continue
+        pad = pads.get(step["in"][0])
+        if pad:
+            amounts = [a + b for a, b in zip(step["pad"], pad["pad"], strict=False)]
+            step = {**step, "in": pad["in"], "pad": amounts}
+        folded.append(step)
+    return folded
+
+
 class GraphNet(nn.Module):
     """A parsed network; inputs are (N, C, H, W) float32 of the size the file was made for."""
 
@@ -221,7 +241,8 @@ class GraphNet(nn.Module):
         super().__init__()
         self.program = program
         for name, tensor in weights.items():
-            self.register_buffer(f"w{name}", tensor)
+            layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
+            self.register_buffer(f"w{name}", tensor.contiguous(memory_format=layout))
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """The outputs with the batch first and channels last, as the file's own runtime has them."""

@@ -13,7 +13,7 @@ STRANGER = 0.75
 """Two embeddings further apart than this are never one face of one track."""
 WINDOW = 5
 TIME_SIGMA = 2.5
-FACE_SIGMA, POINT_SIGMA = 0.008, 0.016
+FACE_SIGMA, POINT_SIGMA = 0.008, 0.012
 """Movements, as shares of the distance between the eyes, that count as jitter of the whole mesh and of a point."""
 
 

@@ -204,7 +204,8 @@ class Backend:
 
     def prepare_metadata_for_build_wheel(self, metadata_directory, config_settings=None):
         facts = email.message_from_bytes(pathlib.Path("PKG-INFO").read_bytes())
-        folder = pathlib.Path(metadata_directory) / f"{facts['Name']}-{facts['Version']}.dist-info"
+        name = facts['Name'].replace('-', '_')
+        folder = pathlib.Path(metadata_directory) / f"{name}-{facts['Version']}.dist-info"
         folder.mkdir()
         shutil.copy("PKG-INFO", folder / "METADATA")
         return folder.name

@@ -1,0 +1,164 @@
+"""Detection, landmarks and embedding on two real portraits, turned, shrunk and moved."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from understudy.engine.faces.detect import Detector
+from understudy.engine.faces.embedding import MEAN_FACE, POINTS, Embedder, chip_matrix
+from understudy.engine.faces.mesh import EYE_LINE, Mesh, box_of, region_of_detection, region_of_face
+
+pytestmark = pytest.mark.usefixtures("networks")
+
+
+@pytest.fixture(scope="module")
+def detector() -> Detector:
+    return Detector()
+
+
+@pytest.fixture(scope="module")
+def mesh() -> Mesh:
+    return Mesh()
+
+
+@pytest.fixture(scope="module")
+def embedder() -> Embedder:
+    return Embedder()
+
+
+def landmarks_of(picture: np.ndarray, detector: Detector, mesh: Mesh) -> np.ndarray:
+    found = detector(picture)
+    assert len(found.boxes) == 1
+    landmarks, scores = mesh(picture, [region_of_detection(found.boxes[0], found.eyes[0])])
+    assert scores[0] > 0.9
+    return landmarks[0]
+
+
+def eye_distance(landmarks: np.ndarray) -> float:
+    return float(np.linalg.norm(landmarks[EYE_LINE[0], :2] - landmarks[EYE_LINE[1], :2]))
+
+
+def away(a: np.ndarray, b: np.ndarray) -> float:
+    """Mean distance of two meshes' points as a share of the distance between the eyes."""
+    return float(np.linalg.norm(a[:, :2] - b[:, :2], axis=1).mean() / eye_distance(b))
+
+
+def turned(picture: np.ndarray, degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    height, width = picture.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width / 2 - 0.5, height / 2 - 0.5), degrees, 1)
+    return cv2.warpAffine(picture, matrix, (width, height)), matrix
+
+
+@pytest.mark.parametrize("height", [24, 60, 200, 500])
+def test_faces_of_every_size_are_found(height: int, hopper: np.ndarray, detector: Detector) -> None:
+    scale = height / 225
+    picture = cv2.resize(hopper, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    canvas = np.full((max(400, picture.shape[0]), max(640, picture.shape[1]), 3), 90, np.uint8)
+    canvas[: picture.shape[0], : picture.shape[1]] = picture
+    found = detector(canvas)
+    assert len(found.boxes) == 1
+    center = (found.boxes[0, :2] + found.boxes[0, 2:]) / 2
+    np.testing.assert_allclose(center, np.array([265, 230]) * scale, atol=25 * scale)
+
+
+def test_both_faces_of_a_picture_are_found(astronaut: np.ndarray, hopper: np.ndarray, detector: Detector) -> None:
+    found = detector(np.concatenate([astronaut, hopper[:512]], 1))
+    assert len(found.boxes) == 2
+    assert (np.diff(found.eyes[:, :, 0], axis=1) > 0).all()
+
+
+def test_a_face_lying_on_its_side_is_found(astronaut: np.ndarray, detector: Detector) -> None:
+    picture, matrix = turned(astronaut, 60)
+    found = detector(picture)
+    assert len(found.boxes) >= 1
+    face = matrix @ [225, 118, 1]
+    center = (found.boxes[0, :2] + found.boxes[0, 2:]) / 2
+    assert np.linalg.norm(center - face) < 30
+
+
+def test_no_face_in_noise(detector: Detector, mesh: Mesh) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (240, 320, 3), np.uint8)
+    assert len(detector(noise).boxes) == 0
+    landmarks, scores = mesh(noise, [np.array([160, 120, 150, 0.0])])
+    assert landmarks.shape == (1, 468, 3) and scores[0] < 0.1
+
+
+def test_the_start_does_not_matter(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
+    landmarks = landmarks_of(hopper, detector, mesh)
+    region = region_of_face(landmarks)
+    side = region[2]
+    starts = [
+        region + np.array(d) for d in ([0.06 * side, 0, 0, 0], [0, -0.06 * side, 0.1 * side, 0.1], [0, 0, 0, -0.2])
+    ]
+    for other in mesh(hopper, starts)[0]:
+        assert away(other, landmarks) < 0.012
+
+
+def test_landmarks_lie_on_the_eyes(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
+    landmarks = landmarks_of(hopper, detector, mesh)
+    # read off the picture by eye: outer corners of both eyes, tip of the nose, corners of the mouth
+    seen = {33: (203, 195), 263: (330, 189), 4: (270, 240), 61: (226, 279), 291: (312, 275)}
+    for point, place in seen.items():
+        assert np.linalg.norm(landmarks[point, :2] - place) < 9, point
+
+
+def test_coordinates_have_pixel_centres_at_halves(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
+    region = region_of_face(landmarks_of(hopper, detector, mesh))
+    (landmarks,), _ = mesh._measure(hopper, [region])  # one pass: a second one has a region of its own
+    double = cv2.resize(hopper, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    (larger,), _ = mesh._measure(double, [region * [2, 2, 2, 1]])
+    assert abs((larger - 2 * landmarks)[:, :2].mean(0)).max() < 0.2  # half a pixel of error would show as 0.5
+    assert np.polyfit(landmarks[:, 2], larger[:, 2], 1)[0] == pytest.approx(2, abs=0.05)
+    flipped = np.ascontiguousarray(hopper[:, ::-1])
+    (mirror,), _ = mesh._measure(flipped, [np.array([hopper.shape[1] - region[0], region[1], region[2], -region[3]])])
+    width = hopper.shape[1]
+    assert abs(width - mirror[1, 0] - landmarks[1, 0]) < 0.02 * eye_distance(landmarks)
+    assert landmarks[1, 2] < landmarks[234, 2]  # the nose is nearer than the ear
+
+
+def test_landmarks_turn_with_the_picture(astronaut: np.ndarray, detector: Detector, mesh: Mesh) -> None:
+    landmarks = landmarks_of(astronaut, detector, mesh)
+    picture, matrix = turned(astronaut, 35)
+    expected = (landmarks[:, :2] - 0.5) @ matrix[:, :2].T + matrix[:, 2] + 0.5
+    assert away(landmarks_of(picture, detector, mesh), expected) < 0.02
+
+
+def test_a_batch_measures_like_single_faces(
+    astronaut: np.ndarray, hopper: np.ndarray, detector: Detector, mesh: Mesh
+) -> None:
+    picture = np.concatenate([astronaut, hopper[:512]], 1)
+    found = detector(picture)
+    regions = [region_of_detection(b, e) for b, e in zip(found.boxes, found.eyes, strict=True)]
+    both, _ = mesh(picture, regions)
+    for one, region in zip(both, regions, strict=True):
+        np.testing.assert_allclose(one, mesh(picture, [region])[0][0], atol=0.05)
+    assert (box_of(both)[:, 2:] > box_of(both)[:, :2]).all()
+
+
+def test_the_chip_is_dlibs(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
+    landmarks = landmarks_of(hopper, detector, mesh)
+    matrix = chip_matrix(landmarks)
+    placed = landmarks[POINTS, :2] @ matrix[:, :2].T + matrix[:, 2]
+    assert np.linalg.norm(placed - MEAN_FACE, axis=1).mean() < 6  # of 150 pixels: a real face is not the mean one
+    nudged = [
+        placed @ [[np.cos(a), -np.sin(a)], [np.sin(a), np.cos(a)]] * s
+        for a, s in ((0.02, 1), (-0.02, 1), (0, 1.02), (0, 0.98))
+    ]
+    best = ((placed - MEAN_FACE) ** 2).sum()
+    assert all(((n - n.mean(0) + MEAN_FACE.mean(0) - MEAN_FACE) ** 2).sum() > best for n in nudged)
+
+
+def test_embeddings_tell_people_apart(
+    astronaut: np.ndarray, hopper: np.ndarray, detector: Detector, mesh: Mesh, embedder: Embedder
+) -> None:
+    dim = cv2.convertScaleAbs(cv2.resize(hopper, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), alpha=0.7)
+    pictures = [hopper, dim, turned(hopper, 20)[0], astronaut, np.ascontiguousarray(astronaut[:, ::-1])]
+    landmarks = [landmarks_of(picture, detector, mesh) for picture in pictures]
+    found = embedder.embed(pictures, landmarks)
+    assert found.shape == (5, 128) and found.dtype == np.float32
+    apart = np.linalg.norm(found[:, None] - found[None], axis=-1)
+    assert max(apart[0, 1], apart[0, 2], apart[3, 4]) < 0.42
+    assert apart[:3, 3:].min() > 0.65
+    np.testing.assert_allclose(embedder.embed_one(hopper, landmarks[0]), found[0], atol=1e-4)
+    assert embedder.embed([], []).shape == (0, 128)

@@ -1,0 +1,179 @@
+"""The whole scan, on real people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from understudy.engine.errors import MediaError, NoFaceError, Stopped, UnderstudyError
+from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.faces.follow import Follower
+from understudy.engine.faces.scan import scan
+from understudy.engine.protocol import Clip, ScanSummary, from_json
+from understudy.engine.reporter import Silent
+
+pytestmark = pytest.mark.usefixtures("networks")
+
+Film = Callable[[Path, Iterable[np.ndarray]], Path]
+
+
+class Watching(Silent):
+    def __init__(self) -> None:
+        self.told: list[tuple[float, str]] = []
+
+    def progress(self, fraction: float, message: str) -> None:
+        self.told.append((fraction, message))
+
+
+def still(picture: np.ndarray, count: int) -> list[np.ndarray]:
+    return [picture] * count
+
+
+@pytest.fixture(scope="module")
+def portrait(hopper: np.ndarray) -> np.ndarray:
+    """Hopper in a picture of 240 × 200, the face about 90 px high."""
+    return cv2.resize(hopper, (240, 280), interpolation=cv2.INTER_AREA)[:200]
+
+
+@pytest.fixture(scope="module")
+def other(astronaut: np.ndarray) -> np.ndarray:
+    """The astronaut in a picture of the same size."""
+    return np.ascontiguousarray(astronaut[20:220, 100:340])
+
+
+def test_a_talking_man_is_found_in_every_frame(people: dict[str, Path], tmp_path: Path) -> None:
+    watching = Watching()
+    clip = Clip(path=str(people["carphone"]), start=20, end=60)
+    summary = scan(clip, tmp_path / "deep" / "scan", watching)
+    assert (summary.width, summary.height, summary.frames, len(summary.people)) == (176, 144, 40, 1)
+    alignments = load_alignments(tmp_path / "deep" / "scan")
+    assert alignments.frame.tolist() == list(range(20, 60))
+    assert set(alignments.person) == {0} and set(alignments.track) == {0} and not alignments.carried.any()
+    assert alignments.score.min() > 0.9 and alignments.sharpness.min() > 0
+    assert np.linalg.norm(alignments.embedding - alignments.embedding.mean(0), axis=1).max() < 0.4
+    (person,) = summary.people
+    assert person.frames == 40 and person.first_frame == 20 and 20 <= person.best_frame < 60
+    x0, y0, x1, y1 = person.box
+    assert 40 < x0 < x1 < 120 and 30 < y0 < y1 < 120
+    thumbnail = cv2.imread(str(tmp_path / "deep" / "scan" / person.thumbnail))
+    assert thumbnail.shape == (128, 128, 3) and thumbnail.std() > 20
+    written = json.loads((tmp_path / "deep" / "scan" / "scan.json").read_text())
+    assert from_json(ScanSummary, written) == summary
+    fractions = [fraction for fraction, _ in watching.told]
+    assert fractions == sorted(fractions) and fractions[-1] == 1.0
+    assert any("frame 7 of 40, one face here" in message for _, message in watching.told)
+
+
+def test_people_are_the_same_across_cuts(portrait: np.ndarray, other: np.ndarray, film: Film, tmp_path: Path) -> None:
+    both = np.concatenate([portrait, other], 1)
+    wide = [np.concatenate([p, np.full_like(p, 40)], 1) for p in (other, portrait)]
+    movie = film(tmp_path / "cuts.mp4", [*still(both, 12), *still(wide[0], 10), *still(wide[1], 6)])
+    summary = scan(Clip(path=str(movie)), tmp_path / "scan", Silent())
+    assert [(p.frames, p.tracks) for p in summary.people] == [(22, 2), (18, 2)]
+    alignments = load_alignments(tmp_path / "scan")
+    assert len(alignments) == 40
+    for person, frames in ((0, {5: 240, 15: 0}), (1, {5: 0, 25: 0})):
+        for frame, left in frames.items():
+            (row,) = np.flatnonzero((alignments.frame == frame) & (alignments.person == person))
+            assert left < alignments.box[row, 0] < left + 240
+    for number in set(alignments.track.tolist()):
+        frames = alignments.frame[alignments.track == number]
+        assert not (frames.min() < 12 <= frames.max() or frames.min() < 22 <= frames.max())
+
+
+def test_landmarks_go_with_the_head_and_do_not_lag(hopper: np.ndarray, film: Film, tmp_path: Path) -> None:
+    shift = [0] * 8 + [7 * i for i in range(1, 9)] + [56] * 8
+    movie = film(tmp_path / "pan.mp4", [hopper[60:460, 100 - s : 440 - s] for s in shift])
+    scan(Clip(path=str(movie)), tmp_path / "scan", Silent())
+    alignments = load_alignments(tmp_path / "scan")
+    assert len(alignments) == len(shift) and alignments.track.max() == 0
+    place = alignments.landmarks[:, :, 0].mean(1)
+    eyes = np.linalg.norm(alignments.landmarks[0, 33, :2] - alignments.landmarks[0, 263, :2])
+    assert abs((place - place[0]) - np.array(shift)).max() < 0.02 * eyes
+    still_frames = alignments.landmarks[1:7, :, :2]
+    assert np.linalg.norm(np.diff(still_frames, axis=0), axis=-1).mean() < 0.002 * eyes
+
+
+def test_a_face_is_there_from_its_first_frame(portrait: np.ndarray, networks: Path) -> None:
+    background = cv2.GaussianBlur(np.random.default_rng(3).integers(60, 160, (400, 640, 3), np.uint8), (0, 0), 2)
+    small = cv2.resize(portrait, (96, 80), interpolation=cv2.INTER_AREA)
+    follower, frames = Follower(), []
+    for index in range(14):
+        picture = background.copy()
+        if index >= 5:  # between two searches, and without a cut
+            picture[100:180, 200:296] = small
+        frames += [face.frame for face in follower(index, picture)]
+    assert sorted(frames) == list(range(5, 14))
+    assert len(follower.shot_frames) == 1
+
+
+def test_a_hidden_face_is_carried(portrait: np.ndarray, film: Film, tmp_path: Path) -> None:
+    seen = np.full((400, 640, 3), (90, 90, 80), np.uint8)
+    seen[100:300, 200:440] = portrait
+    hidden = seen.copy()
+    hidden[130:250, 260:390] = (90, 70, 60)
+    movie = film(tmp_path / "hand.mp4", [*still(seen, 10), *still(hidden, 4), *still(seen, 10)])
+    scan(Clip(path=str(movie)), tmp_path / "scan", Silent())
+    alignments = load_alignments(tmp_path / "scan")
+    assert alignments.frame.tolist() == list(range(24)) and set(alignments.track) == {0}
+    assert np.flatnonzero(alignments.carried).tolist() == [10, 11, 12, 13]
+    assert (alignments.sharpness[alignments.carried] == 0).all()
+
+
+def test_a_picture_and_a_folder_of_pictures(people: dict[str, Path], tmp_path: Path) -> None:
+    summary = scan(Clip(path=str(people["hopper"])), tmp_path / "one", Silent())
+    assert summary.frames == 1 and [p.frames for p in summary.people] == [1]
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number, name in enumerate(("hopper", "astronaut", "hopper")):
+        picture = cv2.imread(str(people[name]))
+        cv2.imwrite(str(folder / f"{number}.png"), picture[:500] if number else picture)
+    summary = scan(Clip(path=str(folder)), tmp_path / "many", Silent())
+    assert [p.frames for p in summary.people] == [2, 1]
+    assert load_alignments(tmp_path / "many").person.tolist() == [0, 1, 0]
+
+
+def test_no_face_leaves_nothing(film: Film, tmp_path: Path) -> None:
+    movie = film(tmp_path / "empty.mp4", still(np.full((96, 128, 3), 120, np.uint8), 5))
+    with pytest.raises(NoFaceError, match=r"^No face was found in frames 1 to 4 of empty\.mp4\. Choose"):
+        scan(Clip(path=str(movie), start=1), tmp_path / "new" / "scan", Silent())
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.mp4"]
+
+
+def test_a_stopped_scan_leaves_the_older_one(portrait: np.ndarray, film: Film, tmp_path: Path) -> None:
+    movie = film(tmp_path / "face.mp4", still(portrait, 6))
+    scan(Clip(path=str(movie)), tmp_path / "scan", Silent())
+    before = {path.name: path.read_bytes() for path in (tmp_path / "scan").iterdir()}
+
+    class Stopping(Watching):
+        def check(self) -> None:
+            if any("frame 2 of 3" in message for _, message in self.told):
+                raise Stopped("Stopped.")
+
+    with pytest.raises(Stopped):
+        scan(Clip(path=str(movie), end=3), tmp_path / "scan", Stopping())
+    assert {path.name: path.read_bytes() for path in (tmp_path / "scan").iterdir()} == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.mp4", "scan"]
+    scan(Clip(path=str(movie), end=3), tmp_path / "scan", Silent())
+    assert len(load_alignments(tmp_path / "scan")) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.mp4", "scan"]
+
+
+def test_a_folder_of_something_else_is_not_touched(people: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(UnderstudyError, match="holds something other than a scan"):
+        scan(Clip(path=str(people["hopper"])), tmp_path / "mine", Silent())
+    assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+def test_a_range_outside_the_footage_is_refused(people: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="range"):
+        scan(Clip(path=str(people["carphone"]), start=400, end=500), tmp_path / "scan", Silent())
+    with pytest.raises(MediaError, match="not there"):
+        scan(Clip(path=str(tmp_path / "none.mp4")), tmp_path / "scan", Silent())
+    assert list(tmp_path.iterdir()) == []
