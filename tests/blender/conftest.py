@@ -119,7 +119,7 @@ class FakeEngine:
         now = json.loads(file.read_text()) if file.is_file() else {}
         part = file.with_suffix(".part")
         part.write_text(json.dumps({**now, **wanted}))
-        os.replace(part, file)
+        part.replace(file)
 
     def starts(self) -> list[int]:
         file = self.home / "fake_starts"

@@ -40,7 +40,7 @@ def load() -> dict:
 def save(jobs: dict) -> None:
     partial = JOBS.with_suffix(".part")
     partial.write_text(json.dumps(jobs))
-    os.replace(partial, JOBS)
+    partial.replace(JOBS)
 
 
 def event(job: dict, kind: str, data: dict) -> None:
@@ -116,7 +116,7 @@ class Handler(BaseHTTPRequestHandler):
             with LOCK:
                 self.answer(*self.jobs(parts[1:], json.loads(body or "{}"), parse_qs(url.query)))
 
-    do_GET = do_POST = handle_call  # noqa: N815
+    do_GET = do_POST = handle_call
 
     def info(self) -> dict:
         return json.loads((HOME / "engine.json").read_text())
@@ -152,7 +152,7 @@ def main() -> None:
                "url": f"http://127.0.0.1:{server.server_port}", "token": Handler.token}  # fmt: skip
     partial = HOME / "engine.json.part"
     partial.write_text(json.dumps(address))
-    os.replace(partial, HOME / "engine.json")
+    partial.replace(HOME / "engine.json")
     server.serve_forever(poll_interval=0.05)
 
 

@@ -1,0 +1,81 @@
+"""The real engine, started by the add-on's own launcher: skipped, saying so, where it is not installed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import bpy
+import flow
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = Path(os.environ.get("UNDERSTUDY_ENGINE_PYTHON") or ROOT / ".env" / "engine" / "bin" / "python")
+NETWORKS = Path(os.environ.get("UNDERSTUDY_TEST_MODELS") or ROOT / ".understudy" / "models")
+PORTRAIT = ROOT / ".build" / "footage" / "astronaut.png"
+
+pytestmark = pytest.mark.skipif(
+    not PYTHON.is_file(), reason=f"the engine is not installed at {PYTHON} (UNDERSTUDY_ENGINE_PYTHON)"
+)
+
+
+@pytest.fixture
+def real(addon, scene, tmp_path, monkeypatch, tick_until):
+    """The engine with a home of its own that borrows the face networks; shut down afterwards."""
+    home = tmp_path / "home"
+    home.mkdir()
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
+    monkeypatch.setenv("UNDERSTUDY_ENGINE_PYTHON", str(PYTHON))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    if NETWORKS.is_dir():
+        (home / "models").symlink_to(NETWORKS)
+    yield home
+    bpy.ops.understudy.stop_engine()
+    tick_until(lambda: addon.jobs.engine.state == "stopped" and addon.client.read_address() is None)
+    flow.restart_addon_connection(addon)
+
+
+def test_starts_answers_and_stops(addon, real, tick_until):
+    assert bpy.ops.understudy.start_engine() == {"FINISHED"}
+    tick_until(lambda: addon.jobs.engine.state in {"ready", "failed"}, 60)
+    assert addon.jobs.engine.error == ""
+    assert addon.jobs.engine.version and addon.client.read_address().token
+
+
+def test_footage_without_a_face_is_said_and_leaves_nothing(scene, clips, real, tick_until):
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.scan_shot()
+    tick_until(lambda: flow.idle(scene), 90)
+    assert "ace" in scene.understudy.error and scene.understudy.error.endswith((".", "!"))
+    assert len(scene.understudy.shot.scan.people) == 0
+    assert [strip.name for strip in scene.sequence_editor.strips] == ["shot"]
+
+
+def test_a_damaged_movie_is_said(scene, clips, real, tick_until, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(clips.movie.read_bytes()[:2000])
+    assert bpy.ops.understudy.add_identity_file(filepath=str(broken)) == {"FINISHED"}
+    tick_until(lambda: flow.idle(scene), 90)
+    assert "broken.mp4" in scene.understudy.error and scene.understudy.jobs[-1].state == "failed"
+
+
+def test_a_draft_of_real_people(addon, scene, real, tick_until, tmp_path):
+    """A portrait recast with itself: the whole way through the real engine, without training."""
+    if not (PORTRAIT.is_file() and NETWORKS.is_dir()):
+        pytest.skip(f"needs {PORTRAIT} and the face networks in {NETWORKS}: `make footage models` fetches them")
+    strip = scene.sequence_editor.strips.new_image("portrait", str(PORTRAIT), 1, 10)
+    addon.compat.set_span(strip, 10, 34)
+    scene.sequence_editor.active_strip = strip
+    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.scan_shot()
+    bpy.ops.understudy.add_identity()
+    tick_until(lambda: flow.idle(scene), 90)
+    assert scene.understudy.error == "" and len(scene.understudy.shot.scan.people) == 1
+    scene.understudy.consent = True
+    bpy.ops.understudy.convert(draft=True)
+    tick_until(lambda: flow.idle(scene), 90)
+    assert scene.understudy.error == ""
+    (placed,) = flow.placed(scene)
+    assert addon.compat.span(placed) == (10, 34) and placed.channel == 2
+    assert Path(bpy.path.abspath(placed.filepath)).is_file()
