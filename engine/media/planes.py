@@ -122,5 +122,8 @@ def _any_in_blocks(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
         return mask
     height, width = mask.shape
     padded = np.pad(mask, ((0, -height % rows), (0, -width % columns)))
-    blocks = padded.reshape(padded.shape[0] // rows, rows, padded.shape[1] // columns, columns)
-    return np.asarray(blocks.any(axis=(1, 3)))
+    reduced = np.zeros((padded.shape[0] // rows, padded.shape[1] // columns), bool)
+    for row in range(rows):
+        for column in range(columns):
+            reduced |= padded[row::rows, column::columns]
+    return reduced

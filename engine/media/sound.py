@@ -20,8 +20,10 @@ Timed = tuple[float, Packet]  # seconds in the output, and what to write then
 QUICKTIME = {".mp4", ".m4v", ".mov"}
 COPIED = {"aac", "mp3", "ac3", "eac3", "alac"}  # what players expect inside MP4
 AAC_RATES = {96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
-PLANAR_OF = {"s16": "s16p", "s16p": "s16p", "s32": "s32p", "s32p": "s32p", "u8": "s16p", "u8p": "s16p"}
-PCM_OF = {"s16p": "pcm_s16le", "s32p": "pcm_s32le", "fltp": "pcm_f32le"}
+AAC_LAYOUTS = {"mono", "stereo", "3.0", "4.0", "5.0", "5.0(side)", "5.1", "5.1(side)", "7.1", "7.1(wide)"}
+USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
+PACKED = {"s16": "s16", "s16p": "s16", "s32": "s32", "s32p": "s32", "u8": "s16", "u8p": "s16"}
+PCM_OF = {"s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le"}
 GAP = 0.02  # seconds: timestamps that jump further than this are silence or overlap, less is rounding
 
 
@@ -32,12 +34,14 @@ def sound_tracks(
 
     `span` is the range in seconds of the source's clock. Tracks are copied as they are when
     the `whole` movie is kept and both files are of the MP4 family; otherwise they are decoded,
-    cut, and encoded as AAC at 320 kbit/s (.mp4) or PCM (.mov, .mkv).
+    cut, and encoded as AAC at 320 kbit/s or more (.mp4) or PCM (.mov, .mkv, and channels that AAC does not know).
     """
     with open_movie(source) as container:
         quicktime = "mp4" in container.format.name and target.suffix.lower() in QUICKTIME
         count = len(container.streams.audio)
-        copied = [whole and quicktime and s.codec_context.name in COPIED for s in container.streams.audio]
+        copied = [
+            whole and quicktime and s.codec_context.codec.canonical_name in COPIED for s in container.streams.audio
+        ]
     tracks = []
     for number in range(count):
         reader = open_movie(source)
@@ -46,7 +50,7 @@ def sound_tracks(
             copy = output.add_stream_from_template(stream)
             tracks.append(_copied(reader, stream, copy, span[0]))
         else:
-            compressed = target.suffix.lower() in {".mp4", ".m4v"}
+            compressed = target.suffix.lower() in {".mp4", ".m4v"} and _layout(stream) in AAC_LAYOUTS
             tracks.append(_encoded(stream, _add_encoder(output, stream, compressed), span))
     return tracks
 
@@ -68,7 +72,7 @@ def _add_encoder(output: OutputContainer, stream: AudioStream, compressed: bool)
     rate = stream.rate if stream.rate in AAC_RATES or not compressed else 48000
     encoder = cast(AudioStream, output.add_stream(codec, rate=rate))
     if compressed:
-        encoder.bit_rate = 320_000
+        encoder.bit_rate = max(320_000, 160_000 * stream.channels)
     encoder.layout = _layout(stream)
     if stream.language:
         encoder.metadata["language"] = stream.language
@@ -79,10 +83,10 @@ def _encoded(stream: AudioStream, encoder: AudioStream, span: tuple[float, float
     working, layout, position = _working_format(stream), _layout(stream), 0
     with stream.container:
         for samples in cut_samples(stream, span):
-            frame = AudioFrame.from_ndarray(samples, format=working, layout=layout)
+            frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format=working, layout=layout)
             frame.sample_rate = stream.rate
             frame.pts = position
-            position += samples.shape[1]
+            position += len(samples)
             for packet in encoder.encode(frame):
                 yield _time_of(packet), packet
         for packet in encoder.encode(None):
@@ -90,7 +94,7 @@ def _encoded(stream: AudioStream, encoder: AudioStream, span: tuple[float, float
 
 
 def cut_samples(stream: AudioStream, span: tuple[float, float]) -> Iterator[np.ndarray]:
-    """(channels, samples) pieces that together are exactly the span of a sound track.
+    """(samples, channels) pieces, int16, int32 or float32, that together are exactly the span of a sound track.
 
     Decodes from the very start and counts samples, because packet times may be rounded to
     milliseconds; silence fills gaps, and the time before a track that starts late.
@@ -104,16 +108,16 @@ def cut_samples(stream: AudioStream, span: tuple[float, float]) -> Iterator[np.n
         if position is None or (stated is not None and abs(stated - position) > GAP * rate):
             position = stated or 0
         for piece in resampler.resample(frame):
-            samples = piece.to_ndarray()
-            first, position = position, position + samples.shape[1]
-            kept = samples[:, max(written - first, 0) : max(end - first, 0)]
-            if kept.shape[1] == 0:
+            samples = piece.to_ndarray().reshape(-1, stream.channels)
+            first, position = position, position + len(samples)
+            kept = samples[max(written - first, 0) : max(end - first, 0)]
+            if not len(kept):
                 continue
             if first > written:
-                yield np.zeros((samples.shape[0], min(first, end) - written), samples.dtype)
+                yield np.zeros((first - written, stream.channels), samples.dtype)
                 written = first
-            yield np.ascontiguousarray(kept)
-            written += kept.shape[1]
+            yield kept
+            written += len(kept)
         if written >= end:
             return
 
@@ -127,11 +131,12 @@ def _decoded_sound(stream: AudioStream) -> Iterator[AudioFrame]:
 
 
 def _working_format(stream: AudioStream) -> str:
-    return PLANAR_OF.get(stream.format.name, "fltp")
+    return PACKED.get(stream.format.name, "flt")  # packed: PyAV takes no planar frame of eight channels
 
 
 def _layout(stream: AudioStream) -> str:
-    return {1: "mono", 2: "stereo"}.get(stream.channels, stream.layout.name)
+    name = stream.layout.name
+    return USUAL_LAYOUTS.get(stream.channels, name) if name.endswith("channels") or stream.channels < 3 else name
 
 
 def _time_of(packet: Packet) -> float:
