@@ -99,3 +99,87 @@ def read_counter() -> Callable[[Any], int]:
 def make_counter_picture() -> Callable[[int, int, int], Any]:
     """`counter_picture`: one frame of such a movie."""
     return counter_picture
+
+
+# Real faces, scanned once for all tests that need them: a man in a car (48 frames of 176 × 144), and a portrait.
+
+
+@pytest.fixture(scope="session")
+def people_footage() -> dict[str, Path]:
+    """The files of tools/footage.py; skips where they were not fetched."""
+    folder = Path(__file__).parents[1] / ".build" / "footage"
+    paths = {
+        "carphone": folder / "carphone.mp4",
+        "astronaut": folder / "astronaut.png",
+        "hopper": folder / "grace_hopper.jpg",
+    }
+    absent = [p.name for p in paths.values() if not p.is_file()]
+    if absent:
+        pytest.skip(f"{', '.join(absent)} not fetched (`make footage`)")
+    return paths
+
+
+def scanned(folder: Path, clip: Any) -> Path:
+    """A real scan of a clip; skips where the face networks were not fetched."""
+    from understudy.engine.faces import weights
+    from understudy.engine.faces.scan import scan
+    from understudy.engine.reporter import Silent
+
+    if weights.missing():
+        pytest.skip("the face networks are not fetched (`make models`)")
+    scan(clip, folder, Silent())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def carphone_folder(tmp_path_factory: pytest.TempPathFactory, people_footage: dict[str, Path]) -> Path:
+    """The scan folder of the man in the car, frames 0 to 48."""
+    from understudy.engine.protocol import Clip
+
+    clip = Clip(path=str(people_footage["carphone"]), start=0, end=48)
+    return scanned(tmp_path_factory.mktemp("scans") / "carphone", clip)
+
+
+@pytest.fixture(scope="session")
+def astronaut_folder(tmp_path_factory: pytest.TempPathFactory, people_footage: dict[str, Path]) -> Path:
+    """The scan folder of the portrait."""
+    from understudy.engine.protocol import Clip
+
+    return scanned(tmp_path_factory.mktemp("scans") / "astronaut", Clip(path=str(people_footage["astronaut"])))
+
+
+@pytest.fixture(scope="session")
+def carphone_scan(carphone_folder: Path) -> Any:
+    """The alignments of the man in the car."""
+    from understudy.engine.faces.alignments import load_alignments
+
+    return load_alignments(carphone_folder)
+
+
+@pytest.fixture(scope="session")
+def astronaut_scan(astronaut_folder: Path) -> Any:
+    """The alignments of the portrait."""
+    from understudy.engine.faces.alignments import load_alignments
+
+    return load_alignments(astronaut_folder)
+
+
+def gathered(name: str, folder: Path) -> Any:
+    """The faceset of a scan's person 0 at 128 pixels."""
+    from understudy.engine.faces.faceset import gather
+    from understudy.engine.protocol import Identity, Material
+    from understudy.engine.reporter import Silent
+
+    return gather(Identity(name=name, material=[Material(scan=str(folder), person=0)]), 128, Silent())
+
+
+@pytest.fixture(scope="session")
+def carphone_faces(carphone_folder: Path) -> Any:
+    """The faceset of the man in the car."""
+    return gathered("man", carphone_folder)
+
+
+@pytest.fixture(scope="session")
+def astronaut_faces(astronaut_folder: Path) -> Any:
+    """The faceset of the portrait: one picture."""
+    return gathered("woman", astronaut_folder)

@@ -32,15 +32,20 @@ def main() -> None:
     python = options.folder / "bin" / "python"
     if not python.exists() or subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode:
         create(options.folder, options.python)
+        run_pip(python, ["pip>=25.1,<27"])  # the first that knows --group
     print(f"installing into {options.folder}: {' '.join(options.requirements)}", flush=True)
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *options.requirements]
-    # pip asks every mirror it knows of for every package and warns of each that has it not
-    result = subprocess.run(install, stderr=subprocess.PIPE, text=True)
-    told = [line for line in result.stderr.splitlines() if "is neither a file nor a directory" not in line]
+    run_pip(python, options.requirements)
+    stamp.write_text(wanted)
+
+
+def run_pip(python: Path, requirements: list[str]) -> None:
+    command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
+    result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    # where pip is set up with several sources, it warns of each that lacks a package
+    told = [line for line in result.stderr.splitlines() if "neither a file nor a directory" not in line]
     print("\n".join(told), file=sys.stderr, end="\n" if told else "")
     if result.returncode:
-        sys.exit(f"pip could not fill {options.folder}; its own words are above.")
-    stamp.write_text(wanted)
+        sys.exit("pip could not install what is needed; its own words are above.")
 
 
 def create(folder: Path, python: str) -> None:

@@ -289,11 +289,11 @@ def resume(folder: Path, card: ModelCard, device: torch.device) -> Training | No
         )
         for name, parameter in training.refiner.named_parameters():
             if f"optimiser.step.{name}" in tensors:
+                # in the parameter's own memory layout: the fused optimiser walks them side by side
+                state = {k: tensors[f"optimiser.{k}.{name}"] for k in ("exp_avg", "exp_avg_sq")}
                 training.optimiser.state[parameter] = {
-                    key: tensors[f"optimiser.{key}.{name}"].to(
-                        "cpu" if key == "step" and device.type == "cpu" else device
-                    )
-                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    "step": tensors[f"optimiser.step.{name}"].to(parameter.device),
+                    **{k: torch.empty_like(parameter).copy_(v) for k, v in state.items()},
                 }
         training.generator.set_state(tensors["generator"])
         training.step, training.seconds = int(facts["step"]), float(facts["seconds"])

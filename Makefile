@@ -1,0 +1,67 @@
+# Everything is made inside this folder: .env/ (Python environments), .understudy/ (face networks, jobs),
+# .build/ (footage, scratch), demo/ (what the demo makes). `make clean` removes all of it.
+
+PYTHON ?= python3
+SHOT ?=
+FACE ?=
+MINUTES ?= 3.5
+OUT ?= demo
+
+ENGINE := .env/engine
+BPY := .env/bpy50
+export UNDERSTUDY_HOME ?= $(CURDIR)/.understudy
+export UNDERSTUDY_ENGINE_PYTHON := $(CURDIR)/$(ENGINE)/bin/python
+# pip's cache may be owned by another user in containers; the rest keeps two cores from fighting over spin locks
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+export OMP_WAIT_POLICY := PASSIVE
+
+PYTHON313 := $(shell tools/find_python.sh 3.13)
+
+.PHONY: demo test lint engine models blender footage test-engine test-blender bench package clean
+
+demo: engine models blender
+	$(BPY)/bin/python tools/demo.py --engine-python $(UNDERSTUDY_ENGINE_PYTHON) --out $(OUT) --minutes $(MINUTES) \
+	  $(if $(SHOT),--shot "$(SHOT)") $(if $(FACE),--face "$(FACE)")
+
+test: lint test-engine test-blender
+
+lint: engine
+	$(ENGINE)/bin/ruff check
+	$(ENGINE)/bin/ruff format --check
+	mkdir -p .build/path && ln -sfn ../.. .build/path/understudy
+	MYPYPATH=.build/path $(ENGINE)/bin/mypy -p understudy.engine
+
+test-engine: engine models footage
+	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/bench
+
+test-blender: engine models footage blender
+	$(ENGINE)/bin/python tools/package.py
+	$(BPY)/bin/python -m pytest tests/blender
+	$(PYTHON) tools/environment.py .env/bpy45 bpy==4.5.15 --group blender-dev
+	.env/bpy45/bin/python -m pytest tests/blender
+ifneq ($(PYTHON313),)
+	$(PYTHON) tools/environment.py .env/bpy52 --python $(PYTHON313) bpy==5.2.3 --group blender-dev
+	.env/bpy52/bin/python -m pytest tests/blender
+else
+	@echo "SKIPPED: the add-on's tests in bpy 5.2, which needs a Python 3.13 and none was found"
+endif
+
+engine:
+	@$(PYTHON) tools/environment.py $(ENGINE) --editable . --group engine-dev
+
+models: engine
+	@$(ENGINE)/bin/understudy models fetch
+
+blender:
+	@tools/system_libraries.sh
+	@$(PYTHON) tools/environment.py $(BPY) bpy==5.0.1 --group blender-dev
+
+footage: engine
+	@$(ENGINE)/bin/python tools/footage.py
+
+package: blender
+	$(ENGINE)/bin/python tools/package.py
+
+clean:
+	rm -rf .env .understudy .build demo dist build understudy.egg-info .pytest_cache .mypy_cache .ruff_cache

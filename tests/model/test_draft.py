@@ -1,0 +1,89 @@
+"""Drafts: the right views are chosen, and warped without loss into the target's light."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import torch
+from understudy.engine.faces import align
+from understudy.engine.model.draft import draft, warp
+from understudy.engine.model.recast import soft_edge, target_geometry
+from understudy.engine.model.views import choose_views, fit_cost, make_views, steady_path
+
+CPU = torch.device("cpu")
+
+
+def pictures(faceset: Any, rows: list[int]) -> torch.Tensor:
+    return torch.from_numpy(faceset.pixels[rows]).permute(0, 3, 1, 2).float() / 255
+
+
+def test_steady_path_is_the_cheapest() -> None:
+    random = np.random.default_rng(1)
+    cost = random.uniform(0, 3, (5, 4))
+
+    def price(path: tuple[int, ...]) -> float:
+        steps = [0 if a == b else 0.05 if abs(a - b) == 1 else 1.0 for a, b in itertools.pairwise(path)]
+        return float(sum(cost[t, v] for t, v in enumerate(path)) + sum(steps))
+
+    best = min(itertools.product(range(4), repeat=5), key=price)
+    assert np.isclose(price(tuple(steady_path(cost, 1.0))), price(best))
+
+
+def test_a_frame_of_their_own_is_its_best_view(carphone_faces: Any) -> None:
+    views = make_views(carphone_faces, CPU)
+    count = len(carphone_faces)
+    cost = fit_cost(views.pose[:count], views.expression[:count], views)
+    assert (cost.argmin(1) == np.arange(count)).all()
+    flipped = align.mirrored(carphone_faces.landmarks, carphone_faces.size)
+    neutral = np.median(align.unposed(flipped), 0)
+    chosen = choose_views(flipped, views, neutral)[:, 0]
+    assert (chosen >= count).mean() > 0.5  # mirrored, where the head is turned enough to matter
+
+
+def test_warping_onto_itself_changes_nothing(carphone_faces: Any) -> None:
+    rows = [0, 20]
+    size = carphone_faces.size
+    views = make_views(carphone_faces, CPU)
+    target = target_geometry(carphone_faces.landmarks[rows], size, CPU)
+    texture, visible = warp(target, views, torch.tensor(rows))
+    truth = pictures(carphone_faces, rows)
+    error = ((texture - truth) ** 2).mean(1, keepdim=True)[visible > 0.99].mean()
+    assert -10 * torch.log10(error) > 35
+    assert visible.max() == 1 and (visible * (1 - target.inside)).max() == 0
+
+
+def test_a_mirrored_view_is_the_flipped_picture(carphone_faces: Any) -> None:
+    size, count = carphone_faces.size, len(carphone_faces)
+    views = make_views(carphone_faces, CPU)
+    flipped = align.mirrored(carphone_faces.landmarks[:1], size).astype(np.float32)
+    texture, visible = warp(target_geometry(flipped, size, CPU), views, torch.tensor([count]))
+    truth = pictures(carphone_faces, [0]).flip(3)
+    error = ((texture - truth) ** 2).mean(1, keepdim=True)[visible > 0.99].mean()
+    assert -10 * torch.log10(error) > 30
+
+
+def test_draft_takes_the_targets_light(carphone_faces: Any, astronaut_faces: Any) -> None:
+    rows = [0, 20]
+    views = make_views(astronaut_faces, CPU)
+    landmarks = carphone_faces.landmarks[rows]
+    target = target_geometry(landmarks, carphone_faces.size, CPU)
+    choice = torch.from_numpy(choose_views(landmarks, views))
+    for picture in (pictures(carphone_faces, rows), pictures(carphone_faces, rows) * 0.4):
+        face, second, coverage = draft(target, picture, views, choice)
+        assert face.isfinite().all() and second.isfinite().all() and 0 <= face.min() and face.max() <= 1
+        weight = target.inside * coverage
+        means = [(x * weight).sum((2, 3)) / weight.sum((2, 3)) for x in (face, picture)]
+        assert (means[0] - means[1]).abs().max() < 0.03
+    grey = pictures(carphone_faces, rows).mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    face, _, _ = draft(target, grey, views, choice)
+    assert (face.amax(1) - face.amin(1)).max() < 0.02  # black-and-white stays black-and-white
+
+
+def test_soft_edge_ends_inside_the_face(carphone_faces: Any) -> None:
+    target = target_geometry(carphone_faces.landmarks[:1], carphone_faces.size, CPU)
+    edge = soft_edge(target.inside)
+    assert (edge * (1 - target.inside)).max() == 0
+    assert edge.max() > 0.999
+    assert (edge - edge.roll(1, 3)).abs().max() < 0.35  # no hard line
