@@ -11,7 +11,9 @@ import os
 import threading
 import time
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from ..errors import Stopped, UnderstudyError
@@ -25,22 +27,24 @@ LONGEST = 4000  # characters of one text
 
 
 class Estimate:
-    """Time left, from how fast the fraction rose during the last minute."""
+    """Time left, from the median pace of the last minute: a resumed job's leap to where it was is no pace."""
 
     def __init__(self) -> None:
-        self._seen: deque[tuple[float, float]] = deque()
+        self._rises: deque[tuple[float, float]] = deque()
 
     def seconds_left(self, now: float, fraction: float) -> float | None:
         """Seconds to fraction 1, None while there is too little to go by. `now` is a monotonic time in seconds."""
-        if self._seen and fraction < self._seen[-1][1]:
-            self._seen.clear()
-        self._seen.append((now, fraction))
-        while now - self._seen[0][0] > WINDOW and len(self._seen) > 2:
-            self._seen.popleft()
-        began, first = self._seen[0]
-        if now - began < 1.0 or fraction <= first:
+        rises = self._rises
+        if rises and fraction < rises[-1][1]:
+            rises.clear()
+        if not rises or (fraction > rises[-1][1] and now > rises[-1][0]):
+            rises.append((now, fraction))
+        while now - rises[0][0] > WINDOW and len(rises) > 3:
+            rises.popleft()
+        if len(rises) < 3:
             return None
-        return (1.0 - fraction) * (now - began) / (fraction - first)
+        pace = median((f1 - f0) / (t1 - t0) for (t0, f0), (t1, f1) in pairwise(rises))
+        return max(0.0, (1.0 - rises[-1][1]) / pace - (now - rises[-1][0]))
 
 
 class Recorder:

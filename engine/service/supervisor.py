@@ -234,7 +234,7 @@ def _serve(home: Path, listening: socket.socket, runner: str) -> None:
         server.should_exit = True
 
     server.config.app = create_app(supervisor, token, info, stop)
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn stops on it, then raises it again: what follows must run
+    signal.signal(signal.SIGTERM, lambda *_: stop())  # uvicorn raises it again after it stopped: the rest must run
     supervisor.start()
     write_json(protocol.address_file(), {**protocol.to_json(info), "token": token}, mode=0o600)
     logger.info("engine %s listens on %s", info.version, info.url)

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from understudy.engine.service.durable import lock
 
-PATIENCE = 30.0  # seconds; only a failing test waits so long
+PATIENCE = 120.0  # seconds; only a failing test waits so long
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> Any:
@@ -97,6 +97,9 @@ class Engine:
     def wait_for_step(self, job_id: str, step: int) -> None:
         file = self.run_folder(job_id) / "events.jsonl"
         wait_until(lambda: f'"step {step}"' in file.read_text(), f"step {step} of {job_id}")
+
+    def let_go(self, job_id: str, step: int) -> None:
+        (self.home / f"{job_id}.out" / f"go-{step}").touch()
 
     def run_folder(self, job_id: str) -> Path:
         return self.home / "jobs" / job_id

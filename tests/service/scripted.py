@@ -1,7 +1,8 @@
 """A runner that does what a script says, in place of hours of real work: workers are told to call `scripted:run`.
 
 The script is a JSON file that stands where a scan's footage would. It takes `steps` steps of
-`seconds` each, keeps a checkpoint every `checkpoint` steps, and may `die_at` a step or `end` badly.
+`seconds` each, keeps a checkpoint every `checkpoint` steps, and may `hold` before steps until the
+test lets it go on (a file `go-<step>` in its output), `die_at` a step, or `end` badly.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ def run(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
     for step in range(done, steps):
         reporter.check()
+        while step in script.get("hold", []) and not (output / f"go-{step}").exists():
+            time.sleep(0.02)
+            reporter.check()
         if step == script.get("die_at"):
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(seconds)

@@ -13,6 +13,8 @@ from understudy.engine.protocol import Event
 from understudy.engine.service.events import EventLog, valid_events
 from understudy.engine.service.recorder import Estimate, Recorder
 
+from .harness import wait_until
+
 
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[EventLog]:
@@ -36,7 +38,7 @@ def test_thousands_of_calls_become_few_events_and_keep_the_last(tmp_path: Path, 
     recorder.close()
     progress, loss = events(tmp_path, "progress"), events(tmp_path, "loss")
     assert calls > 1000
-    assert 3 <= len(progress) <= 7 and 3 <= len(loss) <= 7
+    assert 2 <= len(progress) <= 7 and 2 <= len(loss) <= 7
     assert progress[-1].data["message"] == f"call {calls}"
     assert loss[-1].data == {"step": calls, "values": {"l1": 0.5}}
 
@@ -74,19 +76,30 @@ def test_the_heartbeat_beats_only_while_the_stage_moves(tmp_path: Path, log: Eve
     heartbeat = tmp_path / "heartbeat"
     first = heartbeat.stat().st_mtime_ns
     recorder.check()
-    time.sleep(0.6)
+    wait_until(lambda: heartbeat.stat().st_mtime_ns > first, "a beat")
     second = heartbeat.stat().st_mtime_ns
     time.sleep(0.6)
-    third = heartbeat.stat().st_mtime_ns
+    assert heartbeat.stat().st_mtime_ns == second
+    recorder.check()
+    wait_until(lambda: heartbeat.stat().st_mtime_ns > second, "another beat")
     recorder.close()
-    assert first < second == third
 
 
-def test_estimate_follows_a_steady_pace_and_a_restart() -> None:
+def test_estimate_follows_the_pace_of_the_last_minute() -> None:
     estimate = Estimate()
-    assert estimate.seconds_left(100.0, 0.5) is None  # a resumed job starts here: no pace yet
-    assert estimate.seconds_left(110.0, 0.6) == pytest.approx(40.0)
-    for second in range(1, 200):
-        left = estimate.seconds_left(110.0 + second, 0.6 + 0.001 * second)
-    assert left == pytest.approx((1 - 0.799) / 0.001, rel=1e-6)  # only the last minute counts
-    assert estimate.seconds_left(400.0, 0.1) is None
+    assert estimate.seconds_left(100.0, 0.0) is None
+    for second in range(1, 100):
+        left = estimate.seconds_left(100.0 + second, 0.005 * second)
+    assert left == pytest.approx((1 - 0.495) / 0.005)
+    for second in range(1, 100):
+        left = estimate.seconds_left(199.0 + second, 0.495 + 0.001 * second)
+    assert left == pytest.approx((1 - 0.594) / 0.001)
+    assert estimate.seconds_left(308.0, 0.594) == pytest.approx((1 - 0.594) / 0.001 - 10)  # nothing new for 10 s
+    assert estimate.seconds_left(310.0, 0.1) is None  # begun anew
+
+
+def test_estimate_takes_a_leap_for_no_pace() -> None:
+    estimate = Estimate()
+    for now, fraction in ((0.0, 0.0), (1.0, 0.1), (5.0, 0.6), (6.0, 0.61), (7.0, 0.62), (8.0, 0.63)):
+        left = estimate.seconds_left(now, fraction)
+    assert left == pytest.approx(37.0)

@@ -76,16 +76,18 @@ def test_a_failed_job_says_why(shared_engine: Engine) -> None:
 
 
 def test_events_wait_for_something_newer_and_block_nobody(shared_engine: Engine) -> None:
-    shared_engine.submit("watched", steps=3, seconds=0.5)
+    shared_engine.submit("watched", steps=3, hold=[1])
     with ThreadPoolExecutor(20) as pool:
         shared_engine.wait_for_step("watched", 0)
-        last = shared_engine.job("watched")["last_event"]
-        watching = [pool.submit(shared_engine.events, "watched", last + 1, 20.0) for _ in range(20)]
+        # queued, running, a line, a loss and a progress; nothing more until it is let go
+        last = wait_until(lambda: (n := shared_engine.job("watched")["last_event"]) == 5 and n, "the last event")
+        watching = [pool.submit(shared_engine.events, "watched", last, 20.0) for _ in range(20)]
         began = time.monotonic()
         assert shared_engine.job("watched")["state"] == "running"
-        assert time.monotonic() - began < 1.0  # twenty are waiting
+        assert time.monotonic() - began < 10.0 and not any(watch.done() for watch in watching)
+        shared_engine.let_go("watched", 1)
         for watch in watching:
-            assert watch.result()[0]["seq"] == last + 2
+            assert watch.result()[0]["seq"] == last + 1
     last = shared_engine.wait_for("watched", "done")["last_event"]
     began = time.monotonic()
     assert shared_engine.events("watched", after=last, wait=20) == []
