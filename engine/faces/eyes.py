@@ -19,7 +19,7 @@ SIZE = 64
 MARGIN = 2.3
 BATCH = 64
 WORTH_LOOKING = (5.0, 12.0)
-"""Width of an eye in source pixels: below the first the mesh keeps its own points, above the second it has the new ones."""
+"""Width of an eye in source pixels: below the first the mesh keeps its points, above the second the new ones count."""
 
 # fmt: off
 RIGHT_EYE = np.array([

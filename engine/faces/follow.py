@@ -18,6 +18,7 @@ from . import align
 from .boxes import overlap
 from .detect import Detector
 from .embedding import Embedder
+from .eyes import Eyes
 from .mesh import Mesh, box_of, region_of_detection, region_of_face
 from .shots import Shots
 
@@ -62,6 +63,7 @@ class Follower:
 
     def __init__(self, device: str = "cpu") -> None:
         self.detector, self.mesh, self.embedder = Detector(device), Mesh(device), Embedder(device)
+        self.eyes = Eyes(device)
         self.shot_frames: Counter[int] = Counter()
         """How many frames each shot has."""
         self._shots = Shots()
@@ -85,12 +87,14 @@ class Follower:
         kept, ages = self._kept(frame, image, before)
         found: list[Face] = []
         self._since_search += 1
-        if self._since_search >= SEARCH_EVERY or len(kept) < len(before):
+        lost = len(kept) < len(before) and self._since_search > 1
+        if lost or self._since_search >= SEARCH_EVERY:
             found = self._search(frame, image, kept)
             self._since_search = 0
         faces = kept + found
         self._ages = ages + [0] * len(found)
         self._embed(image, [f for f, age in zip(faces, self._ages, strict=True) if age % EMBED_EVERY == 0])
+        self._see_eyes(image, faces)
         earlier = [past for face in found for past in self._look_back(face)]
         self._past.append(_Past(frame, image, list(faces)))
         while len(self._past) > max(1, min(LOOK_BACK_FRAMES, LOOK_BACK_BYTES // image.nbytes)):
@@ -143,10 +147,16 @@ class Follower:
             if not _continues(face, again) or _among(again, past.faces):
                 break
             again.sharpness = sharpness(past.image, again.landmarks)
+            self._see_eyes(past.image, [again])
             past.faces.append(again)
             earlier.append(again)
             face = again
         return earlier
+
+    def _see_eyes(self, image: np.ndarray, faces: list[Face]) -> None:
+        if faces:
+            for face, landmarks in zip(faces, self.eyes(image, np.stack([f.landmarks for f in faces])), strict=True):
+                face.landmarks = landmarks
 
     def _embed(self, image: np.ndarray, faces: list[Face]) -> None:
         found = self.embedder.embed([image] * len(faces), [face.landmarks for face in faces])

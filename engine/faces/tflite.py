@@ -152,7 +152,7 @@ class _Parser:
         if name == "DEPTH_TO_SPACE":
             return {"op": "depth_to_space", "block": self.options(operator, "DepthToSpaceOptions").BlockSize()}
         if name == "RESHAPE":
-            return {"op": "flatten", "channels": self.shape(out)[2]}
+            return {"op": "flatten", "channels": self.shape(out)[-1]}
         raise ValueError(f"its operator {name} is unknown")
 
     def padding(self, options: Any, tensor: int, kernel: Any, stride: list[int]) -> list[int]:

