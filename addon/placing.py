@@ -46,7 +46,8 @@ def place(scene: bpy.types.Scene, movie: str, about: dict[str, Any]) -> bpy.type
     taken = [(s.channel, *compat.span(s)) for s in compat.strips(scene)] + [(i, start, end) for i in locked]
     try:
         free = timeline.free_channel(taken, channel, start, end, compat.HIGHEST_CHANNEL)
-        strip = compat.new_movie(scene, f"{about['strip_name']} recast", project.relative(movie), free, start)
+        name = f"{about['strip_name']} as {about['identity_name']} ({about['preset']})"
+        strip = compat.new_movie(scene, name, project.relative(movie), free, start)
     except timeline.RangeError as error:
         raise CannotPlace(str(error)) from None
     except RuntimeError:

@@ -10,7 +10,7 @@ from pathlib import Path
 CELL = 400  # pixels of a sheet's cell
 ROWS = 6
 LABEL = 44  # pixels of a line of text
-FACES_AROUND = 2.4  # a cell shows this many face widths
+FACES_AROUND = 1.7  # a cell shows this many face widths
 
 
 class Unreadable(Exception):
@@ -109,8 +109,11 @@ def table(scene, columns: list, window: Window, cell: tuple[int, int], label: in
             text.text, text.font_size = name, label * 0.6
             text.location = (0.5 + middle / canvas.render.resolution_x, 1 - label / 2 / canvas.render.resolution_y)
             text.anchor_x, text.anchor_y, text.alignment_x = "CENTER", "CENTER", "CENTER"
+        # stills of a scene that no window shows are all of the same frame
+        bpy.context.window.scene = canvas
         yield canvas, start, end
     finally:
+        bpy.context.window.scene = scene
         bpy.data.scenes.remove(canvas)
 
 

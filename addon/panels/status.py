@@ -72,7 +72,8 @@ class UNDERSTUDY_PT_engine(SidebarPanel, bpy.types.Panel):
         layout, engine = self.layout, jobs.engine
         layout.label(text=_ENGINE[engine.state])
         if engine.state == "ready":
-            sentence(layout, context, f"Version {engine.version} on {engine.device}")
+            device = f" on {engine.device}" if engine.device else ""  # the engine may still be finding out
+            sentence(layout, context, f"Version {engine.version}{device}")
         row = layout.row(align=True)
         row.operator("understudy.start_engine", text="Start")
         row.operator("understudy.stop_engine", text="Stop")
