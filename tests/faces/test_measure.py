@@ -5,9 +5,12 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from understudy.engine.faces import align
 from understudy.engine.faces.detect import Detector
 from understudy.engine.faces.embedding import MEAN_FACE, POINTS, Embedder, chip_matrix
+from understudy.engine.faces.eyes import RIGHT_EYE, Eyes
 from understudy.engine.faces.mesh import EYE_LINE, Mesh, box_of, region_of_detection, region_of_face
+from understudy.engine.faces.topology import MIRROR
 
 pytestmark = pytest.mark.usefixtures("networks")
 
@@ -134,6 +137,19 @@ def test_a_batch_measures_like_single_faces(
     for one, region in zip(both, regions, strict=True):
         np.testing.assert_allclose(one, mesh(picture, [region])[0][0], atol=0.05)
     assert (box_of(both)[:, 2:] > box_of(both)[:, :2]).all()
+
+
+def test_eyes_of_a_mirrored_picture_are_mirrored(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
+    landmarks = landmarks_of(hopper, detector, mesh)
+    flipped = np.ascontiguousarray(hopper[:, ::-1])
+    look = Eyes()
+    (seen,) = look(hopper, landmarks[None])
+    (mirror,) = look(flipped, align.mirrored(landmarks, hopper.shape[1])[None])
+    np.testing.assert_allclose(align.mirrored(mirror, hopper.shape[1]), seen, atol=0.5)
+    apart = np.linalg.norm(seen[:, :2] - landmarks[:, :2], axis=1)
+    lids = np.union1d(RIGHT_EYE[:16], MIRROR[RIGHT_EYE[:16]])
+    assert 0.2 < apart[lids].mean() < 0.06 * eye_distance(landmarks)  # looked at anew, and near where they were
+    assert apart[1] == 0 and (seen[:, 2] == landmarks[:, 2]).all()
 
 
 def test_the_chip_is_dlibs(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:

@@ -28,6 +28,8 @@ MESH_POINTS = {
 MESH_LOGIT = 25.90486
 BLAZE_BEST = {1416: 2.35059, 1464: 0.62659, 1465: -0.91458}
 BLAZE_BOX = (-0.89125, -0.80273, 116.02563, 116.07340, -23.74569, -14.92656, 23.29546, -15.62253)
+IRIS_POINTS = ((19.39897, 28.77957, 3.42609), (21.17568, 30.42443, 2.35334), (23.01767, 31.50377, 1.43517))
+IRIS_CENTRE = (27.76049, 28.86182, 3.27248)
 DESCRIPTOR = (-0.045005, 0.053098, -0.013318, 0.069427, -0.139863, 0.021568, -0.023786, -0.109766)
 DESCRIPTOR_LENGTH = 1.441287
 MTCNN_FACE = {"astronaut": (181.05, 62.16, 267.75, 172.05), "hopper": (174.40, 119.56, 355.65, 340.46)}
@@ -58,6 +60,12 @@ def test_blazeface_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:
     np.testing.assert_allclose(boxes[0, 1416, :8], BLAZE_BOX, atol=3e-3)
 
 
+def test_iris_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:
+    lids, iris = graph("iris")(as_input(astronaut[72:136, 176:240]) / 255)
+    np.testing.assert_allclose(lids.reshape(71, 3)[:3], IRIS_POINTS, atol=2e-3)
+    np.testing.assert_allclose(iris.reshape(5, 3)[0], IRIS_CENTRE, atol=2e-3)
+
+
 @pytest.mark.parametrize("name, side", [("mesh", 192), ("blazeface", 192)])
 def test_a_batch_is_its_pictures_one_by_one(name: str, side: int, astronaut: np.ndarray) -> None:
     net = graph(name)
@@ -86,4 +94,5 @@ def test_mtcnn_equals_facenet(name: str, request: pytest.FixtureRequest) -> None
 
 def test_conversion_keeps_the_licences(networks: Path) -> None:
     licences = {name: weights.load(name)[1]["licence"] for package in weights.PACKAGES for name in package.networks}
-    assert licences == {"blazeface": "Apache-2.0", "mesh": "Apache-2.0", "mtcnn": "MIT", "embedding": "CC0-1.0"}
+    google = dict.fromkeys(("blazeface", "mesh", "iris"), "Apache-2.0")
+    assert licences == {**google, "mtcnn": "MIT", "embedding": "CC0-1.0"}

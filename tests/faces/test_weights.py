@@ -76,7 +76,7 @@ def wheel(folder: Path) -> Path:
 
 
 def test_missing_networks_say_what_to_do(empty_home: Path) -> None:
-    assert weights.missing() == ["blazeface", "mesh", "mtcnn", "embedding"]
+    assert weights.missing() == ["blazeface", "mesh", "iris", "mtcnn", "embedding"]
     with pytest.raises(
         ModelsMissingError, match=r"^The face networks are not installed\. Run `understudy models fetch` \(109 MB\)\.$"
     ):

@@ -1,0 +1,61 @@
+"""Which pixels of a crop are the person's face: the landmarks' hull, less the hair that hangs into it.
+
+The mesh reaches to where the hairline is on most people; a fringe, a hat or a headband lies inside it.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from .align import hull_mask
+
+# the part of the hull above the brows and along the temples, in order
+_FOREHEAD = [127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356, 300, 293, 334, 296, 336]
+_FOREHEAD += [9, 107, 66, 105, 63, 70]
+_SKIN = [[117, 118, 101, 36, 205, 187, 123], [346, 347, 330, 266, 425, 411, 352], [6, 197, 195, 5, 4, 45, 220, 122]]
+"""Both cheeks and the ridge of the nose: skin on everyone but the most bearded or masked."""
+_FLOOR = np.diag([14.0, 3.5, 3.5]) ** 2
+"""Variance of skin that is there anyway, in 8-bit Lab: light falls off over a forehead, hue hardly."""
+LIKE_SKIN = (2.6, 4.2)
+"""Mahalanobis distance from the cheeks' colour: below the first it is skin, above the second it is not."""
+
+
+def face_mask(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """(S, S, 3) uint8 RGB crop and (468, 3) landmarks in its pixels → (S, S) uint8, 255 where the face is.
+
+    Skin colour is learned from the cheeks and the nose of this very crop (a Gaussian in Lab); above the
+    brows, what is clearly of another colour is taken out. Black-and-white crops are judged by brightness.
+    """
+    size = len(pixels)
+    hull = hull_mask(landmarks, size)
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    lab = cv2.GaussianBlur(lab, (0, 0), max(0.6, size / 160)).astype(np.float32)
+    sample = np.zeros((size, size), np.uint8)
+    for ring in _SKIN:
+        _fill(sample, landmarks[ring])
+    skin = lab[sample > 0]
+    if len(skin) < 20:
+        return hull
+    middle = np.median(skin, 0)
+    away = skin - middle
+    near = away[np.linalg.norm(away, axis=1) <= np.quantile(np.linalg.norm(away, axis=1), 0.8)]
+    spread = np.linalg.inv(near.T @ near / max(len(near), 1) + _FLOOR)
+    off = lab - middle
+    distance = np.sqrt(np.einsum("ijk,kl,ijl->ij", off, spread, off))
+    other = np.clip((distance - LIKE_SKIN[0]) / (LIKE_SKIN[1] - LIKE_SKIN[0]), 0, 1)
+    forehead = np.zeros((size, size), np.uint8)
+    _fill(forehead, landmarks[_FOREHEAD])
+    # brows reach over the line of their landmarks: what is taken out must lie clear of them
+    clear = max(1, size // 14)
+    forehead[:-clear] &= forehead[clear:]
+    gate = cv2.GaussianBlur(forehead, (0, 0), size / 90).astype(np.float32) / 255
+    other = cv2.GaussianBlur((other * gate).astype(np.float32), (0, 0), size / 110)
+    # hair shines: whatever is above hair is hair, of whatever colour
+    hanging = np.maximum.accumulate(other[::-1], axis=0)[::-1]
+    other = cv2.GaussianBlur(np.where(forehead > 0, hanging, other), (0, 0), size / 110)
+    return np.round(hull * (1 - np.clip(1.3 * other, 0, 1))).astype(np.uint8)
+
+
+def _fill(mask: np.ndarray, ring: np.ndarray) -> None:
+    cv2.fillPoly(mask, [np.round((ring[:, :2] - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_8, shift=4)
