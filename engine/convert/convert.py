@@ -11,6 +11,7 @@ import torch
 from ..errors import DataError
 from ..faces.align import crop
 from ..faces.alignments import load_alignments
+from ..faces.masks import face_mask
 from ..media.reader import Frame, probe, read_frames
 from ..media.writer import MovieWriter, require_constant_rate
 from ..model.folder import facesets, load_refiner, read_card
@@ -109,10 +110,13 @@ def recast_batch(
     done: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by placement's identity
     for (name, size), members in groups.items():
         pictures = np.stack([crop(f.rgb, p.matrix, size) for f, p in members])
+        landmarks = np.stack([p.landmarks for _, p in members])
+        own_masks = np.stack([face_mask(c, points) for c, points in zip(pictures, landmarks, strict=True)])
         face, mask = recast(
             sources[name],
-            np.stack([p.landmarks for _, p in members]),
+            landmarks,
             torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255,
+            torch.from_numpy(own_masks)[:, None].to(device).float() / 255,
             torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
         )
         faces = (face * 255).permute(0, 2, 3, 1).cpu().numpy()

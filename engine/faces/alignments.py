@@ -93,6 +93,4 @@ def load_alignments(folder: Path) -> Alignments:
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
         raise DataError(f"{path} is damaged ({error}). Scan the clip again.") from None
     known = {f.name for f in fields(Alignments)}
-    return Alignments(
-        clip=clip, width=width, height=height, fps=fps, **{k: v for k, v in arrays.items() if k in known}
-    )
+    return Alignments(clip=clip, width=width, height=height, fps=fps, **{k: v for k, v in arrays.items() if k in known})

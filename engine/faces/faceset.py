@@ -12,8 +12,9 @@ from ..errors import DataError, NoFaceError
 from ..media.reader import read_frames
 from ..protocol import Identity
 from ..reporter import Reporter
-from .align import crop, crop_matrix, hull_mask, transform, yaw_pitch
+from .align import crop, crop_matrix, transform, yaw_pitch
 from .alignments import LANDMARKS, Alignments, load_alignments
+from .masks import face_mask
 
 SCHEMA = 1
 LIMIT = 1000
@@ -121,8 +122,9 @@ def gather(identity: Identity, size: int, report: Reporter, limit: int = LIMIT) 
             for row in by_frame.get(frame.index, ()):
                 matrix = crop_matrix(alignments.landmarks[row], size)
                 landmarks = transform(alignments.landmarks[row], matrix)
-                columns["pixels"].append(crop(frame.rgb, matrix, size))
-                columns["masks"].append(hull_mask(landmarks, size))
+                pixels = crop(frame.rgb, matrix, size)
+                columns["pixels"].append(pixels)
+                columns["masks"].append(face_mask(pixels, landmarks))
                 columns["landmarks"].append(landmarks)
                 columns["shot"].append(number * 1_000_000 + int(alignments.track[row]))
                 columns["frame"].append(frame.index)

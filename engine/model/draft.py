@@ -15,11 +15,15 @@ LIGHT_SIGMA = 0.10
 """The target's light is what is left of it after a blur this wide, in crop sides."""
 
 
-def warp(target: Geometry, views: Views, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def warp(
+    target: Geometry, views: Views, choice: torch.Tensor, shift: torch.Tensor | None = None
+) -> tuple[torch.Tensor, torch.Tensor]:
     """One view for each target, in the target's geometry.
 
     choice (B,) int64 view numbers → texture (B, 3, S, S) float 0..1 RGB and visible (B, 1, S, S) 0..1,
-    how much of it the view really showed. The crop of the views may be larger than the target's.
+    how much of it the view really showed: its face, not its hair, and not turned away. The crop of the
+    views may be larger than the target's. shift (B, 468, 2) in pixels of the views' crop moves the
+    places that vertices are read from (training's way to learn from imperfect warps).
     """
     count = len(views)
     frame, is_mirrored = choice % count, choice >= count
@@ -29,16 +33,18 @@ def warp(target: Geometry, views: Views, choice: torch.Tensor) -> tuple[torch.Te
     points = torch.where(is_mirrored[:, None, None], points[:, flip], points)
     facing = torch.where(is_mirrored[:, None], facing[:, flip], facing)
     side = views.pixels.shape[-1]
+    if shift is not None:
+        points = points + shift
     values = spread(target, torch.cat([points * (2 / side) - 1, facing[..., None]], -1))
     picture = views.pixels[frame].float() / 255
     if side > 1.5 * target.size:  # do not alias where the target is rendered smaller
         picture = F.interpolate(picture, size=(target.size, target.size), mode="area")
-    texture = F.grid_sample(
+    sampled = F.grid_sample(
         picture, values[:, :2].permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
     )
     low, high = VISIBLE
-    visible = ((values[:, 2:] - low) / (high - low)).clamp(0, 1) * target.inside
-    return texture * target.inside, visible
+    visible = ((values[:, 2:] - low) / (high - low)).clamp(0, 1) * target.inside * sampled[:, 3:]
+    return sampled[:, :3] * target.inside, visible
 
 
 def blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
@@ -88,17 +94,21 @@ def relight(texture: torch.Tensor, weight: torch.Tensor, picture: torch.Tensor, 
 
 
 def draft(
-    target: Geometry, picture: torch.Tensor, views: Views, choice: torch.Tensor
+    target: Geometry,
+    picture: torch.Tensor,
+    views: Views,
+    choice: torch.Tensor,
+    shift: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Recast B faces with two views each.
 
     picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64. Returns the draft
     (B, 3, S, S) with the target's light and its own mouth opening (teeth and tongue belong to the
     performance, and the source seldom shows the right ones), the second view alone in the same light,
-    and coverage (B, 1, S, S), how much of each pixel any view has shown.
+    and coverage (B, 1, S, S), how much of each pixel any view has shown. `shift` as in `warp`, for both.
     """
-    first, seen_first = warp(target, views, choice[:, 0])
-    second, seen_second = warp(target, views, choice[:, 1])
+    first, seen_first = warp(target, views, choice[:, 0], shift)
+    second, seen_second = warp(target, views, choice[:, 1], shift)
     first = relight(first, seen_first, picture, target.inside)
     second = relight(second, seen_second, picture, target.inside)
     mixed = first * seen_first + second * (1 - seen_first)

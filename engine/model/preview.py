@@ -48,10 +48,11 @@ def _rows(target: Faceset, source: Source) -> list[np.ndarray]:
     landmarks = target.landmarks[shown]
     device = source.shape.device
     picture = torch.from_numpy(target.pixels[shown]).to(device).permute(0, 3, 1, 2).float() / 255
+    own_mask = torch.from_numpy(target.masks[shown])[:, None].to(device).float() / 255
     choice = torch.from_numpy(choose_views(landmarks, source.views)).to(device)
     rows = [picture]
     for drafts_only in (True, False):
-        face, mask = recast(source, landmarks, picture, choice, drafts_only=drafts_only)
+        face, mask = recast(source, landmarks, picture, own_mask, choice, drafts_only=drafts_only)
         rows.append(face * mask + picture * (1 - mask))
     return [_strip(row) for row in rows]
 

@@ -50,18 +50,25 @@ def soft_edge(inside: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def recast(
-    source: Source, landmarks: np.ndarray, picture: torch.Tensor, choice: torch.Tensor, *, drafts_only: bool = False
+    source: Source,
+    landmarks: np.ndarray,
+    picture: torch.Tensor,
+    own_mask: torch.Tensor,
+    choice: torch.Tensor,
+    *,
+    drafts_only: bool = False,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Recast B faces.
 
     landmarks (B, 468, 3) float32 in pixels of the crop; picture (B, 3, R, R) the target's crop, RGB 0..1;
-    choice (B, 2) views as `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its
-    mask (B, 1, R, R) 0..1, soft at the rim.
+    own_mask (B, 1, R, R) 0..1 where the target's face is (`face_mask`); choice (B, 2) views as
+    `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its mask (B, 1, R, R) 0..1,
+    soft at the rim.
     """
     device, size = picture.device, picture.shape[-1]
     target = target_geometry(landmarks, size, device)
     face, _second, coverage = draft(target, picture, source.views, choice)
-    edge = soft_edge(target.inside)
+    edge = soft_edge(target.inside) * own_mask
     if source.refiner is None or drafts_only:
         return face, edge * coverage
     small_size = source.network_size

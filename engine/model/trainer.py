@@ -31,6 +31,9 @@ CANDIDATES = 24
 """Views among which a frame's warp is drawn: like those that conversion would choose, never its own neighbours."""
 NEIGHBOURS = 12
 """Frames before and after that are too alike to learn from."""
+JITTER, JITTER_OF_FEW = 0.006, 0.02
+"""How far warps are led astray, in crop sides: conversion warps onto other people's faces, which never fit so well
+as a person's own. A few portraits have nothing else to learn from."""
 CHECKPOINT_SECONDS = 30.0
 PREVIEW_SECONDS = 20.0
 LEARNING_RATE = 1e-3
@@ -43,17 +46,15 @@ DETAIL_WEIGHT = 3.0
 class Material:
     """One identity on the device at the network's size S, ready to be sampled.
 
-    pictures (N, 3, S, S) uint8, masks (N, 1, S, S) uint8, landmarks (N, 468, 2) float32, maps (N, S, S)
-    int16; candidates (N, K) int64 views; weights (N,) chance of each frame, rare poses raised.
+    The truth for frame j is view j: `views.pixels[j]`. maps (N, S, S) int16; candidates (N, K) int64 views;
+    weights (N,) chance of each frame, rare poses raised; jitter in pixels, how far warps are led astray.
     """
 
     views: Views
-    pictures: torch.Tensor
-    masks: torch.Tensor
-    landmarks: torch.Tensor
     maps: torch.Tensor
     candidates: torch.Tensor
     weights: torch.Tensor
+    jitter: float
 
 
 @dataclass
@@ -87,16 +88,14 @@ def make_material(faceset: Faceset, views: Views, size: int, report: Reporter) -
         ]
         return torch.cat(parts)
 
-    pictures = reduced(views.pixels)
-    flat = torch.from_numpy(landmarks[..., :2].copy()).to(device)
     return Material(
-        views=replace(views, pixels=pictures, landmarks=flat),
-        pictures=pictures,
-        masks=reduced(torch.from_numpy(faceset.masks)[:, None].to(device)),
-        landmarks=flat,
+        views=replace(
+            views, pixels=reduced(views.pixels), landmarks=torch.from_numpy(landmarks[..., :2].copy()).to(device)
+        ),
         maps=torch.from_numpy(maps).to(device),
         candidates=torch.from_numpy(find_candidates(faceset, views)).to(device),
-        weights=torch.from_numpy(pose_weights(views.pose[:count])).to(device),
+        weights=torch.from_numpy(pose_weights(views.pose[:count])),
+        jitter=size * (JITTER if count > NEIGHBOURS else JITTER_OF_FEW),
     )
 
 
@@ -107,7 +106,6 @@ def find_candidates(faceset: Faceset, views: Views) -> np.ndarray:
     near = (faceset.shot[:, None] == faceset.shot) & (abs(faceset.frame[:, None] - faceset.frame) <= NEIGHBOURS)
     np.fill_diagonal(near, True)
     cost += 1e6 * np.concatenate([near, near], 1)  # last resort where a faceset holds nothing else
-    cost[np.arange(count), np.arange(count)] += 1e6  # a frame itself only after its own mirror picture
     keep = min(CANDIDATES, max(1, 2 * count - 1))
     chosen = np.argpartition(cost, keep - 1, axis=1)[:, :keep]
     best = np.take_along_axis(cost, chosen, 1)
@@ -126,27 +124,29 @@ def sample(
     material: Material, shape: torch.Tensor, generator: torch.Generator, batch: int
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """Draw a batch: refiner input, truth (B, 3, S, S) RGB 0..1, mask and loss weight (B, 1, S, S)."""
-    device = material.pictures.device
+    device = material.maps.device
 
     def uniform(*size: int) -> torch.Tensor:
         return torch.rand(*size, generator=generator).to(device)
 
-    j = torch.multinomial(material.weights.cpu(), batch, replacement=True, generator=generator).to(device)
+    j = torch.multinomial(material.weights, batch, replacement=True, generator=generator).to(device)
     pick = torch.randint(material.candidates.shape[1], (batch, 2), generator=generator).to(device)
     choice = material.candidates[j].gather(1, pick)
-    truth = _relit(material.pictures[j].float() / 255, uniform)
-    target = geometry(material.landmarks[j], material.maps[j])
+    view = material.views.pixels[j].float() / 255
+    truth, mask = _relit(view[:, :3], uniform), view[:, 3:]
+    target = geometry(material.views.landmarks[j], material.maps[j])
+    bend = torch.cat([torch.ones_like(shape[:, :1]), shape, shape[:, :2] ** 2, shape[:, :1] * shape[:, 1:2]], 1)
+    shift = bend @ (material.jitter * torch.randn(batch, bend.shape[1], 2, generator=generator).to(device))
     inputs = refiner_input(
         target,
-        draft(target, truth, material.views, choice),
+        draft(target, truth, material.views, choice, shift),
         light(truth, target.inside),
         truth,
         shape,
     )
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT
-    weight = spread(target, importance.expand(batch, -1, -1))
-    mask = material.masks[j].float() / 255
+    weight = spread(target, importance.expand(batch, -1, -1)) * mask
     if uniform(1).item() < 0.5:
         inputs, truth, mask, weight = (x.flip(3) for x in (inputs, truth, mask, weight))
         inputs = torch.cat([inputs[:, :12], -inputs[:, 12:13], inputs[:, 13:]], 1)  # x of the canonical face

@@ -59,7 +59,7 @@ _WEIGHT = np.concatenate([np.full(len(_LIPS), 1.0), np.full(len(_LIDS), 1.2), np
 class Views:
     """One identity's frames on a device.
 
-    pixels (N, 3, S, S) uint8 RGB; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
+    pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
     `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
     """
 
@@ -101,7 +101,9 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     pose, expression = describe(faceset.landmarks)
     pose_flipped, expression_flipped = describe(flipped)
     return Views(
-        pixels=torch.from_numpy(np.ascontiguousarray(faceset.pixels.transpose(0, 3, 1, 2))).to(device),
+        pixels=torch.from_numpy(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), faceset.masks[:, None]], 1)).to(
+            device
+        ),
         landmarks=torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device),
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
         pose=np.concatenate([pose, pose_flipped]),
