@@ -177,7 +177,7 @@ def _people(alignments: Alignments, folder: Path) -> list[PersonSummary]:
         found.append(
             PersonSummary(
                 id=person,
-                name=f"Person {person + 1}",
+                name=f"Person {person}",
                 frames=len(np.unique(alignments.frame[rows])),
                 tracks=len(np.unique(alignments.track[rows])),
                 first_frame=int(alignments.frame[rows].min()),
