@@ -19,6 +19,7 @@ NOT_INSTALLED = (
     "The engine is not installed. Install it as the README tells, "
     "or name its Python in Understudy's preferences (Edit > Preferences > Add-ons)."
 )
+CLOSING = "Blender is closing."
 
 
 class CannotStart(Exception):
@@ -60,6 +61,8 @@ def start(preference: str, stopping: threading.Event) -> tuple[client.Address, p
     python = find_python(preference)
     if python is None:
         raise CannotStart(NOT_INSTALLED)
+    if stopping.is_set():
+        raise CannotStart(CLOSING)
     log = protocol.home() / "engine.log"
     try:
         process = _spawn(python, log)
@@ -76,7 +79,7 @@ def start(preference: str, stopping: threading.Event) -> tuple[client.Address, p
         if time.monotonic() > deadline:
             process.terminate()
             raise CannotStart(f"The engine did not answer within {START_SECONDS:.0f} seconds. Look into {log}.")
-    raise CannotStart("Blender is closing.")
+    raise CannotStart(CLOSING)
 
 
 def _spawn(python: Path, log: Path) -> subprocess.Popen:

@@ -10,7 +10,7 @@ from pathlib import Path
 CELL = 400  # pixels of a sheet's cell
 ROWS = 6
 LABEL = 44  # pixels of a line of text
-FACES_AROUND = 1.7  # a cell shows this many face widths
+FACES_AROUND = 2.0  # a cell shows this many face widths
 
 
 class Unreadable(Exception):

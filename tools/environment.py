@@ -41,11 +41,8 @@ def main() -> None:
 def run_pip(python: Path, requirements: list[str]) -> None:
     command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
     result = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    # where pip is set up with several sources, it warns of each that lacks a package
-    told = [line for line in result.stderr.splitlines() if "neither a file nor a directory" not in line]
-    print("\n".join(told), file=sys.stderr, end="\n" if told else "")
-    if result.returncode:
-        sys.exit("pip could not install what is needed; its own words are above.")
+    if result.returncode:  # what pip says when all went well (about its sources, about editable packages) helps nobody
+        sys.exit(f"{result.stderr}\npip could not install what is needed; its own words are above.")
 
 
 def create(folder: Path, python: str) -> None:

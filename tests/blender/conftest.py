@@ -28,7 +28,8 @@ else:
     # before bpy is imported, or the user's own configuration is read and written
     os.environ["BLENDER_USER_RESOURCES"] = str(Path(_aside.name) / "blender")
     os.environ["UNDERSTUDY_HOME"] = str(Path(_aside.name) / "home")
-    REAL_ENGINE = os.environ.pop("UNDERSTUDY_ENGINE_PYTHON", None) or str(ROOT / ".env" / "engine" / "bin" / "python")
+    # only the tests of the real engine may find it
+    os.environ["UNDERSTUDY_TEST_ENGINE_PYTHON"] = os.environ.pop("UNDERSTUDY_ENGINE_PYTHON", "")
 
 
 def pytest_sessionfinish() -> None:

@@ -45,7 +45,11 @@ def idle(scene):
 
 def restart_addon_connection(addon):
     """Blender as after a restart: no thread, nothing known of the engine."""
+    thread = addon.jobs._poller._thread if addon.jobs._poller else None
     addon.jobs.unregister()
+    if thread:
+        thread.join(10)
+        assert not thread.is_alive()
     addon.jobs.engine = addon.poller.EngineReport(state="stopped")
     addon.jobs.register()
 

@@ -10,7 +10,7 @@ import flow
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PYTHON = Path(os.environ.get("UNDERSTUDY_ENGINE_PYTHON") or ROOT / ".env" / "engine" / "bin" / "python")
+PYTHON = Path(os.environ["UNDERSTUDY_TEST_ENGINE_PYTHON"] or ROOT / ".env" / "engine" / "bin" / "python")
 NETWORKS = Path(os.environ.get("UNDERSTUDY_TEST_MODELS") or ROOT / ".understudy" / "models")
 PORTRAIT = ROOT / ".build" / "footage" / "astronaut.png"
 
