@@ -32,8 +32,8 @@ def main() -> None:
     python = options.folder / "bin" / "python"
     if not python.exists() or subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode:
         create(options.folder, options.python)
-        run_pip(python, ["pip>=25.1,<27"])  # the first that knows --group
     print(f"installing into {options.folder}: {' '.join(options.requirements)}", flush=True)
+    run_pip(python, ["pip>=25.1,<27"])  # the first that knows --group
     run_pip(python, options.requirements)
     stamp.write_text(wanted)
 

@@ -3,6 +3,8 @@ onto the target's geometry, in the target's light. Training refines it (see `net
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 
@@ -73,14 +75,17 @@ def light(picture: torch.Tensor, weight: torch.Tensor, sigma: float = LIGHT_SIGM
 _TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
 
 
-def relight(texture: torch.Tensor, weight: torch.Tensor, picture: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+def relight(
+    texture: torch.Tensor, weight: torch.Tensor, picture: torch.Tensor, inside: torch.Tensor, wanted: torch.Tensor
+) -> torch.Tensor:
     """Bring a texture into the light and colour of the target's picture.
 
-    The low frequencies become the target's; the rest keeps its form, its contrast drawn towards the
-    target's (in luma within 0.75..1.25, in colour down to none: black-and-white stays black-and-white).
-    weight says where the texture is real, inside where the target's face is; all (B, ·, S, S), 0..1 RGB.
+    The low frequencies become the target's (`wanted`, its `light`); the rest keeps its form, its contrast
+    drawn towards the target's (in luma within 0.75..1.25, in colour down to none: black-and-white stays
+    black-and-white). weight says where the texture is real, inside where the target's face is; all
+    (B, ·, S, S), RGB 0..1.
     """
-    shown, wanted = light(texture, weight), light(picture, inside)
+    shown = light(texture, weight)
     matrix = _TO_YCC.to(texture.device)
     detail = torch.einsum("yc,bchw->byhw", matrix, texture - shown)
     example = torch.einsum("yc,bchw->byhw", matrix, picture - wanted)
@@ -93,26 +98,43 @@ def relight(texture: torch.Tensor, weight: torch.Tensor, picture: torch.Tensor, 
     return (wanted + torch.einsum("cy,byhw->bchw", torch.linalg.inv(matrix), detail * gain)).clamp(0, 1)
 
 
+@dataclass(frozen=True)
+class Draft:
+    """B drafts, (B, ·, S, S) each, RGB 0..1, 0 outside the mesh.
+
+    face is the recast, `second` the second view alone, coverage how much of each pixel any view has shown
+    (0..1), light the target's.
+    """
+
+    face: torch.Tensor
+    second: torch.Tensor
+    coverage: torch.Tensor
+    light: torch.Tensor
+
+
 def draft(
     target: Geometry,
     picture: torch.Tensor,
     views: Views,
     choice: torch.Tensor,
     shift: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+) -> Draft:
     """Recast B faces with two views each.
 
-    picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64. Returns the draft
-    (B, 3, S, S) with the target's light and its own mouth opening (teeth and tongue belong to the
-    performance, and the source seldom shows the right ones), the second view alone in the same light,
-    and coverage (B, 1, S, S), how much of each pixel any view has shown. `shift` as in `warp`, for both.
+    picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64; `shift` as in `warp`, for
+    both. The second view fills what the first does not show; what neither shows is left to the target's
+    light. The opening of the mouth stays the target's: teeth and tongue belong to the performance, and the
+    source seldom shows the right ones.
     """
+    wanted = light(picture, target.inside)
     first, seen_first = warp(target, views, choice[:, 0], shift)
     second, seen_second = warp(target, views, choice[:, 1], shift)
-    first = relight(first, seen_first, picture, target.inside)
-    second = relight(second, seen_second, picture, target.inside)
-    mixed = first * seen_first + second * (1 - seen_first)
+    first = relight(first, seen_first, picture, target.inside, wanted)
+    second = relight(second, seen_second, picture, target.inside, wanted)
+    second = wanted + seen_second * (second - wanted)
+    face = second + seen_first * (first - second)
     coverage = seen_first + seen_second * (1 - seen_first)
     soft_mouth = blur(target.mouth, 0.008 * target.size) * target.mouth
-    mixed = mixed + soft_mouth * (picture - mixed)
-    return mixed * target.inside, second * target.inside, torch.maximum(coverage, soft_mouth)
+    face = face + soft_mouth * (picture - face)
+    inside = target.inside
+    return Draft(face * inside, second * inside, torch.maximum(coverage, soft_mouth), wanted * inside)

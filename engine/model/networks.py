@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from ..protocol import Preset
+from .draft import Draft
 from .mesh import Geometry, spread
 
 INPUTS = 3 + 3 + 3 + 3 + 3 + 1 + 1
@@ -113,16 +114,15 @@ class Refiner(nn.Module):
 
 def refiner_input(
     target: Geometry,
-    drafted: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
-    light: torch.Tensor,
+    drafted: Draft,
     picture: torch.Tensor,
     shape: torch.Tensor,
 ) -> torch.Tensor:
     """Stack what the refiner sees: (B, INPUTS, S, S) float32.
 
-    drafted as `draft` returns it, light and picture (B, 3, S, S) RGB 0..1 of the target, shape (468, 3)
-    the canonical face whose coordinates tell the network which part of the face a pixel is.
+    picture (B, 3, S, S) RGB 0..1 is the target's crop; shape (468, 3) the canonical face, whose coordinates
+    tell the network which part of the face a pixel is.
     """
-    face, second, coverage = drafted
-    where = spread(target, shape.expand(len(face), -1, -1))
-    return torch.cat([face, second, light * target.inside, picture * target.mouth, where, coverage, target.inside], 1)
+    where = spread(target, shape.expand(len(picture), -1, -1))
+    seen = [drafted.face, drafted.second, drafted.light, picture * target.mouth, where]
+    return torch.cat([*seen, drafted.coverage, target.inside], 1)

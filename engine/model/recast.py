@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .draft import blur, draft, light
+from .draft import blur, draft
 from .mesh import Geometry, geometry, triangle_map
 from .networks import Refiner, refiner_input
 from .precision import autocast
@@ -39,7 +39,7 @@ def target_geometry(landmarks: np.ndarray, size: int, device: torch.device) -> G
 
 
 def soft_edge(inside: torch.Tensor) -> torch.Tensor:
-    """A face's silhouette (B, 1, S, S) drawn in and softened, 0 at its rim, 1 a little within."""
+    """A face's silhouette (B, 1, S, S) 0..1 drawn in and softened, 0 at its rim, itself a little within."""
     size = inside.shape[-1]
     reach = max(1, round(FEATHER * size))
     # the picture's border is no rim of the face, but a face that leaves the crop must not end in a hard line
@@ -67,15 +67,14 @@ def recast(
     """
     device, size = picture.device, picture.shape[-1]
     target = target_geometry(landmarks, size, device)
-    face, _second, coverage = draft(target, picture, source.views, choice)
-    edge = soft_edge(target.inside) * own_mask
+    drafted = draft(target, picture, source.views, choice)
+    mask = soft_edge(target.inside * own_mask * drafted.coverage)
     if source.refiner is None or drafts_only:
-        return face, edge * coverage
+        return drafted.face, mask
     small_size = source.network_size
     small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
     small_picture = _resize(picture, small_size)
-    drafted = draft(small, small_picture, source.views, choice)
-    inputs = refiner_input(small, drafted, light(small_picture, small.inside), small_picture, source.shape)
+    inputs = refiner_input(small, draft(small, small_picture, source.views, choice), small_picture, source.shape)
     batch: list[torch.Tensor | None] = [None] * len(source.refiner.decoders)
     batch[source.decoder] = inputs
     with autocast(device):
@@ -85,9 +84,9 @@ def recast(
     change = refined - inputs[:, :3]
     # the draft is finer than the network's picture: its detail is kept where the network agreed with it
     trust = torch.exp(-((blur(change.abs().mean(1, keepdim=True), 0.01 * small_size) / 0.06) ** 2))
-    detail = face - _resize(_resize(face, small_size), size)
+    detail = drafted.face - _resize(_resize(drafted.face, small_size), size)
     face = (_resize(refined, size) + detail * _resize(trust, size)).clamp(0, 1)
-    return face, edge * _resize(logits.sigmoid(), size)
+    return face, mask * _resize(logits.sigmoid(), size)
 
 
 def _resize(x: torch.Tensor, size: int) -> torch.Tensor:

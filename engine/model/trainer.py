@@ -16,7 +16,7 @@ from ..faces.align import unposed
 from ..faces.faceset import Faceset
 from ..protocol import Preset
 from ..reporter import Reporter
-from .draft import draft, light
+from .draft import draft
 from .folder import ModelCard, facesets, load_tensors, save_tensors, write_card
 from .losses import face_loss, mask_loss
 from .mesh import geometry, spread, triangle_map
@@ -31,9 +31,12 @@ CANDIDATES = 24
 """Views among which a frame's warp is drawn: like those that conversion would choose, never its own neighbours."""
 NEIGHBOURS = 12
 """Frames before and after that are too alike to learn from."""
-JITTER, JITTER_OF_FEW = 0.006, 0.02
+JITTER = 0.003
 """How far warps are led astray, in crop sides: conversion warps onto other people's faces, which never fit so well
-as a person's own. A few portraits have nothing else to learn from."""
+as a person's own."""
+ENOUGH, LEAST_OWN = 48, 0.25
+"""Fewer faces than this teach a decoder their every pixel and nothing of how faces move: the rest of its batch is
+borrowed from the model's other people (the draft says whose face it is), down to this share of its own."""
 CHECKPOINT_SECONDS = 30.0
 PREVIEW_SECONDS = 20.0
 LEARNING_RATE = 1e-3
@@ -95,7 +98,7 @@ def make_material(faceset: Faceset, views: Views, size: int, report: Reporter) -
         maps=torch.from_numpy(maps).to(device),
         candidates=torch.from_numpy(find_candidates(faceset, views)).to(device),
         weights=torch.from_numpy(pose_weights(views.pose[:count])),
-        jitter=size * (JITTER if count > NEIGHBOURS else JITTER_OF_FEW),
+        jitter=size * JITTER,
     )
 
 
@@ -140,7 +143,6 @@ def sample(
     inputs = refiner_input(
         target,
         draft(target, truth, material.views, choice, shift),
-        light(truth, target.inside),
         truth,
         shape,
     )
@@ -219,23 +221,41 @@ def _step(
     rate = LEARNING_RATE * min(1.0, (training.step + 1) / WARM_UP) * min(1.0, max(0.03, 2 * (1 - done)))
     for group in training.optimiser.param_groups:
         group["lr"] = rate
-    drawn = [sample(m, shape, training.generator, BATCH) for m in materials]
+    own = [own_share(len(m.views)) if len(materials) > 1 else BATCH for m in materials]
+    drawn = [_draw(number, n, materials, shape, training.generator) for number, n in enumerate(own)]
     with autocast(shape.device):
         results = training.refiner([d[0] for d in drawn])
     losses: dict[str, torch.Tensor] = {}
     total = torch.zeros((), device=shape.device)
-    for name, result, (_, truth, mask, weight) in zip(card.identities, results, drawn, strict=True):
+    for name, result, n, (_, truth, mask, weight) in zip(card.identities, results, own, drawn, strict=True):
         assert result is not None
         face, logits = result
-        loss = face_loss(face, truth, weight).mean()
-        losses[name] = loss.detach()
-        total = total + loss + 0.1 * mask_loss(logits, mask).mean()
+        loss = face_loss(face, truth, weight)
+        losses[name] = loss[:n].mean().detach()
+        total = total + loss.mean() + 0.1 * mask_loss(logits[:n], mask[:n]).mean()
     training.optimiser.zero_grad(set_to_none=True)
     torch.autograd.backward(total)
     torch.nn.utils.clip_grad_norm_(training.refiner.parameters(), 1.0)
     training.optimiser.step()
     training.step += 1
     return losses
+
+
+def own_share(count: int) -> int:
+    """How many of a decoder's batch are of its own identity, which has `count` faces."""
+    return round(BATCH * min(1.0, max(LEAST_OWN, count / ENOUGH)))
+
+
+def _draw(
+    number: int, own: int, materials: list[Material], shape: torch.Tensor, generator: torch.Generator
+) -> list[torch.Tensor]:
+    """`sample` for one decoder: `own` of its own identity first, the rest from the others in turn."""
+    parts = [sample(materials[number], shape, generator, own)]
+    others = materials[:number] + materials[number + 1 :]
+    if own < BATCH:
+        lender = others[int(torch.randint(len(others), (1,), generator=generator))]
+        parts.append(sample(lender, shape, generator, BATCH - own))
+    return [torch.cat(columns) for columns in zip(*parts, strict=True)]
 
 
 def begin(identities: int, width: int, device: torch.device) -> Training:

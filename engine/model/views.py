@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ..faces.align import mesh_radius, mirrored, unposed, yaw_pitch
+from ..faces.align import mirrored, unposed, yaw_pitch
 from ..faces.faceset import Faceset
 from ..faces.topology import INNER_LIPS, MIRROR
 from .mesh import vertex_visibility
@@ -77,20 +77,19 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[
     """Pose (N, 2) in degrees and expression (N, F) of landmarks (N, 468, 3) in any one unit.
 
     Expression is how lips, lids and brows differ from the person's own median face (or `neutral`, as
-    `unposed` gives it), so that two people's compare; how far mouth and eyes are open counts as it is,
-    since a clip may be singing all through.
+    `unposed` gives it), so that two people's compare; how far the eyes are open is told in parts of what is
+    usual for the person, how far the mouth is open as it is, since a clip may be singing all through.
     """
     straight = unposed(landmarks)
     if neutral is None:
         neutral = np.median(straight, 0)
     moved = (straight - neutral)[:, EXPRESSIVE_VERTICES, :2] * _WEIGHT[:, None]
-    radius = mesh_radius(landmarks)
 
-    def opening(upper: int, lower: int) -> np.ndarray:
-        return np.linalg.norm(landmarks[:, upper] - landmarks[:, lower], axis=-1) / radius
+    def opening(faces: np.ndarray, upper: int, lower: int) -> np.ndarray:
+        return np.linalg.norm(faces[..., upper, :] - faces[..., lower, :], axis=-1)
 
-    openings = np.stack([opening(13, 14), opening(159, 145), opening(386, 374)], 1)
-    openings = openings * [0.5, 1.0, 1.0]
+    eyes = [opening(straight, *lids) / max(opening(neutral, *lids), 1e-3) for lids in ((159, 145), (386, 374))]
+    openings = np.stack([0.5 * opening(straight, 13, 14), 0.3 * eyes[0], 0.3 * eyes[1]], 1)
     features = np.concatenate([moved.reshape(len(landmarks), -1) / np.sqrt(len(EXPRESSIVE_VERTICES)), openings], 1)
     return yaw_pitch(landmarks), features.astype(np.float32)
 

@@ -154,3 +154,12 @@ def test_damaged_files_say_so(small: None, tmp_path: Path, damage: str) -> None:
     (tmp_path / "model.json").write_text("{")
     with pytest.raises(DataError, match="damaged"):
         read_card(tmp_path)
+
+
+def test_a_single_portrait_borrows_from_the_others(materials: list[trainer.Material], carphone_faces: Any) -> None:
+    assert trainer.own_share(1) == 2 and trainer.own_share(1000) == trainer.BATCH
+    generator = torch.Generator().manual_seed(0)
+    drawn = trainer._draw(1, 2, materials, shape_of(carphone_faces), generator)
+    assert all(len(column) == trainer.BATCH for column in drawn)
+    alone = trainer.sample(materials[1], shape_of(carphone_faces), torch.Generator().manual_seed(0), 2)
+    assert all(torch.equal(a[:2], b) for a, b in zip(drawn, alone, strict=True))
