@@ -39,8 +39,8 @@ ENOUGH, LEAST_OWN = 48, 0.25
 borrowed from the model's other people (the draft says whose face it is), down to this share of its own."""
 CHECKPOINT_SECONDS = 30.0
 PREVIEW_SECONDS = 20.0
-LEARNING_RATE = 1e-3
-WARM_UP = 50
+LEARNING_RATE = 2e-3
+WARM_UP = 30
 DETAIL_WEIGHT = 3.0
 """Eyes, brows and lips count this much more than skin."""
 
