@@ -17,14 +17,15 @@ export PIP_ROOT_USER_ACTION := ignore
 export OMP_WAIT_POLICY := PASSIVE
 
 PYTHON313 := $(shell tools/find_python.sh 3.13)
+BPYS := $(BPY) .env/bpy45 $(if $(PYTHON313),.env/bpy52)
 
-.PHONY: demo test lint engine models blender footage test-engine test-blender bench package clean
+.PHONY: demo test lint engine models blender blenders footage test-engine test-blender package clean
 
 demo: engine models blender
 	$(BPY)/bin/python tools/demo.py --engine-python $(UNDERSTUDY_ENGINE_PYTHON) --out $(OUT) --minutes $(MINUTES) \
 	  $(if $(SHOT),--shot "$(SHOT)") $(if $(FACE),--face "$(FACE)")
 
-test: lint test-engine test-blender
+test: lint blenders test-engine test-blender
 
 lint: engine
 	$(ENGINE)/bin/ruff check
@@ -35,17 +36,9 @@ lint: engine
 test-engine: engine models footage
 	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/bench
 
-test-blender: engine models footage blender
+test-blender: engine models footage blenders
 	$(ENGINE)/bin/python tools/package.py
-	$(BPY)/bin/python -m pytest tests/blender
-	$(PYTHON) tools/environment.py .env/bpy45 bpy==4.5.15 --group blender-dev
-	.env/bpy45/bin/python -m pytest tests/blender
-ifneq ($(PYTHON313),)
-	$(PYTHON) tools/environment.py .env/bpy52 --python $(PYTHON313) bpy==5.2.3 --group blender-dev
-	.env/bpy52/bin/python -m pytest tests/blender
-else
-	@echo "SKIPPED: the add-on's tests in bpy 5.2, which needs a Python 3.13 and none was found"
-endif
+	set -e; for environment in $(BPYS); do $$environment/bin/python -m pytest tests/blender; done
 
 engine:
 	@$(PYTHON) tools/environment.py $(ENGINE) --editable . --group engine-dev
@@ -56,6 +49,14 @@ models: engine
 blender:
 	@tools/system_libraries.sh
 	@$(PYTHON) tools/environment.py $(BPY) bpy==5.0.1 --group blender-dev
+
+blenders: blender
+	@$(PYTHON) tools/environment.py .env/bpy45 bpy==4.5.15 --group blender-dev
+ifneq ($(PYTHON313),)
+	@$(PYTHON) tools/environment.py .env/bpy52 --python $(PYTHON313) bpy==5.2.3 --group blender-dev
+else
+	@echo "SKIPPED: the add-on's tests in bpy 5.2, which needs a Python 3.13 and none was found"
+endif
 
 footage: engine
 	@$(ENGINE)/bin/python tools/footage.py
