@@ -9,6 +9,8 @@ OUT ?= demo
 
 ENGINE := .env/engine
 BPY := .env/bpy50
+# modules of the add-on that do without bpy, and are checked like the engine
+BPY_FREE := timeline client launcher poller
 export UNDERSTUDY_HOME ?= $(CURDIR)/.understudy
 export UNDERSTUDY_ENGINE_PYTHON := $(CURDIR)/$(ENGINE)/bin/python
 # pip's cache may be owned by another user in containers; the rest keeps two cores from fighting over spin locks
@@ -31,7 +33,7 @@ lint: engine
 	$(ENGINE)/bin/ruff check
 	$(ENGINE)/bin/ruff format --check
 	mkdir -p .build/path && ln -sfn ../.. .build/path/understudy
-	MYPYPATH=.build/path $(ENGINE)/bin/mypy -p understudy.engine
+	MYPYPATH=.build/path $(ENGINE)/bin/mypy -p understudy.engine $(addprefix -m understudy.addon.,$(BPY_FREE))
 
 test-engine: engine models footage
 	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/bench

@@ -18,6 +18,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from ..engine import protocol
@@ -177,7 +178,7 @@ class Poller:
                 return
             try:
                 after = self._watched[job_id]
-                job, happened = self._ask(lambda engine, i=job_id, a=after: client.events(engine, i, a))
+                job, happened = self._ask(partial(client.events, job_id=job_id, after=after))
             except client.EngineGone:
                 return  # looked for again after RETRY_SECONDS
             except client.Refused as error:
