@@ -1,8 +1,9 @@
 """How good is a swap? Draft and trained, measured on every frame and laid side by side.
 
-usage: python tests/bench/swap_quality.py SHOT FACE OUT_FOLDER [--minutes 10]
+usage: python tests/bench/swap_quality.py CLIP OTHER_CLIP OUT_FOLDER [--minutes 10]
 
-Prints, for the draft and for the trained recast:
+Trains the two people on each other, then recasts each as the other. Prints, for the draft and for the
+trained recast:
   to source    mean embedding distance of the recast face to the source person (their own frames
                lie at "source spread" from each other's mean: the best that can be reached)
   to target    the same to the person who was replaced
@@ -10,7 +11,7 @@ Prints, for the draft and for the trained recast:
                target's own frame has them, in % of the distance between the eyes; "floor" is what
                measuring the same frame twice from another start gives
   frames/s     of conversion alone, as a ratio to decoding and encoding the same frames untouched
-and writes sheet.png: target, draft, trained.
+and writes a sheet of pictures for each direction: target, draft, trained.
 """
 
 from __future__ import annotations
@@ -58,35 +59,39 @@ def main() -> None:
     trained = run("train", TrainSpec(identities=people, output=str(out / "model"), minutes=options.minutes), Silent())
     print(f"trained {trained['minutes']:.1f} minutes, {trained['steps']} steps")
 
-    target, source = load_alignments(scans["shot"]), load_alignments(scans["face"])
+    for target, source in (("shot", "face"), ("face", "shot")):
+        report(out, scans, target, source)
+
+
+def report(out: Path, scans: dict[str, Path], target_name: str, source_name: str) -> None:
+    """Recast one clip's person as the other's, by draft and by the trained network, and print the figures."""
+    target, source = load_alignments(scans[target_name]), load_alignments(scans[source_name])
     embedder, mesh = Embedder(), Mesh()
     identity, replaced = (frame_embeddings(a, embedder).mean(0) for a in (source, target))
     spread = np.linalg.norm(frame_embeddings(source, embedder) - identity, axis=1).mean()
-    print(f"source spread {spread:.3f}, the two people {np.linalg.norm(identity - replaced):.3f}")
+    apart = np.linalg.norm(identity - replaced)
+    print(f"\n{target_name} as {source_name}: source spread {spread:.3f}, the two people {apart:.3f}")
     plain = plain_seconds(target, out / "plain.mp4")
     movies = {}
-    print(
-        f"{'':8} {'to source':>10} {'to target':>10} {'expression %':>13} {'floor %':>8} {'frames/s':>9} {'x plain':>8}"
-    )
+    heads = ("to source", "to target", "expression %", "floor %", "frames/s", "x plain")
+    print(" " * 8 + "".join(f"{head:>13}" for head in heads))
     for name in ("draft", "trained"):
-        movies[name] = out / f"{name}.mp4"
+        movies[name] = out / f"{target_name}-{name}.mp4"
         begun = time.perf_counter()
         spec = ConvertSpec(
-            scan=str(scans["shot"]),
+            scan=str(scans[target_name]),
             model=str(out / "model"),
-            swaps=[Swap(person=0, identity="face")],
+            swaps=[Swap(person=0, identity=source_name)],
             output=str(movies[name]),
             use_refiner=name == "trained",
         )
         counts = run("convert", spec, Silent())
         seconds = time.perf_counter() - begun
-        figures = measure(target, movies[name], embedder, mesh, identity, replaced)
-        print(
-            f"{name:8} {figures[0]:10.3f} {figures[1]:10.3f} {figures[2]:13.2f} {figures[3]:8.2f} "
-            f"{counts['frames'] / seconds:9.1f} {seconds / plain:8.1f}"
-        )
-    sheet(target, movies, out / "sheet.png")
-    print(f"look at {out / 'sheet.png'}")
+        figures = [*measure(target, movies[name], embedder, mesh, identity, replaced)]
+        figures += [counts["frames"] / seconds, seconds / plain]
+        print(f"{name:8}" + "".join(f"{figure:13.3f}" for figure in figures), flush=True)
+    sheet(target, movies, out / f"{target_name}-sheet.png")
+    print(f"look at {out / f'{target_name}-sheet.png'}")
 
 
 def frame_embeddings(alignments: Alignments, embedder: Embedder, every: int = 5) -> np.ndarray:
