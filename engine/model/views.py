@@ -112,12 +112,17 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
 
 def fit_cost(pose: np.ndarray, expression: np.ndarray, views: Views) -> np.ndarray:
     """How badly each view fits each target: (T, 2), (T, F) → (T, 2N). Pose counts before expression."""
-    turn = ((pose[:, None] - views.pose[None]) ** 2).sum(-1) / POSE_DEGREES**2
-    square = (expression**2).sum(1)[:, None] + (views.expression**2).sum(1)[None] - 2 * expression @ views.expression.T
-    change = np.sqrt(np.maximum(square, 0)) / EXPRESSION_UNIT
+    turn = _squared_distance(pose, views.pose) / POSE_DEGREES**2
+    change = np.sqrt(_squared_distance(expression, views.expression)) / EXPRESSION_UNIT
     cost = turn + change
     cost[:, len(views) :] += MIRROR_COST
     return cost
+
+
+def _squared_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(T, F), (V, F) → (T, V) float32, with no (T, V, F) in between: a take may have thousands of frames."""
+    square = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    return np.maximum(square, 0).astype(np.float32)
 
 
 def steady_path(cost: np.ndarray, switch: float = SWITCH_COST) -> np.ndarray:
@@ -127,7 +132,7 @@ def steady_path(cost: np.ndarray, switch: float = SWITCH_COST) -> np.ndarray:
     """
     frames, count = cost.shape
     best = cost[0].copy()
-    back = np.zeros((frames, count), np.int64)
+    back = np.zeros((frames, count), np.int32)
     here = np.arange(count)
     for t in range(1, frames):
         cheapest = int(best.argmin())
