@@ -4,7 +4,7 @@
 PYTHON ?= python3
 SHOT ?=
 FACE ?=
-MINUTES ?= 3.5
+MINUTES ?= 5
 OUT ?= demo
 
 ENGINE := .env/engine
@@ -23,9 +23,15 @@ BPYS := $(BPY) .env/bpy45 $(if $(PYTHON313),.env/bpy52)
 
 .PHONY: demo test lint engine models blender blenders footage test-engine test-blender package clean
 
-demo: engine models blender
+demo: announce-demo engine models blender
 	$(BPY)/bin/python tools/demo.py --engine-python $(UNDERSTUDY_ENGINE_PYTHON) --out $(OUT) --minutes $(MINUTES) \
 	  $(if $(SHOT),--shot "$(SHOT)") $(if $(FACE),--face "$(FACE)")
+
+.PHONY: announce-demo
+announce-demo:
+	@echo "The demo makes two Python environments in .env/ (the engine's and Blender's; some 3 GB, one or two minutes),"
+	@echo "fetches the face networks and the footage, then recasts a face in Blender and trains for $(MINUTES) minutes."
+	@echo "On two processor cores all of it takes about $$(( $(firstword $(subst ., ,$(MINUTES))) + 4 )) minutes."
 
 test: lint blenders test-engine test-blender
 
@@ -63,8 +69,9 @@ endif
 footage: engine
 	@$(ENGINE)/bin/python tools/footage.py
 
-package: blender
+package: engine blender
 	$(ENGINE)/bin/python tools/package.py
 
 clean:
-	rm -rf .env .understudy .build demo dist build understudy.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .env .understudy .build demo dist build understudy.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

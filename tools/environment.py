@@ -53,7 +53,9 @@ def create(folder: Path, python: str) -> None:
     with tempfile.TemporaryDirectory() as aside:
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--target", aside, "virtualenv"], check=True)
         subprocess.run(
-            [python, "-m", "virtualenv", "--clear", folder], check=True, env={**os.environ, "PYTHONPATH": aside}
+            [python, "-m", "virtualenv", "--quiet", "--clear", folder],
+            check=True,
+            env={**os.environ, "PYTHONPATH": aside},
         )
 
 
