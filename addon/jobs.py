@@ -28,7 +28,7 @@ BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.5
 KEPT_FINISHED = 10
 _FIELDS = (
     "id", "kind", "about", "model", "output", "state", "progress", "message", "seconds_left", "loss", "step",
-    "preview", "error", "last_seq",
+    "preview", "warning", "error", "last_seq",
 )  # fmt: skip
 
 engine = EngineReport(state="stopped")
@@ -133,6 +133,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         job.loss, job.step = report.loss, report.step or 0
     if report.preview:
         job.preview = report.preview
+    job.warning = report.warning or job.warning
     _remember(scene, job)
     if report.state == "failed":
         scene.understudy.error = report.error or "The job failed and did not say why: look into the engine's log."

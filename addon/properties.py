@@ -100,6 +100,7 @@ class UnderstudyJob(bpy.types.PropertyGroup):
     loss: FloatProperty(default=-1.0, description="Negative until there is one")
     step: IntProperty()
     preview: StringProperty(description="The newest preview picture")
+    warning: StringProperty(description="The last warning, one sentence")
     error: StringProperty()
     last_seq: IntProperty(description="The last event of the engine that was seen")
 

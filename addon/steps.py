@@ -157,7 +157,7 @@ def missing_for_swap(state: UnderstudyState | None) -> str:
             f"Choose who of the people is {face.name}." if len(face.scan.people) else f"No face of {face.name} found."
         )
     if not state.consent:
-        return "Confirm first that the people shown agreed."
+        return "Confirm in 4 Train that the people shown have agreed."
     return ""
 
 

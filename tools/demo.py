@@ -68,7 +68,7 @@ def read_options() -> argparse.Namespace:
         "--face", type=Path, help="movie, picture or folder of pictures of the face to use (a portrait)"
     )
     parser.add_argument("--out", type=Path, default=ROOT / "demo")
-    parser.add_argument("--minutes", type=float, default=3.5, help="how long to train")
+    parser.add_argument("--minutes", type=float, default=5.0, help="how long to train")
     parser.add_argument("--frames", type=int, default=240, help="recast at most this many frames of the shot")
     return parser.parse_args()
 
@@ -97,7 +97,7 @@ def demo(options: argparse.Namespace, out: Path, say) -> None:
             raise Failed(f"There is nothing at {path}.")
     say(f"  the shot   {shot}\n  the face   {face}")
     say("It finds the people in both, makes a draft, trains, recasts, places both as strips and renders a comparison.")
-    say(f"On two processor cores that takes about {options.minutes + 4:.0f} minutes; {options.minutes:g} are training.")
+    say(f"That takes about {options.minutes + 2:.0f} minutes from here on two cores; {options.minutes:g} are training.")
 
     say("Building and installing the extension …")
     addon = install(options.engine_python)

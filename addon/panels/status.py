@@ -46,7 +46,7 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.PropertyGroup) -> None:
-    """One running job: how far, what it does, how long, how well, and a button to stop it."""
+    """One running job: how far, what it does, how long, how well, what to beware of, and a button to stop it."""
     row = layout.row(align=True)
     row.progress(factor=job.progress, text=f"{_WORDS.get(job.kind, job.kind)} {job.progress:.0%}")
     row.operator("understudy.cancel", text="", icon="X").job = job.id
@@ -59,6 +59,8 @@ def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.ty
         facts.append(f"loss {job.loss:.3f} at step {job.step}")
     if facts:
         sentence(layout, context, ", ".join(facts))
+    if job.warning:
+        sentence(layout, context, job.warning, "ERROR")
 
 
 class UNDERSTUDY_PT_engine(SidebarPanel, bpy.types.Panel):

@@ -6,6 +6,7 @@ its home at every request, so that a test changes it while it runs:
   people    how many people a scan finds (1)
   movie     {"convert's result": path} a movie to hand out for any conversion
   fail      {kind: sentence} jobs that fail
+  warn      {kind: sentence} jobs that begin with a warning
   hold      kinds of job that run until they are no longer listed here
   slow      seconds every answer takes
   die       true: stop as it starts
@@ -56,6 +57,9 @@ def advance(job: dict) -> None:
         facts.update(state="running", progress=0.25, message=f"Working on the {kind}", seconds_left=4.0)
         event(job, "state", {"state": "running"})
         event(job, "progress", {"fraction": 0.25, "message": facts["message"], "seconds_left": 4.0})
+        if kind in now.get("warn", {}):
+            event(job, "log", {"level": "warning", "text": now["warn"][kind]})
+            event(job, "log", {"level": "info", "text": "Nobody needs to read this."})
         if kind == "train":
             event(job, "loss", {"step": 7, "values": {"pixels": 0.25, "mask": 0.125}})
     elif facts["state"] == "running" and kind not in now.get("hold", []):

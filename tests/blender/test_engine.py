@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import bpy
 import flow
@@ -35,6 +37,11 @@ def real(addon, scene, tmp_path, monkeypatch, tick_until):
     flow.restart_addon_connection(addon)
 
 
+def projects(home: Path) -> list[Path]:
+    """Whatever lies in the project folders of .blends that were never saved."""
+    return list((home / "unsaved").rglob("*"))
+
+
 def test_starts_answers_and_stops(addon, real, tick_until):
     assert bpy.ops.understudy.start_engine() == {"FINISHED"}
     tick_until(lambda: addon.jobs.engine.state in {"ready", "failed"}, 60)
@@ -50,14 +57,32 @@ def test_footage_without_a_face_is_said_and_leaves_nothing(scene, clips, real, t
     assert "ace" in scene.understudy.error and scene.understudy.error.endswith((".", "!"))
     assert len(scene.understudy.shot.scan.people) == 0
     assert [strip.name for strip in scene.sequence_editor.strips] == ["shot"]
+    assert projects(real) == []
 
 
-def test_a_damaged_movie_is_said(scene, clips, real, tick_until, tmp_path):
+def test_a_damaged_shot_is_said_and_leaves_nothing(scene, clips, real, tick_until, tmp_path):
+    """Blender read it when it was marked; it is damaged since."""
+    movie = tmp_path / "shot.mp4"
+    shutil.copy(clips.movie, movie)
+    flow.add_shot(scene, SimpleNamespace(movie=movie))
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    movie.write_bytes(movie.read_bytes()[:2000])
+    assert bpy.ops.understudy.scan_shot() == {"FINISHED"}
+    tick_until(lambda: flow.idle(scene), 90)
+    assert "shot.mp4" in scene.understudy.error and scene.understudy.error.endswith(".")
+    assert scene.understudy.jobs[-1].state == "failed" and scene.understudy.shot.scan.folder == ""
+    assert [strip.name for strip in scene.sequence_editor.strips] == ["shot"]
+    assert projects(real) == []
+
+
+def test_a_damaged_movie_of_a_face_is_said_and_leaves_nothing(scene, clips, real, tick_until, tmp_path):
     broken = tmp_path / "broken.mp4"
     broken.write_bytes(clips.movie.read_bytes()[:2000])
     assert bpy.ops.understudy.add_identity_file(filepath=str(broken)) == {"FINISHED"}
     tick_until(lambda: flow.idle(scene), 90)
     assert "broken.mp4" in scene.understudy.error and scene.understudy.jobs[-1].state == "failed"
+    assert scene.understudy.identities[0].scan.folder == "" and len(scene.sequence_editor.strips) == 0
+    assert projects(real) == []
 
 
 def test_a_draft_of_real_people(addon, scene, real, tick_until, tmp_path):

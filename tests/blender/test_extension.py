@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -13,17 +14,42 @@ import bpy
 import flow
 import pytest
 
+NEEDED = {"__init__.py", "addon", "engine", "blender_manifest.toml", "pyproject.toml", "README.md", "LICENSE"}
+
 
 def test_the_zip_holds_what_is_needed_and_no_more(package):
     with zipfile.ZipFile(package) as file:
         inside = file.namelist()
         manifest = tomllib.loads(file.read("blender_manifest.toml").decode())
     top = {name.split("/")[0] for name in inside}
-    assert top == {"__init__.py", "addon", "engine", "blender_manifest.toml", "pyproject.toml", "README.md", "LICENSE"}
+    assert top == NEEDED
     assert {"addon/operators/convert.py", "engine/protocol.py", "engine/faces/mesh_topology.json"} <= set(inside)
     assert not [name for name in inside if "__pycache__" in name or "/." in name or name.endswith((".part", ".pyc"))]
     assert all(len(reason) <= 64 for reason in manifest["permissions"].values())
     assert manifest["blender_version_min"] == "4.5.0" and "wheels" not in manifest
+
+
+def test_what_lies_about_in_the_repository_stays_out_of_the_zip(package, tmp_path):
+    root = Path(__file__).resolve().parents[2]
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for source in (root / name for name in (*NEEDED, "tools")):
+        if source.is_dir():
+            shutil.copytree(source, copy / source.name)
+        else:
+            shutil.copy(source, copy)
+    strays = ("recast.mp4", "recast.understudy/models/face/model.json", "out/addon/sheet.png", ".env/pip.py",
+              "engine/__pycache__/cli.pyc", "engine/faces/.hidden.py", "addon/x.part", "__init__.py.orig")  # fmt: skip
+    for stray in strays:
+        (copy / stray).parent.mkdir(parents=True, exist_ok=True)
+        (copy / stray).write_bytes(b"a stray")
+    subprocess.run(
+        [sys.executable, copy / "tools" / "package.py", "--bpy-environment", sys.prefix, "--output", tmp_path / "dist"],
+        check=True,
+    )
+    (built,) = (tmp_path / "dist").iterdir()
+    with zipfile.ZipFile(built) as ours, zipfile.ZipFile(package) as clean:
+        assert sorted(ours.namelist()) == sorted(clean.namelist())
 
 
 def test_every_operator_says_what_it_does(addon):

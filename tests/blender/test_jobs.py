@@ -45,6 +45,32 @@ def test_marking_other_frames_forgets_the_people(scene, clips, engine, tick_unti
     assert len(shot.scan.people) == 0 and strip["understudy_id"] == shot.strip_id
 
 
+def test_a_strip_outside_the_preview_range_is_refused(scene, clips, engine):
+    strip = flow.add_shot(scene, clips)
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 200, 300
+    with pytest.raises(RuntimeError, match="“shot” lies outside the preview range: clear the range or move it"):
+        bpy.ops.understudy.mark_range()
+    shot = scene.understudy.shot
+    assert (shot.strip_id, shot.source, shot.start, shot.end) == ("", "", 0, 0)
+    assert "understudy_id" not in strip and len(scene.understudy.swaps) == 0
+
+
+def test_who_is_not_there_cannot_be_chosen(scene, clips, engine, tick_until):
+    engine.script(people=2)
+    flow.ready_to_convert(scene, clips, tick_until)
+    state = scene.understudy
+    key = state.identities[0].key
+    with pytest.raises(RuntimeError, match="not in the shot"):
+        bpy.ops.understudy.choose_person(person=2)
+    with pytest.raises(RuntimeError, match="not in the identity's footage"):
+        bpy.ops.understudy.choose_face(identity=key, person=2)
+    with pytest.raises(RuntimeError, match="not in the identity's footage"):
+        bpy.ops.understudy.choose_face(identity="nobody", person=0)
+    with pytest.raises(RuntimeError, match="not in this scene"):
+        bpy.ops.understudy.choose_identity(identity="nobody")
+    assert (state.swaps[0].person, state.swaps[0].identity, state.identities[0].person) == (1, key, 1)
+
+
 def test_a_scan_of_frames_no_longer_marked_is_dropped(scene, clips, engine, tick_until):
     engine.script(hold=["scan"])
     flow.add_shot(scene, clips)
@@ -162,6 +188,8 @@ def test_engine_not_installed(addon, scene, clips, engine, tick_until):
     flow.mark_and_scan(scene, tick_until)
     assert scene.understudy.error.startswith("The engine is not installed.")
     assert scene.understudy.jobs[-1].state == "failed"
+    assert [strip.name for strip in scene.sequence_editor.strips] == ["shot"]
+    assert list(engine.home.iterdir()) == []
 
 
 def test_engine_that_cannot_start_says_its_last_words(scene, clips, engine, tick_until):
@@ -315,3 +343,4 @@ def test_blender_never_waits(addon, scene, clips, engine, tick_until):
           f"p99 {ordinary * 1000:.2f} ms, longest (places the strip) {max(ticks) * 1000:.1f} ms")  # fmt: skip
     assert max(spent.values()) < 0.05
     assert ordinary < 0.004
+    assert max(ticks) < 0.05

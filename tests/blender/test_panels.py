@@ -110,7 +110,7 @@ def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw
     bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
     assert "Its footage is being scanned." in draw()
     tick_until(lambda: flow.idle(scene))
-    assert "Confirm first that the people shown agreed." in draw()
+    assert "Confirm in 4 Train that the people shown have agreed." in draw()
     scene.understudy.consent = True
     said = draw()
     assert "Train first, or make a draft." in said and "agreed." not in said
@@ -125,6 +125,19 @@ def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw
     bpy.ops.understudy.convert()
     tick_until(lambda: flow.idle(scene))
     assert "understudy.place" in draw()
+
+
+def test_a_running_jobs_warning_is_shown(scene, clips, engine, tick_until, draw):
+    engine.script(hold=["scan"], warn={"scan": "The worker died; the job is started again."})
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.scan_shot()
+    tick_until(lambda: scene.understudy.jobs[-1].warning)
+    said = draw()
+    assert "The worker died; the job is started again." in said and "Nobody needs" not in said
+    engine.script(hold=[])
+    tick_until(lambda: flow.idle(scene))
+    assert "The worker died" not in draw()
 
 
 def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):
