@@ -176,12 +176,14 @@ Writes
         """Recast the shot."""
         from . import jobs
         from .media.writer import check_output
+        from .model.folder import read_card
         from .swap import read_summary, require_person
 
         swaps = [_swap(text) for text in self.swap]
         check_output(self.output, Path(read_summary(self.scan).clip.path))
         for swap in swaps:
             require_person(self.scan, swap.person)
+        read_card(self.model)
         _ask_consent()
         spec = ConvertSpec(
             scan=str(self.scan.resolve()),
@@ -237,9 +239,8 @@ Writes
 
     def run(self) -> dict[str, Any]:
         """Scan, train, recast."""
-        from .swap import Request, swap
+        from .swap import Request, examine, swap
 
-        _ask_consent()
         output = self.output.resolve()
         request = Request(
             shot=self.shot,
@@ -253,8 +254,10 @@ Writes
             preset=self.preset,
             minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
         )
+        shot, face = examine(request)
+        _ask_consent()
         with _watching("Run the same command again: finished scans are kept, and training goes on.") as reporter:
-            return swap(request, reporter)
+            return swap(request, shot, face, reporter)
 
 
 @dataclass(kw_only=True)
@@ -296,6 +299,7 @@ class Serve:
 
     port: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """Port on 127.0.0.1; without it, a free one."""
+    json: Json = False
 
     manual: ClassVar[str] = """\
   Answers on this machine only. The address and the token are in engine.json of Understudy's home

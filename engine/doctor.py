@@ -25,6 +25,9 @@ LIBRARIES = {
     "av": "av",
     "scipy": "scipy",
     "safetensors": "safetensors",
+    "tflite": "tflite",
+    "fastapi": "fastapi",
+    "uvicorn": "uvicorn",
 }
 ROOM = 2e9  # bytes that scans, a model and a movie of a short shot may take
 

@@ -47,22 +47,30 @@ class Request:
     minutes: float
 
 
-def swap(request: Request, reporter: Watched) -> dict[str, Any]:
-    """Recast `person` of the shot with `face_person` of the face footage.
-
-    The work folder gets `scans/` and `models/`, named after what they are made of, so that a
-    second call with the same footage scans nothing again and trains on. Everything that can be
-    wrong with the request is found before the first minute is spent. Returns the facts of the
-    convert job and where the model and both scans are. Raises UnderstudyError.
-    """
+def examine(request: Request) -> tuple[MediaInfo, MediaInfo]:
+    """The shot and the face footage. Raises UnderstudyError for all that can be wrong before a frame is read."""
     shot, face = probe(request.shot), probe(request.face)
-    end = require_range(shot, request.start, request.end)
+    require_range(shot, request.start, request.end)
     require_constant_rate(shot)
     check_output(request.output, request.shot)
+    return shot, face
+
+
+def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) -> dict[str, Any]:
+    """Recast `person` of the shot with `face_person` of the face footage, as `examine` found them.
+
+    The work folder gets `scans/` and `models/`, named after what they are made of, so that a
+    second call with the same footage scans nothing again and trains on. Returns the facts of the
+    convert job and where the model and both scans are. Raises UnderstudyError.
+    """
+    end = require_range(shot, request.start, request.end)
     shot_scan = _scanned(request, shot, request.start, end, reporter)
-    require_person(shot_scan, request.person)
-    face_scan = _scanned(request, face, 0, face.frames, reporter)
-    require_person(face_scan, request.face_person)
+    try:
+        require_person(shot_scan, request.person)
+        face_scan = _scanned(request, face, 0, face.frames, reporter)
+        require_person(face_scan, request.face_person)
+    except NoFaceError as error:
+        raise NoFaceError(f"{error} What was scanned is kept in {request.work} for the next run.") from None
     parts = f"{shot_scan.name} {request.person} {face_scan.name} {request.face_person}"
     model = request.work / "models" / f"{request.preset}-{_key(parts)}"
     identities = [

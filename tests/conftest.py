@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -99,6 +100,27 @@ def read_counter() -> Callable[[Any], int]:
 def make_counter_picture() -> Callable[[int, int, int], Any]:
     """`counter_picture`: one frame of such a movie."""
     return counter_picture
+
+
+@pytest.fixture
+def run(capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any], str]]:
+    """Run a command line in an empty folder; gives the exit code, the JSON object, and what was said on stderr."""
+    from understudy.engine.cli import execute
+
+    folder = tmp_path / "here"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+
+    def run(*arguments: str | Path) -> tuple[int, dict[str, Any], str]:
+        code = execute([*map(str, arguments), "--json"])
+        said = capsys.readouterr()
+        answer = json.loads(said.out.splitlines()[-1])
+        if code:
+            assert answer["exit_code"] == code
+            assert answer["error"] in said.err or arguments[0] == "doctor"
+        return code, answer, said.err
+
+    return run
 
 
 # Real faces, scanned once for all tests that need them: a man in a car (48 frames of 176 × 144), and a portrait.

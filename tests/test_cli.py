@@ -24,25 +24,6 @@ needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="Windows send
 
 
 @pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Run a command line in an empty folder; gives the exit code, the JSON object, and what was said on stderr."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-
-    def run(*arguments: str | Path) -> tuple[int, dict, str]:
-        code = execute([*map(str, arguments), "--json"])
-        said = capsys.readouterr()
-        answer = json.loads(said.out.splitlines()[-1])
-        if code:
-            assert answer["exit_code"] == code
-            assert answer["error"] in said.err or arguments[0] == "doctor"
-        return code, answer, said.err
-
-    return run
-
-
-@pytest.fixture
 def no_networks(monkeypatch, tmp_path):
     monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
 
@@ -144,6 +125,7 @@ def test_bad_footage_is_said_in_a_sentence_and_leaves_nothing(run, tmp_path, mak
     code, answer, said = run(*words)
     assert code == 3
     assert "Traceback" not in said
+    assert "permission" not in said
     expected = {
         "missing": "is not there", "corrupt": "cannot be read", "empty folder": "holds no pictures",
         "after the end": "has 12 frames", "backwards": "has 12 frames",
@@ -173,9 +155,10 @@ def test_an_output_that_cannot_be_is_refused_before_any_work(run, tmp_path, make
 def test_a_variable_rate_is_refused_before_any_work(run, tmp_path, make_clip):
     times = list(range(10)) + list(range(10, 30, 2)) + list(range(33, 73, 4))
     shot = make_clip(tmp_path / "phone.mp4", 30, times=times)
-    code, answer, _ = run("swap", shot, "--face", shot, "-o", "out.mp4")
+    code, answer, said = run("swap", shot, "--face", shot, "-o", "out.mp4")
     assert code == 3
     assert "ffmpeg -i" in answer["error"]
+    assert "permission" not in said
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -215,9 +198,10 @@ def test_a_model_that_is_none(run, tmp_path, make_clip):
     scan = scan_folder(tmp_path / "scan", shot)
     rows = {name: np.zeros((1, *shape), dtype) for name, (dtype, shape) in SHAPES.items()}
     Alignments(clip=Clip(path=str(shot)), width=160, height=96, fps=24, **rows).save(scan)
-    code, answer, _ = run("convert", scan, "--model", "nowhere", "--swap", "0=Ann", "-o", "out.mp4")
+    code, answer, said = run("convert", scan, "--model", "nowhere", "--swap", "0=Ann", "-o", "out.mp4")
     assert code == 6
     assert "holds no model" in answer["error"]
+    assert "permission" not in said
     assert list(Path.cwd().iterdir()) == []
 
 
@@ -256,6 +240,7 @@ def test_the_doctor_says_what_is_missing_and_how_to_mend_it(run, no_networks):
     checks = answer["checks"]
     assert not checks["face networks"]["ok"]
     assert all(checks[name]["ok"] for name in ("Python", "numpy", "av", "torch", "ffmpeg libraries", "home folder"))
+    assert all(checks[name]["found"][0].isdigit() for name in ("tflite", "fastapi", "uvicorn"))
     assert "libavcodec" in checks["ffmpeg libraries"]["found"]
     assert checks["torch"]["found"].split(" on ")[1]
 
@@ -281,7 +266,8 @@ def test_the_doctor_finds_all_well(run):
 @needs_signals
 def test_serve_runs_an_engine_that_the_doctor_finds(run, no_networks, tmp_path):
     home = tmp_path / "home"
-    engine = subprocess.Popen([*UNDERSTUDY, "serve"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    words = [*UNDERSTUDY, "serve", "--json"]
+    engine = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     try:
         deadline = time.monotonic() + 30
         while not (home / "engine.json").is_file():
@@ -291,10 +277,13 @@ def test_serve_runs_an_engine_that_the_doctor_finds(run, no_networks, tmp_path):
         _, answer, _ = run("doctor")
         assert f"process {engine.pid}" in answer["checks"]["running engine"]["found"]
         engine.send_signal(signal.SIGINT)
-        assert engine.wait(30) == 0
+        out, _ = engine.communicate(timeout=30)
+        assert engine.returncode == 0
+        assert "The engine listens on http://127.0.0.1" in out
+        assert json.loads(out.splitlines()[-1]) == {}
     finally:
         engine.kill()
-        engine.wait()
+        engine.communicate()
     (home / "engine.json").write_text('{"url": "http://127.0.0.1:9", "token": "x"}')
     _, answer, _ = run("doctor")
     assert "does not answer" in answer["checks"]["running engine"]["found"]

@@ -21,6 +21,7 @@ from ..arrays import replace_atomically
 from ..errors import MediaError
 from .colour import LIMITED, UNSPECIFIED, matrix_of, range_of
 from .frametable import STANDARD_RATES, frame_table, open_movie, video_stream
+from .partial import partial_movie
 from .planes import merged, reformatted
 from .reader import Frame, MediaInfo, rotation_of, turn
 from .sound import Timed, sound_tracks
@@ -70,13 +71,15 @@ class MovieWriter:
 
     H.264 visually without loss in .mp4, .mov or .mkv; `lossless` is FFV1 in .mkv. The movie gets
     its name only when all frames are written and the block ends well: an exception leaves
-    nothing behind. Raises MediaError when the output cannot be written (its folder is made).
+    nothing behind, no folder made for it either. Raises MediaError when the output cannot be
+    written (its folder is made).
     """
 
     def __init__(self, output: Path, source: MediaInfo, start: int, end: int, lossless: bool = False) -> None:
         self._output, self._source = Path(output), source
         self._start, self._end, self._lossless = start, end, lossless
-        self._partial = self._output.with_name(f"{self._output.stem}.part{self._output.suffix}")
+        self._partial = partial_movie(self._output)
+        self._made: list[Path] = []  # folders, the innermost first
         self._container: OutputContainer | None = None
         self._stream: VideoStream
         self._encoder_format = ""
@@ -86,10 +89,15 @@ class MovieWriter:
 
     def __enter__(self) -> Self:
         check_output(self._output, self._source.path, self._lossless)
-        with self._in_plain_words():
-            self._output.parent.mkdir(parents=True, exist_ok=True)
-            free_keys = {} if self._output.suffix.lower() == ".mkv" else {"movflags": "use_metadata_tags"}
-            self._container = av.open(str(self._partial), "w", container_options=free_keys)
+        self._made = [folder for folder in self._output.parents if not folder.exists()]
+        try:
+            with self._in_plain_words():
+                self._output.parent.mkdir(parents=True, exist_ok=True)
+                free_keys = {} if self._output.suffix.lower() == ".mkv" else {"movflags": "use_metadata_tags"}
+                self._container = av.open(str(self._partial), "w", container_options=free_keys)
+        except BaseException:
+            self._discard()
+            raise
         self._container.metadata.update(provenance())
         return self
 
@@ -139,7 +147,11 @@ class MovieWriter:
                 self._container.close()
             self._container = None
         self._sound.clear()
-        self._partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # not there, or what keeps it from going is being told already
+            self._partial.unlink()
+        for folder in self._made:
+            with contextlib.suppress(OSError):  # not empty: the movie is in it, or somebody else's file
+                folder.rmdir()
 
     def _open_streams(self, first: av.VideoFrame) -> None:
         assert self._container is not None

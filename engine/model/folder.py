@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..arrays import replace_atomically, write_json
-from ..errors import DataError
+from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
 from ..protocol import Identity, Preset
@@ -69,8 +69,11 @@ def faceset_path(folder: Path, card: ModelCard, name: str) -> Path:
 def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Reporter) -> ModelCard:
     """Make or check a model folder: gather the facesets of all identities that are new or changed.
 
-    Raises DataError where the folder already holds a model of other people or another preset.
+    Nothing is written before all are gathered. Raises DataError where the folder already holds a
+    model of other people or another preset, UnderstudyError where `folder` cannot be one.
     """
+    if any(place.exists() and not place.is_dir() for place in (folder, *folder.parents)):
+        raise UnderstudyError(f"{folder} cannot be a model's folder, a file is there. Choose another name.")
     names = [i.name for i in identities]
     if len(set(names)) != len(names) or not names:
         raise DataError("Every identity needs a name of its own. Rename one of them.")
@@ -91,11 +94,13 @@ def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Re
         if old.material == material and faceset_size(old.preset) == faceset_size(card.preset):
             write_card(folder, card)
             return card
+    gathered = [
+        gather(identity, faceset_size(card.preset), Part(report, n / len(identities), (n + 1) / len(identities)))
+        for n, identity in enumerate(identities)
+    ]
     (folder / "facesets").mkdir(parents=True, exist_ok=True)
-    for number, identity in enumerate(identities):
-        part = Part(report, number / len(identities), (number + 1) / len(identities))
-        faceset = gather(identity, faceset_size(card.preset), part)
-        faceset.save(faceset_path(folder, card, identity.name))
+    for faceset in gathered:
+        faceset.save(faceset_path(folder, card, faceset.name))
     write_card(folder, card)
     return card
 
@@ -124,10 +129,15 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def load_refiner(folder: Path, card: ModelCard) -> Refiner | None:
-    """The trained network on the CPU in evaluation mode, or None where nothing was trained yet."""
-    path = folder / "weights.safetensors"
-    if card.preset == "draft" or not path.is_file():
+    """The trained network on the CPU in evaluation mode, or None for a draft, which has none.
+
+    Raises DataError when it was never trained, or its file is damaged.
+    """
+    if card.preset == "draft":
         return None
+    path = folder / "weights.safetensors"
+    if not path.is_file():
+        raise DataError(f"The model {folder} was never trained. Train it, or recast as a draft (--draft).")
     refiner = Refiner(len(card.identities), SIZES[card.preset][1])
     tensors, _facts = load_tensors(path)
     try:

@@ -10,6 +10,7 @@ keeps them apart.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
 import os
@@ -26,6 +27,7 @@ import uvicorn
 
 from .. import protocol
 from ..errors import UnderstudyError
+from ..media.partial import partial_movie
 from ..protocol import FINAL_STATES, EngineInfo, Job, JobKind, JobSpec
 from . import rundir
 from .durable import lock, raise_flag, write_json
@@ -144,7 +146,11 @@ class Supervisor:
                     rundir.finish(folder, log, "cancelled")
                 elif log.history.state == "running" or code:
                     self._bury(folder, log, _cause(code))
-        job = self.store.follow(job_id)
+                begun = log.history.attempts > 0
+            job = self.store.follow(job_id)
+            if begun and job.kind == "convert" and job.state in ("failed", "cancelled"):
+                with contextlib.suppress(OSError, ValueError):  # workers clean up after themselves, killed ones cannot
+                    partial_movie(Path(job.spec["output"])).unlink()
         logger.info("job %s: %s %s", job_id, job.state, job.error or "")
         return job
 

@@ -326,6 +326,26 @@ def test_nothing_is_left_behind_when_the_block_fails(tmp_path, make_clip):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4", "out.mp4"]
 
 
+def test_a_folder_made_for_a_movie_goes_with_it(tmp_path, make_clip):
+    source, existing = make_clip(tmp_path / "in.mp4", 10), tmp_path / "existing"
+    existing.mkdir()
+    for output in (tmp_path / "new" / "deep" / "out.mp4", existing / "out.mp4", existing / "new" / "out.mp4"):
+        with pytest.raises(KeyboardInterrupt), MovieWriter(output, probe(source), 0, 10) as writer:
+            writer.write(next(read_frames(source)))
+            assert [p.name for p in output.parent.iterdir()] == ["out.part.mp4"]
+            raise KeyboardInterrupt
+        assert sorted(p.name for p in tmp_path.rglob("*")) == ["existing", "in.mp4"]
+    with pytest.raises(MediaError, match="could not be written"):
+        recast(source, tmp_path / "new" / ("n" * 300) / "out.mp4")  # no file system takes such a name
+    assert sorted(p.name for p in tmp_path.rglob("*")) == ["existing", "in.mp4"]
+    with pytest.raises(KeyboardInterrupt), MovieWriter(tmp_path / "new" / "out.mp4", probe(source), 0, 10):
+        (tmp_path / "new" / "notes.txt").touch()
+        raise KeyboardInterrupt
+    assert [p.name for p in (tmp_path / "new").iterdir()] == ["notes.txt"]
+    recast(source, tmp_path / "newer" / "out.mp4")
+    assert [p.name for p in (tmp_path / "newer").iterdir()] == ["out.mp4"]
+
+
 def test_too_few_frames_are_no_movie(tmp_path, make_clip):
     source = make_clip(tmp_path / "in.mp4", 10)
     with pytest.raises(ValueError, match="4 of 10"), MovieWriter(tmp_path / "out.mp4", probe(source), 0, 10) as writer:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.engine.errors import NoFaceError
-from understudy.engine.protocol import ScanSpec
+from understudy.engine.protocol import ConvertSpec, ScanSpec
 from understudy.engine.reporter import Reporter
 
 
@@ -46,3 +46,18 @@ def run(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     if script.get("end") == "bug":
         raise KeyError("a bug")
     return {"scan": output, "steps": steps}
+
+
+def convert(kind: str, spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
+    """Begin a real movie of the footage that stands where the scan would, then die; hang if the model is called hangs."""
+    from understudy.engine.media.reader import probe, read_frames
+    from understudy.engine.media.writer import MovieWriter
+
+    source = probe(Path(spec.scan))
+    with MovieWriter(Path(spec.output), source, 0, source.frames) as writer:
+        writer.write(next(read_frames(source.path)))
+        reporter.log("begun")
+        while Path(spec.model).name == "hangs":
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {}

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -130,6 +132,33 @@ def test_a_job_that_kills_every_worker_fails(shared_engine: Engine) -> None:
     assert "died 3 times" in failed["error"] and "worker.log" in failed["error"]
     assert shared_engine.states("deadly").count("running") == 3
     shared_engine.wait_for("next", "done")
+
+
+def test_killed_conversions_leave_no_unfinished_movie(stopped_engine: Engine, make_clip: Callable[..., Path]) -> None:
+    stopped_engine.runner = "scripted:convert"
+    engine = stopped_engine.start()
+    source = make_clip(engine.home / "in.mp4", 12)
+    output, partial = engine.home / "out.mp4", engine.home / "out.part.mp4"
+
+    def submit(job_id: str, model: str) -> None:
+        spec = {"scan": str(source), "model": str(engine.home / model), "swaps": [], "output": str(output)}
+        answer = engine.http.post("/v1/jobs", json={"id": job_id, "kind": "convert", "spec": spec})
+        assert answer.status_code == 200, answer.text
+
+    submit("hanging", "hangs")
+    submit("waiting", "dies")  # would write the same movie
+    wait_until(lambda: "begun" in engine.texts("hanging"), "a movie that is begun")
+    assert engine.http.post("/v1/jobs/waiting/cancel").json()["state"] == "cancelled"
+    assert partial.exists()  # a job that never began has no say in it
+    engine.http.post("/v1/jobs/hanging/cancel")
+    engine.kill_worker("hanging")
+    engine.wait_for("hanging", "cancelled")
+    wait_until(lambda: not partial.exists(), "the unfinished movie to go")
+    submit("dying", "dies")
+    assert "died 3 times" in engine.wait_for("dying", "failed")["error"]
+    assert engine.texts("dying").count("begun") == 3
+    wait_until(lambda: not partial.exists(), "the unfinished movie to go")
+    assert not output.exists()
 
 
 def test_a_worker_that_cannot_even_start_fails_the_job(stopped_engine: Engine) -> None:
