@@ -37,7 +37,7 @@ def write_arrays(path: Path, kind: str, schema: int, arrays: dict[str, np.ndarra
 
 
 def read_arrays(path: Path, kind: str, schema: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read back what `write_arrays` wrote (memory-mapped where the platform can).
+    """Read back what `write_arrays` wrote.
 
     Raises DataError when the file is missing, damaged, of another kind or a newer version.
     """
@@ -46,8 +46,10 @@ def read_arrays(path: Path, kind: str, schema: int) -> tuple[dict[str, np.ndarra
     try:
         with safe_open(path, framework="np") as file:
             facts = json.loads((file.metadata() or {})["understudy"])
+            if not isinstance(facts, dict):
+                raise ValueError("its header is no object")
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged or not an Understudy file ({error}). Make it again.") from None
     if facts.get("kind") != kind:
         raise DataError(f"{path} holds {facts.get('kind')}, not {kind}.")

@@ -43,10 +43,11 @@ def load_sources(folder: Path, names: set[str], device: torch.device, use_refine
         refiner = refiner.to(device)
     size = SIZES[card.preset][0] if card.preset in SIZES else 0
     shape = canonical_shape(sets).to(device)
+    known = enumerate(zip(card.identities, sets, strict=True))  # the card's names, not those in the facesets' files
     return {
-        s.name: Source(make_views(s, device), refiner, number, size, shape)
-        for number, s in enumerate(sets)
-        if s.name in names
+        name: Source(make_views(faceset, device), refiner, number, size, shape)
+        for number, (name, faceset) in known
+        if name in names
     }
 
 

@@ -16,6 +16,12 @@ def paste(picture: np.ndarray, touched: np.ndarray, face: np.ndarray, mask: np.n
     nothing keep their very value.
     """
     size = len(mask)
+    factor = int(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # crop pixels to a source pixel
+    if factor >= 2:  # averaged first, or a small face would shimmer
+        small = max(1, size // factor)
+        face = cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask, (small, small), interpolation=cv2.INTER_AREA)
+        matrix, size = matrix * (small / size), small
     corners = np.array([[[0.0, 0.0], [size, 0.0], [0.0, size], [size, size]]])
     around = cv2.transform(corners, cv2.invertAffineTransform(matrix))[0]
     height, width = picture.shape[:2]

@@ -63,8 +63,8 @@ def _follow(
     """The placements of one track, in frame order, rendered at one size throughout."""
     faces = alignments.landmarks[rows]
     choices = choose_views(faces, source.views, neutral)
-    scale = float(np.linalg.norm(crop_matrix(faces[len(faces) // 2], 1)[0, :2]))
-    side = 1 / max(scale, 1e-6)  # of the crop, in source pixels
+    sides = [1 / max(float(np.linalg.norm(crop_matrix(face, 1)[0, :2])), 1e-6) for face in faces]
+    side = float(np.quantile(sides, 0.9))  # of the crop in source pixels, where the face is near
     limit = int(source.views.pixels.shape[-1])
     size = next((s for s in RENDER_SIZES if side <= 1.25 * s), RENDER_SIZES[-1])
     size = min(size, limit)

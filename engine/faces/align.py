@@ -81,9 +81,9 @@ def head_rotation(landmarks: np.ndarray) -> np.ndarray:
     """(..., 468, 3) → (..., 3, 3): rows are the head's right-to-left, down and backward axes in camera space."""
     across = landmarks[..., LEFT_SIDE, :] - landmarks[..., RIGHT_SIDE, :]
     down = landmarks[..., CHIN, :] - landmarks[..., FOREHEAD, :]
-    x = across / np.linalg.norm(across, axis=-1, keepdims=True)
+    x = across / np.maximum(np.linalg.norm(across, axis=-1, keepdims=True), 1e-9)
     y = down - (down * x).sum(-1, keepdims=True) * x
-    y = y / np.linalg.norm(y, axis=-1, keepdims=True)
+    y = y / np.maximum(np.linalg.norm(y, axis=-1, keepdims=True), 1e-9)
     return np.stack([x, y, np.cross(x, y)], -2)
 
 
@@ -99,7 +99,7 @@ def unposed(landmarks: np.ndarray) -> np.ndarray:
     """The face seen from straight ahead, centred and of unit size: (..., 468, 3)."""
     centred = landmarks - landmarks.mean(-2, keepdims=True)
     turned = centred @ np.swapaxes(head_rotation(landmarks), -1, -2)
-    return turned / mesh_radius(landmarks)[..., None, None]
+    return turned / np.maximum(mesh_radius(landmarks), 1e-9)[..., None, None]
 
 
 def mirrored(landmarks: np.ndarray, width: float) -> np.ndarray:

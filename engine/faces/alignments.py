@@ -62,8 +62,8 @@ class Alignments:
         return len(self.frame)
 
     def of_person(self, person: int) -> np.ndarray:
-        """Rows of one person, in frame order."""
-        return np.flatnonzero(self.person == person)
+        """Rows of one person, in frame order; none for -1, who is nobody."""
+        return np.flatnonzero(self.person == person) if person >= 0 else np.empty(0, np.int64)
 
     def save(self, folder: Path) -> None:
         """Write `alignments.safetensors` into the scan folder."""
@@ -81,16 +81,19 @@ def load_alignments(folder: Path) -> Alignments:
     """Read a scan folder's alignments. Raises DataError with what to do."""
     path = folder / FILE_NAME
     arrays, facts = read_arrays(path, "alignments", SCHEMA)
-    count = len(arrays.get("frame", ()))
+    count = len(arrays["frame"]) if "frame" in arrays and arrays["frame"].ndim == 1 else -1
     for name, (dtype, shape) in SHAPES.items():
         array = arrays.get(name)
         if array is None or array.dtype != dtype or array.shape != (count, *shape):
             raise DataError(f"{path} is damaged: {name} is missing or misshapen. Scan the clip again.")
+    landmarks = arrays["landmarks"]
+    if not (np.abs(landmarks) < 1e6).all() or not (np.ptp(landmarks[..., :2], axis=1) > 0).all():  # nor not-a-number
+        raise DataError(f"{path} is damaged: some landmarks are no places in a picture. Scan the clip again.")
     try:
         clip = from_json(Clip, facts["clip"])
         fps = Fraction(*facts["fps"])
         width, height = int(facts["width"]), int(facts["height"])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         raise DataError(f"{path} is damaged ({error}). Scan the clip again.") from None
     known = {f.name for f in fields(Alignments)}
     return Alignments(clip=clip, width=width, height=height, fps=fps, **{k: v for k, v in arrays.items() if k in known})

@@ -18,7 +18,7 @@ from .masks import face_mask
 
 SCHEMA = 1
 LIMIT = 1000
-"""More faces than this add little variety: the rest is thinned evenly over pose and time."""
+"""More faces than this add little variety: the rest is thinned evenly over pose, soft ones first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,8 +58,8 @@ class Faceset:
 def load_faceset(path: Path) -> Faceset:
     """Read a faceset. Raises DataError when it is missing or damaged."""
     arrays, facts = read_arrays(path, "faceset", SCHEMA)
-    count = len(arrays.get("pixels", ()))
-    size = arrays["pixels"].shape[1] if count else 0
+    shape = arrays["pixels"].shape if "pixels" in arrays else ()
+    count, size = (shape[0], shape[1]) if len(shape) == 4 else (0, 0)
     expected = {
         "pixels": (np.uint8, (count, size, size, 3)),
         "masks": (np.uint8, (count, size, size)),
@@ -71,7 +71,9 @@ def load_faceset(path: Path) -> Faceset:
     for name, (dtype, shape) in expected.items():
         if not count or name not in arrays or arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise DataError(f"{path} is damaged: {name} is missing or misshapen. Gather the faces again.")
-    return Faceset(name=str(facts.get("name", path.stem)), **arrays)
+    if not 16 <= size <= 4096 or not (np.abs(arrays["landmarks"]) < 16 * size).all():  # not-a-number fails too
+        raise DataError(f"{path} is damaged: its landmarks are no places in its crops. Gather the faces again.")
+    return Faceset(name=str(facts.get("name", path.stem)), **{name: arrays[name] for name in expected})
 
 
 def choose_rows(alignments: Alignments, person: int, limit: int) -> np.ndarray:
@@ -107,7 +109,7 @@ def gather(identity: Identity, size: int, report: Reporter, limit: int = LIMIT) 
     }
     for number, material in enumerate(identity.material):
         alignments = load_alignments(Path(material.scan))
-        rows = choose_rows(alignments, material.person, limit // len(identity.material))
+        rows = choose_rows(alignments, material.person, max(1, limit // len(identity.material)))
         if not len(rows):
             raise NoFaceError(
                 f"Person {material.person} is not in the scan {material.scan}. "
@@ -119,6 +121,8 @@ def gather(identity: Identity, size: int, report: Reporter, limit: int = LIMIT) 
         first, last = min(by_frame), max(by_frame)
         for frame in read_frames(Path(alignments.clip.path), first, last + 1):
             report.check()
+            if frame.rgb.shape[:2] != (alignments.height, alignments.width):
+                raise DataError(f"{alignments.clip.path} has another size than when it was scanned. Scan it again.")
             for row in by_frame.get(frame.index, ()):
                 matrix = crop_matrix(alignments.landmarks[row], size)
                 landmarks = transform(alignments.landmarks[row], matrix)

@@ -19,13 +19,14 @@ LIGHT_SIGMA = 0.10
 
 def warp(
     target: Geometry, views: Views, choice: torch.Tensor, shift: torch.Tensor | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """One view for each target, in the target's geometry.
 
-    choice (B,) int64 view numbers → texture (B, 3, S, S) float 0..1 RGB and visible (B, 1, S, S) 0..1,
-    how much of it the view really showed: its face, not its hair, and not turned away. The crop of the
-    views may be larger than the target's. shift (B, 468, 2) in pixels of the views' crop moves the
-    places that vertices are read from (training's way to learn from imperfect warps).
+    choice (B,) int64 view numbers → texture (B, 3, S, S) float 0..1 RGB, and (B, 1, S, S) 0..1 each:
+    `own`, where it is the view's face and not its hair or what is behind it, and `visible`, how much of
+    that the view showed well, not turned away. The crop of the views may be larger than the target's.
+    shift (B, 468, 2) in pixels of the views' crop moves the places that vertices are read from (training's
+    way to learn from imperfect warps).
     """
     count = len(views)
     frame, is_mirrored = choice % count, choice >= count
@@ -45,17 +46,19 @@ def warp(
         picture, values[:, :2].permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
     )
     low, high = VISIBLE
-    visible = ((values[:, 2:] - low) / (high - low)).clamp(0, 1) * target.inside * sampled[:, 3:]
-    return sampled[:, :3] * target.inside, visible
+    own = sampled[:, 3:] * target.inside
+    return sampled[:, :3] * target.inside, own, ((values[:, 2:] - low) / (high - low)).clamp(0, 1) * own
 
 
 def blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
     """Separable Gaussian blur of (B, C, H, W), borders repeated; wide ones on a reduced picture."""
     reduction = max(1, int(sigma / 2))
     if reduction > 1:
-        size = x.shape[-2:]
-        small = F.avg_pool2d(x, reduction, ceil_mode=True, count_include_pad=False)
-        return F.interpolate(blur(small, sigma / reduction), size=size, mode="bilinear", align_corners=False)
+        height, width = x.shape[-2:]
+        x = F.pad(x, (0, -width % reduction, 0, -height % reduction), mode="replicate")  # whole cells: no stretching
+        small = blur(F.avg_pool2d(x, reduction), sigma / reduction)
+        large = F.interpolate(small, size=x.shape[-2:], mode="bilinear", align_corners=False)
+        return large[..., :height, :width]
     radius = max(1, int(3 * sigma + 0.5))
     offsets = torch.arange(-radius, radius + 1, device=x.device, dtype=x.dtype)
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
@@ -102,7 +105,7 @@ def relight(
 class Draft:
     """B drafts, (B, ·, S, S) each, RGB 0..1, 0 outside the mesh.
 
-    face is the recast, `second` the second view alone, coverage how much of each pixel any view has shown
+    face is the recast, `second` the second view alone, coverage where either view has a face to give at all
     (0..1), light the target's.
     """
 
@@ -122,18 +125,19 @@ def draft(
     """Recast B faces with two views each.
 
     picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64; `shift` as in `warp`, for
-    both. The second view fills what the first does not show; what neither shows is left to the target's
-    light. The opening of the mouth stays the target's: teeth and tongue belong to the performance, and the
-    source seldom shows the right ones.
+    both. The second view fills what the first shows badly; what both show badly is stretched from the first,
+    and what is no face in either (hair, background) is left to the target's light. The opening of the mouth
+    stays the target's: teeth and tongue belong to the performance, and the source seldom shows the right ones.
     """
     wanted = light(picture, target.inside)
-    first, seen_first = warp(target, views, choice[:, 0], shift)
-    second, seen_second = warp(target, views, choice[:, 1], shift)
+    first, own_first, seen_first = warp(target, views, choice[:, 0], shift)
+    second, own_second, seen_second = warp(target, views, choice[:, 1], shift)
     first = relight(first, seen_first, picture, target.inside, wanted)
     second = relight(second, seen_second, picture, target.inside, wanted)
-    second = wanted + seen_second * (second - wanted)
+    first = wanted + own_first * (first - wanted)
+    second = first + seen_second * (second - first)
     face = second + seen_first * (first - second)
-    coverage = seen_first + seen_second * (1 - seen_first)
+    coverage = torch.maximum(own_first, own_second)
     soft_mouth = blur(target.mouth, 0.008 * target.size) * target.mouth
     face = face + soft_mouth * (picture - face)
     inside = target.inside

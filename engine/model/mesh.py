@@ -36,6 +36,11 @@ def vertex_visibility(landmarks: np.ndarray) -> np.ndarray:
     The cosine between its normal and the view, 1 towards the camera and below 0 away from it; -1 where
     another part of the face (the nose, mostly) stands in front.
     """
+    parts = np.array_split(landmarks, max(1, len(landmarks) // 256))  # a long take would fill the memory
+    return np.concatenate([_visibility(part) for part in parts])
+
+
+def _visibility(landmarks: np.ndarray) -> np.ndarray:
     corners = landmarks[:, TRIANGLES]
     normals = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])  # length = area
     total = np.einsum("vt,ntc->nvc", _CORNER_OF, normals)
@@ -94,15 +99,17 @@ def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
 
 def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
     """Interpolate vertex attributes (B, 468, C) over the pixels that see the mesh: (B, C, S, S), 0 outside."""
-    batch, size = target.triangle.shape[0], target.size
-    per_corner = attributes[:, _TRIANGLES.to(attributes.device)]  # (B, 898, 3, C)
-    forms = torch.einsum("btkc,btkx->btcx", per_corner, target.inverse)  # linear in (x, y, 1)
-    channels = forms.shape[2]
-    index = target.triangle.reshape(batch, -1, 1).expand(-1, -1, channels * 3)
-    forms = forms.reshape(batch, -1, channels * 3).gather(1, index).reshape(batch, size, size, channels, 3)
+    batch, size, channels = target.triangle.shape[0], target.size, attributes.shape[-1]
+    pixels = target.triangle.reshape(batch, -1)
+    forms = target.inverse.flatten(2).gather(1, pixels[..., None].expand(-1, -1, 9)).reshape(batch, size, size, 3, 3)
     centre = torch.arange(size, device=attributes.device, dtype=attributes.dtype) + 0.5
-    value = forms[..., 0] * centre[None, None, :, None] + forms[..., 1] * centre[None, :, None, None] + forms[..., 2]
-    return value.permute(0, 3, 1, 2) * target.inside
+    x, y = centre[None, None, :, None], centre[None, :, None, None]
+    # a pixel at a triangle's edge may have its centre just outside; beside a sliver that would be far beyond it
+    weights = (forms[..., 0] * x + forms[..., 1] * y + forms[..., 2]).clamp(-0.5, 1.5)
+    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
+    corners = _TRIANGLES.to(attributes.device)[pixels].reshape(batch, -1, 1).expand(-1, -1, channels)
+    values = attributes.gather(1, corners).reshape(batch, size, size, 3, channels)
+    return (values * weights[..., None]).sum(-2).permute(0, 3, 1, 2) * target.inside
 
 
 def _cross(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,7 @@ def autocast_dtype(device_type: str) -> torch.dtype | None:
     convolution is timed once, forward and backward.
     """
     if device_type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported() else None
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else None
     if device_type != "cpu":
         return None
     with torch.inference_mode(False), torch.enable_grad():  # the first caller may be a conversion

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ..arrays import replace_atomically
+from ..faces.align import unposed
 from ..faces.faceset import Faceset
 from ..reporter import Reporter
 from .folder import ModelCard
@@ -37,7 +38,8 @@ def save_preview(
     rows = [row for a, b in pairs for row in _rows(sets[a], Source(views[b], refiner, b, SIZES[card.preset][0], shape))]
     path = folder / "preview.jpg"
     partial = folder / "preview.part.jpg"
-    cv2.imwrite(str(partial), cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
+    picture = cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR)
+    partial.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
     replace_atomically(partial, path)
     names = card.identities
     report.preview(path, " · ".join(f"{names[a]} as {names[b]}" for a, b in pairs) + ": target, draft, recast")
@@ -49,7 +51,9 @@ def _rows(target: Faceset, source: Source) -> list[np.ndarray]:
     device = source.shape.device
     picture = torch.from_numpy(target.pixels[shown]).to(device).permute(0, 3, 1, 2).float() / 255
     own_mask = torch.from_numpy(target.masks[shown])[:, None].to(device).float() / 255
-    choice = torch.from_numpy(choose_views(landmarks, source.views)).to(device)
+    neutral = np.median(unposed(target.landmarks), 0)
+    choices = [choose_views(face[None], source.views, neutral) for face in landmarks]
+    choice = torch.from_numpy(np.concatenate(choices)).to(device)
     rows = [picture]
     for drafts_only in (True, False):
         face, mask = recast(source, landmarks, picture, own_mask, choice, drafts_only=drafts_only)

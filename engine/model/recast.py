@@ -94,4 +94,5 @@ def _resize(x: torch.Tensor, size: int) -> torch.Tensor:
         return x
     if x.shape[-1] > size:
         return F.interpolate(x, size=(size, size), mode="area")
-    return F.interpolate(x, size=(size, size), mode="bicubic", align_corners=False)
+    # bicubic overshoots at edges; everything resized here lies in 0..1
+    return F.interpolate(x, size=(size, size), mode="bicubic", align_corners=False).clamp(0, 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,12 +35,13 @@ NEIGHBOURS = 12
 JITTER = 0.003
 """How far warps are led astray, in crop sides: conversion warps onto other people's faces, which never fit so well
 as a person's own."""
-ENOUGH, LEAST_OWN = 48, 0.25
-"""Fewer faces than this teach a decoder their every pixel and nothing of how faces move: the rest of its batch is
-borrowed from the model's other people (the draft says whose face it is), down to this share of its own."""
+ENOUGH, OWN_SHARE = 100, (0.25, 0.5)
+"""Part of a decoder's batch is borrowed from the model's other people (the draft says whose face it is), or it learns
+one person's usual face by heart and shows that where another performance calls for more. The shares of its own are
+those of a single picture and of this many faces."""
 CHECKPOINT_SECONDS = 30.0
 PREVIEW_SECONDS = 20.0
-LEARNING_RATE = 2e-3
+LEARNING_RATE = 1e-3
 WARM_UP = 30
 DETAIL_WEIGHT = 3.0
 """Eyes, brows and lips count this much more than skin."""
@@ -149,7 +151,7 @@ def sample(
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT
     weight = spread(target, importance.expand(batch, -1, -1)) * mask
-    if uniform(1).item() < 0.5:
+    if float(torch.rand((), generator=generator)) < 0.5:  # drawn on the CPU: no waiting for the device
         inputs, truth, mask, weight = (x.flip(3) for x in (inputs, truth, mask, weight))
         inputs = torch.cat([inputs[:, :12], -inputs[:, 12:13], inputs[:, 13:]], 1)  # x of the canonical face
     return inputs, truth, mask, weight
@@ -195,10 +197,6 @@ def train(folder: Path, card: ModelCard, minutes: float, device: torch.device, r
                 last_told = now
                 report.loss(training.step, {name: value.item() for name, value in losses.items()})
                 report.progress(min(1.0, training.seconds / limit), f"Training, step {training.step}")
-                if not all(torch.isfinite(v) for v in losses.values()):
-                    raise DataError(
-                        "Training went astray (the loss is no number). Start it again: it goes on from its checkpoint."
-                    )
             if now - last_checkpoint > CHECKPOINT_SECONDS:
                 last_checkpoint = now
                 card = _keep(folder, card, training)
@@ -207,7 +205,8 @@ def train(folder: Path, card: ModelCard, minutes: float, device: torch.device, r
                 save_preview(folder, card, sets, views, training.refiner, shape, report)
                 report.log(f"step {training.step}, " + ", ".join(f"{n} {v.item():.4f}" for n, v in losses.items()))
     except Stopped:
-        _keep(folder, card, training)
+        with contextlib.suppress(DataError):
+            _keep(folder, card, training)
         raise
     card = _keep(folder, card, training)
     save_preview(folder, card, sets, views, training.refiner, shape, report)
@@ -243,7 +242,8 @@ def _step(
 
 def own_share(count: int) -> int:
     """How many of a decoder's batch are of its own identity, which has `count` faces."""
-    return round(BATCH * min(1.0, max(LEAST_OWN, count / ENOUGH)))
+    low, high = OWN_SHARE
+    return round(BATCH * (low + (high - low) * min(1.0, count / ENOUGH)))
 
 
 def _draw(
@@ -271,7 +271,12 @@ def _optimiser(refiner: Refiner) -> torch.optim.AdamW:
 
 
 def _keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
-    """Write the checkpoint, the weights for conversion, and the card, in that order."""
+    """Write the checkpoint, the weights for conversion, and the card, in that order.
+
+    Raises DataError, and leaves the last good ones, when the network went astray.
+    """
+    if not all(bool(torch.isfinite(p).all()) for p in training.refiner.parameters()):
+        raise DataError("Training went astray (the network is no number). Start again: it goes on from its checkpoint.")
     tensors = {f"model.{k}": v for k, v in training.refiner.state_dict().items()}
     weights = {k.removeprefix("model."): v for k, v in tensors.items()}
     names = {id(p): n for n, p in training.refiner.named_parameters()}
@@ -311,8 +316,10 @@ def resume(folder: Path, card: ModelCard, device: torch.device) -> Training | No
             if f"optimiser.step.{name}" in tensors:
                 # in the parameter's own memory layout: the fused optimiser walks them side by side
                 state = {k: tensors[f"optimiser.{k}.{name}"] for k in ("exp_avg", "exp_avg_sq")}
+                if any(v.shape != parameter.shape for v in state.values()):
+                    raise ValueError(f"{name} has another shape")
                 training.optimiser.state[parameter] = {
-                    "step": tensors[f"optimiser.step.{name}"].to(parameter.device),
+                    "step": tensors[f"optimiser.step.{name}"].to(parameter.device, copy=True),
                     **{k: torch.empty_like(parameter).copy_(v) for k, v in state.items()},
                 }
         training.generator.set_state(tensors["generator"])

@@ -141,12 +141,15 @@ def steady_path(cost: np.ndarray, switch: float = SWITCH_COST) -> np.ndarray:
             shifted = np.full(count, np.inf)
             source = slice(None, -1) if step == 1 else slice(1, None)
             shifted[slice(1, None) if step == 1 else slice(None, -1)] = best[source] + 0.05 * switch
+            half = count // 2  # the last frame and the first one's mirror picture are no neighbours
+            shifted[half if step == 1 else half - 1] = np.inf
             better = shifted < total
             total[better], previous[better] = shifted[better], here[better] - step
         jump = best[cheapest] + switch < total
         total[jump], previous[jump] = best[cheapest] + switch, cheapest
         back[t] = previous
         best = total + cost[t]
+        best -= best.min()  # only differences count, and float32 has few digits
     path = np.empty(frames, np.int64)
     path[-1] = best.argmin()
     for t in range(frames - 1, 0, -1):
