@@ -49,7 +49,7 @@ def run(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
 
 
 def convert(kind: str, spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
-    """Begin a real movie of the footage that stands where the scan would, then die; hang if the model is called hangs."""
+    """Begin a real movie of the footage named as the scan, then die; hang if the model is called hangs."""
     from understudy.engine.media.reader import probe, read_frames
     from understudy.engine.media.writer import MovieWriter
 
