@@ -60,12 +60,16 @@ def content(strip: bpy.types.Strip) -> tuple[int, int, int, int]:
     )
 
 
-def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip) -> StripTiming:
-    """Read how `strip` shows its source. May open the movie once when its frame rate is not the scene's."""
+def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip, *, rates: bool = True) -> StripTiming:
+    """Read how `strip` shows its source.
+
+    Opens the movie, and once more when its frame rate is not the scene's. Without `rates` no file is opened, and
+    `rate_adjusted` is unknown (False): enough to tell which frame shows where.
+    """
     left, right = span(strip)
     start, frames, trim_start, trim_end = content(strip)
     scene_fps = scene.render.fps / scene.render.fps_base
-    source_fps = float(getattr(strip, "fps", 0.0)) if strip.type == "MOVIE" else 0.0
+    source_fps = float(getattr(strip, "fps", 0.0)) if rates and strip.type == "MOVIE" else 0.0
     adjusted = False
     if source_fps and abs(source_fps - scene_fps) > 0.001 and not len(strip.retiming_keys):
         adjusted = _frames_as_stored(scene, strip) != frames + trim_start + trim_end

@@ -36,7 +36,7 @@ def place(scene: bpy.types.Scene, movie: str, about: dict[str, Any]) -> bpy.type
     start, end, channel = about["start"], about["end"], about["channel"]
     source = sources.find(scene, about["strip_id"], about["strip_name"], about["source_start"])
     if source is not None:
-        timing = compat.strip_timing(scene, source)
+        timing = compat.strip_timing(scene, source, rates=False)
         channel = source.channel
         if not timing.still:
             start = timeline.timeline_frame(timing, about["source_start"])

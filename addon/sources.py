@@ -61,7 +61,7 @@ def find(scene: bpy.types.Scene, strip_id: str, name: str, source_start: int) ->
     same = [s for s in compat.strips(scene) if s.get(STRIP_ID) == strip_id]
     for strip in same:
         left, right = compat.span(strip)
-        if left <= timeline.timeline_frame(compat.strip_timing(scene, strip), source_start) < right:
+        if left <= timeline.timeline_frame(compat.strip_timing(scene, strip, rates=False), source_start) < right:
             return strip
     return next((s for s in same if s.name == name), same[0] if same else None)
 
