@@ -61,7 +61,7 @@ blender:
 blenders: blender
 	@$(PYTHON) tools/environment.py .env/bpy45 bpy==4.5.15 --group blender-dev
 ifneq ($(PYTHON313),)
-	@$(PYTHON) tools/environment.py .env/bpy52 --python $(PYTHON313) bpy==5.2.3 --group blender-dev
+	@$(PYTHON) tools/environment.py --python $(PYTHON313) .env/bpy52 bpy==5.2.3 --group blender-dev
 else
 	@echo "SKIPPED: the add-on's tests in bpy 5.2, which needs a Python 3.13 and none was found"
 endif

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +23,14 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     A job may be run again after a crash: it finishes what it had begun, or begins anew.
     Raises UnderstudyError with a sentence for the user, Stopped when `reporter.check` did.
     """
-    return _RUNNERS[kind](spec, reporter)
+    from safetensors import SafetensorError
+
+    try:
+        return _RUNNERS[kind](spec, reporter)
+    except (OSError, SafetensorError) as error:  # a full disk, a folder that may not be written
+        raise UnderstudyError(
+            f"A file could not be read or written ({error}). Make room on the disk, or choose another folder."
+        ) from error
 
 
 def pick_device() -> str:
@@ -49,8 +57,8 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     from .model.folder import prepare
     from .model.trainer import train
 
-    if spec.minutes <= 0:
-        raise UnderstudyError("The training time must be more than 0 minutes.")
+    if not 0 < spec.minutes < math.inf:
+        raise UnderstudyError("The training time must be a number of minutes, more than 0.")
     folder = Path(spec.output)
     trains = spec.preset != "draft"
     card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0))

@@ -1,6 +1,6 @@
 """Make a Python environment in a folder, or bring it up to date; does nothing when nothing changed.
 
-usage: environment.py FOLDER [--python PYTHON] PIP_ARGUMENT...
+usage: environment.py [--python PYTHON] FOLDER PIP_ARGUMENT...
 
 Works where the system's Python lacks ensurepip (Debian's without python3-venv): then pip
 fetches virtualenv into a temporary folder and that makes the environment.

@@ -16,7 +16,7 @@ from ..arrays import replace_atomically, write_json
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
-from ..protocol import Identity, Preset
+from ..protocol import Identity, Preset, from_json
 from ..reporter import Part, Reporter
 from .networks import SIZES, Refiner
 
@@ -47,9 +47,8 @@ def read_card(folder: Path) -> ModelCard:
     if not path.is_file():
         raise DataError(f"{folder} holds no model. Train one first, or point to where it was moved.")
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        card = ModelCard(**{k: data[k] for k in ModelCard.__dataclass_fields__})
-    except (ValueError, KeyError, TypeError) as error:
+        card = from_json(ModelCard, json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:
         raise DataError(f"{path} is damaged ({error}). Train the model again.") from None
     if card.schema != SCHEMA:
         raise DataError(f"{folder} is a model of version {card.schema}; this Understudy reads version {SCHEMA}.")
@@ -77,6 +76,8 @@ def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Re
     names = [i.name for i in identities]
     if len(set(names)) != len(names) or not names:
         raise DataError("Every identity needs a name of its own. Rename one of them.")
+    if not all(i.name and i.material for i in identities):
+        raise DataError("Every identity needs a name and footage that shows them. Add what is missing.")
     material = [[_fingerprint(m.scan, m.person) for m in i.material] for i in identities]
     card = ModelCard(schema=SCHEMA, preset=preset, identities=names, material=material)
     if (folder / "model.json").is_file():
