@@ -30,12 +30,17 @@ def main() -> None:
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     python = options.folder / "bin" / "python"
-    if not python.exists() or subprocess.run([python, "-m", "pip", "--version"], capture_output=True).returncode:
+    if not python.exists() or version(python) != version(options.python):
         create(options.folder, options.python)
     print(f"installing into {options.folder}: {' '.join(options.requirements)}", flush=True)
     run_pip(python, ["pip>=25.1,<27"])  # the first that knows --group
     run_pip(python, options.requirements)
     stamp.write_text(wanted)
+
+
+def version(python: Path | str) -> str:
+    """Which Python it is, and that its pip works; empty when it does not."""
+    return subprocess.run([python, "-m", "pip", "--version"], capture_output=True, text=True).stdout.partition("(")[2]
 
 
 def run_pip(python: Path, requirements: list[str]) -> None:
