@@ -277,8 +277,8 @@ def _keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
     """
     if not all(bool(torch.isfinite(p).all()) for p in training.refiner.parameters()):
         raise DataError("Training went astray (the network is no number). Start again: it goes on from its checkpoint.")
-    tensors = {f"model.{k}": v for k, v in training.refiner.state_dict().items()}
-    weights = {k.removeprefix("model."): v for k, v in tensors.items()}
+    weights = training.refiner.state_dict()
+    tensors = {f"model.{k}": v for k, v in weights.items()}
     names = {id(p): n for n, p in training.refiner.named_parameters()}
     for parameter, state in training.optimiser.state.items():
         for key, value in state.items():
