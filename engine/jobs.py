@@ -57,13 +57,14 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     from .model.folder import prepare
     from .model.trainer import train
 
-    if not 0 < spec.minutes < math.inf:
+    minutes = math.inf if spec.minutes is None else spec.minutes
+    if not minutes > 0:
         raise UnderstudyError("The training time must be a number of minutes, more than 0.")
     folder = Path(spec.output)
     trains = spec.preset != "draft"
     card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0))
     if trains:
-        card = train(folder, card, spec.minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0))
+        card = train(folder, card, minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0))
     return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
 
 

@@ -16,12 +16,20 @@ from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-PROTOCOL = "1.0"
+PROTOCOL = "1.1"
 
-JobKind = Literal["scan", "train", "convert"]
-JobState = Literal["queued", "running", "done", "failed", "cancelled"]
-EventKind = Literal["state", "progress", "log", "loss", "preview"]
-Preset = Literal["draft", "quick", "standard"]
+JobKind = Literal["scan", "people", "train", "convert", "consent", "forget", "report", "credential"]
+JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
+EventKind = Literal["state", "progress", "log", "loss", "preview", "verdict"]
+Preset = Literal["draft", "quick", "standard", "fine"]
+Verdict = Literal["improving", "slowing", "converged", "overfitting"]
+OutputFormat = Literal["same", "h264", "h265", "prores-hq", "prores-4444", "dnxhr", "ffv1", "png", "tiff", "exr"]
+ColourMethod = Literal["light", "reinhard", "mkl", "histogram", "none"]
+BlendMethod = Literal["multiband", "feather", "seamless"]
+View = Literal["original", "recast", "matte", "landmarks"]
+Basis = Literal[
+    "own face", "written permission", "licensed performer", "public domain or rights cleared", "test footage"
+]
 
 FINAL_STATES: tuple[JobState, ...] = ("done", "failed", "cancelled")
 
@@ -40,10 +48,41 @@ class Clip:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanSpec:
-    """Find, follow and group every face of a clip; writes a scan folder (see `engine.faces.scan`)."""
+    """Find, follow and group every face of a clip; writes a scan folder (see `engine.faces.scan`).
+
+    `detectors` are names of `engine.faces.detectors`; empty means the embedded default. Frames of the
+    same file that another scan of the project has looked at are not looked at again.
+    """
 
     clip: Clip
     output: str
+    project: str = ""
+    detectors: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleEdit:
+    """One correction of who is who in a scan.
+
+    rename   `persons` (one) are called `name`, here and wherever the project meets them again
+    merge    all of `persons` are one, who keeps the first one's number and name
+    split    the `tracks` of `persons` (one) are somebody else: a new person
+    reject   `persons` are nobody (a poster, a false face); `restore` takes that back
+    """
+
+    action: Literal["rename", "merge", "split", "reject", "restore"]
+    persons: list[int]
+    name: str = ""
+    tracks: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleSpec:
+    """Correct who is who in a scan; remembered when its clip is scanned again."""
+
+    scan: str
+    edits: list[PeopleEdit]
+    project: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,29 +106,63 @@ class TrainSpec:
     """Train one model of exactly these people. `output` is the model folder; training into an
     existing folder of the same identities and preset goes on where it stopped.
 
-    `minutes` is the wall-clock limit of this model's training, over all its resumed runs;
-    the preset `draft` trains nothing and only gathers the facesets.
+    `minutes` is the wall-clock limit of this model's training, over all its resumed runs, None until
+    it has converged; training stops by itself when it has converged before. The preset `draft` trains
+    nothing and only gathers the facesets. `warm_start` is the folder of a model to begin from.
     """
 
     identities: list[Identity]
     output: str
     preset: Preset = "quick"
-    minutes: float = 10.0
+    minutes: float | None = 10.0
+    warm_start: str = ""
+    project: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Swap:
-    """A person of the scanned shot gets the face of an identity of the model."""
+    """A person of the scanned shot gets the face of an identity of the model.
+
+    `target` names whose face is replaced, the identity whose consent is on record.
+    """
 
     person: int
     identity: str
+    target: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertSettings:
+    """How a recast face is fitted into the picture. Lengths are fractions of the face's width.
+
+    erode             how far the mask is drawn in, at each side: top, right, bottom, left
+    feather           width of the mask's soft edge
+    colour            how the face takes on the colour of the one it replaces
+    blend             how the seam is hidden
+    smooth            0..1, how much of the landmarks' jitter is taken out over time
+    match_sharpness   the face gets the softness and motion blur of the picture around it
+    match_grain       the face gets the grain or noise of the picture around it
+    mark              a durable, invisible mark is put into the recast face; False needs `mark_reason`
+    """
+
+    erode: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
+    feather: float = 0.1
+    colour: ColourMethod = "light"
+    blend: BlendMethod = "feather"
+    smooth: float = 1.0
+    match_sharpness: bool = True
+    match_grain: bool = True
+    mark: bool = True
+    mark_reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertSpec:
-    """Recast the scanned clip; `output` is the finished movie's path.
+    """Recast the scanned clip; `output` is the finished movie's path, or a folder for picture sequences.
 
-    `use_refiner` False converts with the draft even where a trained network is there.
+    `use_refiner` False converts with the draft even where a trained network is there. `start` and `end`
+    narrow the range to a part of the scanned clip (None: all of it). `layer` writes only the recast face
+    with straight alpha, and its matte beside it, in place of the whole frame.
     """
 
     scan: str
@@ -97,10 +170,103 @@ class ConvertSpec:
     swaps: list[Swap]
     output: str
     use_refiner: bool = True
+    start: int | None = None
+    end: int | None = None
+    format: OutputFormat = "same"
+    layer: bool = False
+    settings: ConvertSettings = field(default_factory=ConvertSettings)
+    project: str = ""
 
 
-JobSpec = ScanSpec | TrainSpec | ConvertSpec
-SPECS: dict[JobKind, type] = {"scan": ScanSpec, "train": TrainSpec, "convert": ConvertSpec}
+@dataclass(frozen=True, kw_only=True)
+class ConsentRecord:
+    """Somebody's agreement to be recast or to lend a face; one JSON file in the project's `consent/` folder.
+
+    `person` is the human being's full name, `identity` the project's name for them. `date` is ISO 8601.
+    `file` is a document that proves it, empty where there is none; `file_sha256` is filled by the engine.
+    """
+
+    identity: str
+    person: str
+    basis: Basis
+    scope: str
+    date: str
+    file: str = ""
+    file_sha256: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentSpec:
+    """Put a consent record into the project; an earlier one of the same identity is kept as its history."""
+
+    project: str
+    record: ConsentRecord
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgetSpec:
+    """Erase an identity's faces and all that was derived from them; `dry_run` only lists them."""
+
+    project: str
+    identity: str
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportSpec:
+    """Write the report of who was recast where, and with whose permission, to `output` (.html)."""
+
+    project: str
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class CredentialSpec:
+    """Give a finished `file` (a render of the timeline) content credentials; `ingredients` are the recasts in it."""
+
+    file: str
+    ingredients: list[str]
+    project: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewSpec:
+    """`POST /v1/preview`: one frame as it would be recast now.
+
+    `model` may be empty: then a draft is made from `identities` alone. `width` bounds the picture's width.
+    """
+
+    scan: str
+    swaps: list[Swap]
+    frame: int
+    model: str = ""
+    identities: list[Identity] = field(default_factory=list)
+    view: View = "recast"
+    width: int = 1920
+    settings: ConvertSettings = field(default_factory=ConvertSettings)
+    project: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreviewResult:
+    """The answer: `path` of a PNG; `steps` of training behind it (0: a draft); `seconds` it took."""
+
+    path: str
+    steps: int
+    seconds: float
+
+
+JobSpec = ScanSpec | PeopleSpec | TrainSpec | ConvertSpec | ConsentSpec | ForgetSpec | ReportSpec | CredentialSpec
+SPECS: dict[JobKind, type] = {
+    "scan": ScanSpec,
+    "people": PeopleSpec,
+    "train": TrainSpec,
+    "convert": ConvertSpec,
+    "consent": ConsentSpec,
+    "forget": ForgetSpec,
+    "report": ReportSpec,
+    "credential": CredentialSpec,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +275,7 @@ class Job:
 
     `progress` runs 0..1, `seconds_left` is None while unknown. `error` is one sentence for the
     user. `result` maps names to absolute paths and small facts, filled when the job is done.
+    Jobs of higher `priority` run first, then older ones; none runs before all of `after` are done.
     """
 
     id: str
@@ -122,6 +289,8 @@ class Job:
     result: dict[str, Any] = field(default_factory=dict)
     created: float = 0.0
     last_event: int = 0
+    priority: int = 0
+    after: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +303,7 @@ class Event:
       log      {"level": "info" | "warning" | "error", "text": str}
       loss     {"step": int, "values": {name: float}}
       preview  {"path": absolute path of a JPEG, "caption": str}
+      verdict  {"verdict": Verdict, "text": str, "seconds_left": float | None}  how training stands
     """
 
     seq: int
@@ -144,10 +314,12 @@ class Event:
 
 @dataclass(frozen=True, kw_only=True)
 class PersonSummary:
-    """One person of a scan, as `scan.json` lists them (most frames first).
+    """One person of a scan, as `scan.json` lists them (most frames first, the rejected last).
 
     `thumbnail` is a file name inside the scan folder; `box` is x0, y0, x1, y1 in source pixels
-    on `best_frame`, the frame the thumbnail was cut from.
+    on `best_frame`, the frame the thumbnail was cut from. `known`: the name is the project's, found by
+    their face or given by the user. `coverage` counts measured faces by pitch (rows, looking up first,
+    edges PITCH_EDGES) and yaw (columns, the picture's left first, edges YAW_EDGES).
     """
 
     id: int
@@ -158,6 +330,29 @@ class PersonSummary:
     best_frame: int
     box: list[float]
     thumbnail: str
+    known: bool = False
+    rejected: bool = False
+    sharpness: float = 0.0
+    track_ids: list[int] = field(default_factory=list)
+    coverage: list[list[int]] = field(default_factory=list)
+
+
+YAW_EDGES = (-60.0, -35.0, -12.0, 12.0, 35.0, 60.0)
+"""Degrees between the columns of a coverage: seven columns."""
+PITCH_EDGES = (-30.0, -10.0, 10.0, 30.0)
+"""Degrees between its rows: five rows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceBox:
+    """A face on a frame, for clients that draw: `boxes.json` of a scan folder is a list of
+    [frame, person, track, x0, y0, x1, y1, carried 0 or 1], by frame; person -1 is nobody."""
+
+    frame: int
+    person: int
+    track: int
+    box: list[float]
+    carried: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,6 +434,13 @@ def _read(expected: Any, value: Any, where: str) -> Any:
     if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):
         raise ValueError(f"{where} must be {expected.__name__}, not {type(value).__name__}.")
     return value
+
+
+def project_of(path: str | Path) -> Path:
+    """The project folder that a scan, model or recast lies in: the nearest parent named `*.understudy`,
+    else the folder that holds it. Specs whose `project` is empty mean this one of their `output` (or `scan`)."""
+    path = Path(path)
+    return next((parent for parent in path.parents if parent.suffix == ".understudy"), path.parent)
 
 
 def home() -> Path:

@@ -1,0 +1,30 @@
+"""The commands of the command line, a file each: what each takes, how its manual reads, what it does.
+
+Heavy modules are imported by the commands that need them, so that help is quick. Every `run`
+returns what `--json` prints, and raises UnderstudyError with a sentence for the user.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .arguments import NotUnderstood
+from .convert import Convert
+from .doctor import Doctor
+from .models import Models
+from .scan import Scan
+from .serve import Serve
+from .swap import SwapAll
+from .train import Train
+
+__all__ = ["COMMANDS", "NotUnderstood"]
+
+COMMANDS: dict[str, Any] = {
+    "swap": SwapAll,
+    "scan": Scan,
+    "train": Train,
+    "convert": Convert,
+    "models": Models,
+    "serve": Serve,
+    "doctor": Doctor,
+}

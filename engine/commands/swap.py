@@ -1,0 +1,73 @@
+"""`understudy swap`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from ..protocol import Preset
+from .arguments import MINUTES, End, Json, Minutes, Output, ask_consent, watching
+
+
+@dataclass(kw_only=True)
+class SwapAll:
+    """Do it all: scan, train and recast in one go."""
+
+    shot: tyro.conf.Positional[Path]
+    """The movie in which somebody is recast."""
+    face: Path
+    """Footage of who appears instead: a movie, a picture, or a folder of pictures."""
+    output: Output
+    """The movie to write: .mp4, .mov or .mkv."""
+    person: int = 0
+    """Who is recast: the number of their picture in the shot's scan; 0 is seen in most frames."""
+    face_person: int = 0
+    """Who appears: the number of their picture in the face footage's scan."""
+    start: int = 0
+    """First frame of the shot."""
+    end: End = None
+    preset: Preset = "quick"
+    """draft trains nothing; quick is for minutes on a CPU; standard is sharper and wants a GPU."""
+    minutes: Minutes = None
+    work: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
+    """Where scans and the model are kept; without it, a folder OUT.understudy beside the output."""
+    json: Json = False
+
+    manual: ClassVar[str] = """\
+  Scans both, trains a model of the two people, and writes the recast movie. What an earlier run
+  finished is used again: the same footage is not scanned twice, and training goes on where it
+  stopped, so more --minutes make a better face.
+
+Examples
+  understudy swap shot.mp4 --face actor.mp4 -o recast.mp4 --preset draft
+  understudy swap shot.mp4 --face portraits/ -o recast.mp4 --start 100 --end 340 --minutes 30
+
+Writes
+  recast.mp4             once it is complete
+  recast.understudy/     scans/ and models/, to go on from; delete it when you are done
+"""
+
+    def run(self) -> dict[str, Any]:
+        """Scan, train, recast."""
+        from ..swap import Request, examine, swap
+
+        output = self.output.resolve()
+        request = Request(
+            shot=self.shot,
+            face=self.face,
+            output=output,
+            work=(self.work or output.with_name(f"{output.stem}.understudy")).resolve(),
+            person=self.person,
+            face_person=self.face_person,
+            start=self.start,
+            end=self.end,
+            preset=self.preset,
+            minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
+        )
+        shot, face = examine(request)
+        ask_consent()
+        with watching("Run the same command again: finished scans are kept, and training goes on.") as reporter:
+            return swap(request, shot, face, reporter)

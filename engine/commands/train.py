@@ -1,0 +1,62 @@
+"""`understudy train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from ..protocol import Preset, TrainSpec
+from .arguments import MINUTES, Json, Minutes, Output, ask_consent, read_identities, watching
+
+
+@dataclass(kw_only=True)
+class Train:
+    """Train a model of the people that scans found."""
+
+    identity: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="NAME=SCAN_DIR[:PERSON]")]
+    """Somebody, and a scan that shows them as person PERSON (0 without it). Once for each scan of each person."""
+    output: Output
+    """The model folder; a model of the same people there is trained further."""
+    preset: Preset = "quick"
+    """draft trains nothing; quick is for minutes on a CPU; standard is sharper and wants a GPU."""
+    minutes: Minutes = None
+    json: Json = False
+
+    manual: ClassVar[str] = """\
+  Gathers everybody's faces, then trains until the time is up. A run that was stopped or killed
+  goes on from its last checkpoint when the same command is given again.
+
+Example
+  understudy train --identity Ann=work/actor --identity Bob=work/shot:1 -o work/model --minutes 30
+
+Writes into the model folder
+  model.json             who is in it, and how long it was trained
+  facesets/              everybody's faces
+  weights.safetensors    the network; checkpoint.safetensors to go on from
+  preview.jpg            what it can do by now
+"""
+
+    def run(self) -> dict[str, Any]:
+        """Train or gather."""
+        from .. import jobs
+        from ..swap import require_person
+
+        identities = read_identities(self.identity)
+        for identity in identities:
+            for material in identity.material:
+                require_person(Path(material.scan), material.person)
+        ask_consent()
+        spec = TrainSpec(
+            identities=identities,
+            output=str(self.output.resolve()),
+            preset=self.preset,
+            minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
+        )
+        with (
+            watching("Run the same command again: training goes on from its last checkpoint.") as reporter,
+            reporter.stage("Gathering faces" if self.preset == "draft" else "Training"),
+        ):
+            return jobs.run("train", spec, reporter)

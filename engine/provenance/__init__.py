@@ -1,0 +1,1 @@
+"""Consent, content credentials, the durable mark, forgetting: who may be recast, and how it is told afterwards."""
