@@ -8,19 +8,19 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from ..arrays import write_json
 from ..errors import NoFaceError, UnderstudyError
 from ..media.reader import MediaInfo, probe, read_frames
-from ..protocol import Clip, PersonSummary, ScanSummary, to_json
+from ..protocol import Clip, ScanSummary, to_json
 from ..reporter import Part, Reporter
-from . import align, people, track
+from . import people, track
 from .alignments import FILE_NAME, Alignments
 from .follow import Face, Follower
-from .mesh import box_of, region_matrix, region_of_face
+from .mesh import box_of
+from .summary import summarise
 
 SCHEMA = 1
 SUMMARY = "scan.json"
@@ -30,7 +30,6 @@ SHORTEST = 0.2
 """Seconds a face must be seen to be a person of its own, unless its shot is not much longer."""
 CLEAR = 0.7
 """Mean score of such a face."""
-THUMBNAIL = 128
 
 
 def scan(clip: Clip, output: Path, reporter: Reporter, device: str = "cpu") -> ScanSummary:
@@ -64,7 +63,7 @@ def scan(clip: Clip, output: Path, reporter: Reporter, device: str = "cpu") -> S
             fps=[info.fps.numerator, info.fps.denominator],
             frames=end - clip.start,
             variable_frame_rate=info.variable_frame_rate,
-            people=_people(alignments, folder),
+            people=summarise(alignments, folder),
         )
         alignments.save(folder)
         write_json(folder / SUMMARY, to_json(summary))
@@ -159,43 +158,6 @@ def _worse_neighbour(score: np.ndarray, measured: np.ndarray) -> np.ndarray:
     before = np.maximum.accumulate(measured)
     after = np.minimum(before + 1, len(score) - 1)
     return np.minimum(score[before], score[after])
-
-
-def _people(alignments: Alignments, folder: Path) -> list[PersonSummary]:
-    """Every person's summary and thumbnail, most frames first."""
-    yaw_pitch = np.radians(align.yaw_pitch(alignments.landmarks))
-    frontal = np.cos(yaw_pitch).prod(-1).clip(0)
-    merit = np.where(alignments.carried, -1, frontal**2 * np.log1p(alignments.sharpness) * alignments.score)
-    found = []
-    for person in range(alignments.person.max() + 1):
-        rows = alignments.of_person(person)
-        best = rows[merit[rows].argmax()]
-        frame = int(alignments.frame[best])
-        name = f"person-{person}.jpg"
-        image = next(iter(read_frames(Path(alignments.clip.path), frame, frame + 1))).rgb
-        _write_thumbnail(folder / name, image, alignments.landmarks[best])
-        found.append(
-            PersonSummary(
-                id=person,
-                name=f"Person {person}",
-                frames=len(np.unique(alignments.frame[rows])),
-                tracks=len(np.unique(alignments.track[rows])),
-                first_frame=int(alignments.frame[rows].min()),
-                best_frame=frame,
-                box=[float(v) for v in alignments.box[best]],
-                thumbnail=name,
-            )
-        )
-    return found
-
-
-def _write_thumbnail(path: Path, image: np.ndarray, landmarks: np.ndarray) -> None:
-    """A square of the head, as it stands in the picture."""
-    x, y, side, _ = region_of_face(landmarks)
-    crop = align.crop(image, region_matrix(np.array([x, y - 0.08 * side, 1.2 * side, 0.0]), THUMBNAIL), THUMBNAIL)
-    ok, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    assert ok
-    path.write_bytes(data.tobytes())
 
 
 @contextmanager
