@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 from rich.table import Table
 
 from .errors import Stopped
-from .protocol import PersonSummary
+from .protocol import PersonSummary, Verdict
 
 EVERY = 5.0  # seconds between plain lines
 
@@ -31,6 +31,7 @@ class Watched:
         self._began = self._told = 0.0
         self._first: float | None = None
         self._losses = ""
+        self._verdict: Verdict | None = None
         self._bar: Progress | None = None
 
     @contextlib.contextmanager
@@ -81,6 +82,12 @@ class Watched:
     def preview(self, path: Path, caption: str) -> None:
         """Say where the picture is."""
         self._console.print(f"Preview: {path}", markup=False)
+
+    def verdict(self, verdict: Verdict, text: str, seconds_left: float | None) -> None:
+        """Print how training stands, when it stands otherwise than before."""
+        if verdict != self._verdict:
+            self._verdict = verdict
+            self._console.print(text, markup=False)
 
     def check(self) -> None:
         """Raise Stopped after Ctrl-C."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from .protocol import Verdict
+
 
 class Reporter(Protocol):
     """What the long-running functions of every stage are given.
@@ -25,6 +27,9 @@ class Reporter(Protocol):
     def preview(self, path: Path, caption: str) -> None:
         """A finished JPEG to look at."""
 
+    def verdict(self, verdict: Verdict, text: str, seconds_left: float | None) -> None:
+        """How training stands, in a sentence, and how long until it has converged (None: unknown)."""
+
     def check(self) -> None:
         """Raise `errors.Stopped` when the user asked to stop. Called at safe points, often."""
 
@@ -40,6 +45,8 @@ class Silent:
 
     def preview(self, path: Path, caption: str) -> None: ...
 
+    def verdict(self, verdict: Verdict, text: str, seconds_left: float | None) -> None: ...
+
     def check(self) -> None: ...
 
 
@@ -49,6 +56,7 @@ class Part:
     def __init__(self, whole: Reporter, start: float, end: float) -> None:
         self._whole, self._start, self._end = whole, start, end
         self.log, self.loss, self.preview, self.check = whole.log, whole.loss, whole.preview, whole.check
+        self.verdict = whole.verdict
 
     def progress(self, fraction: float, message: str) -> None:
         self._whole.progress(self._start + fraction * (self._end - self._start), message)

@@ -17,7 +17,7 @@ from statistics import median
 from typing import Any
 
 from ..errors import Stopped, UnderstudyError
-from ..protocol import EventKind
+from ..protocol import EventKind, Verdict
 from . import rundir
 from .events import EventLog
 
@@ -88,6 +88,11 @@ class Recorder:
     def preview(self, path: Path, caption: str) -> None:
         """Tell of a finished picture."""
         self._write("preview", {"path": str(path.absolute()), "caption": caption[:LONGEST]})
+
+    def verdict(self, verdict: Verdict, text: str, seconds_left: float | None) -> None:
+        """Write how training stands."""
+        left = seconds_left if seconds_left is not None and math.isfinite(seconds_left) else None
+        self._write("verdict", {"verdict": verdict, "text": text[:LONGEST], "seconds_left": left})
 
     def check(self) -> None:
         """Raise Stopped once the job is to stop, UnderstudyError once its events cannot be written."""
