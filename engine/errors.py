@@ -37,6 +37,12 @@ class DataError(UnderstudyError):
     exit_code = 6
 
 
+class ConsentError(UnderstudyError):
+    """Nobody's permission is on record for somebody who is to be recast or to lend a face."""
+
+    exit_code = 7
+
+
 class Stopped(UnderstudyError):
     """The user asked to stop; what is done so far is kept and can be taken up again."""
 

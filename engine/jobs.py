@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UnderstudyError
-from .protocol import ConvertSpec, JobKind, JobSpec, ScanSpec, TrainSpec
+from .protocol import ConsentSpec, ConvertSpec, JobKind, JobSpec, ScanSpec, TrainSpec
+from .provenance.consent import people_of, project_folder, record_consent, require_consent
 from .reporter import Part, Reporter
 
 # Read when torch loads its OpenMP. Threads that spin while they wait make every step many times slower as
@@ -26,6 +27,8 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     from safetensors import SafetensorError
 
     try:
+        if isinstance(spec, TrainSpec | ConvertSpec) and spec.project:
+            require_consent(project_folder(spec), people_of(spec))
         return _RUNNERS[kind](spec, reporter)
     except (OSError, SafetensorError) as error:  # a full disk, a folder that may not be written
         raise UnderstudyError(
@@ -85,8 +88,13 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     return {"movie": spec.output, **counts}
 
 
+def _consent(spec: ConsentSpec, reporter: Reporter) -> dict[str, Any]:
+    return {"record": str(record_consent(Path(spec.project), spec.record))}
+
+
 _RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
     "scan": _scan,
     "train": _train,
     "convert": _convert,
+    "consent": _consent,
 }

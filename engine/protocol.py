@@ -8,7 +8,9 @@ ranges are half-open, `[start, end)`.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import sys
 import types
 import typing
@@ -441,6 +443,19 @@ def project_of(path: str | Path) -> Path:
     else the folder that holds it. Specs whose `project` is empty mean this one of their `output` (or `scan`)."""
     path = Path(path)
     return next((parent for parent in path.parents if parent.suffix == ".understudy"), path.parent)
+
+
+def consent_file(project: str | Path, identity: str) -> Path:
+    """Where the consent record of an identity lies, or would lie, in a project folder. Case does not matter.
+
+    The file is a `ConsentRecord` with an additional `history`, a list of the records it replaced; the identity's
+    consent stands when `from_json(ConsentRecord, …)` reads it. Of a forgotten identity only a note remains there
+    (`forgotten`: the date), which does not.
+    """
+    name = identity.strip().casefold()
+    plain = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:48]
+    mark = "" if plain == name else "-" + hashlib.sha256(name.encode()).hexdigest()[:6]
+    return Path(project) / "consent" / f"{plain}{mark}.json"
 
 
 def home() -> Path:

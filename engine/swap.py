@@ -80,7 +80,13 @@ def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) 
     with reporter.stage("Gathering faces" if request.preset == "draft" else "Training"):
         trained = jobs.run(
             "train",
-            TrainSpec(identities=identities, output=str(model), preset=request.preset, minutes=request.minutes),
+            TrainSpec(
+                identities=identities,
+                output=str(model),
+                preset=request.preset,
+                minutes=request.minutes,
+                project=str(request.work),
+            ),
             reporter,
         )
     with reporter.stage("Recasting"):
@@ -89,8 +95,9 @@ def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) 
             ConvertSpec(
                 scan=str(shot_scan),
                 model=str(model),
-                swaps=[Swap(person=request.person, identity=FACE)],
+                swaps=[Swap(person=request.person, identity=FACE, target=TARGET)],
                 output=str(request.output),
+                project=str(request.work),
             ),
             reporter,
         )

@@ -102,6 +102,26 @@ def make_counter_picture() -> Callable[[int, int, int], Any]:
     return counter_picture
 
 
+def consent(project: Path, *identities: str) -> None:
+    """Put a consent record of each identity into a project folder."""
+    from understudy.engine.protocol import ConsentRecord
+    from understudy.engine.provenance.consent import record_consent, today
+
+    for name in identities:
+        record_consent(
+            Path(project),
+            ConsentRecord(
+                identity=name, person=f"{name} of the tests", basis="test footage", scope="tests", date=today()
+            ),
+        )
+
+
+@pytest.fixture(scope="session")
+def record_consent() -> Callable[..., None]:
+    """`consent(project, "Ann", "Bob")`: they may be trained and recast there."""
+    return consent
+
+
 @pytest.fixture
 def run(capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., tuple[int, dict[str, Any], str]]:
     """Run a command line in an empty folder; gives the exit code, the JSON object, and what was said on stderr."""

@@ -52,7 +52,7 @@ def test_the_manual_names_every_command_and_exit_code(capsys):
     for name, command in COMMANDS.items():
         assert f"  {name} " in said
         assert command.__doc__ in said
-    for code in (0, 2, 3, 4, 5, 6, 130):
+    for code in (0, 2, 3, 4, 5, 6, 7, 130):
         assert f"\n  {code} " in said
 
 
@@ -205,10 +205,14 @@ def test_a_model_that_is_none(run, tmp_path, make_clip):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_training_asks_for_consent_once(run, tmp_path, make_clip):
+def test_nobody_is_trained_without_consent(run, tmp_path, make_clip):
     scan = scan_folder(tmp_path / "scan", make_clip(tmp_path / "shot.mp4", 12))
-    _, _, said = run("train", "--identity", f"Ann={scan}", "-o", "model")
-    assert said.count("permission of everyone shown") == 1
+    code, answer, said = run("train", "--identity", f"Ann={scan}", "-o", "model")
+    assert code == 7
+    assert "Nobody's permission is on record for Ann." in answer["error"]
+    assert f"understudy identity consent Ann --project {Path.cwd()} " in answer["error"]
+    assert "permission of everyone shown" not in said  # nobody sits at this terminal
+    assert list(Path.cwd().iterdir()) == []
 
 
 def test_without_the_networks(run, no_networks, tmp_path, make_clip):

@@ -144,8 +144,10 @@ def install(engine_python: Path) -> SimpleNamespace:
         raise Failed(f"Blender did not install the extension: {str(error).strip()}") from None
     # absolute, but not resolved: a virtual environment's Python is a link and knows its packages by its place
     bpy.context.preferences.addons[EXTENSION].preferences.engine_python = str(engine_python.absolute())
-    names = ("compat", "jobs", "launcher", "steps")
-    return SimpleNamespace(**{name: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names})
+    names = ("compat", "jobs", "launcher", "steps", "operators.train")
+    return SimpleNamespace(
+        **{name.rpartition(".")[2]: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
+    )
 
 
 def lay_out(scene, shot: Path, face: Path):
@@ -230,11 +232,11 @@ def recast(scene, shot_strip, face_strip, options: argparse.Namespace, addon: Si
     watch.say(
         f"  {len(state.shot.scan.people)} in the shot: {target.name} ({target.frames} frames) becomes {face.name}"
     )
-    # the demo's footage is published for such use; whoever names other footage answers for it
     state.consent = True
     state.minutes = options.minutes
     operators.choose_person(person=target.person)
     operators.choose_face(identity=face.key, person=face.person)
+    record_consents(scene, options, addon)
     placed = {}
     do(scene, shot_strip, operators.convert, draft=True)
     watch.until_idle("Making the draft")
@@ -248,6 +250,22 @@ def recast(scene, shot_strip, face_strip, options: argparse.Namespace, addon: Si
         first, last = addon.compat.span(strip)
         watch.say(f"  {name}: strip “{strip.name}” on channel {strip.channel}, frames {first} to {last - 1}")
     return placed
+
+
+def record_consents(scene, options: argparse.Namespace, addon: SimpleNamespace) -> None:
+    """Put into the project why both faces may be used. Whoever names other footage answers for it."""
+    (target, face), _swap = addon.train.cast(scene)
+    footage_of_ours = {
+        target.name: ("The man of the carphone sequence", "test footage", options.shot),
+        face.name: ("Eileen Collins", "public domain or rights cleared", options.face),
+    }
+    for name, (person, basis, named) in footage_of_ours.items():
+        who = ("Named by whoever runs this demo", "written permission") if named else (person, basis)
+        words = ["--project", options.out.resolve() / "demo.understudy", "--person", who[0], "--basis", who[1]]
+        command = [options.engine_python, "-m", "understudy.engine", "identity", "consent", name, *words]
+        recorded = subprocess.run([*command, "--scope", "this demo"], capture_output=True, text=True)
+        if recorded.returncode:
+            raise Failed(f"The consents could not be recorded. {recorded.stderr.strip()}")
 
 
 def do(scene, strip, operator, **arguments) -> None:

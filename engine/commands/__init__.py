@@ -11,6 +11,7 @@ from typing import Any
 from .arguments import NotUnderstood
 from .convert import Convert
 from .doctor import Doctor
+from .identity import Identity
 from .models import Models
 from .scan import Scan
 from .serve import Serve
@@ -24,6 +25,7 @@ COMMANDS: dict[str, Any] = {
     "scan": Scan,
     "train": Train,
     "convert": Convert,
+    "identity": Identity,
     "models": Models,
     "serve": Serve,
     "doctor": Doctor,

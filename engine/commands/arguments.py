@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from ..errors import Stopped, UnderstudyError
-from ..protocol import Identity, Material, Preset, Swap
+from ..errors import ConsentError, Stopped, UnderstudyError
+from ..protocol import ConsentRecord, Identity, Material, Preset, Swap
 
 if TYPE_CHECKING:
     from ..console import Watched
 
 MINUTES: dict[Preset, float] = {"draft": 1.0, "quick": 10.0, "standard": 120.0, "fine": 600.0}
 CONSENT = "Understudy is for people who agreed: train on and recast faces only with the permission of everyone shown."
+THIS_PROJECT = "this project"
 
 
 class NotUnderstood(UnderstudyError):
@@ -39,6 +40,23 @@ Minutes = Annotated[
         help_behavior_hint="",
     ),
 ]
+Consents = Annotated[
+    tyro.conf.UseAppendAction[list[str]],
+    tyro.conf.arg(
+        metavar="NAME=PERSON:BASIS",
+        help="Record that PERSON (full name) agreed to be NAME here. BASIS is own face, written permission, licensed "
+        "performer, public domain or rights cleared, or test footage. In a terminal you are asked once otherwise.",
+        help_behavior_hint="",
+    ),
+]
+Project = Annotated[
+    Path | None,
+    tyro.conf.arg(
+        metavar="DIR",
+        help="Whose consent records count; without it, the folder that holds the model.",
+        help_behavior_hint="",
+    ),
+]
 Json = Annotated[
     bool, tyro.conf.arg(help="Print one JSON object as the last line of the output.", help_behavior_hint="")
 ]
@@ -57,9 +75,54 @@ def watching(resume: str) -> Iterator[Watched]:
         raise Stopped(f"Stopped. {resume}") from None
 
 
-def ask_consent() -> None:
-    """Say what the work that follows is for."""
-    print(CONSENT, file=sys.stderr)
+def obtain_consent(project: Path, roles: dict[str, str], given: Sequence[str]) -> None:
+    """Have everybody's consent on record: given on the command line, recorded before, or asked for in the terminal.
+
+    roles: each identity and where they are seen, as a question names them. Raises ConsentError when consent is
+    missing and nobody is there to be asked, NotUnderstood when `given` is not NAME=PERSON:BASIS.
+    """
+    from ..provenance.consent import basis_of, missing, record_consent, require_consent, today
+
+    records = []
+    for text in given:
+        identity, named, rest = text.partition("=")
+        person, _, basis = rest.rpartition(":")
+        if not (named and person.strip()):
+            raise NotUnderstood(f'--consent {text} is not NAME=PERSON:BASIS, as in "Ann=Ann Lee: written permission".')
+        if identity not in roles:
+            raise NotUnderstood(f"--consent names {identity}, but this is about {', '.join(roles)}.")
+        records.append(
+            ConsentRecord(
+                identity=identity, person=person.strip(), basis=basis_of(basis), scope=THIS_PROJECT, date=today()
+            )
+        )
+    for record in records:
+        record_consent(project, record)
+    lacking = missing(project, roles)
+    if lacking and sys.stdin.isatty() and sys.stderr.isatty():
+        print(CONSENT, file=sys.stderr)
+        for identity in lacking:
+            record_consent(project, _asked(identity, roles[identity]))
+    require_consent(project, roles)
+
+
+def _asked(identity: str, seen: str) -> ConsentRecord:
+    """Three plain questions about one person, once. Raises ConsentError when the first is left open."""
+    from ..provenance.consent import BASES, today
+
+    def answer(question: str) -> str:
+        print(question, end=" ", file=sys.stderr, flush=True)
+        return sys.stdin.readline().strip()
+
+    person = answer(f"Who is {identity}, {seen}? Full name:")
+    choices = ", ".join(f"{n} {basis}" for n, basis in enumerate(BASES, 1))
+    number = answer(f"Why may their face be used? {choices}. Number:") if person else ""
+    if not (number.isdigit() and 1 <= int(number) <= len(BASES)):
+        raise ConsentError(f"Without their consent {identity} is neither trained nor recast. Run it again to answer.")
+    scope = answer(f"For what did they agree? (Enter: {THIS_PROJECT})")
+    return ConsentRecord(
+        identity=identity, person=person, basis=BASES[int(number) - 1], scope=scope or THIS_PROJECT, date=today()
+    )
 
 
 def read_identities(texts: Sequence[str]) -> list[Identity]:
@@ -79,8 +142,9 @@ def read_identities(texts: Sequence[str]) -> list[Identity]:
 
 
 def read_swap(text: str) -> Swap:
-    """PERSON=NAME as a swap."""
-    person, _, name = text.partition("=")
+    """PERSON=NAME or PERSON:TARGET=NAME as a swap."""
+    who, _, name = text.partition("=")
+    person, _, target = who.partition(":")
     if not (person.isdigit() and name):
-        raise NotUnderstood(f"--swap {text} is not PERSON=NAME, as in 0=Ann.")
-    return Swap(person=int(person), identity=name)
+        raise NotUnderstood(f"--swap {text} is not PERSON=NAME, as in 0=Ann, or PERSON:TARGET=NAME, as in 0:Bob=Ann.")
+    return Swap(person=int(person), identity=name, target=target)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import tyro
 
 from ..protocol import Preset
-from .arguments import MINUTES, End, Json, Minutes, Output, ask_consent, watching
+from .arguments import MINUTES, Consents, End, Json, Minutes, Output, obtain_consent, watching
 
 
 @dataclass(kw_only=True)
@@ -34,25 +34,28 @@ class SwapAll:
     minutes: Minutes = None
     work: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where scans and the model are kept; without it, a folder OUT.understudy beside the output."""
+    consent: Consents = field(default_factory=list)
     json: Json = False
 
     manual: ClassVar[str] = """\
   Scans both, trains a model of the two people, and writes the recast movie. What an earlier run
   finished is used again: the same footage is not scanned twice, and training goes on where it
-  stopped, so more --minutes make a better face.
+  stopped, so more --minutes make a better face. Both people's consent is asked for once: in the
+  terminal, or with --consent for face (who appears) and target (who is recast).
 
 Examples
-  understudy swap shot.mp4 --face actor.mp4 -o recast.mp4 --preset draft
+  understudy swap shot.mp4 --face actor.mp4 -o recast.mp4 --preset draft \\
+    --consent "face=Ann Lee: written permission" --consent "target=Bob Orr: own face"
   understudy swap shot.mp4 --face portraits/ -o recast.mp4 --start 100 --end 340 --minutes 30
 
 Writes
   recast.mp4             once it is complete
-  recast.understudy/     scans/ and models/, to go on from; delete it when you are done
+  recast.understudy/     scans/ and models/, to go on from, and consent/; delete it when you are done
 """
 
     def run(self) -> dict[str, Any]:
         """Scan, train, recast."""
-        from ..swap import Request, examine, swap
+        from ..swap import FACE, TARGET, Request, examine, swap
 
         output = self.output.resolve()
         request = Request(
@@ -68,6 +71,7 @@ Writes
             minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
         )
         shot, face = examine(request)
-        ask_consent()
+        roles = {FACE: f"who appears, in {self.face.name}", TARGET: f"who is recast, in {self.shot.name}"}
+        obtain_consent(request.work, roles, self.consent)
         with watching("Run the same command again: finished scans are kept, and training goes on.") as reporter:
             return swap(request, shot, face, reporter)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ..protocol import Preset, TrainSpec
-from .arguments import MINUTES, Json, Minutes, Output, ask_consent, read_identities, watching
+from ..protocol import Preset, TrainSpec, project_of
+from .arguments import MINUTES, Consents, Json, Minutes, Output, Project, obtain_consent, read_identities, watching
 
 
 @dataclass(kw_only=True)
@@ -23,11 +23,15 @@ class Train:
     preset: Preset = "quick"
     """draft trains nothing; quick is for minutes on a CPU; standard is sharper and wants a GPU."""
     minutes: Minutes = None
+    consent: Consents = field(default_factory=list)
+    project: Project = None
     json: Json = False
 
     manual: ClassVar[str] = """\
   Gathers everybody's faces, then trains until the time is up. A run that was stopped or killed
-  goes on from its last checkpoint when the same command is given again.
+  goes on from its last checkpoint when the same command is given again. Nobody is trained whose
+  consent is not on record: you are asked once, or say it with --consent, or with
+  understudy identity consent.
 
 Example
   understudy train --identity Ann=work/actor --identity Bob=work/shot:1 -o work/model --minutes 30
@@ -48,12 +52,16 @@ Writes into the model folder
         for identity in identities:
             for material in identity.material:
                 require_person(Path(material.scan), material.person)
-        ask_consent()
+        output = self.output.resolve()
+        project = self.project.resolve() if self.project else project_of(output)
+        roles = {i.name: f"person {i.material[0].person} of {i.material[0].scan}" for i in identities}
+        obtain_consent(project, roles, self.consent)
         spec = TrainSpec(
             identities=identities,
-            output=str(self.output.resolve()),
+            output=str(output),
             preset=self.preset,
             minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
+            project=str(project),
         )
         with (
             watching("Run the same command again: training goes on from its last checkpoint.") as reporter,

@@ -33,7 +33,8 @@ from understudy.engine.jobs import run
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.writer import MovieWriter
 from understudy.engine.model.views import EXPRESSIVE_VERTICES
-from understudy.engine.protocol import Clip, ConvertSpec, Identity, Material, ScanSpec, Swap, TrainSpec
+from understudy.engine.protocol import Clip, ConsentRecord, ConvertSpec, Identity, Material, ScanSpec, Swap, TrainSpec
+from understudy.engine.provenance.consent import record_consent, today
 from understudy.engine.reporter import Silent
 
 EYES = (33, 263)
@@ -55,8 +56,15 @@ def main() -> None:
             begun = time.perf_counter()
             found = run("scan", ScanSpec(clip=Clip(path=str(path.resolve())), output=str(scans[name])), Silent())
             print(f"scan of {path.name}: {found['frames'] / (time.perf_counter() - begun):.1f} frames/s")
+    for name in scans:
+        agreed = ConsentRecord(identity=name, person=name, basis="test footage", scope="measuring", date=today())
+        record_consent(out, agreed)
     people = [Identity(name=n, material=[Material(scan=str(scans[n]), person=0)]) for n in ("shot", "face")]
-    trained = run("train", TrainSpec(identities=people, output=str(out / "model"), minutes=options.minutes), Silent())
+    trained = run(
+        "train",
+        TrainSpec(identities=people, output=str(out / "model"), minutes=options.minutes, project=str(out)),
+        Silent(),
+    )
     print(f"trained {trained['minutes']:.1f} minutes, {trained['steps']} steps")
 
     for target, source in (("shot", "face"), ("face", "shot")):

@@ -1,0 +1,102 @@
+"""`understudy identity`: whose faces a project holds, and who agreed to what."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+import tyro
+
+from .arguments import THIS_PROJECT, Json
+
+Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
+
+
+@dataclass(kw_only=True)
+class Consent:
+    """Record that somebody agreed."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """The project's name for them."""
+    person: Annotated[str, tyro.conf.arg(metavar="NAME")]
+    """Their full name."""
+    basis: Annotated[str, tyro.conf.arg(metavar="BASIS")]
+    """own face, written permission, licensed performer, public domain or rights cleared, or test footage."""
+    scope: str = THIS_PROJECT
+    """What they agreed to."""
+    date: Annotated[str, tyro.conf.arg(metavar="YYYY-MM-DD", help_behavior_hint="")] = ""
+    """When; without it, today."""
+    file: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """A document that proves it; hashed, and copied into the project unless it is large."""
+    project: Folder = field(default_factory=Path)
+    """The project folder, the one that holds scans/ and models/."""
+    json: Json = False
+
+    def run(self) -> dict[str, Any]:
+        """Write the record."""
+        from .. import jobs
+        from ..protocol import ConsentRecord, ConsentSpec
+        from ..provenance.consent import basis_of, today
+        from ..reporter import Silent
+
+        record = ConsentRecord(
+            identity=self.name,
+            person=self.person,
+            basis=basis_of(self.basis),
+            scope=self.scope,
+            date=self.date or today(),
+            file=str(self.file.resolve()) if self.file else "",
+        )
+        result = jobs.run("consent", ConsentSpec(project=str(self.project.resolve()), record=record), Silent())
+        print(f"{self.name} is {self.person}: {record.basis}, for {record.scope} ({result['record']})")
+        return result
+
+
+@dataclass(kw_only=True)
+class List:
+    """List who agreed to what."""
+
+    project: Folder = field(default_factory=Path)
+    """The project folder."""
+    json: Json = False
+
+    def run(self) -> dict[str, Any]:
+        """Show every record."""
+        from ..provenance.consent import all_consents
+
+        found = all_consents(self.project)
+        for record in found:
+            if "forgotten" in record:
+                print(f"{record['identity']}: forgotten on {record['forgotten']}")
+                continue
+            facts = [record["person"], record["basis"], record["scope"], record["date"]]
+            if record["file"]:
+                facts.append(f"{record['file']} (sha256 {record['file_sha256'][:12]}…)")
+            print(f"{record['identity']}: {', '.join(facts)}")
+        if not found:
+            print(f"{self.project.resolve()} holds no consent records.")
+        return {"identities": found}
+
+
+@dataclass(kw_only=True)
+class Identity:
+    """Say who agreed to be recast or to lend a face."""
+
+    what: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[Consent, tyro.conf.subcommand("consent")] | Annotated[List, tyro.conf.subcommand("list")]
+    ]
+
+    manual: ClassVar[str] = """\
+  Nobody is trained or recast, and nobody's face appears, without a record of why that is allowed.
+  The records lie in the project folder, consent/, and are kept when they are replaced.
+
+Example
+  understudy identity consent Ann --project film.understudy --person "Ann Lee" \\
+    --basis "written permission" --scope "the film Winter" --file release.pdf
+  understudy identity list --project film.understudy
+"""
+
+    def run(self) -> dict[str, Any]:
+        """Do what was asked."""
+        return self.what.run()

@@ -1,0 +1,184 @@
+"""Consent: who agreed to be recast or to lend a face, on what basis, kept in the project. Standard library only."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import typing
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ..errors import ConsentError, DataError, UnderstudyError
+from ..protocol import Basis, ConsentRecord, ConvertSpec, TrainSpec, consent_file, from_json, project_of, to_json
+
+BASES: tuple[Basis, ...] = typing.get_args(Basis)
+LARGEST_COPY = 32 << 20
+"""Bytes up to which the document that proves a consent is copied into the project; larger ones stay where they are."""
+
+
+def read_consent(project: Path, identity: str) -> ConsentRecord | None:
+    """The record that stands for an identity; None where there is none, or it was withdrawn.
+
+    Raises DataError when its file is damaged.
+    """
+    found = _read(consent_file(project, identity))
+    if "forgotten" in found or not found:
+        return None
+    return from_json(ConsentRecord, found)
+
+
+def all_consents(project: Path) -> list[dict[str, Any]]:
+    """Every consent file of a project as JSON, those of forgotten identities too, by file name."""
+    return [_read(path) for path in sorted((project / "consent").glob("*.json"))]
+
+
+def record_consent(project: Path, record: ConsentRecord) -> Path:
+    """Put a record into the project; the one it replaces becomes part of its history. Returns its file.
+
+    A document (`record.file`) is hashed, and copied to `consent/files/` unless it is large; the record then names
+    the copy, relative to the consent folder. The very same record again changes nothing. Raises UnderstudyError
+    with what is wrong with the record.
+    """
+    _check(record)
+    path = consent_file(project, record.identity)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if record.file:
+        record = _with_document(record, path.parent)
+    old = _read(path)
+    history = old.pop("history", [])
+    new = to_json(record)
+    if old != new:
+        _write(path, {**new, "history": [*history, *([old] if old else [])]})
+    return path
+
+
+def missing(project: Path, identities: Iterable[str]) -> list[str]:
+    """Those of the identities for whom no consent stands, each once."""
+    return [name for name in dict.fromkeys(identities) if read_consent(project, name) is None]
+
+
+def require_consent(project: Path, identities: Iterable[str]) -> None:
+    """Raise ConsentError, saying how to record it, unless consent stands for all of the identities."""
+    lacking = missing(project, identities)
+    if lacking:
+        raise ConsentError(sentence(project, lacking))
+
+
+def sentence(project: Path, lacking: list[str]) -> str:
+    """What somebody reads whose job cannot start because consent is not on record for these identities."""
+    names = f"{', '.join(lacking[:-1])} and {lacking[-1]}" if len(lacking) > 1 else lacking[0]
+    return (
+        f"Nobody's permission is on record for {names}. Record whose face it is and why it may be used: press Consent "
+        f"beside the name in Blender's panel, or run: understudy identity consent {_quoted(lacking[0])} "
+        f'--project {_quoted(str(project))} --person "Full Name" --basis "written permission"'
+    )
+
+
+def people_of(spec: TrainSpec | ConvertSpec) -> list[str]:
+    """Whose consent a job needs: every identity trained, or the one that appears and the one replaced of every swap.
+
+    Raises UnderstudyError when a swap does not say whom it replaces and its scan does not know their name.
+    """
+    if isinstance(spec, TrainSpec):
+        return [identity.name for identity in spec.identities]
+    return [name for swap in spec.swaps for name in (swap.identity, swap.target or replaced(spec.scan, swap.person))]
+
+
+def replaced(scan: str, person: int) -> str:
+    """The name that a scan gives a person. Raises UnderstudyError when nobody has named them yet."""
+    try:
+        people = json.loads((Path(scan) / "scan.json").read_text(encoding="utf-8"))["people"]
+        (found,) = [p for p in people if p["id"] == person]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"The scan {scan} does not know person {person}. Scan the footage again.") from None
+    if not found.get("known"):
+        raise ConsentError(
+            f"Nobody knows who person {person} of {Path(scan).name} is, so their consent cannot be looked up. Name "
+            f"them in Blender's panel, or on the command line: --swap {person}:NAME=IDENTITY"
+        )
+    return str(found["name"])
+
+
+def project_folder(spec: TrainSpec | ConvertSpec) -> Path:
+    """The project that a training or conversion belongs to."""
+    return Path(spec.project) if spec.project else project_of(spec.output)
+
+
+def basis_of(text: str) -> Basis:
+    """A basis by its beginning, such as "written". Raises UnderstudyError that lists them."""
+    found = [basis for basis in BASES if text.strip() and basis.startswith(text.strip().lower())]
+    if len(found) != 1:
+        raise UnderstudyError(f"{text or 'Nothing'} is no basis for a consent; it is one of: {', '.join(BASES)}.")
+    return found[0]
+
+
+def today() -> str:
+    """The date here, ISO 8601."""
+    return date.today().isoformat()
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check(record: ConsentRecord) -> None:
+    for name in ("identity", "person", "scope"):
+        if not getattr(record, name).strip():
+            raise UnderstudyError(f"The consent lacks its {name}. Say who it is, and what they agreed to.")
+    try:
+        date.fromisoformat(record.date[:10])
+    except ValueError:
+        raise UnderstudyError(f"{record.date or 'Nothing'} is no date; write it as {today()}.") from None
+
+
+def _with_document(record: ConsentRecord, folder: Path) -> ConsentRecord:
+    source = folder / record.file  # absolute, or that of a record read from here
+    try:
+        digest = hash_file(source)
+        if source.stat().st_size > LARGEST_COPY:
+            return replace(record, file=str(source.resolve()), file_sha256=digest)
+        copy = folder / "files" / f"{digest[:16]}{source.suffix.lower()}"
+        if not copy.exists():
+            copy.parent.mkdir(exist_ok=True)
+            partial = copy.with_name(copy.name + ".part")
+            shutil.copyfile(source, partial)
+            partial.replace(copy)
+    except OSError as error:
+        raise UnderstudyError(
+            f"The document {record.file} cannot be kept ({error.strerror}). Check that it is there and readable."
+        ) from None
+    return replace(record, file=f"files/{copy.name}", file_sha256=digest)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if "forgotten" not in found:
+            from_json(ConsentRecord, found)
+        if not isinstance(found.get("history", []), list):
+            raise ValueError("its history is no list")
+    except (OSError, ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}). Move it away and record the consent again.") from None
+    return found
+
+
+def _write(path: Path, data: dict[str, Any]) -> None:
+    partial = path.with_name(path.name + ".part")
+    with partial.open("w", encoding="utf-8") as file:
+        json.dump(data, file, indent=1, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _quoted(text: str) -> str:
+    return text if text and all(c.isalnum() or c in "-_./:\\" for c in text) else f'"{text}"'
