@@ -21,10 +21,10 @@ def replace_atomically(partial: Path, final: Path) -> None:
     partial.replace(final)
 
 
-def write_json(path: Path, data: Any) -> None:
-    """Write JSON under `path` in one step."""
+def write_json(path: Path, data: Any, indent: int | None = 1) -> None:
+    """Write JSON under `path` in one step; without indent what is long and read by programs only."""
     partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(data, indent=1), encoding="utf-8")
+    partial.write_text(json.dumps(data, indent=indent), encoding="utf-8")
     replace_atomically(partial, path)
 
 

@@ -24,6 +24,7 @@ from .summary import summarise
 
 SCHEMA = 1
 SUMMARY = "scan.json"
+BOXES = "boxes.json"
 LONGEST_GAP = 0.5
 """Seconds over which a lost face is carried."""
 SHORTEST = 0.2
@@ -35,7 +36,7 @@ CLEAR = 0.7
 def scan(clip: Clip, output: Path, reporter: Reporter, device: str = "cpu") -> ScanSummary:
     """Find every face in a clip and who is who; `output` becomes the scan folder.
 
-    Writes `alignments.safetensors`, a `person-<id>.jpg` for each person and, last, `scan.json`;
+    Writes `alignments.safetensors`, `boxes.json`, a `person-<id>.jpg` for each person and `scan.json`;
     an earlier scan in `output` is replaced when all is done. No frame is kept, so the length of
     the clip does not matter. Raises NoFaceError, MediaError, ModelsMissingError, and
     UnderstudyError when `output` is a folder with anything else in it; then nothing is left
@@ -66,6 +67,7 @@ def scan(clip: Clip, output: Path, reporter: Reporter, device: str = "cpu") -> S
             people=summarise(alignments, folder),
         )
         alignments.save(folder)
+        write_json(folder / BOXES, boxes_of(alignments), indent=None)
         write_json(folder / SUMMARY, to_json(summary))
     count = len(summary.people)
     reporter.progress(1.0, f"Found {count} {'person' if count == 1 else 'people'}")
@@ -160,6 +162,15 @@ def _worse_neighbour(score: np.ndarray, measured: np.ndarray) -> np.ndarray:
     return np.minimum(score[before], score[after])
 
 
+def boxes_of(alignments: Alignments) -> list[list[float]]:
+    """The rows of `boxes.json` (see `protocol.FaceBox`), to a tenth of a pixel."""
+    facts = zip(alignments.frame, alignments.person, alignments.track, alignments.box, alignments.carried, strict=True)
+    return [
+        [int(frame), int(person), int(track), *(round(float(v), 1) for v in box), int(carried)]
+        for frame, person, track, box, carried in facts
+    ]
+
+
 @contextmanager
 def _replacing(output: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `output` when all went well and vanishes otherwise."""
@@ -191,4 +202,4 @@ def _replacing(output: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in (FILE_NAME, SUMMARY) or (path.name.startswith("person-") and path.suffix == ".jpg")
+    return path.name in (FILE_NAME, SUMMARY, BOXES) or (path.name.startswith("person-") and path.suffix == ".jpg")

@@ -63,6 +63,9 @@ def test_a_talking_man_is_found_in_every_frame(people: dict[str, Path], tmp_path
     assert thumbnail.shape == (128, 128, 3) and thumbnail.std() > 20
     written = json.loads((tmp_path / "deep" / "scan" / "scan.json").read_text())
     assert from_json(ScanSummary, written) == summary
+    boxes = json.loads((tmp_path / "deep" / "scan" / "boxes.json").read_text())
+    assert [row[:3] + row[7:] for row in boxes] == [[frame, 0, 0, 0] for frame in range(20, 60)]
+    np.testing.assert_allclose([row[3:7] for row in boxes], alignments.box, atol=0.051)
     fractions = [fraction for fraction, _ in watching.told]
     assert fractions == sorted(fractions) and fractions[-1] == 1.0
     assert any("frame 7 of 40, one face here" in message for _, message in watching.told)
