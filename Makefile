@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY := PASSIVE
 PYTHON313 := $(shell tools/find_python.sh 3.13)
 BPYS := $(BPY) .env/bpy45 $(if $(PYTHON313),.env/bpy52)
 
-.PHONY: demo test lint engine models blender blenders footage test-engine test-blender package clean
+.PHONY: demo test lint engine models blender blenders footage test-engine test-blender test-gui package clean
 
 demo: announce-demo engine models blender
 	$(BPY)/bin/python tools/demo.py --engine-python $(UNDERSTUDY_ENGINE_PYTHON) --out $(OUT) --minutes $(MINUTES) \
@@ -33,7 +33,7 @@ announce-demo:
 	@echo "fetches the face networks and the footage, then recasts a face in Blender and trains for $(MINUTES) minutes."
 	@echo "On two processor cores all of it takes about $$(( $(firstword $(subst ., ,$(MINUTES))) + 4 )) minutes."
 
-test: lint blenders test-engine test-blender
+test: lint blenders test-engine test-blender test-gui
 
 lint: engine
 	$(ENGINE)/bin/ruff check
@@ -42,11 +42,16 @@ lint: engine
 	MYPYPATH=.build/path $(ENGINE)/bin/mypy -p understudy.engine $(addprefix -m understudy.addon.,$(BPY_FREE))
 
 test-engine: engine models footage
-	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/bench
+	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/gui --ignore=tests/bench
 
 test-blender: engine models footage blenders
 	$(ENGINE)/bin/python tools/package.py
 	set -e; for environment in $(BPYS); do $$environment/bin/python -m pytest tests/blender; done
+
+# a desktop Blender in a window of its own; needs root, and is skipped with the reason where it cannot be had
+test-gui: engine models footage blender
+	$(if $(filter 0,$(shell id -u)),unshare -m --propagation private env UNDERSTUDY_OWN_MOUNTS=1) \
+	  $(ENGINE)/bin/python -m pytest tests/gui
 
 engine:
 	@$(PYTHON) tools/environment.py $(ENGINE) --editable . --group engine-dev
