@@ -84,6 +84,7 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
         torch.device(pick_device()),
         reporter,
         use_refiner=spec.use_refiner,
+        settings=spec.settings,
     )
     return {"movie": spec.output, **counts}
 

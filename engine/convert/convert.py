@@ -3,52 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..errors import DataError
-from ..faces.align import crop
 from ..faces.alignments import load_alignments
-from ..faces.masks import face_mask
 from ..media.reader import Frame, probe, read_frames
 from ..media.writer import MovieWriter, require_constant_rate
-from ..model.folder import facesets, load_refiner, read_card
-from ..model.networks import SIZES
-from ..model.recast import Source, recast
-from ..model.trainer import canonical_shape
-from ..model.views import make_views
-from ..protocol import Swap
+from ..model.recast import Source
+from ..protocol import ConvertSettings, Swap
 from ..reporter import Reporter
+from .faces import render_faces
 from .paste import paste
 from .plan import Placement, make_plan
+from .settings import check_settings
+from .sources import load_sources
 
+DEFAULTS = ConvertSettings()
 BATCH = 8
 """Frames that are recast together."""
 
 
-def load_sources(folder: Path, names: set[str], device: torch.device, use_refiner: bool) -> dict[str, Source]:
-    """Make the wanted identities of a model ready to appear.
+@dataclass(frozen=True, eq=False)
+class Recast:
+    """A frame with recast faces: rgb (H, W, 3) uint8; alpha (H, W) float32 0..1, how much of a pixel is recast."""
 
-    Raises DataError when the model does not know one of them, or lacks its files.
-    """
-    card = read_card(folder)
-    for name in sorted(names):
-        if name not in card.identities:
-            raise DataError(f"This model does not know {name}, but {', '.join(card.identities)}. Train one that does.")
-    sets = facesets(folder, card)
-    refiner = load_refiner(folder, card) if use_refiner else None
-    if refiner is not None:
-        refiner = refiner.to(device)
-    size = SIZES[card.preset][0] if card.preset in SIZES else 0
-    shape = canonical_shape(sets).to(device)
-    known = enumerate(zip(card.identities, sets, strict=True))  # the card's names, not those in the facesets' files
-    return {
-        name: Source(make_views(faceset, device), refiner, number, size, shape)
-        for number, (name, faceset) in known
-        if name in names
-    }
+    rgb: np.ndarray
+    alpha: np.ndarray
+
+    @property
+    def touched(self) -> np.ndarray:
+        """(H, W) bool; everywhere else the source's own pixels stand."""
+        return self.alpha > 0
 
 
 def convert(
@@ -60,12 +49,14 @@ def convert(
     report: Reporter,
     *,
     use_refiner: bool = True,
+    settings: ConvertSettings = DEFAULTS,
 ) -> dict[str, int]:
     """Recast the scanned clip into the movie `output`; frame k of it is frame `clip.start + k` of the source.
 
     Returns {"frames": all, "recast": those with a recast face}. Every sample outside the masks is the
     source's own up to the movie's coding. Raises DataError, NoFaceError or MediaError and leaves no movie.
     """
+    check_settings(settings)
     torch.set_flush_denormal(True)
     report.progress(0.0, "Getting ready to recast")
     alignments = load_alignments(scan)
@@ -81,15 +72,15 @@ def convert(
         )
     start, end = clip.start, info.frames if clip.end is None else clip.end
     sources = load_sources(model, {s.identity for s in swaps}, device, use_refiner)
-    plan = make_plan(alignments, swaps, sources)
+    plan = make_plan(alignments, swaps, sources, settings.smooth, report)
     recast_frames = 0
     with MovieWriter(output, info, start, end) as writer:
         for batch in _batches(read_frames(info.path, start, end)):
             report.check()
-            finished = recast_batch(batch, plan, sources, device)
+            finished = recast_batch(batch, plan, sources, device, settings)
             for frame in batch:
                 if frame.index in finished:
-                    writer.write(frame, *finished[frame.index])
+                    writer.write(frame, finished[frame.index].rgb, finished[frame.index].touched)
                 else:
                     writer.write(frame)
             recast_frames += len(finished)
@@ -98,39 +89,21 @@ def convert(
 
 
 def recast_batch(
-    frames: list[Frame], plan: dict[int, list[Placement]], sources: dict[str, Source], device: torch.device
-) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Recast the faces of a few frames: frame index → (picture (H, W, 3) uint8 RGB, touched (H, W) bool).
-
-    Faces of one source and size go through the network together, across frames.
-    """
-    groups: dict[tuple[str, int], list[tuple[Frame, Placement]]] = {}
-    for frame in frames:
-        for placement in plan.get(frame.index, ()):
-            groups.setdefault((placement.source, placement.size), []).append((frame, placement))
-    done: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # by placement's identity
-    for (name, size), members in groups.items():
-        pictures = np.stack([crop(f.rgb, p.matrix, size) for f, p in members])
-        landmarks = np.stack([p.landmarks for _, p in members])
-        own_masks = np.stack([face_mask(c, points) for c, points in zip(pictures, landmarks, strict=True)])
-        face, mask = recast(
-            sources[name],
-            landmarks,
-            torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255,
-            torch.from_numpy(own_masks)[:, None].to(device).float() / 255,
-            torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
-        )
-        faces = (face * 255).permute(0, 2, 3, 1).cpu().numpy()
-        masks = mask[:, 0].cpu().numpy()
-        done.update({id(p): (f, m) for (_, p), f, m in zip(members, faces, masks, strict=True)})
+    frames: list[Frame],
+    plan: dict[int, list[Placement]],
+    sources: dict[str, Source],
+    device: torch.device,
+    settings: ConvertSettings,
+) -> dict[int, Recast]:
+    """Recast the faces of a few frames: frame index → the finished frame, where there is a face to recast."""
+    faces = render_faces(frames, plan, sources, device)
     results = {}
     for frame in frames:
-        placements = plan.get(frame.index, ())
-        if placements:
-            picture, touched = frame.rgb.copy(), np.zeros(frame.rgb.shape[:2], bool)
-            for placement in placements:
-                paste(picture, touched, *done[id(placement)], placement.matrix)
-            results[frame.index] = (picture, touched)
+        if frame.index in faces:
+            picture, matte = frame.rgb.copy(), np.zeros(frame.rgb.shape[:2], np.float32)
+            for face in faces[frame.index]:
+                paste(picture, matte, face.face, face.mask, face.placement.matrix)
+            results[frame.index] = Recast(picture, matte)
     return results
 
 

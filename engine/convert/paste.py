@@ -8,12 +8,12 @@ import numpy as np
 from ..faces.align import to_opencv
 
 
-def paste(picture: np.ndarray, touched: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> None:
+def paste(picture: np.ndarray, matte: np.ndarray, face: np.ndarray, mask: np.ndarray, matrix: np.ndarray) -> None:
     """Blend one recast crop into a frame, in place.
 
-    picture (H, W, 3) uint8 RGB and touched (H, W) bool are changed; face (R, R, 3) float32 0..255 and
-    mask (R, R) float32 0..1 belong to the crop that `matrix` (2, 3) cut. Pixels where the mask is
-    nothing keep their very value.
+    picture (H, W, 3) uint8 RGB and matte (H, W) float32 0..1, how much of each pixel is recast, are changed;
+    face (R, R, 3) float32 0..255 and mask (R, R) float32 0..1 belong to the crop that `matrix` (2, 3) cut.
+    Pixels where the mask is nothing keep their very value.
     """
     size = len(mask)
     factor = int(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # crop pixels to a source pixel
@@ -40,4 +40,5 @@ def paste(picture: np.ndarray, touched: np.ndarray, face: np.ndarray, mask: np.n
     blended = old + alpha[..., None] * (fresh - old)
     changed = alpha > 1 / 510
     old[changed] = np.clip(np.round(blended[changed]), 0, 255).astype(np.uint8)
-    touched[y0:y1, x0:x1] |= changed
+    beneath = matte[y0:y1, x0:x1]
+    beneath[changed] = (beneath + alpha * (1 - beneath))[changed]

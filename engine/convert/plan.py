@@ -12,7 +12,12 @@ from ..faces.alignments import Alignments
 from ..model.recast import Source
 from ..model.views import choose_views
 from ..protocol import Swap
+from ..reporter import Reporter, Silent
+from .steady import steadied
 
+TAKE = 2048
+"""Faces whose views are chosen together: the choice compares every one with every view, and memory must not grow
+with the length of a take."""
 RENDER_SIZES = (128, 256, 512)
 
 
@@ -21,7 +26,7 @@ class Placement:
     """One face to recast: by which source, from which views, at which place.
 
     matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels;
-    choice (2,) views; radius in source pixels, larger is nearer.
+    choice (2,) views; radius in source pixels, larger is nearer; track as in the alignments.
     """
 
     source: str
@@ -30,13 +35,22 @@ class Placement:
     choice: np.ndarray
     size: int
     radius: float
+    track: int
 
 
-def make_plan(alignments: Alignments, swaps: list[Swap], sources: dict[str, Source]) -> dict[int, list[Placement]]:
+def make_plan(
+    alignments: Alignments,
+    swaps: list[Swap],
+    sources: dict[str, Source],
+    smooth: float = 1.0,
+    report: Reporter | None = None,
+) -> dict[int, list[Placement]]:
     """Source frame → the faces to recast in it, farther ones first.
 
+    `smooth` 0..1 is how much of the landmarks' jitter is taken out over time.
     Raises NoFaceError when a person of a swap is not in the scan, DataError when one is swapped twice.
     """
+    report = report or Silent()
     plan: dict[int, list[Placement]] = {}
     people = [swap.person for swap in swaps]
     if len(set(people)) != len(people):
@@ -50,27 +64,45 @@ def make_plan(alignments: Alignments, swaps: list[Swap], sources: dict[str, Sour
         source = sources[swap.identity]
         neutral = np.median(unposed(alignments.landmarks[rows]), 0)
         for track in np.unique(alignments.track[rows]):
-            for frame, placement in _follow(alignments, rows[alignments.track[rows] == track], source, swap, neutral):
-                plan.setdefault(frame, []).append(placement)
+            own = rows[alignments.track[rows] == track]
+            faces = steadied(alignments.landmarks[own], alignments.frame[own], smooth)
+            side = _side(faces)
+            for part in range(0, len(own), TAKE):
+                report.check()
+                some = slice(part, part + TAKE)
+                for frame, placement in _follow(
+                    alignments.frame[own[some]], faces[some], int(track), source, swap, neutral, side
+                ):
+                    plan.setdefault(frame, []).append(placement)
     for placements in plan.values():
         placements.sort(key=lambda p: p.radius)
     return plan
 
 
+def _side(faces: np.ndarray) -> float:
+    """Side of a track's crops in source pixels, where the face is near."""
+    sides = [1 / max(float(np.linalg.norm(crop_matrix(face, 1)[0, :2])), 1e-6) for face in faces]
+    return float(np.quantile(sides, 0.9))
+
+
 def _follow(
-    alignments: Alignments, rows: np.ndarray, source: Source, swap: Swap, neutral: np.ndarray
+    frames: np.ndarray,
+    faces: np.ndarray,
+    track: int,
+    source: Source,
+    swap: Swap,
+    neutral: np.ndarray,
+    side: float,
 ) -> list[tuple[int, Placement]]:
     """The placements of one track, in frame order, rendered at one size throughout."""
-    faces = alignments.landmarks[rows]
     choices = choose_views(faces, source.views, neutral)
-    sides = [1 / max(float(np.linalg.norm(crop_matrix(face, 1)[0, :2])), 1e-6) for face in faces]
-    side = float(np.quantile(sides, 0.9))  # of the crop in source pixels, where the face is near
     limit = int(source.views.pixels.shape[-1])
     size = next((s for s in RENDER_SIZES if side <= 1.25 * s), RENDER_SIZES[-1])
     size = min(size, limit)
     placed = []
-    for row, face, choice in zip(rows, faces, choices, strict=True):
+    for frame, face, choice in zip(frames, faces, choices, strict=True):
         matrix = crop_matrix(face, size)
-        placement = Placement(swap.identity, matrix, transform(face, matrix), choice, size, float(mesh_radius(face)))
-        placed.append((int(alignments.frame[row]), placement))
+        landmarks = transform(face, matrix)
+        radius = float(mesh_radius(face))
+        placed.append((int(frame), Placement(swap.identity, matrix, landmarks, choice, size, radius, track)))
     return placed

@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert.convert import convert, load_sources, recast_batch
+from understudy.engine.convert.convert import DEFAULTS, convert, recast_batch
 from understudy.engine.convert.paste import paste
 from understudy.engine.convert.plan import make_plan
+from understudy.engine.convert.sources import load_sources
 from understudy.engine.errors import DataError, NoFaceError, Stopped
 from understudy.engine.faces.align import crop, crop_matrix
 from understudy.engine.faces.alignments import load_alignments
@@ -39,22 +40,23 @@ def test_pasting_a_crop_back_unchanged_is_all_but_nothing(carphone_scan: Any) ->
     matrix = crop_matrix(carphone_scan.landmarks[0], 256)
     mask = np.zeros((256, 256), np.float32)
     cv2.circle(mask, (128, 128), 80, 1.0, -1)
-    picture, touched = frame.rgb.copy(), np.zeros(frame.rgb.shape[:2], bool)
-    paste(picture, touched, crop(frame.rgb, matrix, 256).astype(np.float32), mask, matrix)
+    picture, matte = frame.rgb.copy(), np.zeros(frame.rgb.shape[:2], np.float32)
+    paste(picture, matte, crop(frame.rgb, matrix, 256).astype(np.float32), mask, matrix)
+    touched = matte > 0
     assert touched.any() and not touched.all()
     assert (picture[~touched] == frame.rgb[~touched]).all()
     assert np.abs(picture.astype(int) - frame.rgb)[touched].mean() < 2
 
 
 def test_a_face_half_out_of_the_picture_is_pasted_in_part() -> None:
-    picture, touched = np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), bool)
+    picture, matte = np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.float32)
     matrix = np.array([[1.0, 0.0, 20.0], [0.0, 1.0, 10.0]])  # crop pixel = source pixel + (20, 10)
-    paste(picture, touched, np.full((32, 32, 3), 200, np.float32), np.ones((32, 32), np.float32), matrix)
-    assert (picture[:20, :10] == 200).all() and touched[:20, :10].all()
-    assert not touched[24:].any() and not touched[:, 14:].any()
+    paste(picture, matte, np.full((32, 32, 3), 200, np.float32), np.ones((32, 32), np.float32), matrix)
+    assert (picture[:20, :10] == 200).all() and (matte[:20, :10] == 1).all()
+    assert not matte[24:].any() and not matte[:, 14:].any()
     far = np.array([[1.0, 0.0, 500.0], [0.0, 1.0, 0.0]])
     before = picture.copy()
-    paste(picture, touched, np.zeros((32, 32, 3), np.float32), np.ones((32, 32), np.float32), far)
+    paste(picture, matte, np.zeros((32, 32, 3), np.float32), np.ones((32, 32), np.float32), far)
     assert (picture == before).all()
 
 
@@ -90,7 +92,8 @@ def test_every_pixel_that_is_not_marked_as_touched_is_the_sources_own(
     plan = make_plan(carphone_scan, [Swap(person=0, identity="woman")], sources)
     frames = list(read_frames(Path(carphone_scan.clip.path), 0, 8))
     for frame in frames:
-        picture, touched = recast_batch(frames, plan, sources, CPU)[frame.index]
+        result = recast_batch(frames, plan, sources, CPU, DEFAULTS)[frame.index]
+        picture, touched = result.rgb, result.touched
         assert (picture[~touched] == frame.rgb[~touched]).all()
         assert 0.02 < touched.mean() < 0.5 and (picture != frame.rgb).any()
 

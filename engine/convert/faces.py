@@ -1,0 +1,58 @@
+"""Recast the faces of a few frames: crops in, crops out. Nothing is put into a picture here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..faces.align import crop
+from ..faces.masks import face_mask
+from ..media.reader import Frame
+from ..model.recast import Source, recast
+from .plan import Placement
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One recast face, still in its crop of `placement.size` pixels.
+
+    face (S, S, 3) float32 RGB 0..255, the recast; mask (S, S) float32 0..1, soft at its rim; target (S, S, 3)
+    uint8 RGB, the footage's own crop.
+    """
+
+    placement: Placement
+    face: np.ndarray
+    mask: np.ndarray
+    target: np.ndarray
+
+
+def render_faces(
+    frames: list[Frame], plan: dict[int, list[Placement]], sources: dict[str, Source], device: torch.device
+) -> dict[int, list[Face]]:
+    """Frame index → its recast faces, farther ones first; frames without one are left out.
+
+    Faces of one source and size go through the network together, across frames.
+    """
+    groups: dict[tuple[str, int], list[tuple[Frame, Placement]]] = {}
+    for frame in frames:
+        for placement in plan.get(frame.index, ()):
+            groups.setdefault((placement.source, placement.size), []).append((frame, placement))
+    done: dict[int, Face] = {}  # by placement's identity
+    for (name, size), members in groups.items():
+        pictures = np.stack([crop(f.rgb, p.matrix, size) for f, p in members])
+        landmarks = np.stack([p.landmarks for _, p in members])
+        own_masks = np.stack([face_mask(c, points) for c, points in zip(pictures, landmarks, strict=True)])
+        face, mask = recast(
+            sources[name],
+            landmarks,
+            torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255,
+            torch.from_numpy(own_masks)[:, None].to(device).float() / 255,
+            torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
+        )
+        faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
+        masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
+        for (_, placement), f, m, picture in zip(members, faces, masks, pictures, strict=True):
+            done[id(placement)] = Face(placement, f, m, picture)
+    return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}

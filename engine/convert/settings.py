@@ -1,0 +1,28 @@
+"""The settings of a conversion: checked before anything is done."""
+
+from __future__ import annotations
+
+import math
+
+from ..errors import DataError
+from ..protocol import ConvertSettings
+
+SIDES = ("top", "right", "bottom", "left")
+ERODE_LIMIT, FEATHER_LIMIT = 0.4, 0.5
+
+
+def check_settings(settings: ConvertSettings) -> None:
+    """Raise DataError with a sentence that names the first setting that cannot be used."""
+    if len(settings.erode) != 4:
+        raise DataError(f"Erode has {len(settings.erode)} numbers; give four, for {', '.join(SIDES)}.")
+    for side, value in zip(SIDES, settings.erode, strict=True):
+        if not (math.isfinite(value) and 0 <= value <= ERODE_LIMIT):
+            raise DataError(f"Erode at the {side} is {value:g}; give a part of the face's width, 0 to {ERODE_LIMIT:g}.")
+    if not (math.isfinite(settings.feather) and 0 <= settings.feather <= FEATHER_LIMIT):
+        raise DataError(
+            f"Feather is {settings.feather:g}; give a part of the face's width from 0 to {FEATHER_LIMIT:g}."
+        )
+    if not (math.isfinite(settings.smooth) and 0 <= settings.smooth <= 1):
+        raise DataError(f"Smooth is {settings.smooth:g}; give a number from 0 (as measured) to 1 (steadiest).")
+    if not settings.mark and not settings.mark_reason.strip():
+        raise DataError("The mark may be left out only for a reason. Say why in its reason, or leave it on.")
