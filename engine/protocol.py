@@ -141,6 +141,7 @@ class ConvertSettings:
     feather           width of the mask's soft edge
     colour            how the face takes on the colour of the one it replaces
     blend             how the seam is hidden
+    shape             0..1, how much of the source's own proportions the face gets; 0 keeps the target's
     smooth            0..1, how much of the landmarks' jitter is taken out over time
     match_sharpness   the face gets the softness and motion blur of the picture around it
     match_grain       the face gets the grain or noise of the picture around it
@@ -151,6 +152,7 @@ class ConvertSettings:
     feather: float = 0.1
     colour: ColourMethod = "light"
     blend: BlendMethod = "feather"
+    shape: float = 0.7
     smooth: float = 1.0
     match_sharpness: bool = True
     match_grain: bool = True

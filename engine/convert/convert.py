@@ -72,7 +72,7 @@ def convert(
         )
     start, end = clip.start, info.frames if clip.end is None else clip.end
     sources = load_sources(model, {s.identity for s in swaps}, device, use_refiner)
-    plan = make_plan(alignments, swaps, sources, settings.smooth, report)
+    plan = make_plan(alignments, swaps, sources, settings.smooth, report, settings.shape)
     recast_frames = 0
     with MovieWriter(output, info, start, end) as writer:
         for batch in _batches(read_frames(info.path, start, end)):
@@ -102,6 +102,8 @@ def recast_batch(
         if frame.index in faces:
             picture, matte = frame.rgb.copy(), np.zeros(frame.rgb.shape[:2], np.float32)
             for face in faces[frame.index]:
+                if face.moved.any():
+                    paste(picture, matte, face.target.astype(np.float32), face.moved, face.placement.matrix)
                 paste(picture, matte, face.face, face.mask, face.placement.matrix)
             results[frame.index] = Recast(picture, matte)
     return results

@@ -11,6 +11,7 @@ from ..faces.align import crop
 from ..faces.masks import face_mask
 from ..media.reader import Frame
 from ..model.recast import Source, recast
+from ..model.shape import move_picture
 from .plan import Placement
 
 
@@ -19,13 +20,15 @@ class Face:
     """One recast face, still in its crop of `placement.size` pixels.
 
     face (S, S, 3) float32 RGB 0..255, the recast; mask (S, S) float32 0..1, soft at its rim; target (S, S, 3)
-    uint8 RGB, the footage's own crop.
+    uint8 RGB, the footage's own crop, moved to meet the face's new shape; moved (S, S) float32 0..1, where it
+    was, and has to be put into the frame before the face.
     """
 
     placement: Placement
     face: np.ndarray
     mask: np.ndarray
     target: np.ndarray
+    moved: np.ndarray
 
 
 def render_faces(
@@ -42,17 +45,22 @@ def render_faces(
     done: dict[int, Face] = {}  # by placement's identity
     for (name, size), members in groups.items():
         pictures = np.stack([crop(f.rgb, p.matrix, size) for f, p in members])
-        landmarks = np.stack([p.landmarks for _, p in members])
-        own_masks = np.stack([face_mask(c, points) for c, points in zip(pictures, landmarks, strict=True)])
+        landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
+        own_masks = np.stack([face_mask(c, points) for c, points in zip(pictures, measured, strict=True)])
+        crops = np.concatenate([pictures, own_masks[..., None]], -1)
+        shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
+        shown, moved = move_picture(shown, measured, landmarks)
         face, mask = recast(
             sources[name],
             landmarks,
-            torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float() / 255,
-            torch.from_numpy(own_masks)[:, None].to(device).float() / 255,
+            shown[:, :3],
+            shown[:, 3:],
             torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
         )
+        pictures = np.ascontiguousarray((shown[:, :3] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        moves = np.ascontiguousarray(moved[:, 0].cpu().numpy())
         faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
-        for (_, placement), f, m, picture in zip(members, faces, masks, pictures, strict=True):
-            done[id(placement)] = Face(placement, f, m, picture)
+        for (_, placement), *parts in zip(members, faces, masks, pictures, moves, strict=True):
+            done[id(placement)] = Face(placement, *parts)
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}

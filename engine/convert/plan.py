@@ -10,6 +10,7 @@ from ..errors import DataError, NoFaceError
 from ..faces.align import crop_matrix, mesh_radius, transform, unposed
 from ..faces.alignments import Alignments
 from ..model.recast import Source
+from ..model.shape import difference, neutral_face, reshaped
 from ..model.views import choose_views
 from ..protocol import Swap
 from ..reporter import Reporter, Silent
@@ -25,13 +26,15 @@ RENDER_SIZES = (128, 256, 512)
 class Placement:
     """One face to recast: by which source, from which views, at which place.
 
-    matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels;
-    choice (2,) views; radius in source pixels, larger is nearer; track as in the alignments.
+    matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels, of the
+    shape that the recast face gets, measured the same as the footage has them; choice (V,) views as
+    `choose_views` gives them; radius in source pixels, larger is nearer; track as in the alignments.
     """
 
     source: str
     matrix: np.ndarray
     landmarks: np.ndarray
+    measured: np.ndarray
     choice: np.ndarray
     size: int
     radius: float
@@ -44,10 +47,12 @@ def make_plan(
     sources: dict[str, Source],
     smooth: float = 1.0,
     report: Reporter | None = None,
+    shape: float = 0.0,
 ) -> dict[int, list[Placement]]:
     """Source frame → the faces to recast in it, farther ones first.
 
-    `smooth` 0..1 is how much of the landmarks' jitter is taken out over time.
+    `smooth` 0..1 is how much of the landmarks' jitter is taken out over time, `shape` 0..1 how much of the
+    source's own proportions the recast faces get.
     Raises NoFaceError when a person of a swap is not in the scan, DataError when one is swapped twice.
     """
     report = report or Silent()
@@ -63,6 +68,7 @@ def make_plan(
             raise NoFaceError(f"Person {swap.person} does not appear in this clip; the scan knows {names}.")
         source = sources[swap.identity]
         neutral = np.median(unposed(alignments.landmarks[rows]), 0)
+        change = shape * difference(neutral_face(alignments.landmarks[rows]), source.views.neutral)
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
             faces = steadied(alignments.landmarks[own], alignments.frame[own], smooth)
@@ -71,7 +77,7 @@ def make_plan(
                 report.check()
                 some = slice(part, part + TAKE)
                 for frame, placement in _follow(
-                    alignments.frame[own[some]], faces[some], int(track), source, swap, neutral, side
+                    alignments.frame[own[some]], faces[some], int(track), source, swap, neutral, change, side
                 ):
                     plan.setdefault(frame, []).append(placement)
     for placements in plan.values():
@@ -92,6 +98,7 @@ def _follow(
     source: Source,
     swap: Swap,
     neutral: np.ndarray,
+    change: np.ndarray,
     side: float,
 ) -> list[tuple[int, Placement]]:
     """The placements of one track, in frame order, rendered at one size throughout."""
@@ -102,7 +109,8 @@ def _follow(
     placed = []
     for frame, face, choice in zip(frames, faces, choices, strict=True):
         matrix = crop_matrix(face, size)
-        landmarks = transform(face, matrix)
+        measured = transform(face, matrix)
+        landmarks = reshaped(measured, change)
         radius = float(mesh_radius(face))
-        placed.append((int(frame), Placement(swap.identity, matrix, landmarks, choice, size, radius, track)))
+        placed.append((int(frame), Placement(swap.identity, matrix, landmarks, measured, choice, size, radius, track)))
     return placed

@@ -24,5 +24,7 @@ def check_settings(settings: ConvertSettings) -> None:
         )
     if not (math.isfinite(settings.smooth) and 0 <= settings.smooth <= 1):
         raise DataError(f"Smooth is {settings.smooth:g}; give a number from 0 (as measured) to 1 (steadiest).")
+    if not (math.isfinite(settings.shape) and 0 <= settings.shape <= 1):
+        raise DataError(f"Shape is {settings.shape:g}; give a number from 0 (the target's) to 1 (the source's).")
     if not settings.mark and not settings.mark_reason.strip():
         raise DataError("The mark may be left out only for a reason. Say why in its reason, or leave it on.")

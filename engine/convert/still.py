@@ -141,9 +141,9 @@ class StillRecaster:
     ) -> dict[int, list[Placement]]:
         swaps = tuple((swap.person, swap.identity) for swap in spec.swaps)
         scanned = stamp_of(Path(spec.scan) / alignments.FILE_NAME)
-        key = ("plan", spec.scan, scanned, swaps, stamp, spec.settings.smooth)
+        key = ("plan", spec.scan, scanned, swaps, stamp, spec.settings.smooth, spec.settings.shape)
         plan: dict[int, list[Placement]] = self._keep(
-            key, lambda: make_plan(scan, spec.swaps, sources, spec.settings.smooth)
+            key, lambda: make_plan(scan, spec.swaps, sources, spec.settings.smooth, shape=spec.settings.shape)
         )
         return plan
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from .draft import blur
+from .filters import blur
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:

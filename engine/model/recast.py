@@ -8,7 +8,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .draft import blur, draft
+from .draft import draft
+from .filters import blur
 from .mesh import Geometry, geometry, triangle_map
 from .networks import Refiner, refiner_input
 from .precision import autocast

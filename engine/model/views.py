@@ -14,6 +14,7 @@ from ..faces.align import mirrored, unposed, yaw_pitch
 from ..faces.faceset import Faceset
 from ..faces.topology import INNER_LIPS, MIRROR
 from .mesh import vertex_visibility
+from .shape import neutral_face
 
 POSE_DEGREES = 9.0
 """A head turned this far costs as much as a clearly other expression; the cost grows with the square,
@@ -60,6 +61,7 @@ class Views:
     """One identity's frames on a device.
 
     pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
+    `neutral` (468, 3) is the person's face at rest (`shape.neutral_face`).
     `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
     """
 
@@ -68,6 +70,7 @@ class Views:
     facing: torch.Tensor
     pose: np.ndarray
     expression: np.ndarray
+    neutral: np.ndarray
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -107,6 +110,7 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
         pose=np.concatenate([pose, pose_flipped]),
         expression=np.concatenate([expression, expression_flipped]),
+        neutral=neutral_face(faceset.landmarks),
     )
 
 

@@ -1,0 +1,61 @@
+"""The source's proportions on the target's head: what is shape moves, what is expression stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from understudy.engine.faces import align
+from understudy.engine.model.shape import difference, move_picture, neutral_face, reshaped
+
+
+def test_a_face_given_another_ones_shape_has_it(carphone_faces: Any, astronaut_faces: Any) -> None:
+    man, woman = neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks)
+    change = difference(man, woman)
+    assert np.abs(difference(man, man)).max() == 0
+    moved = reshaped(carphone_faces.landmarks, change)
+    now = neutral_face(moved)
+    both = [(face + align.mirrored(face, 0.0)) / 2 for face in (man, woman, now)]  # without either side's accidents
+    skin = np.ones(468, bool)
+    skin[[13, 14, 78, 308]] = False
+    before, after = (np.linalg.norm((face - both[1])[skin], axis=1).mean() for face in (both[0], both[2]))
+    assert after < 0.5 * before
+
+
+def test_the_mouth_stays_as_open_as_it_was(carphone_faces: Any, astronaut_faces: Any) -> None:
+    laughing = neutral_face(astronaut_faces.landmarks)
+    change = difference(neutral_face(carphone_faces.landmarks), laughing)
+    assert np.abs(change[13] - change[14]).max() < 1e-6  # the middle of the lips
+    faces = [align.unposed(f) for f in (carphone_faces.landmarks, reshaped(carphone_faces.landmarks, change))]
+    opening = [np.linalg.norm(f[:, 13] - f[:, 14], axis=1) for f in faces]
+    assert np.abs(opening[0] - opening[1]).max() < 0.01
+
+
+def test_pose_stays_the_targets(carphone_faces: Any, astronaut_faces: Any) -> None:
+    change = difference(neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks))
+    moved = reshaped(carphone_faces.landmarks, change)
+    turned = align.yaw_pitch(moved) - align.yaw_pitch(carphone_faces.landmarks)
+    assert np.abs(turned).max() < 4.0
+
+
+def test_the_picture_around_moves_along_and_ends_at_the_border(carphone_faces: Any, astronaut_faces: Any) -> None:
+    rows = [0, 30]
+    before = carphone_faces.landmarks[rows]
+    change = difference(neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks))
+    after = reshaped(before, 2 * change)
+    size = carphone_faces.size
+    place = torch.arange(size).float() / size
+    ramp = torch.stack(torch.meshgrid(place, place, indexing="xy"))[None].repeat(2, 1, 1, 1)  # each pixel's own place
+    moved, where = move_picture(ramp, before, after)
+    edge = torch.ones(size, size, dtype=torch.bool)
+    edge[2:-2, 2:-2] = False
+    assert torch.equal(moved[..., edge], ramp[..., edge]) and where[..., edge].max() == 0
+    for face, old, new in zip(moved, before, after, strict=True):
+        inner = [4, 50, 280, 152, 61, 291]  # nose, cheeks, chin, corners of the mouth
+        x, y = np.clip(new[inner, :2].astype(int), 0, size - 1).T
+        shown = face[:, y, x].T.numpy() * size
+        assert np.abs(shown - (old[inner, :2] + np.floor(new[inner, :2]) - new[inner, :2])).max() < 2.0
+    assert (moved[:, 0].diff(dim=-1) > -1e-4).all()  # nothing folds over
+    untouched, nowhere = move_picture(ramp, before, before)
+    assert torch.equal(untouched, ramp) and nowhere.max() == 0
