@@ -11,9 +11,9 @@ from typing import Any
 from . import jobs
 from .console import Watched
 from .errors import DataError, NoFaceError
+from .media.formats import check_output
 from .media.pictures import picture_files
 from .media.reader import MediaInfo, probe, require_range
-from .media.writer import check_output, require_constant_rate
 from .protocol import (
     Clip,
     ConvertSpec,
@@ -51,8 +51,7 @@ def examine(request: Request) -> tuple[MediaInfo, MediaInfo]:
     """The shot and the face footage. Raises UnderstudyError for all that can be wrong before a frame is read."""
     shot, face = probe(request.shot), probe(request.face)
     require_range(shot, request.start, request.end)
-    require_constant_rate(shot)
-    check_output(request.output, request.shot)
+    check_output(request.output, shot)
     return shot, face
 
 

@@ -71,7 +71,7 @@ def test_a_model_that_was_never_trained_makes_no_draft_unasked(run, carphone_fol
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no signal to one process")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_conversion_told_to_end_leaves_nothing(tmp_path, carphone_folder, untrained, number):
-    partial = tmp_path / "new" / "out.part.mp4"
+    partial = tmp_path / "new" / "out.mp4.part"
     words = ["convert", carphone_folder, "--model", untrained, "--swap", "0:man=woman", "--draft", "--json"]
     command = [sys.executable, "-m", "understudy.engine", *map(str, words), "-o", str(tmp_path / "new" / "out.mp4")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as conversion:

@@ -39,19 +39,20 @@ Example
   understudy convert work/shot --model work/model --swap 0:Cleo=Ann --swap 2:Dan=Bob -o recast.mp4
 
 Writes
-  recast.mp4             once it is complete; until then recast.part.mp4
+  recast.mp4             once it is complete; until then the folder recast.mp4.part
 """
 
     def run(self) -> dict[str, Any]:
         """Recast the shot."""
         from .. import jobs
-        from ..media.writer import check_output
+        from ..media.formats import check_output
+        from ..media.reader import probe
         from ..model.folder import read_card
         from ..provenance.consent import replaced
         from ..swap import read_summary, require_person
 
         swaps = [read_swap(text) for text in self.swap]
-        check_output(self.output, Path(read_summary(self.scan).clip.path))
+        check_output(self.output, probe(Path(read_summary(self.scan).clip.path)))
         for swap in swaps:
             require_person(self.scan, swap.person)
         read_card(self.model)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from ..errors import DataError
 from ..faces.alignments import load_alignments
 from ..media.reader import Frame, probe, read_frames
-from ..media.writer import MovieWriter, require_constant_rate
+from ..media.writer import MovieWriter, full_patch
 from ..model.recast import Source
 from ..protocol import ConvertSettings, Swap
 from ..reporter import Reporter
@@ -64,7 +65,6 @@ def convert(
         raise DataError("Nobody is to be recast. Choose a person and the identity that appears.")
     clip = alignments.clip
     info = probe(Path(clip.path))
-    require_constant_rate(info)
     if (info.width, info.height) != (alignments.width, alignments.height):
         raise DataError(
             f"{info.path.name} is {info.width}×{info.height} now, but was {alignments.width}×{alignments.height} when "
@@ -75,12 +75,14 @@ def convert(
     plan = make_plan(alignments, swaps, sources, settings.smooth, report, settings.shape)
     recast_frames = 0
     with MovieWriter(output, info, start, end) as writer:
-        for batch in _batches(read_frames(info.path, start, end)):
+        for batch in _batches(chain.from_iterable(read_frames(info.path, *span) for span in writer.missing())):
             report.check()
             finished = recast_batch(batch, plan, sources, device, settings)
             for frame in batch:
                 if frame.index in finished:
-                    writer.write(frame, finished[frame.index].rgb, finished[frame.index].touched)
+                    made = finished[frame.index]
+                    rgb, matte = made.rgb.astype(np.float32) / 255, made.touched.astype(np.float32)
+                    writer.write(frame, full_patch(rgb, matte))
                 else:
                     writer.write(frame)
             recast_frames += len(finished)

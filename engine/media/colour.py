@@ -6,6 +6,8 @@ import av
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
+from .tone import HDR_OR_LINEAR, LINEAR, view8
+
 # AVColorSpace (what frames are tagged with) to the matrix libswscale is to use.
 MATRICES = {
     1: Colorspace.ITU709,
@@ -15,6 +17,14 @@ MATRICES = {
     7: Colorspace.SMPTE240M,
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,
+}
+# The matrix to its share of red and of blue in luma.
+LUMA = {
+    Colorspace.ITU709: (0.2126, 0.0722),
+    Colorspace.FCC: (0.30, 0.11),
+    Colorspace.ITU601: (0.299, 0.114),
+    Colorspace.SMPTE240M: (0.212, 0.087),
+    Colorspace.BT2020: (0.2627, 0.0593),
 }
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # AVColorRange
@@ -38,11 +48,25 @@ def range_of(frame: av.VideoFrame) -> int:
     return FULL if int(frame.color_range) == FULL else LIMITED
 
 
+def transfer_of(frame: av.VideoFrame) -> int:
+    """AVColorTransferCharacteristic; floating point that is not tagged is scene-linear."""
+    tagged = int(frame.color_trc)
+    return LINEAR if tagged == UNSPECIFIED and is_float(frame) else tagged
+
+
+def is_float(frame: av.VideoFrame) -> bool:
+    """Whether samples are floating-point numbers."""
+    name = frame.format.name
+    return name.removesuffix("le").removesuffix("be").endswith(("f16", "f32"))
+
+
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB of a frame as it is coded (not turned by rotation metadata)."""
+    """(H, W, 3) uint8 RGB, the SDR view of a frame as it is coded (not turned by rotation metadata)."""
+    transfer = transfer_of(frame)
     matrix = matrix_of(frame)
+    hdr = transfer in HDR_OR_LINEAR
     converted = frame.reformat(
-        format="rgb24",
+        format="rgb48le" if hdr else "rgb24",
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=range_of(frame),
@@ -50,18 +74,5 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
         interpolation=SCALER,
         threads=1,
     )
-    return np.asarray(converted.to_ndarray())
-
-
-def from_rgb(rgb: np.ndarray, like: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
-    """A frame of `pixel_format` from (H, W, 3) uint8 RGB, with the matrix and range of `like`."""
-    matrix = matrix_of(like)
-    return av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(
-        format=pixel_format,
-        src_colorspace=matrix,
-        dst_colorspace=matrix,
-        src_color_range=FULL,
-        dst_color_range=range_of(like),
-        interpolation=SCALER,
-        threads=1,
-    )
+    pixels = np.asarray(converted.to_ndarray())
+    return view8(pixels, transfer, int(frame.color_primaries)) if hdr else pixels

@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
+from av.codec import CodecContext
+from av.packet import Packet
 
 from ..errors import MediaError
 
-SUFFIXES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+# Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.
+DEEP = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
+SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", *DEEP}
 
 
 def is_pictures(path: Path) -> bool:
@@ -34,22 +39,66 @@ def picture_files(path: Path) -> list[Path]:
     return sorted(found, key=lambda f: _natural(f.name))
 
 
-def read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, turned upright as its EXIF orientation says; alpha is dropped.
+def missing_numbers(files: list[Path]) -> list[int]:
+    """Numbers that lack between the first and the last of numbered pictures; none where names carry no number."""
+    numbers = [re.findall(r"\d+", f.stem) for f in files]
+    if not all(numbers):
+        return []
+    present = {int(found[-1]) for found in numbers}
+    return sorted(set(range(min(present), max(present) + 1)) - present) if len(present) == len(files) else []
 
+
+def read_picture(path: Path) -> av.VideoFrame:
+    """A picture with its own samples: 8 to 16 bit or floating point, alpha and colour tags kept.
+
+    JPEG, WebP and BMP come as rgb24, turned upright as EXIF says; the others as FFmpeg decodes them.
     Raises MediaError when the file is missing or not a picture.
     """
     try:
-        data = np.fromfile(path, np.uint8)
+        data = path.read_bytes()
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}). Check that it is there and allowed.") from None
-    try:
-        rgb = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if len(data) else None
-    except cv2.error:
-        rgb = None
-    if rgb is None:
+    codec = DEEP.get(path.suffix.lower())
+    frame = (_decoded(data, codec) if codec else None) or _by_opencv(data)
+    if frame is None:
         raise MediaError(f"{path} is damaged or not a picture. Export it again as PNG or JPEG.")
-    return np.asarray(rgb)
+    return frame
+
+
+def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:
+    if not data:
+        return None
+    decoder = CodecContext.create(codec, "r")
+    decoder.options = {"err_detect": "explode"}
+    try:
+        frames = [*decoder.decode(Packet(data)), *decoder.decode(None)]  # type: ignore[attr-defined]
+    except (av.FFmpegError, ValueError):
+        return None
+    return frames[0] if frames and not frames[0].is_corrupt else None
+
+
+def _by_opencv(data: bytes) -> av.VideoFrame | None:
+    """8-bit RGB, upright; 32-bit floating-point TIFF as it is, which FFmpeg does not read."""
+    if not data:
+        return None
+    try:
+        raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if raw is not None and raw.dtype == np.float32 and raw.ndim == 3:
+            return _planar_float(raw)
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:
+        return None
+    return None if rgb is None else av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb, np.uint8), format="rgb24")
+
+
+def _planar_float(bgr: np.ndarray) -> av.VideoFrame:
+    """OpenCV's (H, W, 3 or 4) float32 as a frame."""
+    height, width, count = bgr.shape
+    frame = av.VideoFrame(width, height, "gbrapf32le" if count == 4 else "gbrpf32le")
+    for plane, channel in enumerate((1, 0, 2, 3)[:count]):  # planes are green, blue, red, alpha
+        memory = np.frombuffer(frame.planes[plane], np.float32)  # type: ignore[call-overload]
+        memory.reshape(height, -1)[:, :width] = bgr[..., channel]
+    return frame
 
 
 def _natural(name: str) -> list[tuple[int, int, str]]:

@@ -1,4 +1,4 @@
-"""Put new pixels into a movie frame and leave every other sample as it was decoded."""
+"""A movie frame's samples as arrays, one component a plane, unchanged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import av
 import numpy as np
 from av.video.format import VideoFormat
 
-from .colour import FULL, from_rgb, matrix_of, range_of
+from .colour import FULL, is_float, matrix_of, range_of
 
 # Formats whose samples are interleaved, and the planar one that holds the very same samples.
 PLANAR = {
@@ -34,29 +34,47 @@ PLANAR = {
     "bgra": "gbrap",
     "argb": "gbrap",
     "abgr": "gbrap",
+    "rgb48le": "gbrp16le",
+    "rgb48be": "gbrp16le",
+    "rgba64le": "gbrap16le",
+    "rgba64be": "gbrap16le",
+    "gbrp10be": "gbrp10le",
+    "gbrp12be": "gbrp12le",
+    "gray16be": "gray16le",
+    "rgbf32le": "gbrpf32le",
+    "rgbaf32le": "gbrapf32le",
+    "ya8": "gbrap",
+    "ya16le": "gbrap16le",
+    "ya16be": "gbrap16le",
     "monow": "gray",
     "monob": "gray",
 }
 
 
-def planar(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame with one component a plane, samples unchanged.
+def planar_name(pixel_format: str) -> str:
+    """The format that holds the samples of `pixel_format` with one component a plane.
 
     Formats that PLANAR does not list become 16-bit 4:4:4, which holds them to rounding.
     """
-    name = frame.format.name
-    target = PLANAR.get(name)
-    if target is None:
-        parts = frame.format.components
-        apart = len({part.plane for part in parts}) == len(parts) and all(part.bits <= 16 for part in parts)
-        if apart and not (frame.format.is_big_endian and parts[0].bits > 8) and not frame.format.is_bit_stream:
-            return frame
-        target = "gbrp16le" if frame.format.is_rgb else "yuv444p16le"
-    return reformatted(frame, target, range_of(frame))
+    if pixel_format in PLANAR:
+        return PLANAR[pixel_format]
+    form = VideoFormat(pixel_format, 64, 64)
+    parts = form.components
+    apart = len({part.plane for part in parts}) == len(parts)
+    if apart and not (form.is_big_endian and parts[0].bits > 8) and not form.is_bit_stream:
+        return pixel_format
+    return "gbrp16le" if form.is_rgb else "yuv444p16le"
+
+
+def planar(frame: av.VideoFrame) -> av.VideoFrame:
+    """The frame with one component a plane, samples unchanged (see `planar_name`)."""
+    return reformatted(frame, planar_name(frame.format.name), range_of(frame))
 
 
 def reformatted(frame: av.VideoFrame, pixel_format: str, dst_range: int) -> av.VideoFrame:
     """Another pixel format with the same matrix; the same object where nothing is to do."""
+    if pixel_format == frame.format.name and dst_range == range_of(frame):
+        return frame
     matrix = matrix_of(frame)
     return frame.reformat(
         format=pixel_format,
@@ -68,62 +86,29 @@ def reformatted(frame: av.VideoFrame, pixel_format: str, dst_range: int) -> av.V
     )
 
 
-def merged(native: av.VideoFrame, rgb: np.ndarray | None = None, touched: np.ndarray | None = None) -> av.VideoFrame:
-    """A new planar frame: `rgb` where `touched`, the decoded samples everywhere else, bit for bit.
-
-    rgb (H, W, 3) uint8 and touched (H, W) bool are as coded (turned back by the caller). A
-    subsampled chroma sample is taken from rgb where any of its luma pixels is touched; alpha
-    is always the source's.
-    """
-    source = planar(native)
-    result = av.VideoFrame(source.width, source.height, source.format.name)
-    replacing = rgb is not None and touched is not None and bool(touched.any())
-    fresh = _fresh_planes(rgb, source) if replacing and rgb is not None else None
-    blocks = VideoFormat(source.format.name, 64, 64).components
-    for part, block in zip(source.format.components, blocks, strict=True):
-        samples = plane_array(result, part.plane)
-        samples[:] = plane_array(source, part.plane)
-        if fresh is not None and touched is not None and not part.is_alpha:
-            where = _any_in_blocks(touched, 64 // block.height, 64 // block.width)
-            np.copyto(samples, fresh[part.plane], where=where)
-    result.colorspace = native.colorspace
-    result.color_range = range_of(native)
-    result.color_primaries = native.color_primaries
-    result.color_trc = native.color_trc
-    return result
-
-
-def _fresh_planes(rgb: np.ndarray, like: av.VideoFrame) -> list[np.ndarray]:
-    """The planes of `rgb` in the format, matrix and range of `like`."""
-    name = like.format.name
-    if name in ("yuv420p", "yuv422p", "yuv444p") and range_of(like) == FULL:
-        # libswscale cuts full-range chroma off instead of rounding, half a level down: round from 16 bits,
-        # where luma runs over 255 * 257 and chroma lies 257 a level around 32768.
-        deep = from_rgb(rgb, like, f"{name}16le")
-        wide = [plane_array(deep, n).astype(np.int32) for n in range(3)]
-        rounded = [(wide[0] + 128) // 257, *((part - 32768 + 128) // 257 + 128 for part in wide[1:])]
-        return [np.clip(part, 0, 255).astype(np.uint8) for part in rounded]
-    fresh = from_rgb(rgb, like, name)
-    return [plane_array(fresh, n) for n in range(len(fresh.planes))]
-
-
 def plane_array(frame: av.VideoFrame, index: int) -> np.ndarray:
-    """A plane's samples (height, width), uint8 or uint16, as a view of the frame's memory."""
+    """A plane's samples (height, width), uint8, uint16, float16 or float32, as a view of the frame's memory."""
     plane = frame.planes[index]
-    dtype = np.dtype("<u2") if frame.format.components[0].bits > 8 else np.dtype("u1")
+    bits = frame.format.components[0].bits
+    kind = "f" if is_float(frame) else "u"
+    dtype = np.dtype("u1") if bits <= 8 else np.dtype(f"<{kind}{4 if bits == 32 else 2}")
     memory = np.frombuffer(plane, np.uint8)  # type: ignore[call-overload]
     rows = memory[: plane.line_size * plane.height].reshape(plane.height, plane.line_size)
     return rows[:, : plane.width * dtype.itemsize].view(dtype)
 
 
-def _any_in_blocks(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Reduce (H, W) to blocks of rows x columns, True where any pixel of a block is."""
-    if rows == columns == 1:
-        return mask
-    height, width = mask.shape
-    padded = np.pad(mask, ((0, -height % rows), (0, -width % columns)))
-    reduced = np.zeros((padded.shape[0] // rows, padded.shape[1] // columns), bool)
-    for row in range(rows):
-        for column in range(columns):
-            reduced |= padded[row::rows, column::columns]
-    return reduced
+def chroma_steps(pixel_format: str) -> tuple[int, int]:
+    """Luma pixels across and down that share a chroma sample; (1, 1) for RGB and grey."""
+    parts = VideoFormat(pixel_format, 64, 64).components
+    return (64 // parts[1].width, 64 // parts[1].height) if len(parts) > 1 else (1, 1)
+
+
+def span_of(frame: av.VideoFrame, chroma: bool = False) -> tuple[float, float]:
+    """(zero, unit): the code of 0 and the codes from 0 to 1 (chroma: from -0.5 to 0.5) of a frame's samples."""
+    if is_float(frame):
+        return 0.0, 1.0
+    bits = frame.format.components[0].bits
+    if frame.format.is_rgb or range_of(frame) == FULL:
+        return (float(1 << bits - 1) if chroma else 0.0), float((1 << bits) - 1)
+    shift = 1 << bits - 8
+    return (128.0 * shift, 224.0 * shift) if chroma else (16.0 * shift, 219.0 * shift)

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 from ..errors import MediaError
-from .colour import to_rgb
+from .colour import FULL, is_float, range_of, to_rgb, transfer_of
 from .frametable import FrameTable, decoded, frame_table, open_movie, video_stream
 from .pictures import is_pictures, picture_files, read_picture
+from .planes import planar
+from .timecode import timecode_of
+from .view import Box, Patch, view_of
 
 PICTURE_RATE = Fraction(24)
+FLAGGED = 3  # frames that are asked whether they are interlaced
+BOTTOM_FIRST = {3, 5}  # AVFieldOrder: bottom field coded and shown first, or shown first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +35,16 @@ class MediaInfo:
     frames                exact count of the frames that `read_frames` gives
     variable_frame_rate   frames are not where a constant rate would put them
     is_still              pictures, not a movie
-    codec, pixel_format   FFmpeg's names; pictures: their suffix, and rgb24
+    codec, profile        FFmpeg's names; pictures: their suffix
+    pixel_format          FFmpeg's name of the decoded samples
+    bits                  of a sample, 8 to 16; 32 for floating point of any size
+    alpha                 the footage has transparency
     rotation              counterclockwise degrees by which the coded picture is turned to be shown: 0, 90, 180, 270
+    matrix, primaries, transfer   as tagged, FFmpeg's AVColorSpace, AVColorPrimaries, AVColorTransferCharacteristic;
+                          2 where not tagged (floating-point transfer: 8, linear)
+    full_range            samples use their whole range
+    field_order           "" is progressive; "tff" or "bff" is interlaced, that field first
+    timecode              of frame 0, as hh:mm:ss:ff (; before ff is drop-frame); "" without one
     """
 
     path: Path
@@ -42,15 +58,51 @@ class MediaInfo:
     codec: str
     pixel_format: str
     rotation: int
+    profile: str = ""
+    bits: int = 8
+    alpha: bool = False
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+    full_range: bool = False
+    field_order: str = ""
+    timecode: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One shown frame: `rgb` (H, W, 3) uint8 as shown; `native` as coded, None for pictures."""
+    """One shown frame: `native` is as coded, with the footage's own samples.
+
+    `rgb` is (H, W, 3) uint8, and `view` a rectangle in floating point, of the same display-referred SDR picture
+    (R'G'B'; HDR and scene-linear footage is tone-mapped, see `media.tone`), turned as shown.
+    """
 
     index: int
-    rgb: np.ndarray
-    native: av.VideoFrame | None
+    native: av.VideoFrame
+
+    @property
+    def rotation(self) -> int:
+        """Counterclockwise degrees by which the native frame is turned to be shown, in quarter turns."""
+        return rotation_of(self.native)
+
+    @cached_property
+    def rgb(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB as shown; made at the first look."""
+        return turn(to_rgb(self.native), self.rotation)
+
+    @cached_property
+    def _planar(self) -> av.VideoFrame:
+        return planar(self.native)
+
+    def view(self, box: Box | None = None) -> np.ndarray:
+        """(h, w, 3) float32 of the rectangle x0, y0, x1, y1 of the picture as shown (None: all of it).
+
+        Not rounded and not clipped: 0..1 is nominal, footage may lie a little outside. What a rectangle shows
+        does not depend on the rectangle, and `media.view.carried` takes it back to the very sample.
+        """
+        width, height = self.native.width, self.native.height
+        shown = (0, 0, *((height, width) if self.rotation % 180 else (width, height)))
+        return turn(view_of(self._planar, coded_box(box or shown, width, height, self.rotation)), self.rotation)
 
 
 def probe(path: Path) -> MediaInfo:
@@ -76,7 +128,7 @@ def read_frames(path: Path, start: int = 0, end: int | None = None) -> Iterator[
     if is_pictures(path):
         files = picture_files(path)
         end = _checked_end(path, start, end, len(files))
-        return (Frame(i, read_picture(files[i]), None) for i in range(start, end))
+        return (Frame(i, read_picture(files[i])) for i in range(start, end))
     table = frame_table(path)
     return _read_movie(path, table, start, _checked_end(path, start, end, len(table)))
 
@@ -96,21 +148,38 @@ def rotation_of(frame: av.VideoFrame) -> int:
     return round(frame.rotation / 90) * 90 % 360
 
 
+def coded_box(box: Box, width: int, height: int, rotation: int) -> Box:
+    """Where a rectangle of the shown picture lies in the coded one, which is `width` x `height`."""
+    x0, y0, x1, y1 = box
+    return {
+        0: box,
+        90: (width - y1, x0, width - y0, x1),
+        180: (width - x1, height - y1, width - x0, height - y0),
+        270: (y0, height - x1, y1, height - x0),
+    }[rotation]
+
+
+def as_coded(patch: Patch, native: av.VideoFrame) -> Patch:
+    """A patch of the shown picture as one of the coded frame."""
+    rotation = rotation_of(native)
+    if not rotation:
+        return patch
+    x0, y0, _, _ = coded_box(patch.box, native.width, native.height, rotation)
+    return Patch(x0, y0, turn(patch.rgb, -rotation % 360), turn(patch.matte, -rotation % 360))
+
+
 def _probe_pictures(path: Path) -> MediaInfo:
     files = picture_files(path)
-    height, width = read_picture(files[0]).shape[:2]
+    first = read_picture(files[0])
     return MediaInfo(
         path=path,
-        width=width,
-        height=height,
         fps=PICTURE_RATE,
         frames=len(files),
         variable_frame_rate=False,
         has_audio=False,
         is_still=True,
         codec=files[0].suffix[1:].lower(),
-        pixel_format="rgb24",
-        rotation=0,
+        **_facts(first),
     )
 
 
@@ -118,22 +187,40 @@ def _probe_movie(path: Path) -> MediaInfo:
     table = frame_table(path)
     with open_movie(path) as container:
         stream = video_stream(container, path)
-        first = next(decoded(container, stream))
-        rotation = rotation_of(first)
-        width, height = (first.height, first.width) if rotation % 180 else (first.width, first.height)
+        frames = list(islice(decoded(container, stream), FLAGGED))
+        order = stream.codec_context.field_order
+        interlaced = any(frame.interlaced_frame for frame in frames)
         return MediaInfo(
             path=path,
-            width=width,
-            height=height,
             fps=table.rate,
             frames=len(table),
             variable_frame_rate=table.variable,
             has_audio=bool(container.streams.audio),
             is_still=False,
             codec=stream.codec_context.codec.canonical_name,
-            pixel_format=first.format.name,
-            rotation=rotation,
+            profile=stream.codec_context.profile or "",
+            field_order=("bff" if order in BOTTOM_FIRST else "tff") if interlaced else "",
+            timecode=timecode_of(container, stream),
+            **_facts(frames[0]),
         )
+
+
+def _facts(first: av.VideoFrame) -> dict[str, Any]:
+    """What a decoded frame tells of its footage."""
+    rotation = rotation_of(first)
+    parts = first.format.components
+    return {
+        "width": first.height if rotation % 180 else first.width,
+        "height": first.width if rotation % 180 else first.height,
+        "pixel_format": first.format.name,
+        "rotation": rotation,
+        "bits": 32 if is_float(first) else max(8, parts[0].bits),
+        "alpha": any(part.is_alpha for part in parts) or first.format.name == "pal8",
+        "matrix": int(first.colorspace),
+        "primaries": int(first.color_primaries),
+        "transfer": transfer_of(first),
+        "full_range": range_of(first) == FULL,
+    }
 
 
 def _checked_end(path: Path, start: int, end: int | None, frames: int) -> int:
@@ -152,11 +239,11 @@ def _read_movie(path: Path, table: FrameTable, start: int, end: int) -> Iterator
     for native in _frames_from(path, table, start):
         if table.seekable and native.pts != table.times[wanted]:
             break  # one is missing: numbers after it would be wrong
-        rgb = turn(to_rgb(native), rotation_of(native))
-        if size is not None and rgb.shape != size:
+        here = (native.width, native.height, rotation_of(native) % 180)
+        if size is not None and here != size:
             raise MediaError(f"{path.name} changes its picture size at frame {wanted}. Split it there, use one part.")
-        size = rgb.shape
-        yield Frame(wanted, rgb, native)
+        size = here
+        yield Frame(wanted, native)
         wanted += 1
         if wanted == end:
             return

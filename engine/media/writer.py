@@ -1,56 +1,38 @@
-"""Write a recast movie: the source's size, rate, colours and sound, and only the recast pixels new."""
+"""Write a recast: the source's size, rate, colours and sound, and only the recast pixels new."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import numpy as np
-from av.codec import Codec
-from av.container import OutputContainer
-from av.video.format import VideoFormat
-from av.video.stream import VideoStream
 
 from ..arrays import replace_atomically
 from ..errors import MediaError
-from .colour import LIMITED, UNSPECIFIED, matrix_of, range_of
-from .frametable import STANDARD_RATES, frame_table, open_movie, video_stream
-from .partial import partial_movie
-from .planes import merged, reformatted
-from .reader import Frame, MediaInfo, rotation_of, turn
-from .sound import Timed, sound_tracks
+from ..protocol import OutputFormat
+from . import segments
+from .encode import MovieSegment, PictureSegment, join, move_folder
+from .formats import Recipe, check_output
+from .layer import layer_pictures, matte_recipe
+from .partial import partial_folder, remove_partial
+from .pictures import picture_files
+from .reader import Frame, MediaInfo, as_coded
+from .segments import Key, Segments
+from .timecode import moved
+from .view import Patch, carried
 
-SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv"}
-KEY_FRAME_EVERY = 12  # frames: scrubbing in an editor decodes at most this many
-SOUND_AHEAD = 0.5  # seconds by which sound is written before its picture
 # https://cv.iptc.org/newscodes/digitalsourcetype: existing footage, parts of it made by a trained network
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-
-
-def require_constant_rate(info: MediaInfo) -> None:
-    """Raise MediaError with the command that mends it when a movie's frame rate varies."""
-    if info.variable_frame_rate:
-        name, rate = info.path.name, min(STANDARD_RATES, key=lambda r: abs(r - info.fps))
-        raise MediaError(
-            f"{name} has a variable frame rate, which cannot keep its place on a timeline; make it constant and use "
-            f'that: ffmpeg -i "{name}" -fps_mode cfr -r {rate} -crf 12 "{info.path.stem}-cfr.mp4"'
-        )
-
-
-def check_output(output: Path, source: Path, lossless: bool = False) -> None:
-    """Raise MediaError when `output` is no name for a movie, or is the footage itself."""
-    suffix = output.suffix.lower()
-    if suffix not in SUFFIXES or (lossless and suffix != ".mkv"):
-        kinds = ".mkv" if lossless else ".mp4, .mov or .mkv"
-        raise MediaError(f"{output.name} is no name for a movie that can be written; end it in {kinds}.")
-    if output.exists() and source.exists() and output.samefile(source):
-        raise MediaError(f"{output} is the footage itself. Choose another name for the recast movie.")
+THREADS = 16  # at most, in an encoder
 
 
 def provenance() -> dict[str, str]:
@@ -66,60 +48,101 @@ def provenance() -> dict[str, str]:
     }
 
 
-class MovieWriter:
-    """Writes frames `start` to `end` (exclusive) of `source` as a movie; a context manager.
+def matte_path(output: Path) -> Path:
+    """Where the matte of the layer `output` lies."""
+    return output.with_name(f"{output.stem}-matte{output.suffix}")
 
-    H.264 visually without loss in .mp4, .mov or .mkv; `lossless` is FFV1 in .mkv. The movie gets
-    its name only when all frames are written and the block ends well: an exception leaves
-    nothing behind, no folder made for it either. Raises MediaError when the output cannot be
-    written (its folder is made).
+
+@dataclass(frozen=True)
+class _Output:
+    """One of the files or folders that are written: the recast, or the layer's matte."""
+
+    path: Path
+    recipe: Recipe
+    mark: str  # tells its segments from the others'
+    sound: bool
+
+
+class MovieWriter:
+    """Writes frames `start` to `end` (exclusive) of `source`; a context manager.
+
+        with MovieWriter(output, info, start, end, format="prores-hq", key=key) as writer:
+            for first, last in writer.missing():
+                for frame in read_frames(info.path, first, last):
+                    writer.write(frame, patches_of(frame))
+
+    `output` is a movie, or a folder for a format of pictures (`formats.suffix_of` tells). `layer` writes only the
+    recast face with straight alpha, and its matte beside it (`matte_path`). Frames grow in segments
+    (`segments.LENGTH` frames each) in `partial_folder(output)`; the output gets its name when all are written and
+    the block ends well. An exception leaves the finished segments, which the next writer of the same source, range,
+    format and `key` takes over: `missing()` tells what is left. Without a finished segment, or without a `key`,
+    nothing is left behind, no folder made for it either. Raises MediaError when the output cannot be written.
     """
 
-    def __init__(self, output: Path, source: MediaInfo, start: int, end: int, lossless: bool = False) -> None:
+    def __init__(
+        self,
+        output: Path,
+        source: MediaInfo,
+        start: int,
+        end: int,
+        *,
+        format: OutputFormat = "same",
+        layer: bool = False,
+        key: Key | None = None,
+    ) -> None:
         self._output, self._source = Path(output), source
-        self._start, self._end, self._lossless = start, end, lossless
-        self._partial = partial_movie(self._output)
+        self._start, self._end, self._format, self._layer, self._key = start, end, format, layer, key
+        self._folder = partial_folder(self._output)
         self._made: list[Path] = []  # folders, the innermost first
-        self._container: OutputContainer | None = None
-        self._stream: VideoStream
-        self._encoder_format = ""
-        self._sound: list[Iterator[Timed]] = []
-        self._waiting: list[Timed | None] = []
-        self._written = 0
+        self._outputs: list[_Output] = []
+        self._segments: Segments
+        self._open: list[MovieSegment | PictureSegment] = []
+        self._first = self._next = -1  # of the segment that is being written; the frame to come
 
     def __enter__(self) -> Self:
-        check_output(self._output, self._source.path, self._lossless)
+        recipe = check_output(self._output, self._source, self._format, self._layer)
+        self._outputs = [_Output(self._output, recipe, "", not self._layer)]
+        if self._layer:
+            self._outputs.append(_Output(matte_path(self._output), matte_recipe(recipe), "-matte", False))
         self._made = [folder for folder in self._output.parents if not folder.exists()]
         try:
             with self._in_plain_words():
+                self._segments = Segments(
+                    self._folder / "segments", self._start, self._end, self._facts(recipe), self._key, segments.LENGTH
+                )
                 self._output.parent.mkdir(parents=True, exist_ok=True)
-                free_keys = {} if self._output.suffix.lower() == ".mkv" else {"movflags": "use_metadata_tags"}
-                self._container = av.open(str(self._partial), "w", container_options=free_keys)
+                self._segments.begin({"threads": min(THREADS, os.cpu_count() or 1)})
         except BaseException:
             self._discard()
             raise
-        self._container.metadata.update(provenance())
         return self
 
-    def write(self, frame: Frame, rgb: np.ndarray | None = None, touched: np.ndarray | None = None) -> None:
-        """Write the next frame of the range.
+    def missing(self) -> list[tuple[int, int]]:
+        """Ranges of frames to be written, in order: all in one, or what an earlier run did not finish."""
+        return self._segments.missing()
 
-        rgb (H, W, 3) uint8 is the recast frame as shown and touched (H, W) bool where it differs;
-        every sample outside is the decoded source's own. None passes the frame through.
-        Raises MediaError when the disk is full or the frame is of another size than the first.
+    def write(self, frame: Frame, patches: Sequence[Patch] = ()) -> None:
+        """Write the next missing frame with its recast rectangles; none passes it through.
+
+        Every sample where no patch has a matte is the decoded source's own. Raises MediaError when the disk is full
+        or the frame is of another size than the first.
         """
-        if frame.index != self._start + self._written or frame.index >= self._end:
+        if not self._open:
+            missing = self.missing()
+            if not missing or missing[0][0] != frame.index:
+                raise ValueError(f"frame {frame.index} is not the next of {missing}")
+            self._first = self._next = frame.index
+            self._open = [self._begin(output) for output in self._outputs]
+        if frame.index != self._next:
             raise ValueError(f"frame {frame.index} is not the next of {self._start}..{self._end}")
-        native = frame.native or av.VideoFrame.from_ndarray(frame.rgb, format="rgb24")
-        if rgb is not None and touched is not None:
-            back = -rotation_of(native) % 360
-            picture = merged(native, turn(rgb, back), turn(touched, back))
-        else:
-            picture = merged(native)
         with self._in_plain_words():
-            if not self._encoder_format:
-                self._open_streams(picture)
-            self._encode(picture)
+            for segment, picture in zip(self._open, self._pictures(frame, patches), strict=True):
+                segment.write(picture, frame.index)
+            self._next += 1
+            if self._next == self._segments.end_of(self._first):
+                names = [name for segment in self._open for name in segment.close()]
+                self._segments.close(self._first, names)
+                self._open = []
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -130,91 +153,84 @@ class MovieWriter:
         finally:
             self._discard()
 
+    def _pictures(self, frame: Frame, patches: Sequence[Patch]) -> list[av.VideoFrame]:
+        coded = [as_coded(patch, frame.native) for patch in patches]
+        if self._layer:
+            return list(layer_pictures(frame.native, coded, self._outputs[0].recipe))
+        return [carried(frame.native, coded)]
+
+    def _begin(self, output: _Output) -> MovieSegment | PictureSegment:
+        folder, recipe = self._segments.folder, output.recipe
+        if recipe.picture:
+            names = _Names(output.path, self._source, recipe.picture)
+            return PictureSegment(folder, recipe, self._source, lambda n: f"{output.mark}{names.of(n)}")
+        path = folder / f"{self._first:08}{output.mark}.{recipe.segment}"
+        return MovieSegment(path, recipe, self._source, self._segments.shared["threads"])
+
     def _finish(self) -> None:
-        if self._container is None or self._written != self._end - self._start:
-            raise ValueError(f"{self._written} of {self._end - self._start} frames were written")
+        missing = self.missing()
+        if missing:
+            written = self._end - self._start - sum(end - first for first, end in missing)
+            written += self._next - self._first if self._open else 0
+            raise ValueError(f"{written} of {self._end - self._start} frames were written")
         with self._in_plain_words():
-            self._container.mux(self._stream.encode(None))
-            self._mux_sound(float("inf"))
-            self._container.close()
-            self._container = None
-            replace_atomically(self._partial, self._output)
+            for output in reversed(self._outputs):  # the recast itself last
+                if output.recipe.picture:
+                    self._gather(output)
+                else:
+                    self._join(output)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _join(self, output: _Output) -> None:
+        whole = self._folder / f"joined{output.mark}{output.path.suffix}"
+        names = [f"{first:08}{output.mark}.{output.recipe.segment}" for first, _ in self._segments.spans]
+        code = self._source.timecode
+        join(
+            whole,
+            output.path,
+            [self._segments.folder / name for name in names],
+            output.recipe,
+            self._source,
+            self._start,
+            self._end,
+            provenance(),
+            moved(code, self._start, self._source.fps) if code else "",
+            output.sound,
+        )
+        replace_atomically(whole, output.path)
+
+    def _gather(self, output: _Output) -> None:
+        """Pictures are whole already: they only move together."""
+        whole = self._folder / f"pictures{output.mark}"
+        whole.mkdir(exist_ok=True)
+        names = _Names(output.path, self._source, output.recipe.picture)
+        for number in range(self._start, self._end):
+            name = names.of(number)
+            (self._segments.folder / f"{output.mark}{name}").rename(whole / name)
+        move_folder(whole, output.path)
 
     def _discard(self) -> None:
         """Close and remove what is not finished; after `_finish` there is nothing left of it."""
-        if self._container is not None:
-            with contextlib.suppress(av.FFmpegError, OSError):
-                self._container.close()
-            self._container = None
-        self._sound.clear()
-        with contextlib.suppress(OSError):  # not there, or what keeps it from going is being told already
-            self._partial.unlink()
+        for segment in self._open:
+            segment.discard()
+        self._open = []
+        remove_partial(self._output, keep_finished=self._key is not None)
         for folder in self._made:
             with contextlib.suppress(OSError):  # not empty: the movie is in it, or somebody else's file
                 folder.rmdir()
 
-    def _open_streams(self, first: av.VideoFrame) -> None:
-        assert self._container is not None
-        rate, info = self._source.fps, self._source
-        self._encoder_format = encoder_format(first, self._lossless, info.is_still)
-        if self._lossless:
-            options = {"level": "3", "slices": "4", "slicecrc": "1"}
-        else:
-            options = {"crf": "12", "preset": "fast", "bf": "0"}  # no B-frames: every frame is at hand when scrubbing
-        stream = self._container.add_stream("ffv1" if self._lossless else "libx264", rate=rate, options=options)
-        coder = stream.codec_context
-        coder.width, coder.height, coder.pix_fmt = first.width, first.height, self._encoder_format
-        coder.time_base = 1 / rate
-        coder.gop_size = 1 if self._lossless else KEY_FRAME_EVERY
-        made_yuv = first.format.is_rgb and not VideoFormat(self._encoder_format).is_rgb
-        coder.color_range = LIMITED if made_yuv else first.color_range
-        coder.colorspace = _matrix_tag(first) if made_yuv else first.colorspace
-        coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
-        self._stream = stream
-        if not info.is_still:
-            self._follow_movie(stream)
-        self._container.start_encoding()  # writes the header: a folder that refuses it does so now
-
-    def _follow_movie(self, stream: VideoStream) -> None:
-        """Take the source's pixel aspect, rotation and sound."""
-        assert self._container is not None
-        info, rate, coder = self._source, self._source.fps, stream.codec_context
-        table = frame_table(info.path)
-        with open_movie(info.path) as source:
-            if aspect := video_stream(source, info.path).sample_aspect_ratio:
-                coder.sample_aspect_ratio = aspect
-        if info.rotation:
-            stream.set_display_rotation(info.rotation)
-        if info.has_audio:
-            # Where a constant rate puts the frame: its own time may be rounded to a millisecond.
-            at = float((table.times[0] * table.time_base if table.seekable else 0) + self._start / rate)
-            span = (at, at + float((self._end - self._start) / rate))
-            whole = self._start == 0 and self._end == len(table)
-            self._sound = sound_tracks(self._container, self._output, info.path, span, whole)
-            self._waiting = [next(track, None) for track in self._sound]
-
-    def _encode(self, picture: av.VideoFrame) -> None:
-        assert self._container is not None
-        made_yuv = picture.format.is_rgb and not VideoFormat(self._encoder_format).is_rgb
-        frame = reformatted(picture, self._encoder_format, LIMITED if made_yuv else range_of(picture))
-        coder = self._stream.codec_context
-        if (frame.width, frame.height) != (coder.width, coder.height):
-            raise MediaError(
-                f"{self._source.path.name} changes its picture size at frame {self._start + self._written}; "
-                "a movie has one size. Choose footage or pictures of one size to recast."
-            )
-        frame.pts, frame.time_base = self._written, 1 / self._source.fps
-        frame.duration = 1
-        self._container.mux(self._stream.encode(frame))
-        self._written += 1
-        self._mux_sound(float(self._written / self._source.fps) + SOUND_AHEAD)
-
-    def _mux_sound(self, until: float) -> None:
-        assert self._container is not None
-        for number, track in enumerate(self._sound):
-            while (timed := self._waiting[number]) is not None and timed[0] < until:
-                self._container.mux(timed[1])
-                self._waiting[number] = next(track, None)
+    def _facts(self, recipe: Recipe) -> dict[str, Any]:
+        """What makes segments of an earlier run unfit: other footage, another format, another encoder."""
+        path = self._source.path
+        files = picture_files(path)[self._start : self._end] if self._source.is_still else [path]
+        stats = [(file.name, stat.st_size, stat.st_mtime_ns) for file in files if (stat := file.stat())]
+        return {
+            "source": [str(path.resolve()), stats],
+            "range": [self._start, self._end],
+            "recipe": [recipe.codec, recipe.pixel_format, recipe.options, recipe.segment, self._layer],
+            "length": segments.LENGTH,
+            "libraries": {name: list(numbers) for name, numbers in av.library_versions.items()},
+        }
 
     @contextlib.contextmanager
     def _in_plain_words(self) -> Iterator[None]:
@@ -222,7 +238,7 @@ class MovieWriter:
         try:
             yield
         except (av.FFmpegError, OSError) as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise MediaError(
                     f"The disk is full: {self._output} could not be written. Make room, or choose another place."
                 ) from error
@@ -231,27 +247,24 @@ class MovieWriter:
             ) from error
 
 
-def encoder_format(frame: av.VideoFrame, lossless: bool, is_still: bool) -> str:
-    """The encoder's pixel format nearest to a planar frame's: same depth and chroma where it takes them."""
-    name = frame.format.name
-    taken = {f.name for f in Codec("ffv1" if lossless else "libx264", "w").video_formats or ()}
-    if lossless:
-        name = {"gbrp": "bgr0", "gbrap": "bgra"}.get(name, name)  # how FFV1 takes 8-bit RGB
-        return name if name in taken else ("gbrp16le" if frame.format.is_rgb else "yuv444p16le")
-    if frame.format.is_rgb:
-        name = "yuv420p" if is_still else "yuv444p"
-    elif name.startswith("gray"):
-        name = "yuv420p"
-    block = VideoFormat(name, 64, 64).components[1]
-    across, down = 64 // block.width, 64 // block.height
-    chroma = {(1, 1): "444", (2, 1): "422", (2, 2): "420"}.get((across, down), "444")
-    if frame.width % across or frame.height % down:
-        chroma = "444"  # x264 takes odd sizes only without subsampling
-    deep = frame.format.components[0].bits > 8
-    return f"yuv{chroma}p10le" if deep else f"yuv{chroma}p"
+class _Names:
+    """File names of the pictures of a sequence: the source's own where it is one, else numbered as its frames."""
+
+    def __init__(self, output: Path, source: MediaInfo, suffix: str) -> None:
+        self._own = [file.stem for file in picture_files(source.path)] if source.is_still else []
+        if len(set(self._own)) < len(self._own):
+            self._own = []
+        self._stem, self._suffix = output.name, suffix
+
+    def of(self, number: int) -> str:
+        """The file name of source frame `number`."""
+        return (self._own[number] if self._own else f"{self._stem}.{number:06}") + self._suffix
 
 
-def _matrix_tag(frame: av.VideoFrame) -> int:
-    """AVColorSpace of the matrix that RGB is converted with."""
-    tags = {1: 1, 4: 4, 5: 6, 7: 7, 9: 9}
-    return tags.get(int(matrix_of(frame)), UNSPECIFIED)
+def full_patch(rgb: np.ndarray, matte: np.ndarray) -> list[Patch]:
+    """Patches for a whole recast picture: rgb (H, W, 3) float32 0..1 and matte (H, W) float32 0..1, as shown."""
+    rows, columns = np.nonzero(matte.any(1))[0], np.nonzero(matte.any(0))[0]
+    if not len(rows):
+        return []
+    y0, y1, x0, x1 = int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+    return [Patch(x0, y0, rgb[y0:y1, x0:x1], matte[y0:y1, x0:x1])]

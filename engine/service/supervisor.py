@@ -10,7 +10,6 @@ keeps them apart.
 
 from __future__ import annotations
 
-import contextlib
 import importlib.metadata
 import logging
 import os
@@ -27,7 +26,7 @@ import uvicorn
 
 from .. import protocol
 from ..errors import UnderstudyError
-from ..media.partial import partial_movie
+from ..media.partial import remove_partial
 from ..protocol import FINAL_STATES, EngineInfo, Job, JobKind, JobSpec
 from . import rundir
 from .durable import lock, raise_flag, write_json
@@ -149,8 +148,8 @@ class Supervisor:
                 begun = log.history.attempts > 0
             job = self.store.follow(job_id)
             if begun and job.kind == "convert" and job.state in ("failed", "cancelled"):
-                with contextlib.suppress(OSError, ValueError):  # workers clean up after themselves, killed ones cannot
-                    partial_movie(Path(job.spec["output"])).unlink()
+                # workers clean up after themselves, killed ones cannot; what a failed one finished serves the next try
+                remove_partial(Path(job.spec["output"]), keep_finished=job.state == "failed")
         logger.info("job %s: %s %s", job_id, job.state, job.error or "")
         return job
 

@@ -160,7 +160,7 @@ def test_a_picture_is_a_clip_of_one_frame(tmp_path, make_counter_picture):
     (frame,) = read_frames(path)
     assert (info.width, info.height, info.frames, info.fps, info.is_still) == (161, 97, 1, 24, True)
     assert np.array_equal(frame.rgb, picture)
-    assert frame.native is None
+    assert frame.native.format.name == "rgb24"
 
 
 def test_a_folder_is_a_clip_in_natural_order(tmp_path, make_counter_picture, read_counter):

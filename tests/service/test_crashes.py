@@ -138,7 +138,7 @@ def test_killed_conversions_leave_no_unfinished_movie(stopped_engine: Engine, ma
     stopped_engine.runner = "scripted:convert"
     engine = stopped_engine.start()
     source = make_clip(engine.home / "in.mp4", 12)
-    output, partial = engine.home / "out.mp4", engine.home / "out.part.mp4"
+    output, partial = engine.home / "out.mp4", engine.home / "out.mp4.part"
 
     def submit(job_id: str, model: str) -> None:
         spec = {"scan": str(source), "model": str(engine.home / model), "swaps": [], "output": str(output)}

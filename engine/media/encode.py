@@ -1,0 +1,263 @@
+"""One output's segments: encoded by themselves, joined without encoding again."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.codec import CodecContext
+from av.codec.context import Flags
+from av.container import OutputContainer
+from av.video.format import VideoFormat
+from av.video.stream import VideoStream
+
+from ..errors import MediaError
+from .colour import FULL, LIMITED, UNSPECIFIED, matrix_of, range_of
+from .formats import Recipe
+from .frametable import frame_table, open_movie, video_stream
+from .linear import to_linear
+from .planes import reformatted
+from .reader import MediaInfo
+from .sound import Timed, sound_tracks
+
+SOUND_AHEAD = 0.5  # seconds by which sound is written before its picture
+
+
+@dataclass(frozen=True)
+class Clock:
+    """When frames are shown: `times` in units of `base`, by frame from the range's first; `end` ends the last."""
+
+    times: np.ndarray
+    end: int
+    base: Fraction
+
+
+def clock_of(info: MediaInfo, start: int, end: int) -> Clock:
+    """A constant rate's own times; of a variable rate, those of the footage."""
+    if not info.variable_frame_rate:
+        return Clock(np.arange(end - start), end - start, 1 / info.fps)
+    table = frame_table(info.path)
+    times = table.times[start:end] - table.times[start]
+    usual = max(1, round(1 / info.fps / table.time_base))
+    last = int(table.times[end] - table.times[start]) if end < len(table) else int(times[-1]) + usual
+    return Clock(times, last, table.time_base)
+
+
+class MovieSegment:
+    """Encodes the frames of one segment into a file of its own."""
+
+    def __init__(self, path: Path, recipe: Recipe, info: MediaInfo, threads: int) -> None:
+        self._path, self._recipe, self._info, self._threads = path, recipe, info, threads
+        self._container: OutputContainer | None = None
+        self._stream: VideoStream
+        self._count = 0
+
+    def write(self, picture: av.VideoFrame, number: int) -> None:
+        """Encode the next frame; `number` is the source's."""
+        frame = fitted(picture, self._recipe)
+        if self._container is None:
+            self._container = av.open(str(self._path), "w", format=self._recipe.segment)
+            self._stream = add_picture(self._container, self._recipe, self._info, frame, self._threads)
+        coder = self._stream.codec_context
+        require_size(frame, (coder.width, coder.height), self._info, number)
+        frame.pts, frame.time_base, frame.duration = self._count, 1 / self._info.fps, 1
+        self._container.mux(self._stream.encode(frame))
+        self._count += 1
+
+    def close(self) -> list[str]:
+        """Finish the file; gives its name."""
+        assert self._container is not None
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        self._container = None
+        return [self._path.name]
+
+    def discard(self) -> None:
+        """Close and remove what is not finished."""
+        if self._container is not None:
+            with contextlib.suppress(av.FFmpegError, OSError):
+                self._container.close()
+            self._container = None
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+
+class PictureSegment:
+    """Writes every frame of a segment as a picture of its own; `name` tells the file's name of a frame."""
+
+    def __init__(self, folder: Path, recipe: Recipe, info: MediaInfo, name: Callable[[int], str]) -> None:
+        self._folder, self._recipe, self._info, self._name = folder, recipe, info, name
+        self._names: list[str] = []
+
+    def write(self, picture: av.VideoFrame, number: int) -> None:
+        """Write the picture of source frame `number`."""
+        data = picture_bytes(fitted(picture, self._recipe), self._recipe)
+        self._names.append(self._name(number))
+        (self._folder / self._names[-1]).write_bytes(data)
+
+    def close(self) -> list[str]:
+        """The names of the files that were written."""
+        return self._names
+
+    def discard(self) -> None:
+        """Remove what was written."""
+        for name in self._names:
+            with contextlib.suppress(OSError):
+                (self._folder / name).unlink()
+
+
+def fitted(picture: av.VideoFrame, recipe: Recipe) -> av.VideoFrame:
+    """The picture in the encoder's pixel format; scene-linear for OpenEXR."""
+    target = VideoFormat(recipe.pixel_format)
+    if recipe.codec == "exr":
+        return to_linear(picture, recipe.pixel_format)
+    made_yuv = picture.format.is_rgb and not target.is_rgb
+    limited = made_yuv or recipe.codec in ("prores_ks", "dnxhd")
+    dst_range = FULL if target.is_rgb else LIMITED if limited else range_of(picture)
+    frame = reformatted(picture, recipe.pixel_format, dst_range)
+    frame.color_range = dst_range
+    frame.colorspace = matrix_tag(picture) if made_yuv else picture.colorspace
+    frame.color_primaries, frame.color_trc = picture.color_primaries, picture.color_trc
+    return frame
+
+
+def picture_bytes(frame: av.VideoFrame, recipe: Recipe) -> bytes:
+    """A picture file."""
+    coder = CodecContext.create(recipe.codec, "w")
+    coder.width, coder.height, coder.pix_fmt = frame.width, frame.height, frame.format.name  # type: ignore[attr-defined]
+    coder.time_base, coder.options = Fraction(1, 24), recipe.options
+    frame.pts = 0
+    packets = [*coder.encode(frame), *coder.encode(None)]  # type: ignore[attr-defined]
+    return b"".join(bytes(packet) for packet in packets)
+
+
+def add_picture(
+    container: OutputContainer, recipe: Recipe, info: MediaInfo, first: av.VideoFrame, threads: int
+) -> VideoStream:
+    """Add the video stream, its encoder set up and open for frames like `first`."""
+    stream = cast(VideoStream, container.add_stream(recipe.codec, rate=info.fps, options=dict(recipe.options)))
+    coder = stream.codec_context
+    coder.width, coder.height, coder.pix_fmt = first.width, first.height, recipe.pixel_format
+    coder.time_base = 1 / info.fps
+    coder.gop_size = recipe.key_frame_every
+    coder.thread_count = threads
+    coder.color_range, coder.colorspace = first.color_range, first.colorspace
+    coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
+    coder.flags |= Flags.global_header  # the segments' headers are the joined movie's
+    return stream
+
+
+def require_size(frame: av.VideoFrame, size: tuple[int, int], info: MediaInfo, number: int) -> None:
+    """Raise MediaError when a frame is of another size than the first."""
+    if (frame.width, frame.height) != size:
+        raise MediaError(
+            f"{info.path.name} changes its picture size at frame {number}; "
+            "a movie has one size. Choose footage or pictures of one size to recast."
+        )
+
+
+def join(
+    path: Path,
+    target: Path,
+    pieces: list[Path],
+    recipe: Recipe,
+    info: MediaInfo,
+    start: int,
+    end: int,
+    metadata: dict[str, str],
+    timecode: str,
+    sound: bool,
+) -> None:
+    """Put segments into one movie at `path`, which will be called `target`: packets as they are, sound and timecode."""
+    clock = clock_of(info, start, end)
+    keys = {} if target.suffix.lower() == ".mkv" else {"movflags": "use_metadata_tags", "write_tmcd": "1"}
+    with av.open(str(path), "w", container_options=keys) as container:
+        container.metadata.update(metadata)
+        with av.open(str(pieces[0])) as first:
+            frame = next(first.decode(video=0))
+        stream = add_picture(container, recipe, info, frame, 1)
+        if info.variable_frame_rate:
+            stream.codec_context.time_base = clock.base
+        if recipe.tag and target.suffix.lower() != ".mkv":
+            stream.codec_context.codec_tag = recipe.tag
+        if timecode:
+            stream.metadata["timecode"] = timecode
+        if not info.is_still:
+            _follow_movie(stream, info)
+        tracks = _tracks(container, target, info, start, end) if sound and info.has_audio else []
+        container.start_encoding()  # writes the header: a folder that refuses it does so now
+        waiting = [next(track, None) for track in tracks]
+
+        def mux_sound(until: float) -> None:
+            for number, track in enumerate(tracks):
+                while (timed := waiting[number]) is not None and timed[0] < until:
+                    container.mux(timed[1])
+                    waiting[number] = next(track, None)
+
+        count = 0
+        for packet in _packets(pieces):
+            packet.pts = packet.dts = int(clock.times[count])
+            after = clock.times[count + 1] if count + 1 < len(clock.times) else clock.end
+            packet.duration = int(after) - packet.pts
+            packet.time_base, packet.stream = clock.base, stream
+            container.mux(packet)
+            mux_sound(float(int(after) * clock.base) + SOUND_AHEAD)
+            count += 1
+        if count != end - start:
+            raise MediaError(
+                f"Finished parts of {target} are damaged. Delete {pieces[0].parent.parent} and start again."
+            )
+        mux_sound(float("inf"))
+
+
+def _packets(pieces: list[Path]) -> Iterator[Any]:
+    for piece in pieces:
+        with av.open(str(piece)) as container:
+            for packet in container.demux(video=0):
+                if packet.size:
+                    yield packet
+
+
+def _follow_movie(stream: VideoStream, info: MediaInfo) -> None:
+    """Take the source's pixel aspect and rotation."""
+    with open_movie(info.path) as source:
+        if aspect := video_stream(source, info.path).sample_aspect_ratio:
+            stream.codec_context.sample_aspect_ratio = aspect
+    if info.rotation:
+        stream.set_display_rotation(info.rotation)
+
+
+def _tracks(container: OutputContainer, target: Path, info: MediaInfo, start: int, end: int) -> list[Iterator[Timed]]:
+    table = frame_table(info.path)
+    if info.variable_frame_rate:
+        clock = clock_of(info, start, end)
+        at = float(table.times[start] * table.time_base)
+        span = (at, at + float(clock.end * clock.base))
+    else:
+        # Where a constant rate puts the frame: its own time may be rounded to a millisecond.
+        at = float((table.times[0] * table.time_base if table.seekable else 0) + start / info.fps)
+        span = (at, at + float((end - start) / info.fps))
+    return sound_tracks(container, target, info.path, span, start == 0 and end == len(table))
+
+
+def matrix_tag(frame: av.VideoFrame) -> int:
+    """AVColorSpace of the matrix that RGB is converted with."""
+    tags = {1: 1, 4: 4, 5: 6, 7: 7, 9: 9}
+    return tags.get(int(matrix_of(frame)), UNSPECIFIED)
+
+
+def move_folder(made: Path, final: Path) -> None:
+    """Put a finished folder of pictures under its name, in place of an earlier one."""
+    old = final.with_name(f"{final.name}.old")
+    if final.exists():
+        final.rename(old)
+    made.rename(final)
+    if old.exists():
+        shutil.rmtree(old, ignore_errors=True)
