@@ -64,7 +64,7 @@ def test_no_stage_reaches_forward(stage: str) -> None:
 
 def test_supervisor_never_loads_torch() -> None:
     code = (
-        "import sys, understudy.engine.service.server, understudy.engine.service.supervisor\n"
+        "import sys, understudy.engine.service.server, understudy.engine.service.serve\n"
         "print([m for m in ('torch', 'cv2', 'numpy', 'av', 'scipy') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -28,7 +28,7 @@ Example
 
     def run(self) -> dict[str, Any]:
         """Serve until told to stop."""
-        from ..service.supervisor import serve
+        from ..service.serve import serve
 
         serve(self.port)
         return {}

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 from .durable import write_json
 
 
-def find() -> str:
-    """The name of the device that jobs choose: a graphics card's, `mps` or `cpu`. Loads torch."""
+def find() -> dict[str, Any]:
+    """The name of the device that jobs choose (a graphics card's, `mps` or `cpu`), and how many there are."""
     import torch
 
     from ..jobs import pick_device
 
     device = pick_device()
-    return torch.cuda.get_device_name() if device == "cuda" else device
+    if device != "cuda":
+        return {"device": device, "count": 1}
+    return {"device": torch.cuda.get_device_name(), "count": torch.cuda.device_count()}
 
 
 class Device:
@@ -27,10 +31,17 @@ class Device:
     def __init__(self, memory: Path) -> None:
         self._memory = memory
         self._asked = threading.Lock()
-        try:
-            self._name = str(json.loads(memory.read_text(encoding="ascii"))["device"])
-        except (OSError, ValueError, KeyError, TypeError):
-            self._name = ""
+        self._name, self._count = "", 1
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            self._take(memory.read_text(encoding="ascii"))
+
+    def count(self) -> int:
+        """How many jobs may have a device to themselves; 1 until more are found."""
+        return self._count
+
+    def _take(self, text: str) -> None:
+        found = json.loads(text)
+        self._name, self._count = str(found["device"]), min(max(int(found.get("count", 1)), 1), 64)
 
     def ask(self) -> str:
         """The name, as the last run knew it or empty until it is found out; the first call starts that (seconds)."""
@@ -43,9 +54,9 @@ class Device:
         if asked.returncode:
             self._name = "no device: torch cannot be loaded"
             return
-        self._name = asked.stdout.strip()
-        write_json(self._memory, {"device": self._name})
+        self._take(asked.stdout)
+        write_json(self._memory, {"device": self._name, "count": self._count})
 
 
 if __name__ == "__main__":
-    print(find())
+    print(json.dumps(find()))

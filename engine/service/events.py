@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from ..protocol import FINAL_STATES, Event, EventKind, Job, JobState
+from ..protocol import Event, EventKind, Job, JobState
 
 ADVANCE = 0.001  # a job got further when its fraction rose by more than this over the best before
 
@@ -61,7 +61,9 @@ def fold(job: Job, event: Event) -> Job:
         job = replace(job, state=state, error=data.get("error"), seconds_left=None)
         if state == "done":
             job = replace(job, progress=1.0)
-        if state in FINAL_STATES:
+        if "retry" in data:
+            job = replace(job, progress=0.0, result={})
+        if state != "running":
             job = replace(job, message="")
     return replace(job, last_event=event.seq)
 
@@ -71,7 +73,7 @@ class History:
     """What a log says of the job's life so far.
 
     `deaths` counts the workers that died since the job last got further than ever before
-    (`best`, a fraction).
+    (`best`, a fraction), or was begun anew.
     """
 
     state: JobState = "queued"
@@ -90,7 +92,7 @@ class History:
             self,
             state=state,
             attempts=self.attempts + (state == "running"),
-            deaths=self.deaths + ("death" in event.data),
+            deaths=0 if "retry" in event.data else self.deaths + ("death" in event.data),
         )
 
 

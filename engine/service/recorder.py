@@ -129,7 +129,8 @@ class Recorder:
         except OSError as error:
             self._failure = error
         self.cancelled = self.cancelled or (self._folder / rundir.CANCEL).exists()
-        self.paused = self.paused or (self._folder / rundir.PAUSE).exists()
+        flags = (self._folder / rundir.PAUSE, self._folder / rundir.HOLD)
+        self.paused = self.paused or any(flag.exists() for flag in flags)
 
     def _write(self, kind: EventKind, data: dict[str, Any]) -> None:
         self._moved = True

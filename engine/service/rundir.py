@@ -6,7 +6,13 @@ result.json    {"state", "error", "result"}, written once, when the job has ende
 worker.log     all that the workers printed, tracebacks too
 lock           held by whoever may append events: the worker while there is one
 heartbeat      the worker's pid; touched while the job's stage is moving
-cancel, pause  flags: stop for good; stop and go on another time
+lease          the number of the device that the worker has for itself
+
+The flags by which the user's wish reaches the worker, and outlives a crash; events follow them:
+cancel         stop for good
+hold           stop, and stay out of the queue until it is taken away
+retry          begin anew what failed or was cancelled
+pause          stop and go on another time; the engine's own, when it ends
 """
 
 from __future__ import annotations
@@ -26,7 +32,10 @@ RESULT = "result.json"
 LOG = "worker.log"
 LOCK = "lock"
 HEARTBEAT = "heartbeat"
+LEASE = "lease"
 CANCEL = "cancel"
+HOLD = "hold"
+RETRY = "retry"
 PAUSE = "pause"
 
 
@@ -59,6 +68,20 @@ def conclude(folder: Path, log: EventLog) -> None:
     if ended and log.history.state not in FINAL_STATES:
         error = {"error": ended["error"]} if ended["error"] else {}
         log.append("state", {"state": ended["state"], **error}, durable=True)
+
+
+def reopen(folder: Path, log: EventLog) -> None:
+    """Begin anew a job that has ended and whose `retry` flag is up; repeated after a crash, it does the same."""
+    for name in (CANCEL, HOLD, RESULT):
+        (folder / name).unlink(missing_ok=True)
+    sync_folder(folder)
+    log.append("state", {"state": "queued", "retry": True}, durable=True)
+
+
+def drop_flag(folder: Path, name: str) -> None:
+    """Take a flag away; on disk when this returns."""
+    (folder / name).unlink(missing_ok=True)
+    sync_folder(folder)
 
 
 def outcome(folder: Path) -> dict[str, Any] | None:

@@ -3,37 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import json
 import logging
-import re
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..errors import UnderstudyError
 from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobKind, JobSpec, from_json, to_json
 from .device import Device
+from .guard import Guard, answer, failure
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-HOST = re.compile(rb"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.IGNORECASE)
-LARGEST_BODY = 1_000_000  # bytes
 LONGEST_WAIT = 30.0  # seconds
+PRIORITY = 1_000_000  # the highest
 LOOK = 0.1  # seconds between two looks of a waiting reader
 PATHS = {"path", "output", "scan", "model"}  # the specs' fields that name files
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -44,14 +42,31 @@ class Submission:
     id: str
     kind: JobKind
     spec: dict[str, Any]
+    priority: int = 0
+    after: list[str] = field(default_factory=list)
 
 
-def create_app(supervisor: Supervisor, token: str, info: EngineInfo, stop: Callable[[], None]) -> FastAPI:
+@dataclass(frozen=True, kw_only=True)
+class Priority:
+    """The body of `POST /v1/jobs/{id}/priority`."""
+
+    priority: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """The body of `POST /v1/prune`: the newest `keep` jobs that have ended stay."""
+
+    keep: int
+
+
+def create_app(
+    supervisor: Supervisor, device: Device, token: str, info: EngineInfo, stop: Callable[[], None]
+) -> FastAPI:
     """The API. Every call needs `token`; `stop` makes the process that serves it end soon."""
     app = FastAPI(title="Understudy's engine", version=info.protocol, docs_url=None, redoc_url=None)
     app.add_middleware(Guard, token=token)
     store = supervisor.store
-    device = Device(store.home / "device.json")
 
     def find(job_id: str) -> Job:
         job = store.job(job_id)
@@ -65,13 +80,16 @@ def create_app(supervisor: Supervisor, token: str, info: EngineInfo, stop: Calla
 
     @app.post("/v1/jobs")
     async def submit(request: Request) -> Response:
+        asked = await read(request, Submission)
+        if not -PRIORITY <= asked.priority <= PRIORITY:
+            raise HTTPException(400, f"priority must be from {-PRIORITY} to {PRIORITY}.")
         try:
-            asked = from_json(Submission, _parse(await request.body()))
             spec: JobSpec = from_json(SPECS[asked.kind], asked.spec)
             _check_paths(to_json(spec))
-            return answer(to_json(await run_in_threadpool(supervisor.submit, asked.id, asked.kind, spec)))
+            job = await run_in_threadpool(supervisor.submit, asked.id, asked.kind, spec, asked.priority, asked.after)
         except (ValueError, OverflowError) as error:
             raise HTTPException(400, str(error)) from None
+        return answer(to_json(job))
 
     @app.get("/v1/jobs")
     async def jobs() -> Response:
@@ -97,10 +115,31 @@ def create_app(supervisor: Supervisor, token: str, info: EngineInfo, stop: Calla
         found = await run_in_threadpool(store.events, job_id, max(after, 0))
         return answer({"events": [to_json(event) for event in found], "job": to_json(job)})
 
-    @app.post("/v1/jobs/{job_id}/cancel")
-    async def cancel(job_id: str) -> Response:
+    @app.post("/v1/jobs/{job_id}/priority")
+    async def priority(job_id: str, request: Request) -> Response:
         find(job_id)
-        return answer(to_json(await run_in_threadpool(supervisor.cancel, job_id)))
+        asked = await read(request, Priority)
+        if not -PRIORITY <= asked.priority <= PRIORITY:
+            raise HTTPException(400, f"priority must be from {-PRIORITY} to {PRIORITY}.")
+        return answer(to_json(await run_in_threadpool(supervisor.set_priority, job_id, asked.priority)))
+
+    def offer(name: str, act: Callable[[str], Job]) -> None:
+        @app.post(f"/v1/jobs/{{job_id}}/{name}", name=name)
+        async def call(job_id: str) -> Response:
+            find(job_id)
+            return answer(to_json(await run_in_threadpool(act, job_id)))
+
+    offer("cancel", supervisor.cancel)
+    offer("pause", supervisor.pause)
+    offer("resume", supervisor.resume)
+    offer("retry", supervisor.retry)
+
+    @app.post("/v1/prune")
+    async def prune(request: Request) -> Response:
+        asked = await read(request, Prune)
+        if asked.keep < 0:
+            raise HTTPException(400, "keep must be 0 or more.")
+        return answer({"removed": await run_in_threadpool(store.prune, asked.keep)})
 
     @app.post("/v1/shutdown")
     async def shutdown() -> Response:
@@ -132,14 +171,12 @@ def create_app(supervisor: Supervisor, token: str, info: EngineInfo, stop: Calla
     return app
 
 
-def answer(data: dict[str, Any], status: int = 200) -> Response:
-    """A JSON response. ASCII, because file names may hold what UTF-8 cannot."""
-    return Response(json.dumps(data, allow_nan=False), status, media_type="application/json")
-
-
-def failure(status: int, sentence: str) -> Response:
-    """An error as every call answers it."""
-    return answer({"error": sentence}, status)
+async def read(request: Request, expected: type[T]) -> T:
+    """The body of a request. Answers 400 with what is wrong with it."""
+    try:
+        return from_json(expected, _parse(await request.body()))
+    except (ValueError, OverflowError) as error:
+        raise HTTPException(400, str(error)) from None
 
 
 def _parse(body: bytes) -> Any:
@@ -161,61 +198,3 @@ def _check_paths(spec: Any) -> None:
             if name in PATHS and isinstance(value, str) and (not Path(value).is_absolute() or "\0" in value):
                 raise ValueError(f"{name} must be an absolute path, not {value[:200]!r}.")
             _check_paths(value)
-
-
-class Guard:
-    """Lets a request through to `app` only from this machine's own programs, with the token, and of bounded size."""
-
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app = app
-        self._bearer = f"Bearer {token}".encode()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] != "http":
-            return
-        refusal = self._refusal(scope["headers"])
-        body = b"" if refusal else await _body(receive)
-        if body is None:
-            refusal = failure(413, f"The request is larger than {LARGEST_BODY} bytes.")
-        if refusal:
-            await refusal(scope, receive, send)
-            return
-        read = False
-
-        async def replay() -> Message:
-            nonlocal read
-            if read:
-                return await receive()
-            read = True
-            return {"type": "http.request", "body": body, "more_body": False}
-
-        await self._app(scope, replay, send)
-
-    def _refusal(self, headers: list[tuple[bytes, bytes]]) -> Response | None:
-        if any(name == b"origin" for name, _ in headers):
-            return failure(403, "The engine answers no web pages. Use the add-on or the command line.")
-        hosts = [value for name, value in headers if name == b"host"]
-        if len(hosts) != 1 or not HOST.fullmatch(hosts[0]):
-            return failure(403, "The engine answers only as 127.0.0.1 or localhost. Use the address in engine.json.")
-        given = [value for name, value in headers if name == b"authorization"]
-        if len(given) != 1 or not hmac.compare_digest(given[0], self._bearer):
-            return failure(401, "The token is missing or wrong. Read the engine's address and token from engine.json.")
-        for name, value in headers:
-            if name == b"content-length" and int(value) > LARGEST_BODY:  # the HTTP parser has seen that it is a number
-                return failure(413, f"The request is larger than {LARGEST_BODY} bytes.")
-        return None
-
-
-async def _body(receive: Receive) -> bytes | None:
-    """The whole body, None when it is too large or the client left."""
-    body = b""
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
-            return None
-        if not message.get("more_body"):
-            return body

@@ -8,10 +8,13 @@ may call.
 from __future__ import annotations
 
 import json
+import logging
 import re
+import shutil
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,9 +24,16 @@ from . import rundir
 from .events import EventReader, fold
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-SCHEMA = 1
+MIGRATIONS = (
+    "CREATE TABLE IF NOT EXISTS jobs"
+    " (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, job TEXT NOT NULL)",
+    "",  # 2: jobs may be paused, have a priority and wait for others, which an engine of version 1 cannot read
+)
+SCHEMA = len(MIGRATIONS)
 READERS = 32  # as many finished jobs keep their index of events in memory
 BATCH = 1000  # events in one answer
+
+logger = logging.getLogger(__name__)
 
 
 class Store:
@@ -35,8 +45,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._database = _open(home / "jobs.sqlite")
-        rows = self._database.execute("SELECT job FROM jobs ORDER BY number")
-        self._jobs = {job.id: job for job in (from_json(Job, json.loads(text)) for (text,) in rows)}
+        self._jobs = dict(self._rows())
         self._readers: dict[str, EventReader] = {}
 
     def close(self) -> None:
@@ -47,11 +56,11 @@ class Store:
         """The run directory of a job that was accepted."""
         return self.folder / job_id
 
-    def submit(self, job_id: str, kind: JobKind, spec: JobSpec) -> Job:
+    def submit(self, job_id: str, kind: JobKind, spec: JobSpec, priority: int = 0, after: Sequence[str] = ()) -> Job:
         """Accept a job: it is on disk when this returns. The same job again changes nothing.
 
-        Raises ValueError when the id is not one, or stands for another job; UnderstudyError when the
-        disk does not take it.
+        Raises ValueError when the id is not one, or stands for another job, or a job in `after` is not
+        known; UnderstudyError when the disk does not take it.
         """
         if not ID.fullmatch(job_id):
             raise ValueError("A job's id is 1 to 64 letters, digits, - and _.")
@@ -62,7 +71,18 @@ class Store:
             # two names that differ in case alone are one folder on some systems
             if known or any(job_id.casefold() == other.casefold() for other in self._jobs):
                 raise ValueError(f"The id {job_id} is taken by another job; choose a new one.")
-            job = Job(id=job_id, kind=kind, spec=to_json(spec), state="queued", created=time.time(), last_event=1)
+            if unknown := next((name for name in after if name not in self._jobs), None):
+                raise ValueError(f"There is no job {unknown[:64]} that {job_id} could wait for. Submit that one first.")
+            job = Job(
+                id=job_id,
+                kind=kind,
+                spec=to_json(spec),
+                state="queued",
+                created=time.time(),
+                last_event=1,
+                priority=priority,
+                after=list(after),
+            )
             try:
                 rundir.create(self.run_folder(job_id), job_id, kind, spec)
                 self._write(job)
@@ -81,9 +101,51 @@ class Store:
         """A job as it was last followed."""
         return self._jobs.get(job_id)
 
+    def by_id(self) -> Mapping[str, Job]:
+        """Every job by its id, oldest first."""
+        return self._jobs
+
     def unfinished(self) -> list[Job]:
-        """The jobs still to do or being done, in the order in which they came."""
-        return [job for job in self._jobs.values() if job.state not in FINAL_STATES]
+        """The jobs still to do or being done, in the order of their turn."""
+        jobs = [job for job in list(self._jobs.values()) if job.state not in FINAL_STATES]
+        return sorted(jobs, key=lambda job: -job.priority)  # a stable sort: the older of two equals goes first
+
+    def set_priority(self, job_id: str, priority: int) -> Job:
+        """Move a job in the queue; on disk when this returns."""
+        with self._lock:
+            job = replace(self._jobs[job_id], priority=priority)
+            self._write(job)
+            self._jobs[job_id] = job
+            return job
+
+    def reopen(self, job_id: str) -> Job:
+        """Take in that a job which had ended was begun anew."""
+        with self._lock:
+            self._readers.pop(job_id, None)  # it may have read on without telling `follow`
+            self._jobs[job_id] = replace(self._jobs[job_id], state="queued", error=None, result={})
+            job = self.follow(job_id)
+            self._write(job)
+            return job
+
+    def prune(self, keep: int) -> list[str]:
+        """Forget all but the newest `keep` jobs that have ended, and remove their run directories.
+
+        Jobs that an unfinished one waits for stay. Directories that belong to no job go too.
+        """
+        with self._lock:
+            needed = {name for job in self.unfinished() for name in job.after}
+            ended = [job.id for job in self._jobs.values() if job.state in FINAL_STATES and job.id not in needed]
+            gone = ended[: max(0, len(ended) - max(keep, 0))]
+            with self._database:
+                self._database.executemany("DELETE FROM jobs WHERE id = ?", [(job_id,) for job_id in gone])
+            for job_id in gone:
+                del self._jobs[job_id]
+                self._readers.pop(job_id, None)
+            known = {job_id for (job_id,) in self._database.execute("SELECT id FROM jobs")}
+            for folder in self.folder.iterdir():
+                if folder.name not in known:
+                    shutil.rmtree(folder, ignore_errors=True)
+            return gone
 
     def follow(self, job_id: str) -> Job:
         """Take in what was written to the job's events since the last time. Raises OSError."""
@@ -131,6 +193,13 @@ class Store:
             reader = self._readers[job_id] = EventReader(self.run_folder(job_id) / rundir.EVENTS)
         return reader
 
+    def _rows(self) -> Iterator[tuple[str, Job]]:
+        for job_id, text in self._database.execute("SELECT id, job FROM jobs ORDER BY number"):
+            try:
+                yield job_id, from_json(Job, json.loads(text))
+            except ValueError as error:
+                logger.error("the row of job %s cannot be read (%s); it is left alone", job_id, error)
+
     def _write(self, job: Job) -> None:
         with self._database:
             self._database.execute(
@@ -148,12 +217,11 @@ def _open(path: Path) -> sqlite3.Connection:
         (schema,) = database.execute("PRAGMA user_version").fetchone()
         if schema > SCHEMA:
             raise DataError(f"{path} was written by a newer Understudy. Update this engine.")
-        database.execute(
-            "CREATE TABLE IF NOT EXISTS jobs"
-            " (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state TEXT NOT NULL, job TEXT NOT NULL)"
-        )
-        database.execute(f"PRAGMA user_version = {SCHEMA}")
-        database.commit()
+        for version, statement in enumerate(MIGRATIONS[schema:], schema + 1):
+            database.execute("BEGIN")
+            database.execute(statement)
+            database.execute(f"PRAGMA user_version = {version}")
+            database.commit()
     except sqlite3.Error as error:
         raise DataError(f"The list of jobs {path} cannot be used ({error}). Move it away to begin a new one.") from None
     return database

@@ -2,9 +2,10 @@
 
 RUNNER, "module:function", is what does the job; it is called like `engine.jobs.run`. The worker
 asks nobody: it reads the spec in its run directory, writes events and the result there, and goes
-on whether the supervisor lives or not. Told to pause (a flag, or a TERM signal), it puts the job
-back into the queue. Whatever kills it leaves a job without a result, which the supervisor starts
-again.
+on whether the supervisor lives or not. Told to pause (a flag, or a TERM signal), it leaves the job
+paused or queued and ends, which frees all its memory. A TERM signal to a job that was cancelled
+already and reached no safe point since stops it where it stands. Whatever kills a worker leaves a
+job without a result, which the supervisor starts again.
 """
 
 from __future__ import annotations
@@ -45,15 +46,17 @@ def main(folder: Path, runner: str = RUNNER) -> None:
 def work(folder: Path, log: EventLog, runner: str) -> None:
     """One attempt at the job."""
     recorder = Recorder(folder, log)
-    signal.signal(signal.SIGTERM, lambda *_: recorder.pause())
+    signal.signal(signal.SIGTERM, lambda *_: _told_to_end(recorder))
     log.append("state", {"state": "running", "attempt": log.history.attempts + 1}, durable=True)
     try:
         recorder.check()
         result = _plain(_run(folder, runner, recorder))
     except Stopped:
         recorder.close()
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         if recorder.paused and not recorder.cancelled:
-            log.append("state", {"state": "queued"}, durable=True)
+            state = "paused" if (folder / rundir.HOLD).exists() else "queued"
+            log.append("state", {"state": state}, durable=True)
         else:
             rundir.finish(folder, log, "cancelled")
     except UnderstudyError as error:
@@ -66,6 +69,12 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
     else:
         recorder.close()
         rundir.finish(folder, log, "done", result=result)
+
+
+def _told_to_end(recorder: Recorder) -> None:
+    if recorder.cancelled:
+        raise Stopped("The job was cancelled.")
+    recorder.pause()
 
 
 def _run(folder: Path, runner: str, recorder: Recorder) -> dict[str, Any]:

@@ -27,19 +27,21 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Engine:
-    def __init__(self, home: Path, runner: str | None) -> None:
+    def __init__(self, home: Path, runner: str | None, **limits: float) -> None:
         self.home = home
         self.runner = runner
+        self.limits = limits  # of the supervisor, in place of those for real use
         self.process: subprocess.Popen[str] | None = None
         self.http = httpx.Client()
 
     def command(self) -> list[str]:
-        call = f"serve(runner={self.runner!r})" if self.runner else "serve()"
-        return [sys.executable, "-c", f"from understudy.engine.service.supervisor import serve; {call}"]
+        call = f"serve.serve(runner={self.runner!r})" if self.runner else "serve.serve()"
+        limits = "".join(f"supervisor.{name} = {value}; " for name, value in self.limits.items())
+        return [sys.executable, "-c", f"from understudy.engine.service import serve, supervisor; {limits}{call}"]
 
     def environment(self) -> dict[str, str]:
-        here = str(Path(__file__).parent)
-        return {**os.environ, "UNDERSTUDY_HOME": str(self.home), "PYTHONPATH": here, "OMP_NUM_THREADS": "1"}
+        paths = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+        return {**os.environ, "UNDERSTUDY_HOME": str(self.home), "PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}
 
     def start(self) -> Engine:
         self.process = subprocess.Popen(self.command(), env=self.environment(), stdout=subprocess.DEVNULL)
@@ -73,7 +75,20 @@ class Engine:
         return {"clip": {"path": str(path)}, "output": str(self.home / f"{job_id}.out")}
 
     def submit(self, job_id: str, **script: Any) -> dict[str, Any]:
-        answer = self.http.post("/v1/jobs", json={"id": job_id, "kind": "scan", "spec": self.spec(job_id, **script)})
+        return self.queue(job_id, {}, **script)
+
+    def queue(self, job_id: str, options: dict[str, Any], **script: Any) -> dict[str, Any]:
+        """Submit a scripted scan with a priority or jobs to wait for; `kind` people is a light job."""
+        spec = self.spec(job_id, **script)
+        if options.get("kind") == "people":
+            spec = {"scan": spec["clip"]["path"], "edits": []}
+        answer = self.http.post("/v1/jobs", json={"id": job_id, "kind": "scan", "spec": spec, **options})
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def tell(self, job_id: str, wish: str) -> dict[str, Any]:
+        """cancel, pause, resume or retry a job."""
+        answer = self.http.post(f"/v1/jobs/{job_id}/{wish}")
         assert answer.status_code == 200, answer.text
         return answer.json()
 
@@ -99,7 +114,9 @@ class Engine:
         wait_until(lambda: f'"step {step}"' in file.read_text(), f"step {step} of {job_id}")
 
     def let_go(self, job_id: str, step: int) -> None:
-        (self.home / f"{job_id}.out" / f"go-{step}").touch()
+        folder = self.home / f"{job_id}.out"
+        folder.mkdir(exist_ok=True)
+        (folder / f"go-{step}").touch()
 
     def run_folder(self, job_id: str) -> Path:
         return self.home / "jobs" / job_id

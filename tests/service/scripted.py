@@ -2,7 +2,8 @@
 
 The script is a JSON file that stands where a scan's footage would. It takes `steps` steps of
 `seconds` each, keeps a checkpoint every `checkpoint` steps, and may `hold` before steps until the
-test lets it go on (a file `go-<step>` in its output), `die_at` a step, or `end` badly.
+test lets it go on (a file `go-<step>` in its output), `die_at` a step, `end` badly, or be `deaf`
+from the first step on: it looks at no flag (and at no signal, if `deaf` is "stone").
 """
 
 from __future__ import annotations
@@ -15,17 +16,23 @@ from pathlib import Path
 from typing import Any
 
 from understudy.engine.errors import NoFaceError
-from understudy.engine.protocol import ConvertSpec, ScanSpec
+from understudy.engine.protocol import ConvertSpec, PeopleSpec, ScanSpec
 from understudy.engine.reporter import Reporter
 
 
-def run(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
-    script = json.loads(Path(spec.clip.path).read_text())
+def run(kind: str, spec: ScanSpec | PeopleSpec, reporter: Reporter) -> dict[str, Any]:
+    file = Path(spec.scan if isinstance(spec, PeopleSpec) else spec.clip.path)
+    script = json.loads(file.read_text())
     steps, seconds, every = script.get("steps", 3), script.get("seconds", 0.01), script.get("checkpoint", 5)
-    output = Path(spec.output)
+    output = file.with_suffix(".out")
     output.mkdir(parents=True, exist_ok=True)
     checkpoint = output / "checkpoint"
     done = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    if script.get("deaf") == "stone":
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+    if "deaf" in script:
+        reporter.log("step 0")
+        time.sleep(1000)
     for step in range(done, steps):
         reporter.check()
         while step in script.get("hold", []) and not (output / f"go-{step}").exists():

@@ -203,7 +203,7 @@ def test_a_large_body_is_refused_with_and_without_its_length(shared_engine: Engi
 def test_a_second_engine_says_that_one_runs(shared_engine: Engine) -> None:
     code = (
         "from understudy.engine.errors import UnderstudyError\n"
-        "from understudy.engine.service.supervisor import serve\n"
+        "from understudy.engine.service.serve import serve\n"
         "try: serve()\n"
         "except UnderstudyError as error: print(error)"
     )
@@ -216,7 +216,7 @@ def test_a_second_engine_says_that_one_runs(shared_engine: Engine) -> None:
 def test_a_taken_port_is_said_so(shared_engine: Engine, tmp_path: Path) -> None:
     code = (
         "from understudy.engine.errors import UnderstudyError\n"
-        "from understudy.engine.service.supervisor import serve\n"
+        "from understudy.engine.service.serve import serve\n"
         f"try: serve({shared_engine.http.base_url.port})\n"
         "except UnderstudyError as error: print(error)"
     )

@@ -1,0 +1,99 @@
+"""The process that serves: one engine a home folder, its address and token in a file that only its user reads."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from .. import protocol
+from ..errors import UnderstudyError
+from ..protocol import EngineInfo
+from .device import Device
+from .durable import lock, write_json
+from .server import create_app
+from .store import Store
+from .supervisor import Supervisor
+from .worker import RUNNER
+
+logger = logging.getLogger(__name__)
+
+
+def serve(port: int | None = None, runner: str = RUNNER) -> None:
+    """Run the engine on 127.0.0.1 (a free port unless one is named) until it is told to stop.
+
+    Running jobs pause when it stops and go on at its next start. `runner` is what workers call
+    (see `worker`). Raises UnderstudyError when an engine runs already, or the port is taken.
+    """
+    home = protocol.home()
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with lock(home / "engine.lock") as held:
+        if not held:
+            raise UnderstudyError(f"An engine is running already for {home}. Use that one, or stop it first.")
+        _log_to(home / "engine.log")
+        with _listen(port) as listening:
+            _serve(home, listening, runner)
+
+
+def _serve(home: Path, listening: socket.socket, runner: str) -> None:
+    token = secrets.token_hex(32)
+    info = EngineInfo(
+        protocol=protocol.PROTOCOL,
+        version=importlib.metadata.version("understudy"),
+        pid=os.getpid(),
+        device="",
+        url=f"http://127.0.0.1:{listening.getsockname()[1]}",
+    )
+    store = Store(home)
+    device = Device(home / "device.json")
+    supervisor = Supervisor(store, runner, device.count)
+    server = uvicorn.Server(uvicorn.Config("", log_config=None, access_log=False, lifespan="off", ws="none"))
+
+    def stop() -> None:
+        supervisor.stopping.set()  # lets the long polls go
+        server.should_exit = True
+
+    server.config.app = create_app(supervisor, device, token, info, stop)
+    signal.signal(signal.SIGTERM, lambda *_: stop())  # uvicorn raises it again after it stopped: the rest must run
+    supervisor.start()
+    write_json(protocol.address_file(), {**protocol.to_json(info), "token": token}, mode=0o600)
+    logger.info("engine %s listens on %s", info.version, info.url)
+    print(f"The engine listens on {info.url}; Ctrl-C stops it, and its jobs go on at its next start.", flush=True)
+    try:
+        server.run(sockets=[listening])
+    except KeyboardInterrupt:
+        pass  # uvicorn has stopped in good order, and raises it again
+    finally:
+        protocol.address_file().unlink(missing_ok=True)
+        supervisor.stop()
+        store.close()
+        logger.info("engine stopped")
+
+
+def _listen(port: int | None) -> socket.socket:
+    listening = socket.socket()
+    try:
+        if sys.platform != "win32":  # there it would let two programs share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", port or 0))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        listening.close()
+        raise UnderstudyError(
+            f"The engine cannot listen on port {port} of 127.0.0.1 ({error}). Name another, or none."
+        ) from None
+    return listening
+
+
+def _log_to(path: Path) -> None:
+    """Everything the process logs goes to `path`; no request line does, so no token can."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
