@@ -42,7 +42,7 @@ class Watched:
         if not self._console.is_terminal:
             self._console.print(f"{title} …")
             yield
-            self._console.print(f"{title}: done in {_duration(time.monotonic() - self._began)}")
+            self._console.print(f"{title}: done in {duration(time.monotonic() - self._began)}")
             return
         columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
         with Progress(*columns, TextColumn("{task.fields[detail]}"), console=self._console) as bar:
@@ -62,7 +62,7 @@ class Watched:
         left = ""
         if fraction - self._first > 0.01 and now - self._began > 2:
             seconds = (now - self._began) * (1 - fraction) / (fraction - self._first)
-            left = f", about {_duration(seconds)} left"
+            left = f", about {duration(seconds)} left"
         text = f"{message}{self._losses}{left}"
         if self._bar:
             self._bar.update(self._bar.task_ids[0], completed=fraction, detail=text)
@@ -124,7 +124,7 @@ def show_people(folder: Path, people: Sequence[PersonSummary]) -> None:
     Console().print(table)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     """A time in an editor's words: 40 s, 3 min, 2 h 10 min."""
     if seconds < 90:
         return f"{max(round(seconds), 1)} s"

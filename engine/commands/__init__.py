@@ -12,6 +12,7 @@ from .arguments import NotUnderstood
 from .convert import Convert
 from .doctor import Doctor
 from .identity import Identity
+from .jobs import Jobs
 from .models import Models
 from .scan import Scan
 from .serve import Serve
@@ -28,5 +29,6 @@ COMMANDS: dict[str, Any] = {
     "identity": Identity,
     "models": Models,
     "serve": Serve,
+    "jobs": Jobs,
     "doctor": Doctor,
 }

@@ -18,19 +18,22 @@ from ..errors import UnderstudyError
 from ..protocol import EngineInfo
 from .device import Device
 from .durable import lock, write_json
+from .previewer import RECASTER
 from .server import create_app
 from .store import Store
 from .supervisor import Supervisor
+from .warm import Warm
 from .worker import RUNNER
 
 logger = logging.getLogger(__name__)
 
 
-def serve(port: int | None = None, runner: str = RUNNER) -> None:
+def serve(port: int | None = None, runner: str = RUNNER, recaster: str = RECASTER) -> None:
     """Run the engine on 127.0.0.1 (a free port unless one is named) until it is told to stop.
 
-    Running jobs pause when it stops and go on at its next start. `runner` is what workers call
-    (see `worker`). Raises UnderstudyError when an engine runs already, or the port is taken.
+    Running jobs pause when it stops and go on at its next start. `runner` is what workers call (see
+    `worker`), `recaster` what renders previews (see `previewer`). Raises UnderstudyError when an engine
+    runs already, or the port is taken.
     """
     home = protocol.home()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -39,10 +42,10 @@ def serve(port: int | None = None, runner: str = RUNNER) -> None:
             raise UnderstudyError(f"An engine is running already for {home}. Use that one, or stop it first.")
         _log_to(home / "engine.log")
         with _listen(port) as listening:
-            _serve(home, listening, runner)
+            _serve(home, listening, runner, recaster)
 
 
-def _serve(home: Path, listening: socket.socket, runner: str) -> None:
+def _serve(home: Path, listening: socket.socket, runner: str, recaster: str) -> None:
     token = secrets.token_hex(32)
     info = EngineInfo(
         protocol=protocol.PROTOCOL,
@@ -53,14 +56,16 @@ def _serve(home: Path, listening: socket.socket, runner: str) -> None:
     )
     store = Store(home)
     device = Device(home / "device.json")
-    supervisor = Supervisor(store, runner, device.count)
+    warm = Warm(home, recaster)
+    supervisor = Supervisor(store, runner, device.count, warm.rest)
     server = uvicorn.Server(uvicorn.Config("", log_config=None, access_log=False, lifespan="off", ws="none"))
 
     def stop() -> None:
         supervisor.stopping.set()  # lets the long polls go
+        warm.close()
         server.should_exit = True
 
-    server.config.app = create_app(supervisor, device, token, info, stop)
+    server.config.app = create_app(supervisor, warm, device, token, info, stop)
     signal.signal(signal.SIGTERM, lambda *_: stop())  # uvicorn raises it again after it stopped: the rest must run
     supervisor.start()
     write_json(protocol.address_file(), {**protocol.to_json(info), "token": token}, mode=0o600)

@@ -19,9 +19,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ..errors import UnderstudyError
-from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobKind, JobSpec, from_json, to_json
+from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobKind, JobSpec, PreviewSpec, from_json, to_json
 from .device import Device
+from .disk import usage
 from .guard import Guard, answer, failure
+from .warm import NoPreview, Stale, Warm
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 LONGEST_WAIT = 30.0  # seconds
 PRIORITY = 1_000_000  # the highest
 LOOK = 0.1  # seconds between two looks of a waiting reader
-PATHS = {"path", "output", "scan", "model"}  # the specs' fields that name files
+PATHS = {"path", "output", "scan", "model", "project", "file", "warm_start"}  # the specs' fields that name files
+MAY_BE_EMPTY = {"model", "project", "file", "warm_start"}
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
@@ -61,7 +64,7 @@ class Prune:
 
 
 def create_app(
-    supervisor: Supervisor, device: Device, token: str, info: EngineInfo, stop: Callable[[], None]
+    supervisor: Supervisor, warm: Warm, device: Device, token: str, info: EngineInfo, stop: Callable[[], None]
 ) -> FastAPI:
     """The API. Every call needs `token`; `stop` makes the process that serves it end soon."""
     app = FastAPI(title="Understudy's engine", version=info.protocol, docs_url=None, redoc_url=None)
@@ -134,12 +137,34 @@ def create_app(
     offer("resume", supervisor.resume)
     offer("retry", supervisor.retry)
 
+    @app.post("/v1/preview")
+    async def preview(request: Request) -> Response:
+        spec = await read(request, PreviewSpec)
+        try:
+            _check_paths(to_json(spec))
+            return answer(to_json(await run_in_threadpool(warm.render, spec)))
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        except Stale:
+            raise HTTPException(409, "A newer preview was asked for; this one is not made.") from None
+        except NoPreview as error:
+            raise HTTPException(422, str(error)) from None
+
     @app.post("/v1/prune")
     async def prune(request: Request) -> Response:
         asked = await read(request, Prune)
         if asked.keep < 0:
             raise HTTPException(400, "keep must be 0 or more.")
         return answer({"removed": await run_in_threadpool(store.prune, asked.keep)})
+
+    @app.get("/v1/disk")
+    async def disk(project: str = "") -> Response:
+        try:
+            _check_paths({"project": project})
+        except ValueError as error:
+            raise HTTPException(400, str(error)) from None
+        items = await run_in_threadpool(usage, store.home, Path(project) if project else None)
+        return answer({"items": items})
 
     @app.post("/v1/shutdown")
     async def shutdown() -> Response:
@@ -195,6 +220,8 @@ def _check_paths(spec: Any) -> None:
             _check_paths(part)
     elif isinstance(spec, dict):
         for name, value in spec.items():
-            if name in PATHS and isinstance(value, str) and (not Path(value).is_absolute() or "\0" in value):
-                raise ValueError(f"{name} must be an absolute path, not {value[:200]!r}.")
-            _check_paths(value)
+            if name in PATHS and isinstance(value, str) and (value or name not in MAY_BE_EMPTY):
+                if not Path(value).is_absolute() or "\0" in value:
+                    raise ValueError(f"{name} must be an absolute path, not {value[:200]!r}.")
+            else:
+                _check_paths(value)

@@ -43,13 +43,24 @@ logger = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """Sees every job of a store through to its end. `runner` is what workers call (see `worker`)."""
+    """Sees every job of a store through to its end.
 
-    def __init__(self, store: Store, runner: str = RUNNER, devices: Callable[[], int] = lambda: 1) -> None:
+    `runner` is what workers call (see `worker`), `devices` tells how many there are to lease, `chore` is
+    called with every look at the queue.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        runner: str = RUNNER,
+        devices: Callable[[], int] = lambda: 1,
+        chore: Callable[[], None] = lambda: None,
+    ) -> None:
         self.store = store
         self.stopping = threading.Event()
         self._runner = runner
         self._devices = devices
+        self._chore = chore
         self._lock = threading.RLock()
         self._active: dict[str, Attempt] = {}
         self._wake = threading.Event()
@@ -174,6 +185,7 @@ class Supervisor:
             self._wake.clear()
             try:
                 self.tick()
+                self._chore()
             except Exception:
                 logger.exception("a look at the queue failed")
             self._wake.wait(TICK if self._active else IDLE)

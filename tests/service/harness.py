@@ -27,17 +27,17 @@ def wait_until(condition: Callable[[], Any], what: str) -> Any:
 
 
 class Engine:
-    def __init__(self, home: Path, runner: str | None, **limits: float) -> None:
+    def __init__(self, home: Path, runner: str | None, limits: dict[str, float] | None = None) -> None:
         self.home = home
         self.runner = runner
-        self.limits = limits  # of the supervisor, in place of those for real use
+        self.limits = limits or {}  # "supervisor.HANG" and their like, in place of those for real use
         self.process: subprocess.Popen[str] | None = None
         self.http = httpx.Client()
 
     def command(self) -> list[str]:
-        call = f"serve.serve(runner={self.runner!r})" if self.runner else "serve.serve()"
-        limits = "".join(f"supervisor.{name} = {value}; " for name, value in self.limits.items())
-        return [sys.executable, "-c", f"from understudy.engine.service import serve, supervisor; {limits}{call}"]
+        call = f"serve.serve(runner={self.runner!r}, recaster='scripted:Still')" if self.runner else "serve.serve()"
+        limits = "".join(f"{name} = {value}; " for name, value in self.limits.items())
+        return [sys.executable, "-c", f"from understudy.engine.service import serve, supervisor, warm; {limits}{call}"]
 
     def environment(self) -> dict[str, str]:
         paths = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from understudy.engine.errors import NoFaceError
-from understudy.engine.protocol import ConvertSpec, PeopleSpec, ScanSpec
+from understudy.engine.protocol import ConvertSpec, PeopleSpec, PreviewResult, PreviewSpec, ScanSpec
 from understudy.engine.reporter import Reporter
 
 
@@ -68,3 +68,24 @@ def convert(kind: str, spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
             time.sleep(0.02)
         os.kill(os.getpid(), signal.SIGKILL)
     return {}
+
+
+class Still:
+    """Renders what the script says that stands where a scan would: takes `seconds`, `die`s, or `end`s badly."""
+
+    def __init__(self, device: object) -> None:
+        self.rendered = 0
+
+    def render(self, spec: PreviewSpec, output: Path) -> PreviewResult:
+        script = json.loads(Path(spec.scan).read_text())
+        time.sleep(script.get("seconds", 0.0))
+        print("noise on standard output")
+        if script.get("die"):
+            os.kill(os.getpid(), signal.SIGKILL)
+        if script.get("end") == "no face":
+            raise NoFaceError("No face was found on this frame. Choose another frame.")
+        if script.get("end") == "bug":
+            raise KeyError("a bug")
+        self.rendered += 1
+        output.write_bytes(b"x" * script.get("size", 10))
+        return PreviewResult(path=str(output), steps=self.rendered, seconds=script.get("seconds", 0.0))

@@ -24,7 +24,9 @@ IDS = itertools.count()
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine that loses its patience soon."""
-    engine = Engine(tmp_path_factory.mktemp("home"), "scripted:run", POLITE=1.0, STERN=1.0)
+    engine = Engine(
+        tmp_path_factory.mktemp("home"), "scripted:run", {"supervisor.POLITE": 1.0, "supervisor.STERN": 1.0}
+    )
     yield engine.start()
     engine.clean_up()
 
@@ -180,7 +182,7 @@ def test_a_job_that_does_not_listen_is_ended_all_the_same(engine: Engine, deaf: 
 
 
 def test_a_hanging_worker_is_ended_and_its_job_taken_up_again(tmp_path: Path) -> None:
-    engine = Engine(tmp_path, "scripted:run", HANG=1.5).start()
+    engine = Engine(tmp_path, "scripted:run", {"supervisor.HANG": 1.5}).start()
     try:
         engine.submit("hangs", steps=10, checkpoint=1, hold=[5])
         engine.wait_for_step("hangs", 4)
