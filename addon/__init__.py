@@ -2,10 +2,23 @@
 
 import bpy
 
-from . import handlers, jobs, operators, panels, people, preferences, properties
+from . import (
+    curves,
+    handlers,
+    i18n,
+    jobs,
+    operators,
+    overlay,
+    panels,
+    people,
+    preferences,
+    presets,
+    preview,
+    properties,
+)
 
 # the timer comes last: it may call anything of the others
-_PARTS = (properties, people, operators, panels, handlers, jobs)
+_PARTS = (i18n, properties, people, curves, operators, presets, panels, overlay, preview, handlers, jobs)
 
 
 def register() -> None:

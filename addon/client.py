@@ -14,6 +14,7 @@ from typing import Any
 from ..engine import protocol
 
 TIMEOUT_SECONDS = 3.0
+PREVIEW_SECONDS = 120.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -57,10 +58,12 @@ def read_address() -> Address | None:
     return address
 
 
-def call(address: Address, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+def call(
+    address: Address, method: str, path: str, body: dict[str, Any] | None = None, timeout: float = TIMEOUT_SECONDS
+) -> dict[str, Any]:
     """One request, one JSON object back."""
     parts = urllib.parse.urlsplit(address.url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
     headers = {"Authorization": f"Bearer {address.token}", "Content-Type": "application/json"}
     try:
         connection.request(method, path, None if body is None else json.dumps(body), headers)
@@ -104,6 +107,22 @@ def submit(address: Address, job_id: str, kind: str, spec: dict[str, Any]) -> pr
 def cancel(address: Address, job_id: str) -> protocol.Job:
     """Ask a job to stop at its next safe point."""
     return _read(protocol.Job, call(address, "POST", f"/v1/jobs/{urllib.parse.quote(job_id)}/cancel"))
+
+
+def pause(address: Address, job_id: str) -> protocol.Job:
+    """Put a job aside at its next safe point: checkpointed, its memory freed, out of the queue."""
+    return _read(protocol.Job, call(address, "POST", f"/v1/jobs/{urllib.parse.quote(job_id)}/pause"))
+
+
+def resume(address: Address, job_id: str) -> protocol.Job:
+    """Put a paused job back into the queue."""
+    return _read(protocol.Job, call(address, "POST", f"/v1/jobs/{urllib.parse.quote(job_id)}/resume"))
+
+
+def preview(address: Address, spec: protocol.PreviewSpec) -> protocol.PreviewResult:
+    """One frame as it would be recast now. The first one of a model waits until it is loaded."""
+    answer = call(address, "POST", "/v1/preview", protocol.to_json(spec), timeout=PREVIEW_SECONDS)
+    return _read(protocol.PreviewResult, answer)
 
 
 def events(address: Address, job_id: str, after: int) -> tuple[protocol.Job, list[protocol.Event]]:

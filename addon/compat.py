@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 from typing import TYPE_CHECKING
 
 import bpy
 
-from .timeline import StripTiming
+from .geometry import Placement
+from .timeline import RetimingKey, StripTiming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,9 +25,26 @@ def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene | None:
     return context.scene
 
 
+def active_strip(scene: bpy.types.Scene) -> bpy.types.Strip | None:
+    """The strip that was clicked last, inside a meta too."""
+    return scene.sequence_editor.active_strip if scene.sequence_editor else None
+
+
 def strips(scene: bpy.types.Scene) -> Iterable[bpy.types.Strip]:
     """The strips of the scene's top level, inside no meta."""
     return scene.sequence_editor.strips if scene.sequence_editor else ()
+
+
+def all_strips(scene: bpy.types.Scene) -> Iterable[bpy.types.Strip]:
+    """Every strip of the scene, inside metas too."""
+    return scene.sequence_editor.strips_all if scene.sequence_editor else ()
+
+
+def neighbours(scene: bpy.types.Scene, strip: bpy.types.Strip | None) -> tuple[bpy.types.Collection, Iterable]:
+    """The collection that holds `strip` (its meta's, or the top level's), and the channels there."""
+    meta = strip.parent_meta() if strip is not None else None
+    holder = meta if meta is not None else scene.sequence_editor
+    return holder.strips, holder.channels
 
 
 def span(strip: bpy.types.Strip) -> tuple[int, int]:
@@ -60,19 +79,23 @@ def content(strip: bpy.types.Strip) -> tuple[int, int, int, int]:
     )
 
 
-def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip, *, rates: bool = True) -> StripTiming:
+def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip, *, stored_frames: int = 0) -> StripTiming:
     """Read how `strip` shows its source.
 
-    Opens the movie, and once more when its frame rate is not the scene's. Without `rates` no file is opened, and
-    `rate_adjusted` is unknown (False): enough to tell which frame shows where.
+    `stored_frames`, how many frames the source has, spares opening the file where it is known: a movie is opened
+    when its frame rate may not be the scene's, and when it is retimed.
     """
-    left, right = span(strip)
+    left, right, outer = _seen_through_metas(strip)
     start, frames, trim_start, trim_end = content(strip)
-    scene_fps = scene.render.fps / scene.render.fps_base
-    source_fps = float(getattr(strip, "fps", 0.0)) if rates and strip.type == "MOVIE" else 0.0
-    adjusted = False
-    if source_fps and abs(source_fps - scene_fps) > 0.001 and not len(strip.retiming_keys):
-        adjusted = _frames_as_stored(scene, strip) != frames + trim_start + trim_end
+    keys = _retiming_keys(strip)
+    rate, available = 1.0, frames
+    if strip.type == "IMAGE":
+        available = max(len(strip.elements) - trim_start - trim_end, 1)
+    elif strip.type == "MOVIE":
+        if not stored_frames:
+            stored_frames = _stored_frames(scene, strip, frames + trim_start + trim_end)
+        available = max(stored_frames - trim_start - trim_end, 1)
+        rate = _rate(scene, strip, start, frames, available, keys)
     return StripTiming(
         name=strip.name,
         type=strip.type,
@@ -80,29 +103,112 @@ def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip, *, rates: bool 
         right=right,
         content_start=start,
         content_frames=frames,
+        source_frames=available,
         trim_start=trim_start,
         still=strip.type == "IMAGE" and len(strip.elements) == 1,
-        retimed=len(getattr(strip, "retiming_keys", ())) > 0,
         reversed=bool(getattr(strip, "use_reverse_frames", False)),
         strobe=float(getattr(strip, "strobe", 1.0)),
-        in_meta=not any(other == strip for other in strips(scene)),
-        rate_adjusted=adjusted,
-        source_fps=source_fps,
-        scene_fps=scene_fps,
+        rate=rate,
+        keys=keys,
+        outer=outer,
     )
 
 
-def _frames_as_stored(scene: bpy.types.Scene, strip: bpy.types.MovieStrip) -> int:
-    """How many frames the movie has: a strip made through the API shows each once, whatever its rate."""
-    probe = new_movie(scene, "understudy probe", strip.filepath, HIGHEST_CHANNEL, 1)
+def _seen_through_metas(strip: bpy.types.Strip) -> tuple[int, int, str]:
+    """The strip's handles cut to those of its metas, and the name of a meta whose own time is changed."""
+    left, right = span(strip)
+    meta, outer = strip.parent_meta(), ""
+    while meta is not None:
+        meta_left, meta_right = span(meta)
+        left, right = max(left, meta_left), min(right, meta_right)
+        if len(getattr(meta, "retiming_keys", ())) or getattr(meta, "use_reverse_frames", False) or meta.strobe > 1.0:
+            outer = meta.name
+        meta = meta.parent_meta()
+    return left, right, outer
+
+
+class _Key(ctypes.Structure):
+    """The head of Blender's `SeqRetimingKey`, the same from 4.2 to 5.2."""
+
+    _fields_ = (
+        ("strip_frame_index", ctypes.c_double),
+        ("flag", ctypes.c_int),
+        ("_pad", ctypes.c_int),
+        ("retiming_factor", ctypes.c_float),
+    )
+
+
+def _retiming_keys(strip: bpy.types.Strip) -> tuple[RetimingKey, ...]:
+    """The keys with what Python is not told of them: which part of the source each one shows.
+
+    Read out of Blender's own structure, as no property holds it (Python knows a key's timeline frame only).
+    """
+    read = [_Key.from_address(key.as_pointer()) for key in getattr(strip, "retiming_keys", ())]
+    return tuple(RetimingKey(index=k.strip_frame_index, factor=k.retiming_factor, flag=k.flag) for k in read)
+
+
+def stored_frames(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:
+    """How many frames the strip's source has; opens a movie."""
+    _, frames, trim_start, trim_end = content(strip)
+    if strip.type == "IMAGE":
+        return len(strip.elements)
+    return _stored_frames(scene, strip, frames + trim_start + trim_end) if strip.type == "MOVIE" else 0
+
+
+def _stored_frames(scene: bpy.types.Scene, strip: bpy.types.MovieStrip, shown: int) -> int:
+    """A movie's frames: `shown` where it plays at the scene's own rate; else what a strip made through the API has,
+    which shows each frame once, whatever its rate."""
+    scene_fps = scene.render.fps / scene.render.fps_base
+    if not len(strip.retiming_keys) and abs(float(strip.fps) - scene_fps) <= 0.001:
+        return shown
+    probe = new_movie(scene.sequence_editor.strips, "understudy probe", strip.filepath, HIGHEST_CHANNEL, 1)
     try:
         return content(probe)[1]
     finally:
         scene.sequence_editor.strips.remove(probe)
 
 
-def new_movie(scene: bpy.types.Scene, name: str, path: str, channel: int, start: int) -> bpy.types.MovieStrip:
+def _rate(
+    scene: bpy.types.Scene, strip: bpy.types.MovieStrip, start: int, frames: int, available: int,
+    keys: tuple[RetimingKey, ...],
+) -> float:  # fmt: skip
+    """Source frames that pass with a timeline frame: 1, or the ratio of rates where Blender adjusts them."""
+    if not keys and frames == available:
+        return 1.0
+    ratio = float(strip.fps) / (scene.render.fps / scene.render.fps_base)
+    if not keys:
+        return ratio
+    last = strip.retiming_keys[-1].timeline_frame - start
+    return ratio if abs(keys[-1].index / ratio - last) < abs(keys[-1].index - last) else 1.0
+
+
+def new_movie(holder: bpy.types.Collection, name: str, path: str, channel: int, start: int) -> bpy.types.MovieStrip:
     """A movie strip that shows every frame of `path` once, in its own size. RuntimeError if it cannot be read."""
-    return scene.sequence_editor.strips.new_movie(
-        name=name, filepath=path, channel=channel, frame_start=start, fit_method="ORIGINAL"
+    return holder.new_movie(name=name, filepath=path, channel=channel, frame_start=start, fit_method="ORIGINAL")
+
+
+def new_pictures(
+    holder: bpy.types.Collection, name: str, files: list[str], channel: int, start: int
+) -> bpy.types.ImageStrip:
+    """An image strip that shows the named files one by one, some perhaps more than once, in their own size."""
+    strip = holder.new_image(name=name, filepath=files[0], channel=channel, frame_start=start, fit_method="ORIGINAL")
+    for file in files[1:]:
+        strip.elements.append(file.replace("\\", "/").rpartition("/")[2])
+    set_span(strip, start, start + len(files))
+    return strip
+
+
+def picture_placement(strip: bpy.types.Strip, width: int, height: int) -> Placement:
+    """Where the strip's picture of `width` × `height` source pixels lies in the preview."""
+    transform, crop = strip.transform, strip.crop
+    return Placement(
+        width=width,
+        height=height,
+        offset=(transform.offset_x, transform.offset_y),
+        scale=(transform.scale_x, transform.scale_y),
+        rotation=transform.rotation,
+        origin=(transform.origin[0], transform.origin[1]),
+        crop=(crop.min_x, crop.max_x, crop.min_y, crop.max_y),
+        flip_x=strip.use_flip_x,
+        flip_y=strip.use_flip_y,
     )

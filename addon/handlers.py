@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from . import jobs, project
+from . import jobs, preview, project
 
 
 @bpy.app.handlers.persistent
@@ -15,10 +15,19 @@ def _loaded(*_: object) -> None:
 
 @bpy.app.handlers.persistent
 def _undone(*_: object) -> None:
+    preview.drop_images()
     jobs.restore_after_undo()
 
 
+@bpy.app.handlers.persistent
+def _before(*_: object) -> None:
+    preview.drop_images()
+
+
 _HANDLERS = (
+    ("undo_pre", _before),
+    ("redo_pre", _before),
+    ("save_pre", _before),
     ("save_pre", project.before_save),
     ("save_post", project.after_save),
     ("save_post_fail", project.after_save),

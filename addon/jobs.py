@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..engine import protocol
-from . import people, results
+from . import consent, curves, hooks, people, preview, results
+from .i18n import tr
 from .poller import EngineReport, JobReport, Poller
 from .preferences import engine_python
+from .properties import SCHEMA
 from .steps import unfinished
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.5
 KEPT_FINISHED = 10
 _FIELDS = (
     "id", "kind", "about", "model", "output", "state", "progress", "message", "seconds_left", "loss", "step",
-    "preview", "warning", "error", "last_seq",
+    "preview", "verdict", "warning", "error", "last_seq",
 )  # fmt: skip
 
 engine = EngineReport(state="stopped")
@@ -54,11 +56,12 @@ def start(
     """Remember a new job in the scene and hand it to the poller; returns at once."""
     state = scene.understudy
     state.error = ""
+    state.schema = SCHEMA
     _prune(state)
     job = state.jobs.add()
     job.id, job.kind, job.about = uuid.uuid4().hex, kind, json.dumps(about)
     job.output, job.model = output, model
-    job.message = "Waiting for the engine"
+    job.message = tr("Waiting for the engine")
     _remember(scene, job)
     poller().submit(engine_python(), job.id, kind, protocol.to_json(spec))
     return job
@@ -66,8 +69,20 @@ def start(
 
 def cancel(job: UnderstudyJob) -> None:
     """Ask the engine to stop a job at its next safe point; returns at once."""
-    job.message = "Stopping"
+    job.message = tr("Stopping")
     poller().cancel(job.id)
+
+
+def pause(job: UnderstudyJob) -> None:
+    """Ask the engine to put a job aside: its memory is freed until it is resumed."""
+    job.message = tr("Pausing")
+    poller().pause(job.id)
+
+
+def go_on(job: UnderstudyJob) -> None:
+    """Ask the engine to take a paused job up again."""
+    job.message = tr("Waiting for the engine")
+    poller().resume(job.id)
 
 
 def _prune(state: UnderstudyState) -> None:
@@ -106,7 +121,7 @@ def tick() -> float:
         heard = True
         _take_in(report)
     if heard:
-        _redraw()
+        hooks.redraw_sequencers({"UI"})
     busy = any(fields["state"] not in protocol.FINAL_STATES for _, fields in _mirror.values())
     return BUSY_SECONDS if busy else IDLE_SECONDS
 
@@ -115,6 +130,8 @@ def _take_in(report: JobReport | EngineReport) -> None:
     global engine
     if isinstance(report, EngineReport):
         engine = report
+        if report.state == "ready":
+            preview.learned()  # what could not be asked while it was away
         return
     for scene in bpy.data.scenes:
         if scene.library:
@@ -129,14 +146,17 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
     job.message = report.message or job.message
     job.seconds_left = -1.0 if report.seconds_left is None else report.seconds_left
     job.error = report.error
-    if report.loss is not None:
-        job.loss, job.step = report.loss, report.step or 0
+    if report.losses:
+        job.step, job.loss = report.losses[-1]
+        curves.add(job.id, report.losses)
     if report.preview:
         job.preview = report.preview
+        preview.learned()
+    job.verdict = report.verdict or job.verdict
     job.warning = report.warning or job.warning
     _remember(scene, job)
     if report.state == "failed":
-        scene.understudy.error = report.error or "The job failed and did not say why: look into the engine's log."
+        scene.understudy.error = report.error or tr("The job failed and did not say why: look into the engine's log.")
     elif report.state == "done":
         job_id = job.id
         try:
@@ -144,6 +164,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         except results.Unusable as error:
             scene.understudy.error = str(error)
             done = ""
+        preview.learned()
         if done:
             _undo_step(done)
         follow_up(scene, job_id)
@@ -164,13 +185,6 @@ def _undo_step(message: str) -> None:
         bpy.ops.ed.undo_push(message=message)
 
 
-def _redraw() -> None:
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type == "SEQUENCE_EDITOR":
-                area.tag_redraw()
-
-
 # -- through undo, reopening and the engine's restarts
 
 
@@ -182,6 +196,9 @@ def resume() -> None:
     """Watch the unfinished jobs of the open file (after it was loaded, or the engine was started again)."""
     _mirror.clear()
     people.forget_pictures()
+    consent.look_again()
+    curves.clear()
+    preview.forget()
     if _poller is not None:
         _poller.forget()
     for scene in bpy.data.scenes:
@@ -190,7 +207,8 @@ def resume() -> None:
         for job in scene.understudy.jobs:
             _remember(scene, job)
         for job in unfinished(scene.understudy):
-            poller().watch(engine_python(), job.id, job.last_seq)
+            # a training's curve is drawn again from its beginning
+            poller().watch(engine_python(), job.id, 0 if job.kind == "train" else job.last_seq)
 
 
 def restore_after_undo() -> None:

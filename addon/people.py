@@ -10,10 +10,15 @@ import bpy
 import bpy.utils.previews
 
 from ..engine import protocol
+from . import coverage, hooks
+from .i18n import tr
 from .properties import NOBODY
 
 if TYPE_CHECKING:
-    from .properties import UnderstudyPerson, UnderstudyScan
+    from .properties import UnderstudyIdentity, UnderstudyPerson, UnderstudyScan
+
+SOFT, SHARP = 0.25, 0.6
+"""Between these a person's pictures are neither soft nor sharp (`protocol.PersonSummary.sharpness`, 0..1)."""
 
 _pictures: bpy.utils.previews.ImagePreviewCollection | None = None
 
@@ -29,23 +34,33 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
             protocol.ScanSummary, json.loads(Path(folder, "scan.json").read_text(encoding="utf-8"))
         )
     except (OSError, ValueError) as error:
-        raise ScanUnreadable(f"The scan in {folder} cannot be read ({error}): scan again.") from None
+        raise ScanUnreadable(tr("The scan in {folder} cannot be read ({error}): scan again.", folder=folder,
+                                error=error)) from None  # fmt: skip
     clear(scan)
     scan.folder, scan.clip_path = folder, clip.path
     scan.clip_start, scan.clip_end = clip.start, clip.end or summary.frames
-    for found in summary.people:
-        person = scan.people.add()
-        person.person, person.name, person.frames = found.id, found.name, found.frames
-        person.thumbnail, person.best_frame = found.thumbnail, found.best_frame
-        if len(found.box) == 4:
-            person.box = found.box
+    scan.width, scan.height = summary.width, summary.height
+    with hooks.quiet():
+        for found in summary.people:
+            person = scan.people.add()
+            person.person, person.name, person.frames = found.id, found.name, found.frames
+            person.tracks, person.thumbnail, person.best_frame = found.tracks, found.thumbnail, found.best_frame
+            person.sharpness, person.known, person.rejected = found.sharpness, found.known, found.rejected
+            person.coverage = json.dumps([count for row in found.coverage for count in row])
+            if len(found.box) == 4:
+                person.box = found.box
 
 
 def clear(scan: UnderstudyScan) -> None:
     """As if never scanned."""
     scan.people.clear()
     scan.folder = scan.clip_path = ""
-    scan.clip_start = scan.clip_end = 0
+    scan.clip_start = scan.clip_end = scan.width = scan.height = 0
+
+
+def there(scan: UnderstudyScan) -> list[UnderstudyPerson]:
+    """The people who were not rejected."""
+    return [person for person in scan.people if not person.rejected]
 
 
 def main_person(scan: UnderstudyScan) -> int:
@@ -55,7 +70,7 @@ def main_person(scan: UnderstudyScan) -> int:
         x0, y0, x1, y1 = person.box
         return person.frames * max(x1 - x0, 1.0) * max(y1 - y0, 1.0)
 
-    return max(scan.people, key=presence).person if len(scan.people) else NOBODY
+    return max(there(scan), key=presence).person if there(scan) else NOBODY
 
 
 def person_of(scan: UnderstudyScan, number: int) -> UnderstudyPerson | None:
@@ -63,12 +78,71 @@ def person_of(scan: UnderstudyScan, number: int) -> UnderstudyPerson | None:
     return next((p for p in scan.people if p.person == number), None)
 
 
-def icon(scan: UnderstudyScan, person: UnderstudyPerson) -> int:
+def called(person: UnderstudyPerson) -> str:
+    """The person's name, or a number where nobody named them."""
+    return person.name or tr("Person {number}", number=person.person + 1)
+
+
+# -- material
+
+
+def material(identity: UnderstudyIdentity) -> list[protocol.Material]:
+    """Where the identity's faces come from: what of its footage was scanned and has its person chosen."""
+    return [
+        protocol.Material(scan=one.scan.folder, person=one.person)
+        for one in identity.materials
+        if one.scan.folder and person_of(one.scan, one.person) is not None
+    ]
+
+
+def amount(identity: UnderstudyIdentity) -> tuple[int, list[int]]:
+    """(frames that show the identity, their coverage)."""
+    shown = [p for one in identity.materials if (p := person_of(one.scan, one.person)) is not None]
+    return sum(p.frames for p in shown), coverage.added([json.loads(p.coverage or "[]") for p in shown])
+
+
+def amount_in_words(identity: UnderstudyIdentity) -> str:
+    """How much material there is and what it lacks, for the panel."""
+    frames, grid = amount(identity)
+    said = [tr("{n} frames", n=frames) if frames != 1 else tr("1 frame")]
+    missing, few = coverage.lacking(grid)
+    said += [tr("no {look}", look=tr(look)) for look in missing[:2]]
+    said += [tr("few {look}", look=tr(look)) for look in few[: 2 - len(missing[:2])]]
+    return ", ".join(said)
+
+
+def sharpness_in_words(person: UnderstudyPerson) -> str:
+    """How sharp the person's pictures are; nothing where it was not measured."""
+    if person.sharpness <= 0:
+        return ""
+    return tr("soft") if person.sharpness < SOFT else tr("sharp") if person.sharpness > SHARP else tr("fairly sharp")
+
+
+# -- pictures
+
+
+def icon(scan: UnderstudyScan, person: UnderstudyPerson | None) -> int:
     """The person's picture as an icon for `template_icon`; 0 shows nothing."""
-    if _pictures is None or not person.thumbnail:
+    if person is None or not person.thumbnail or not scan.folder:
         return 0
-    path = str(Path(scan.folder, person.thumbnail))
+    return picture(str(Path(scan.folder, person.thumbnail)))
+
+
+def identity_icon(identity: UnderstudyIdentity) -> int:
+    """A picture of the identity, or 0."""
+    for one in identity.materials:
+        if found := icon(one.scan, person_of(one.scan, one.person)):
+            return found
+    return 0
+
+
+def picture(path: str) -> int:
+    """A picture file as an icon; 0 where there is none. Blender loads it beside the interface."""
+    if _pictures is None or not path:
+        return 0
     if path not in _pictures:
+        if not Path(path).is_file():
+            return 0
         _pictures.load(path, path, "IMAGE")
     return _pictures[path].icon_id
 

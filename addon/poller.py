@@ -45,9 +45,9 @@ class JobReport:
     error: str = ""
     result: dict[str, Any] = field(default_factory=dict)
     last_seq: int = 0
-    loss: float | None = None
-    step: int | None = None
+    losses: list[tuple[int, float]] = field(default_factory=list)
     preview: str = ""
+    verdict: str = ""
     warning: str = ""
 
 
@@ -76,6 +76,7 @@ class Poller:
         self._python = ""
         self._engine: client.Address | None = None
         self._starts: list[float] = []
+        self._told: dict[str, JobReport] = {}
         self._thread = threading.Thread(target=self._run, name="understudy poller", daemon=True)
         self._thread.start()
 
@@ -91,7 +92,15 @@ class Poller:
 
     def cancel(self, job_id: str) -> None:
         """Ask for a job to be stopped; the answer comes as its state."""
-        self._requests.put(lambda: self._cancel(job_id))
+        self._requests.put(lambda: self._change(job_id, client.cancel))
+
+    def pause(self, job_id: str) -> None:
+        """Ask for a job to be put aside; the answer comes as its state."""
+        self._requests.put(lambda: self._change(job_id, client.pause))
+
+    def resume(self, job_id: str) -> None:
+        """Ask for a paused job to go on."""
+        self._requests.put(lambda: self._change(job_id, client.resume))
 
     def forget(self) -> None:
         """Watch nothing any more: another file was opened."""
@@ -138,15 +147,16 @@ class Poller:
     def _watch(self, python: str, job_id: str, after: int) -> None:
         self._python = python
         self._watched[job_id] = after
+        self._told.pop(job_id, None)
         self._look()
 
-    def _cancel(self, job_id: str) -> None:
+    def _change(self, job_id: str, change: Callable[[client.Address, str], protocol.Job]) -> None:
         try:
-            self._report(self._ask(lambda engine: client.cancel(engine, job_id)), [])
+            self._report(self._ask(lambda engine: change(engine, job_id)), [])
         except client.Refused as error:
             self._refused(job_id, error)
         except client.EngineGone:
-            self._tell_engine("failed", error="The engine does not answer: the job was not stopped. Try again.")
+            self._tell_engine("failed", error="The engine does not answer: the job goes on as it was. Try again.")
         except launcher.CannotStart as error:
             self._tell_engine("failed", error=str(error))
 
@@ -249,9 +259,10 @@ class Poller:
         else:
             self._watched[job.id] = seen
         losses = [e.data for e in happened if e.kind == "loss" and e.data.get("values")]
+        verdicts = [e.data for e in happened if e.kind == "verdict"]
         previews = [e.data for e in happened if e.kind == "preview"]
         warnings = [e.data for e in happened if e.kind == "log" and e.data.get("level") in {"warning", "error"}]
-        self.reports.put(
+        self._tell(
             JobReport(
                 id=job.id,
                 state=job.state,
@@ -261,12 +272,18 @@ class Poller:
                 error=job.error or "",
                 result=job.result,
                 last_seq=seen,
-                loss=float(sum(losses[-1]["values"].values())) if losses else None,
-                step=int(losses[-1].get("step", 0)) if losses else None,
+                losses=[(int(one.get("step", 0)), float(sum(one["values"].values()))) for one in losses],
+                verdict=str(verdicts[-1].get("text", "")) if verdicts else "",
                 preview=str(previews[-1].get("path", "")) if previews else "",
                 warning=str(warnings[-1].get("text", "")) if warnings else "",
             )
         )
+
+    def _tell(self, report: JobReport) -> None:
+        """Nothing is said twice: the panel would be drawn again for nothing."""
+        if report != self._told.get(report.id):
+            self._told = {**{i: r for i, r in self._told.items() if i in self._watched}, report.id: report}
+            self.reports.put(report)
 
     def _tell_engine(self, state: str, **facts: str) -> None:
         self.reports.put(EngineReport(state=state, **facts))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bpy
-from bpy.props import StringProperty
+from bpy.props import IntProperty, StringProperty
 
 from .constants import ROOT_PACKAGE
 
@@ -26,11 +26,20 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
 
+    preview_cache: IntProperty(
+        name="Preview Memory",
+        description="How much of the graphics card's memory recast frames may take that were seen already, in MB",
+        default=512,
+        min=32,
+        soft_max=4096,
+    )
+
     def draw(self, context: bpy.types.Context) -> None:
         column = self.layout.column()
         column.use_property_split = True
         column.prop(self, "engine_python")
         column.prop(self, "project_location")
+        column.prop(self, "preview_cache")
         row = column.row(align=True)
         row.operator("understudy.start_engine")
         row.operator("understudy.stop_engine")

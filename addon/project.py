@@ -38,6 +38,11 @@ def folder(state: UnderstudyState) -> Path:
     return protocol.home() / "unsaved" / state.project_id
 
 
+def folder_if_named(state: UnderstudyState) -> Path | None:
+    """This .blend's project folder, None where a .blend that was never saved has none yet. Only reads: for panels."""
+    return folder(state) if bpy.data.filepath or state.project_id else None
+
+
 def scan_folder(state: UnderstudyState, clip: protocol.Clip) -> Path:
     """The scan of these frames of this file as it is now: the same frames again are the same folder."""
     path = Path(clip.path)
@@ -47,13 +52,14 @@ def scan_folder(state: UnderstudyState, clip: protocol.Clip) -> Path:
     return folder(state) / "scans" / f"{slug(path.stem)}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}"
 
 
-def new_recast(state: UnderstudyState, name: str, promised: set[str]) -> Path:
-    """A movie name in the project that no file and no job that still runs (`promised`) has."""
-    recasts = folder(state) / "recasts"
-    number = 1
-    while (path := recasts / f"{slug(name)}-{number:02d}.mp4").exists() or str(path) in promised:
+def new_recast(state: UnderstudyState, name: str, promised: set[str], ending: str) -> Path:
+    """A name in the project that no recast and no job that still runs (`promised`) has; a folder's has no `ending`."""
+    recasts, number = folder(state) / "recasts", 1
+    while True:
+        path = recasts / f"{slug(name)}-{number:02d}{ending}"
+        if not any(path.parent.glob(f"{path.stem}.*")) and not path.exists() and str(path) not in promised:
+            return path
         number += 1
-    return path
 
 
 def slug(name: str) -> str:
@@ -88,8 +94,8 @@ def _rewrite(change: Callable[[str], str]) -> None:
     for scene in bpy.data.scenes:
         state = scene.understudy
         holders = [(state.shot, "source"), (state.shot.scan, "folder"), (state.shot.scan, "clip_path")]
-        for identity in state.identities:
-            holders += [(identity.scan, "folder"), (identity.scan, "clip_path")]
+        for one in (one for identity in state.identities for one in identity.materials):
+            holders += [(one, "clip_path"), (one.scan, "folder"), (one.scan, "clip_path")]
         for job in state.jobs:
             holders += [(job, "output"), (job, "model")]
         for holder, name in holders:

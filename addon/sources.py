@@ -35,15 +35,18 @@ def source_path(strip: bpy.types.Strip) -> str:
     stored = [f.name for f in Path(folder).iterdir() if f.suffix.lower() in PICTURES and not f.name.startswith(".")]
     if names != sorted(stored, key=timeline.natural_order):
         raise RangeError(
-            f"“{strip.name}” does not show all pictures of its folder in order: "
-            "put its pictures into a folder of their own and add them from there."
+            "“{name}” does not show all pictures of its folder in order: "
+            "put its pictures into a folder of their own and add them from there.",
+            name=strip.name,
         )
     return folder
 
 
 def _there(path: str, name: str) -> str:
     if not Path(path).exists():
-        raise RangeError(f"The file of “{name}” is not at {path}: find it again with File > External Data.")
+        raise RangeError(
+            "The file of “{name}” is not at {path}: find it again with File > External Data.", name=name, path=path
+        )
     return path
 
 
@@ -54,18 +57,23 @@ def remember(strip: bpy.types.Strip) -> str:
     return strip[STRIP_ID]
 
 
-def find(scene: bpy.types.Scene, strip_id: str, name: str, source_start: int) -> bpy.types.Strip | None:
-    """The strip that was marked. Its halves carry the same id after a split: the one that shows
-    the first marked frame is meant, else the one that kept the name.
+def find(
+    scene: bpy.types.Scene, strip_id: str, name: str, source_start: int, stored_frames: int
+) -> bpy.types.Strip | None:
+    """The strip that was marked, inside a meta too. Its halves carry the same id after a split: the one that
+    shows the first marked frame is meant, else the one that kept the name.
     """
-    same = [s for s in compat.strips(scene) if s.get(STRIP_ID) == strip_id]
+    same = [s for s in compat.all_strips(scene) if s.get(STRIP_ID) == strip_id]
+    if len(same) == 1:
+        return same[0]
     for strip in same:
         left, right = compat.span(strip)
-        if left <= timeline.timeline_frame(compat.strip_timing(scene, strip, rates=False), source_start) < right:
+        timing = compat.strip_timing(scene, strip, stored_frames=stored_frames)
+        if left <= timeline.timeline_frame(timing, source_start) < right:
             return strip
     return next((s for s in same if s.name == name), same[0] if same else None)
 
 
 def find_shot(scene: bpy.types.Scene, shot: UnderstudyShot) -> bpy.types.Strip | None:
     """The strip of the marked shot, or None when it was deleted."""
-    return find(scene, shot.strip_id, shot.strip_name, shot.source_start)
+    return find(scene, shot.strip_id, shot.strip_name, shot.source_start, shot.stored_frames)

@@ -1,4 +1,4 @@
-"""The way from Range to Convert: what is chosen, and what is missing before a step can run.
+"""The way from Range to Recast: what is chosen, and what is missing before a step can run.
 
 Every `missing_for_…` answers one sentence for the panel and for a disabled button's tooltip, or "" when
 the step can run. They only read, so that panels may call them while drawing.
@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..engine import protocol
-from . import compat, people, project
+from . import compat, consent, people, project
+from .i18n import tr
+from .properties import NOBODY, SCHEMA
 
 if TYPE_CHECKING:
     import bpy
 
-    from .properties import UnderstudyIdentity, UnderstudyJob, UnderstudyPerson, UnderstudyState, UnderstudySwap
+    from .properties import UnderstudyIdentity, UnderstudyJob, UnderstudyState, UnderstudySwap
 
-NO_SCENE = "Choose a scene in the sequencer's header first."
 SHOT = "shot"
-"""The target of a scan of the shot; a scan of an identity's clip has the identity's key."""
+"""The target of a scan of the shot; a scan of an identity's clip has its material's key."""
 
 
 def state_of(context: bpy.types.Context) -> UnderstudyState | None:
@@ -33,31 +34,56 @@ def state_of(context: bpy.types.Context) -> UnderstudyState | None:
 # -- what is chosen
 
 
-def swap_of(state: UnderstudyState) -> UnderstudySwap | None:
-    """The swap that is being set up; there is one once a range was marked or a face added."""
-    return state.swaps[0] if len(state.swaps) else None
-
-
 def ensure_swap(state: UnderstudyState) -> UnderstudySwap:
-    """The swap, made when there is none (not while drawing)."""
+    """The first swap, made when there is none (not while drawing)."""
     return state.swaps[0] if len(state.swaps) else state.swaps.add()
 
 
-def target(state: UnderstudyState) -> UnderstudyPerson | None:
-    """The person of the shot who is replaced."""
-    swap = swap_of(state)
-    return people.person_of(state.shot.scan, swap.person) if swap else None
+def swap_of(state: UnderstudyState, person: int) -> UnderstudySwap | None:
+    """The swap of a person of the shot."""
+    return next((swap for swap in state.swaps if swap.person == person), None)
 
 
-def identity(state: UnderstudyState) -> UnderstudyIdentity | None:
-    """Whose face appears."""
-    swap = swap_of(state)
-    return identity_named(state, swap.identity) if swap else None
+def chosen(state: UnderstudyState) -> list[UnderstudySwap]:
+    """The swaps that are complete: a person of the shot and an identity of the list."""
+    return [
+        swap
+        for swap in state.swaps
+        if people.person_of(state.shot.scan, swap.person) is not None and identity_named(state, swap.identity)
+    ]
 
 
 def identity_named(state: UnderstudyState, key: str) -> UnderstudyIdentity | None:
     """The identity of that key."""
     return next((i for i in state.identities if i.key == key), None)
+
+
+def active_identity(state: UnderstudyState) -> UnderstudyIdentity | None:
+    """The identity whose details are shown: material is added to it."""
+    return identity_named(state, state.identity)
+
+
+def target_key(state: UnderstudyState, swap: UnderstudySwap) -> str:
+    """The replaced person's name in models and consent files."""
+    if swap.target:
+        return swap.target
+    person = people.person_of(state.shot.scan, swap.person)
+    if person is not None and person.known and person.name:
+        return project.slug(person.name)
+    return f"{project.slug(state.shot.strip_name)[:24]}-person-{swap.person}"
+
+
+def cast(state: UnderstudyState) -> tuple[list[protocol.Identity], list[protocol.Swap]]:
+    """Everybody that a model is trained of (the replaced ones too, under names of their own), and the swaps."""
+    identities: dict[str, protocol.Identity] = {}
+    swaps = []
+    for swap in chosen(state):
+        target, face = target_key(state, swap), identity_named(state, swap.identity)
+        shown = [protocol.Material(scan=state.shot.scan.folder, person=swap.person)]
+        identities.setdefault(target, protocol.Identity(name=target, material=shown))
+        identities.setdefault(face.key, protocol.Identity(name=face.key, material=people.material(face)))
+        swaps.append(protocol.Swap(person=swap.person, identity=face.key, target=target))
+    return list(identities.values()), swaps
 
 
 # -- jobs
@@ -74,12 +100,12 @@ def unfinished(state: UnderstudyState) -> list[UnderstudyJob]:
 
 
 def scanning(state: UnderstudyState, whose: str) -> bool:
-    """Whether the shot (SHOT) or an identity's clip (its key) is being scanned."""
+    """Whether the shot (SHOT) or a material's clip (its key) is being scanned."""
     return any(job.kind == "scan" and about(job).get("target") == whose for job in unfinished(state))
 
 
 def recasting(state: UnderstudyState) -> bool:
-    """Whether a training or conversion runs or waits."""
+    """Whether a training or conversion runs or waits; a paused one waits for the user."""
     return any(job.kind in {"train", "convert"} for job in unfinished(state))
 
 
@@ -88,76 +114,126 @@ def recasting(state: UnderstudyState) -> bool:
 
 def model_name(state: UnderstudyState, preset: str) -> str:
     """The model's folder name: the same people from the same scans and preset are the same model."""
-    who, face, swap = state.shot.scan, identity(state), swap_of(state)
-    assert face is not None and swap is not None
-    material = f"{Path(who.folder).name}|{swap.person}|{Path(face.scan.folder).name}|{face.person}"
-    return f"{face.key}-{hashlib.sha1(material.encode()).hexdigest()[:8]}-{preset}"
+    identities, _ = cast(state)
+    facts = "|".join(
+        f"{Path(m.scan).name}:{m.person}" for identity in identities for m in identity.material
+    )  # names of folders, not paths: a moved project keeps its models
+    name = "-".join(dict.fromkeys(swap.identity[:24] for swap in chosen(state)))[:60]
+    return f"{name}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}-{preset}"
 
 
 def known_model(state: UnderstudyState, preset: str) -> str:
-    """The folder of the swap's model if it was trained at all (for a draft: gathered), else ""."""
+    """The folder of the swaps' model if it was trained at all (for a draft: gathered), else ""."""
     name = model_name(state, preset)
     for job in reversed(state.jobs):
-        usable = job.state == "done" or (job.state == "cancelled" and job.step > 0)
+        usable = job.state == "done" or job.step > 0
         if job.kind == "train" and usable and Path(job.model).name == name:
             return job.model
     return ""
 
 
 def model_folder(state: UnderstudyState, preset: str) -> str:
-    """Where the swap's model is, or will be when it is trained first."""
+    """Where the swaps' model is, or will be when it is trained first."""
+    name = model_name(state, preset)
     for job in state.jobs:
-        if job.kind == "train" and Path(job.model).name == model_name(state, preset):
+        if job.kind == "train" and Path(job.model).name == name:
             return job.model
-    return str(project.folder(state) / "models" / model_name(state, preset))
+    return str(project.folder(state) / "models" / name)
 
 
 # -- what is missing
 
 
+def no_scene() -> str:
+    """Said where the sequencer shows no scene."""
+    return tr("Choose a scene in the sequencer's header first.")
+
+
+def locked(state: UnderstudyState | None) -> str:
+    """Why nothing of this scene may be changed: there is none, it is linked, or a newer add-on wrote it."""
+    if state is None:
+        return no_scene()
+    if state.id_data.library:
+        return tr("This scene is linked from another .blend: open that one to recast in it.")
+    if state.schema > SCHEMA:
+        return tr("A newer Understudy wrote this .blend: update the add-on to go on with it.")
+    return ""
+
+
 def missing_for_mark(context: bpy.types.Context) -> str:
     """Before a range can be marked, or a strip added as a face."""
-    scene = compat.sequencer_scene(context)
-    if scene is None:
-        return NO_SCENE
-    strip = scene.sequence_editor.active_strip if scene.sequence_editor else None
-    if strip is None or strip.type not in {"MOVIE", "IMAGE"}:
-        return "Select a movie or image strip first."
+    if missing := locked(state_of(context)):
+        return missing
+    strip = compat.active_strip(compat.sequencer_scene(context))
+    if strip is None or strip.type not in {"MOVIE", "IMAGE", "META", "SCENE"}:
+        return tr("Select a movie or image strip first.")
     return ""
 
 
 def missing_for_scan(state: UnderstudyState | None) -> str:
     """Before the shot can be scanned."""
-    if state is None:
-        return NO_SCENE
+    if missing := locked(state):
+        return missing
     if not state.shot.strip_id:
-        return "Mark the range to recast first."
+        return tr("Mark the range to recast first.")
     if scanning(state, SHOT):
-        return "The shot is being scanned."
+        return tr("The shot is being scanned.")
     return ""
 
 
-def missing_for_swap(state: UnderstudyState | None) -> str:
+def missing_for_people(state: UnderstudyState | None) -> str:
+    """Before people of the shot can be chosen or corrected."""
+    if missing := locked(state):
+        return missing
+    return "" if len(state.shot.scan.people) else tr("Find the people of the shot first.")
+
+
+def missing_for_faces(state: UnderstudyState | None) -> str:
     """Before it is clear who gets whose face."""
-    if state is None:
-        return NO_SCENE
+    if missing := locked(state):
+        return missing
     if not state.shot.strip_id:
-        return "Mark the range to recast first."
+        return tr("Mark the range to recast first.")
     if not state.shot.scan.folder:
-        return "Scan the shot first."
-    if target(state) is None:
-        return "Choose the person to recast first." if len(state.shot.scan.people) else "The shot shows no face."
-    face = identity(state)
-    if face is None:
-        return "Choose the identity whose face appears." if len(state.identities) else "Add an identity first."
-    if not face.scan.folder:
-        return f"Scan the footage of {face.name} first."
-    if people.person_of(face.scan, face.person) is None:
-        return (
-            f"Choose who of the people is {face.name}." if len(face.scan.people) else f"No face of {face.name} found."
-        )
-    if not state.consent:
-        return "Confirm in 4 Train that the people shown have agreed."
+        return tr("Scan the shot first.")
+    if not people.there(state.shot.scan):
+        return tr("The shot shows no face.")
+    if not len(state.identities):
+        return tr("Add an identity first.")
+    if not any(people.person_of(state.shot.scan, swap.person) for swap in state.swaps):
+        return tr("Choose the person to recast first.")
+    if not chosen(state):
+        return tr("Choose the identity whose face appears.")
+    for swap in chosen(state):
+        face = identity_named(state, swap.identity)
+        if not people.material(face):
+            waiting = [one for one in face.materials if not one.scan.folder]
+            if waiting:
+                return tr("Scan the footage of {name} first.", name=face.name)
+            if any(len(one.scan.people) for one in face.materials):
+                return tr("Choose who of the people is {name}.", name=face.name)
+            return tr("No face of {name} found: add other material.", name=face.name)
+    return ""
+
+
+def lacking_consent(state: UnderstudyState) -> list[tuple[str, str]]:
+    """(key, name) of everybody in the chosen swaps whose consent is not on record, each once."""
+    folder, lacking = project.folder_if_named(state), {}
+    for swap in chosen(state):
+        face, person = identity_named(state, swap.identity), people.person_of(state.shot.scan, swap.person)
+        for key, name in ((face.key, face.name), (target_key(state, swap), people.called(person))):
+            if folder is None or consent.record(folder, key) is None:
+                lacking[key] = name
+    return list(lacking.items())
+
+
+def missing_for_swap(state: UnderstudyState | None) -> str:
+    """Before the chosen faces may be trained or recast."""
+    if missing := missing_for_faces(state):
+        return missing
+    if lacking := lacking_consent(state):
+        names = ", ".join(name for _, name in lacking)
+        return tr("Record the consent of {names} first.", names=names)
     return ""
 
 
@@ -165,7 +241,7 @@ def missing_for_train(state: UnderstudyState | None) -> str:
     """Before a model can be trained."""
     if missing := missing_for_swap(state):
         return missing
-    return "A training or conversion is under way." if recasting(state) else ""
+    return tr("A training or conversion is under way.") if recasting(state) else ""
 
 
 def missing_for_convert(state: UnderstudyState | None, draft: bool) -> str:
@@ -173,5 +249,19 @@ def missing_for_convert(state: UnderstudyState | None, draft: bool) -> str:
     if missing := missing_for_train(state):
         return missing
     if not draft and not known_model(state, state.preset):
-        return "Train first, or make a draft."
+        return tr("Train first, or make a draft.")
     return ""
+
+
+def choose_default(state: UnderstudyState) -> None:
+    """Give the shot's most prominent person to the first swap, and the first identity, where nothing is chosen."""
+    swap = ensure_swap(state)
+    if people.person_of(state.shot.scan, swap.person) is None:
+        swap.person, swap.target = people.main_person(state.shot.scan), ""
+        state.person = swap.person
+    if identity_named(state, swap.identity) is None:
+        swap.identity = state.identities[0].key if len(state.identities) else ""
+    for other in [s for s in state.swaps[1:] if people.person_of(state.shot.scan, s.person) is None]:
+        state.swaps.remove([s.person for s in state.swaps].index(other.person))
+    if swap.person != NOBODY and not swap.target:
+        swap.target = target_key(state, swap)

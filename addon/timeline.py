@@ -2,26 +2,50 @@
 
 Timeline frames are Blender's whole frame numbers, ranges half-open (Blender's right handle is
 exclusive too). Source frames are counted from 0 in the order shown, as everywhere in Understudy.
+The arithmetic is that of Blender's `strip_time.cc` and `strip_retiming.cc`, in single precision where it is so there.
 """
 
 from __future__ import annotations
 
+import math
 import re
+import struct
 from dataclasses import dataclass
+from typing import Literal
+
+TRANSITION_IN = 1 << 0
+"""Flag of a retiming key that begins a smooth change of speed (Blender's `SEQ_SPEED_TRANSITION_IN`)."""
 
 
 class RangeError(Exception):
-    """What the editor marked cannot be recast; the message is one sentence for the panel."""
+    """What the editor marked cannot be recast; the message is one sentence for the panel.
+
+    `template` and `facts` are its parts, for translation.
+    """
+
+    def __init__(self, template: str, **facts: object) -> None:
+        super().__init__(template.format(**facts))
+        self.template, self.facts = template, facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetimingKey:
+    """A key as Blender stores it: at content frame `index` of the retimed strip, `factor` (0..1) of the source."""
+
+    index: float
+    factor: float
+    flag: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class StripTiming:
     """How one strip lays its source on the timeline, as Blender has it now.
 
-    `content_start` is the timeline frame that shows source frame `trim_start`; `content_frames`
-    counts the frames from there that the source has and the strip may show. `left` and `right`
-    are the handles. `still`: every timeline frame shows the one picture.
-    `rate_adjusted`: Blender skips or repeats frames to play footage of another frame rate.
+    `content_start` is the timeline frame at which the content begins, `content_frames` counts the timeline frames
+    it takes there, `source_frames` the frames of the source it may show, from `trim_start` on. `left` and `right`
+    are the handles, cut to those of the metas around the strip. `still`: every timeline frame shows the one picture.
+    `rate` source frames pass with each timeline frame (1 where frames are shown one by one). `float_end`: this
+    Blender ends reversed content by its exact length.
     """
 
     name: str
@@ -30,45 +54,50 @@ class StripTiming:
     right: int
     content_start: int
     content_frames: int
+    source_frames: int = -1
     trim_start: int = 0
     still: bool = False
-    retimed: bool = False
     reversed: bool = False
     strobe: float = 1.0
-    in_meta: bool = False
-    rate_adjusted: bool = False
-    source_fps: float = 0.0
-    scene_fps: float = 0.0
+    rate: float = 1.0
+    keys: tuple[RetimingKey, ...] = ()
+    outer: str = ""
+
+    @property
+    def plain(self) -> bool:
+        """Frames are shown one by one, in order."""
+        return not (self.reversed or self.keys or self.strobe > 1.0 or self.rate != 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
 class MarkedRange:
-    """The same frames twice: `[start, end)` on the timeline, `[source_start, source_end)` in the source."""
+    """The same frames twice: `[start, end)` on the timeline, `[source_start, source_end)` in the source.
+
+    `order`: "plain" is one source frame a timeline frame, forward; "reversed" backward; "mapped" as `frames` says:
+    the source frame of every timeline frame (empty for the other two).
+    """
 
     start: int
     end: int
     source_start: int
     source_end: int
+    order: Literal["plain", "reversed", "mapped"] = "plain"
+    frames: tuple[int, ...] = ()
 
 
 def refuse_unsupported(timing: StripTiming) -> None:
-    """Raise RangeError with one sentence when this strip's frames are not shown one by one."""
-    name = timing.name
+    """Raise RangeError with one sentence when this strip's frames cannot be told."""
     if timing.type not in {"MOVIE", "IMAGE"}:
-        kind = timing.type.replace("_", " ").lower()
-        raise RangeError(f"“{name}” is a {kind} strip: choose a movie or image strip.")
-    if timing.in_meta:
-        raise RangeError(f"“{name}” lies inside a meta strip: move it out of the meta first.")
-    if timing.retimed:
-        raise RangeError(f"“{name}” is retimed: remove its retiming keys, recast it, then retime the result.")
-    if timing.reversed:
-        raise RangeError(f"“{name}” plays in reverse: turn Reverse Frames off, recast it, then reverse the result.")
-    if timing.strobe > 1.0:
-        raise RangeError(f"“{name}” has a strobe: set Strobe to 1, recast it, then set it on the result.")
-    if timing.rate_adjusted:
         raise RangeError(
-            f"“{name}” has {timing.source_fps:g} frames a second and Blender skips or repeats some to play it at "
-            f"{timing.scene_fps:g}: set the scene to {timing.source_fps:g} and add the strip again."
+            "“{name}” is a {kind} strip: choose a movie or image strip.",
+            name=timing.name,
+            kind=timing.type.replace("_", " ").lower(),
+        )
+    if timing.outer:
+        raise RangeError(
+            "The meta strip “{meta}” around “{name}” is retimed or reversed: undo that, recast, then do it again.",
+            meta=timing.outer,
+            name=timing.name,
         )
 
 
@@ -80,17 +109,73 @@ def source_frame(timing: StripTiming, frame: int) -> int:
     if timing.still:
         return 0
     if not timing.content_start <= frame < timing.content_start + timing.content_frames:
-        raise RangeError(f"“{timing.name}” has no frame of its own at {frame}: it begins later or has ended.")
-    return frame - timing.content_start + timing.trim_start
+        raise RangeError(
+            "“{name}” has no frame of its own at {frame}: it begins later or has ended.", name=timing.name, frame=frame
+        )
+    if timing.plain:
+        return frame - timing.content_start + timing.trim_start
+    last = timing.content_frames - 1
+    index = float(last - (frame - timing.content_start) if timing.reversed else frame - timing.content_start)
+    most = (timing.source_frames if timing.source_frames > 0 else timing.content_frames) - 1
+    index = _single(index * _single(timing.rate))
+    if timing.keys:
+        index = _single(_evaluate(timing.keys, index) * most)
+    index = min(max(index, 0.0), float(most))
+    if timing.strobe > 1.0:
+        index = _single(index - math.fmod(index, timing.strobe))
+    return math.floor(index + 0.5) + timing.trim_start
+
+
+def _single(value: float) -> float:
+    return struct.unpack("f", struct.pack("f", value))[0]
+
+
+def _evaluate(keys: tuple[RetimingKey, ...], index: float) -> float:
+    """The part (0..1) of the source that content frame `index` shows."""
+    at = max((i for i, key in enumerate(keys[:-1]) if key.index <= index), default=0)
+    if keys[at].flag & TRANSITION_IN and 0 < at < len(keys) - 2:
+        before, after = _step(keys, at - 1), _step(keys, at + 1)
+        most = keys[-1].factor / max(keys[-1].index, 1.0)
+        if abs(before - after) >= 0.01 * most:
+            return min(1.0, _on_arc(keys, at, index))
+        return min(1.0, _single(keys[at].factor + before * (index - keys[at].index)))
+    return min(1.0, _single(keys[at].factor + _single(_step(keys, at)) * (index - keys[at].index)))
+
+
+def _step(keys: tuple[RetimingKey, ...], at: int) -> float:
+    length = int(keys[at + 1].index - keys[at].index)
+    return (keys[at + 1].factor - keys[at].factor) / length if length else 0.0
+
+
+def _on_arc(keys: tuple[RetimingKey, ...], at: int, index: float) -> float:
+    """On the circle that touches the segments before and after a transition at its ends."""
+    (x0, y0), (x1, y1) = (keys[at - 1].index, keys[at - 1].factor), (keys[at].index, keys[at].factor)
+    (x2, y2), (x3, y3) = (keys[at + 1].index, keys[at + 1].factor), (keys[at + 2].index, keys[at + 2].factor)
+    # the normals of both segments, at the end of the first and the start of the second, meet in the centre
+    n1, n2 = (-(y1 - y0), x1 - x0), (-(y3 - y2), x3 - x2)
+    cross = n1[0] * n2[1] - n1[1] * n2[0]
+    along = ((x2 - x1) * n2[1] - (y2 - y1) * n2[0]) / cross
+    centre = (x1 + along * n1[0], y1 + along * n1[1])
+    radius = math.hypot(x1 - centre[0], y1 - centre[1])
+    side = -1.0 if centre[1] > y1 else 1.0
+    return centre[1] + side * math.sqrt(max(radius**2 - (index - centre[0]) ** 2, 0.0))
 
 
 def timeline_frame(timing: StripTiming, source: int) -> int:
-    """The timeline frame on which source frame `source` shows (or would, were it not trimmed away)."""
-    return timing.content_start if timing.still else source - timing.trim_start + timing.content_start
+    """The timeline frame on which source frame `source` shows first (or would, were it not trimmed away).
+
+    Where frames are not shown one by one and this one never is, the content's first frame.
+    """
+    if timing.still:
+        return timing.content_start
+    if timing.plain:
+        return source - timing.trim_start + timing.content_start
+    content = range(timing.content_start, timing.content_start + timing.content_frames)
+    return next((frame for frame in content if source_frame(timing, frame) == source), timing.content_start)
 
 
 def mark(timing: StripTiming, limits: tuple[int, int] | None = None) -> MarkedRange:
-    """What the strip shows between its handles, cut down to `limits` (the preview range) when given.
+    """What the strip shows between its handles, cut down to `limits` (a range on the timeline) when given.
 
     Frames on which a handle was pulled past the footage only hold its first or last frame; they
     are left out. Raises RangeError when nothing is left or the strip is of an unsupported kind.
@@ -104,30 +189,36 @@ def mark(timing: StripTiming, limits: tuple[int, int] | None = None) -> MarkedRa
         start, end = max(start, limits[0]), min(end, limits[1])
     if end <= start:
         if limits is not None:
-            raise RangeError(f"“{timing.name}” lies outside the preview range: clear the range or move it.")
-        raise RangeError(f"“{timing.name}” shows no frame of its footage: check its handles.")
-    first = source_frame(timing, start)
-    last = first + 1 if timing.still else first + end - start
-    return MarkedRange(start=start, end=end, source_start=first, source_end=last)
+            raise RangeError("“{name}” lies outside the range: clear the range or move it.", name=timing.name)
+        raise RangeError("“{name}” shows no frame of its footage: check its handles.", name=timing.name)
+    if timing.still:
+        return MarkedRange(start=start, end=end, source_start=0, source_end=1)
+    if timing.plain:
+        first = source_frame(timing, start)
+        return MarkedRange(start=start, end=end, source_start=first, source_end=first + end - start)
+    frames = tuple(source_frame(timing, frame) for frame in range(start, end))
+    backward = frames == tuple(range(frames[0], frames[0] - len(frames), -1))
+    return MarkedRange(
+        start=start,
+        end=end,
+        source_start=min(frames),
+        source_end=max(frames) + 1,
+        order="reversed" if backward else "mapped",
+        frames=() if backward else frames,
+    )
 
 
 def material(timing: StripTiming) -> tuple[int, int | None]:
     """The source frames `[start, end)` of a strip that shows a face to learn from; end None is the last frame.
 
-    Where frames are not shown one by one this is all of the footage: which frame shows when is of no account here.
     Raises RangeError for strips that show no footage of their own.
     """
     if timing.type not in {"MOVIE", "IMAGE"}:
         refuse_unsupported(timing)
-    if timing.retimed or timing.reversed or timing.rate_adjusted:
-        return 0, None
-    start, end = timing.left, timing.right
-    if timing.still:
-        return 0, 1
-    start, end = max(start, timing.content_start), min(end, timing.content_start + timing.content_frames)
-    if end <= start:
-        raise RangeError(f"“{timing.name}” shows no frame of its footage: check its handles.")
-    return source_frame(timing, start), source_frame(timing, end - 1) + 1
+    if timing.outer:
+        return 0, None  # which frames show through the meta is of no account for a face
+    marked = mark(timing)
+    return marked.source_start, marked.source_end
 
 
 def free_channel(taken: list[tuple[int, int, int]], above: int, start: int, end: int, highest: int) -> int:
@@ -140,7 +231,12 @@ def free_channel(taken: list[tuple[int, int, int]], above: int, start: int, end:
     for channel in range(above + 1, highest + 1):
         if channel not in busy:
             return channel
-    raise RangeError(f"No channel above {above} is free from frame {start} to {end}: make room for the recast strip.")
+    raise RangeError(
+        "No channel above {channel} is free from frame {start} to {end}: make room for the recast strip.",
+        channel=above,
+        start=start,
+        end=end,
+    )
 
 
 def natural_order(name: str) -> list[tuple[int, int, str]]:

@@ -223,20 +223,19 @@ def recast(scene, shot_strip, face_strip, options: argparse.Namespace, addon: Si
         watch.say(f"Only the first {options.frames} of {right - left} frames are recast (--frames).")
         scene.use_preview_range = True
         scene.frame_preview_start, scene.frame_preview_end = left, left + options.frames - 1
-    do(scene, shot_strip, operators.mark_range)
+    do(scene, shot_strip, operators.mark_range, by="PREVIEW" if scene.use_preview_range else "STRIP")
     do(scene, shot_strip, operators.scan_shot)
     watch.until_idle("Finding the people in the shot")
     do(scene, face_strip, operators.add_identity)
     watch.until_idle("Finding the face")
-    target, face = addon.steps.target(state), addon.steps.identity(state)
+    (swap,) = addon.steps.chosen(state)
+    target, face = addon.people.person_of(state.shot.scan, swap.person), state.identities[0]
     watch.say(
-        f"  {len(state.shot.scan.people)} in the shot: {target.name} ({target.frames} frames) becomes {face.name}"
+        f"  {len(state.shot.scan.people)} in the shot: {addon.people.called(target)} ({target.frames} frames) "
+        f"becomes {face.name}"
     )
-    state.consent = True
     state.minutes = options.minutes
-    operators.choose_person(person=target.person)
-    operators.choose_face(identity=face.key, person=face.person)
-    record_consents(scene, options, addon)
+    record_consents(state, options, addon, watch)
     placed = {}
     do(scene, shot_strip, operators.convert, draft=True)
     watch.until_idle("Making the draft")
@@ -252,20 +251,19 @@ def recast(scene, shot_strip, face_strip, options: argparse.Namespace, addon: Si
     return placed
 
 
-def record_consents(scene, options: argparse.Namespace, addon: SimpleNamespace) -> None:
+def record_consents(state, options: argparse.Namespace, addon: SimpleNamespace, watch: Watch) -> None:
     """Put into the project why both faces may be used. Whoever names other footage answers for it."""
-    (target, face), _swap = addon.train.cast(scene)
+    import bpy
+
+    (swap,) = addon.steps.chosen(state)
     footage_of_ours = {
-        target.name: ("The man of the carphone sequence", "test footage", options.shot),
-        face.name: ("Eileen Collins", "public domain or rights cleared", options.face),
+        swap.target: ("The man of the carphone sequence", "test footage", options.shot),
+        swap.identity: ("Eileen Collins", "public domain or rights cleared", options.face),
     }
-    for name, (person, basis, named) in footage_of_ours.items():
-        who = ("Named by whoever runs this demo", "written permission") if named else (person, basis)
-        words = ["--project", options.out.resolve() / "demo.understudy", "--person", who[0], "--basis", who[1]]
-        command = [options.engine_python, "-m", "understudy.engine", "identity", "consent", name, *words]
-        recorded = subprocess.run([*command, "--scope", "this demo"], capture_output=True, text=True)
-        if recorded.returncode:
-            raise Failed(f"The consents could not be recorded. {recorded.stderr.strip()}")
+    for key, (person, basis, named) in footage_of_ours.items():
+        who, why = ("Named by whoever runs this demo", "written permission") if named else (person, basis)
+        bpy.ops.understudy.consent(identity=key, person=who, basis=why, scope="this demo")
+    watch.until_idle("Putting consent on record")
 
 
 def do(scene, strip, operator, **arguments) -> None:

@@ -7,25 +7,12 @@ finished job brings is one undo step made when it arrives (`jobs`).
 
 import bpy
 
-from . import cancel, choose, convert, engine, identities, mark, place, scan, train
+from . import cancel, consent, convert, engine, identities, mark, people, place, scan, train, view
 
-CLASSES = (
-    mark.UNDERSTUDY_OT_mark_range,
-    scan.UNDERSTUDY_OT_scan_shot,
-    scan.UNDERSTUDY_OT_scan_identity,
-    identities.UNDERSTUDY_OT_add_identity,
-    identities.UNDERSTUDY_OT_add_identity_file,
-    identities.UNDERSTUDY_OT_remove_identity,
-    choose.UNDERSTUDY_OT_choose_person,
-    choose.UNDERSTUDY_OT_choose_identity,
-    choose.UNDERSTUDY_OT_choose_face,
-    train.UNDERSTUDY_OT_train,
-    convert.UNDERSTUDY_OT_convert,
-    place.UNDERSTUDY_OT_place,
-    cancel.UNDERSTUDY_OT_cancel,
-    cancel.UNDERSTUDY_OT_dismiss_error,
-    engine.UNDERSTUDY_OT_start_engine,
-    engine.UNDERSTUDY_OT_stop_engine,
+CLASSES = tuple(
+    cls
+    for part in (mark, scan, people, identities, consent, train, convert, place, view, cancel, engine)
+    for cls in part.CLASSES
 )
 
 
@@ -33,9 +20,11 @@ def register() -> None:
     """Make the operators known."""
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    people.register()
 
 
 def unregister() -> None:
     """Forget them."""
+    people.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

@@ -6,6 +6,7 @@ import bpy
 from bpy.props import StringProperty
 
 from .. import jobs, steps
+from ..i18n import tr
 
 
 class UNDERSTUDY_OT_cancel(bpy.types.Operator):
@@ -21,7 +22,7 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         state = steps.state_of(context)
-        missing = "" if state and steps.unfinished(state) else "Nothing is running."
+        missing = "" if state and steps.unfinished(state) else tr("Nothing is running.")
         cls.poll_message_set(missing)
         return not missing
 
@@ -47,3 +48,6 @@ class UNDERSTUDY_OT_dismiss_error(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         steps.state_of(context).error = ""
         return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_cancel, UNDERSTUDY_OT_dismiss_error)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,29 +10,61 @@ import bpy
 from bpy.props import BoolProperty
 
 from ...engine import protocol
-from .. import compat, jobs, project, steps
-from .train import cast, train_spec
+from .. import compat, consent, jobs, people, placing, project, properties, sources, steps, timeline
+from ..constants import STRIP_RECORD
+from ..i18n import tr
+from .common import Outside
+from .train import train_spec
+
+PICTURES = {"png", "tiff", "exr"}
 
 
-def convert_spec(scene: bpy.types.Scene, model: str, preset: str) -> protocol.ConvertSpec:
-    """What to convert for the chosen swap, into a movie of a name that is free."""
+def format_of(state: bpy.types.PropertyGroup, order: str) -> protocol.OutputFormat:
+    """How the recast is stored: frames that repeat or are skipped are pictures, which can be laid in any order; a
+    layer needs alpha."""
+    if order == "mapped" and state.format not in PICTURES:
+        return "png"
+    if state.layer and state.format not in PICTURES | {"prores-4444", "ffv1"}:
+        return "png"
+    return state.format
+
+
+def ending(about: dict[str, Any]) -> str:
+    """The file name's ending that a format asks for; none for a folder of pictures."""
+    if about["format"] == "same":
+        own = Path(about["source"]).suffix.lower()
+        return own if own in {".mp4", ".mov", ".mkv"} else ".mp4"
+    if about["format"] in PICTURES:
+        return ""
+    return {"h264": ".mp4", "h265": ".mp4", "ffv1": ".mkv"}.get(about["format"], ".mov")
+
+
+def convert_spec(scene: bpy.types.Scene, model: str, about: dict[str, Any]) -> protocol.ConvertSpec:
+    """What to convert, from what the strip will say of itself, into a file or folder of a name that is free."""
     state = scene.understudy
-    _, swap = cast(scene)
+    folder = project.folder(state)
     promised = {job.output for job in steps.unfinished(state)}
-    name = f"{Path(state.shot.source).stem}-{swap.identity}-{preset}"
+    name = f"{Path(about['source']).stem}-{about['identity']}-{about['preset']}"
     return protocol.ConvertSpec(
-        scan=state.shot.scan.folder,
+        scan=str(folder / "scans" / about["scan"]),
         model=model,
-        swaps=[swap],
-        output=str(project.new_recast(state, name, promised)),
-        use_refiner=preset != "draft",
+        swaps=[protocol.Swap(**swap) for swap in json.loads(about["swaps"])],
+        output=str(project.new_recast(state, name, promised, ending(about))),
+        use_refiner=about["preset"] != "draft",
+        format=about["format"],
+        layer=about["layer"],
+        settings=properties.settings(state.fit),
+        project=str(folder),
     )
 
 
-def made_of(scene: bpy.types.Scene, model: str, preset: str) -> dict[str, Any]:
+def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, Any]) -> dict[str, Any]:
     """Where the strip goes and what is written on it: ids, names and frames, plain values only."""
     state, shot = scene.understudy, scene.understudy.shot
-    face, person = steps.identity(state), steps.target(state)
+    swaps = steps.cast(state)[1]
+    faces = [steps.identity_named(state, swap.identity) for swap in swaps]
+    shown = [people.person_of(shot.scan, swap.person) for swap in swaps]
+    agreed = [consent.record(project.folder(state), key) for swap in swaps for key in (swap.identity, swap.target)]
     return {
         "strip_id": shot.strip_id,
         "strip_name": shot.strip_name,
@@ -41,24 +74,45 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str) -> dict[str, Any]:
         "source": Path(shot.source).name,
         "source_start": shot.source_start,
         "source_end": shot.source_end,
+        "stored_frames": shot.stored_frames,
         "scan": Path(shot.scan.folder).name,
-        "person": person.person,
-        "person_name": person.name,
-        "identity": face.key,
-        "identity_name": face.name,
+        "person": swaps[0].person,
+        "person_name": ", ".join(people.called(person) for person in shown),
+        "identity": swaps[0].identity,
+        "identity_name": ", ".join(face.name for face in faces),
+        "swaps": json.dumps([protocol.to_json(swap) for swap in swaps]),
         "model": Path(model).name,
         "preset": preset,
-        "consent_date": state.consent_date,
+        "format": format_of(state, order["order"]),
+        "layer": state.layer,
+        "consent": "; ".join(f"{one.person}: {one.basis}, {one.date}" for one in agreed if one is not None),
+        **order,
     }
 
 
-class UNDERSTUDY_OT_convert(bpy.types.Operator):
+def order_of(scene: bpy.types.Scene) -> dict[str, Any]:
+    """In what order the marked frames show, as the strip is now. Raises RangeError when they are not there any more."""
+    shot = scene.understudy.shot
+    strip = sources.find_shot(scene, shot)
+    if strip is None:
+        return {"order": "plain", "content_start": 0}
+    timing = compat.strip_timing(scene, strip, stored_frames=shot.stored_frames)
+    if timing.plain or timing.still:
+        return {"order": "plain", "content_start": timing.content_start}
+    marked = timeline.mark(timing, (shot.start, shot.end))
+    if (marked.source_start, marked.source_end) != (shot.source_start, shot.source_end):
+        raise timeline.RangeError(
+            "“{name}” shows other frames than were marked: mark the range again.", name=strip.name
+        )
+    return {"order": marked.order, "frames": list(marked.frames), "content_start": timing.content_start}
+
+
+class UNDERSTUDY_OT_convert(Outside, bpy.types.Operator):
     """Recast the marked range. Not undoable: cancel stops it. Placing the strip is an undo step of its own."""
 
     bl_idname = "understudy.convert"
     bl_label = "Recast"
     bl_description = "Recast the marked range with the trained face and place it above its strip"
-    bl_options = set()
 
     draft: BoolProperty(
         name="Draft",
@@ -69,25 +123,25 @@ class UNDERSTUDY_OT_convert(bpy.types.Operator):
     @classmethod
     def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
         if properties.draft:
-            return "Recast the marked range at once, without training: rough, but it shows where it goes"
-        return cls.bl_description
+            return tr("Recast the marked range at once, without training: rough, but it shows where it goes")
+        return tr(cls.bl_description)
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = steps.missing_for_train(steps.state_of(context))
-        cls.poll_message_set(missing)
-        return not missing
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_train(steps.state_of(context))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         state = scene.understudy
         if missing := steps.missing_for_convert(state, self.draft):
-            self.report({"ERROR"}, missing)
-            return {"CANCELLED"}
+            return self.refuse(missing)
         preset = "draft" if self.draft else state.preset
         model = steps.known_model(state, preset)
-        spec = convert_spec(scene, model or steps.model_folder(state, preset), preset)
-        about = made_of(scene, spec.model, preset)
+        try:
+            about = made_of(scene, model or steps.model_folder(state, preset), preset, order_of(scene))
+        except timeline.RangeError as error:
+            return self.refuse(tr(error.template, **error.facts))
+        spec = convert_spec(scene, model or steps.model_folder(state, preset), about)
         if model:
             jobs.start(scene, "convert", spec, about=about, output=spec.output, model=spec.model)
         else:  # a draft needs the faces gathered first; converting follows by itself
@@ -97,3 +151,44 @@ class UNDERSTUDY_OT_convert(bpy.types.Operator):
                 output=spec.model, model=spec.model,
             )  # fmt: skip
         return {"FINISHED"}
+
+
+def active_recast(context: bpy.types.Context) -> bpy.types.Strip | None:
+    """The active strip if Understudy made it, or None."""
+    scene = compat.sequencer_scene(context)
+    strip = compat.active_strip(scene) if scene else None
+    return strip if strip is not None and strip.get(STRIP_RECORD) else None
+
+
+class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
+    """Recast again what the active strip shows, with all that was learned since. Not undoable: cancel stops it.
+    The new content of the strip is an undo step of its own."""
+
+    bl_idname = "understudy.update"
+    bl_label = "Update"
+    bl_description = "Recast this strip again, in place, with what training has learned since and the fit as it is now"
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if missing := steps.locked(state):
+            return missing
+        if active_recast(context) is None:
+            return tr("Select a recast strip first.")
+        return tr("A training or conversion is under way.") if steps.recasting(state) else ""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        about = placing.about_of(active_recast(context))
+        folder = project.folder(scene.understudy)
+        model = folder / "models" / about["model"]
+        for needed in (folder / "scans" / about["scan"], model):
+            if not needed.is_dir():
+                return self.refuse(tr("{path} is not there any more: recast the range anew.", path=needed))
+        spec = convert_spec(scene, str(model), about)
+        about["update"] = about["job"]
+        jobs.start(scene, "convert", spec, about=about, output=spec.output, model=spec.model)
+        return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_convert, UNDERSTUDY_OT_update)

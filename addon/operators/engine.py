@@ -33,3 +33,6 @@ class UNDERSTUDY_OT_stop_engine(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         jobs.poller().stop_engine()
         return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_start_engine, UNDERSTUDY_OT_stop_engine)

@@ -1,4 +1,4 @@
-"""Add and remove the people whose faces may appear."""
+"""The people whose faces may appear, and the material that shows them."""
 
 from __future__ import annotations
 
@@ -6,87 +6,108 @@ import uuid
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ...engine import protocol
-from .. import compat, project, sources, steps, timeline
+from .. import compat, hooks, people, project, results, sources, steps, timeline
+from ..i18n import tr
 from ..properties import UnderstudyIdentity
-from .scan import start_scan
+from .common import Undoable
+from .mark import footage_of, limits
+from .scan import scan_material
 
 _MOVIES = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".mts", ".mxf", ".ogv"}
 
 
-def add(scene: bpy.types.Scene, path: str, start: int, end: int | None) -> UnderstudyIdentity:
-    """A new identity out of frames of a file, named after it; chosen when none was."""
-    state = scene.understudy
+def new_identity(state: bpy.types.PropertyGroup, stem: str) -> UnderstudyIdentity:
+    """A new identity, named after a file or strip; it is used where no identity was chosen yet."""
     project.folder(state)  # an unsaved .blend gets its folder's name here
     identity = state.identities.add()
-    stem = Path(path).stem
     identity.key = f"{project.slug(stem)[:24]}-{uuid.uuid4().hex[:6]}"
     identity.name = stem.replace("_", " ").replace("-", " ").title()
-    identity.clip_path, identity.clip_start, identity.clip_end = path, start, end or 0
+    state.identity = identity.key
     swap = steps.ensure_swap(state)
     if steps.identity_named(state, swap.identity) is None:
         swap.identity = identity.key
     return identity
 
 
-def add_and_scan(scene: bpy.types.Scene, path: str, start: int, end: int | None, scan: bool) -> None:
-    """Add an identity and look through its footage at once."""
-    identity = add(scene, path, start, end)
+def add_material(
+    scene: bpy.types.Scene, path: str, start: int, end: int | None, identity: str, scan: bool
+) -> UnderstudyIdentity:
+    """Add footage to the identity of that key ("": to a new one) and look through it at once."""
+    state = scene.understudy
+    to = steps.identity_named(state, identity) or new_identity(state, Path(path).stem)
+    material = to.materials.add()
+    material.key = uuid.uuid4().hex
+    material.clip_path, material.clip_start, material.clip_end = path, start, end or 0
+    state.identity = to.key
     if scan:
-        clip = protocol.Clip(path=identity.clip_path, start=identity.clip_start, end=identity.clip_end or None)
-        start_scan(scene, clip, identity.key)
+        scan_material(scene, material)
+    return to
 
 
-class UNDERSTUDY_OT_add_identity(bpy.types.Operator):
-    """Add the active strip as a face. One undo step takes the identity away again."""
+class _Adding(Undoable):
+    bl_options = {"UNDO"}
+
+
+class UNDERSTUDY_OT_add_identity(_Adding, bpy.types.Operator):
+    """Add the active strip as a face. One undo step takes the material away again."""
 
     bl_idname = "understudy.add_identity"
     bl_label = "From Active Strip"
     bl_description = "Add the person in the active movie or image strip as a face to use"
-    bl_options = {"UNDO"}
 
+    identity: StringProperty(
+        description="Key of the identity that gets more material; empty: a new one", options={"SKIP_SAVE", "HIDDEN"}
+    )
+    marked: BoolProperty(
+        name="Marked Range", description="Only the range bounded in 1 Range, not all that the strip shows",
+        options={"SKIP_SAVE"},
+    )  # fmt: skip
     scan: BoolProperty(name="Find Faces", description="Look for the faces at once", default=True)
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = steps.missing_for_mark(context)
-        cls.poll_message_set(missing)
-        return not missing
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        if properties.marked:
+            return tr("Add the person in the active strip, inside the bounds chosen in 1 Range, as a face to use")
+        return tr(cls.bl_description)
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_mark(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        strip = scene.sequence_editor.active_strip
         try:
-            start, end = timeline.material(compat.strip_timing(scene, strip))
+            strip = footage_of(compat.active_strip(scene), scene.frame_current)
+            timing = compat.strip_timing(scene, strip)
+            start, end = timeline.material(timing)
+            if self.marked:
+                inside = timeline.mark(timing, limits(scene, scene.understudy.mark_by, strip))
+                start, end = inside.source_start, inside.source_end
             path = sources.source_path(strip)
         except timeline.RangeError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        add_and_scan(scene, path, start, end, self.scan)
+            return self.refuse(tr(error.template, **error.facts))
+        add_material(scene, path, start, end, self.identity, self.scan)
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_add_identity_file(bpy.types.Operator):
+class UNDERSTUDY_OT_add_identity_file(_Adding, bpy.types.Operator):
     """Add a movie, a picture or a folder of pictures as a face. One undo step takes it away again."""
 
     bl_idname = "understudy.add_identity_file"
     bl_label = "From File or Folder"
     bl_description = "Add the person in a movie, a picture or a folder of pictures as a face to use"
-    bl_options = {"UNDO"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
     filter_movie: BoolProperty(default=True, options={"HIDDEN"})
     filter_image: BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    identity: StringProperty(
+        description="Key of the identity that gets more material; empty: a new one", options={"SKIP_SAVE", "HIDDEN"}
+    )
     scan: BoolProperty(name="Find Faces", description="Look for the faces at once", default=True)
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = "" if steps.state_of(context) else steps.NO_SCENE
-        cls.poll_message_set(missing)
-        return not missing
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         context.window_manager.fileselect_add(self)
@@ -95,28 +116,107 @@ class UNDERSTUDY_OT_add_identity_file(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         path = Path(project.absolute(self.filepath))
         if not self.filepath or not path.exists():
-            self.report({"ERROR"}, f"There is no file or folder at {path}.")
-            return {"CANCELLED"}
+            return self.refuse(tr("There is no file or folder at {path}.", path=path))
         if path.is_file() and path.suffix.lower() not in _MOVIES | sources.PICTURES:
-            self.report({"ERROR"}, f"{path.name} is neither a movie nor a picture that Understudy reads.")
-            return {"CANCELLED"}
-        add_and_scan(compat.sequencer_scene(context), str(path), 0, None, self.scan)
+            return self.refuse(tr("{name} is neither a movie nor a picture that Understudy reads.", name=path.name))
+        add_material(compat.sequencer_scene(context), str(path), 0, None, self.identity, self.scan)
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_remove_identity(bpy.types.Operator):
+class UNDERSTUDY_OT_add_identity_person(Undoable, bpy.types.Operator):
+    """Let the chosen person of the shot be a face to use, with what the scan found already. Undoable."""
+
+    bl_idname = "understudy.add_identity_person"
+    bl_label = "From Chosen Person"
+    bl_description = "Use the face of the person chosen in 2 People for somebody else"
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_people(steps.state_of(context))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        state = scene.understudy
+        scan, person = state.shot.scan, people.person_of(state.shot.scan, state.person)
+        if person is None:
+            return self.refuse(tr("Choose a person first."))
+        number, name, folder = person.person, people.called(person), scan.folder
+        clip = protocol.Clip(path=scan.clip_path, start=scan.clip_start, end=scan.clip_end)
+        identity = add_material(scene, clip.path, clip.start, clip.end, "", scan=False)
+        identity.name = name
+        try:
+            people.fill(identity.materials[0].scan, clip, folder)
+        except people.ScanUnreadable as error:
+            return self.refuse(str(error))
+        identity.materials[0].person = number
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_choose_identity(Undoable, bpy.types.Operator):
+    """Show an identity's material; while there is one swap only, let its face appear. Undoable."""
+
+    bl_idname = "understudy.choose_identity"
+    bl_label = "Use This Face"
+    bl_description = "Show this identity's material; with only one face to replace, this is the face that appears"
+
+    identity: StringProperty(description="Key of the identity", options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        state = steps.state_of(context)
+        if steps.identity_named(state, self.identity) is None:
+            return self.refuse(tr("That identity is not in this scene any more."))
+        state.identity = self.identity
+        if len(state.swaps) < 2:
+            steps.ensure_swap(state).identity = self.identity
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_choose_face(Undoable, bpy.types.Operator):
+    """Choose which of the people in an identity's footage it is. Undoable."""
+
+    bl_idname = "understudy.choose_face"
+    bl_label = "This Is the One"
+    bl_description = "This person of the footage is the identity"
+
+    material: StringProperty(description="Key of the material", options={"HIDDEN"})
+    person: IntProperty(name="Person", description="The person's number in the scan")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        material = results.material_named(steps.state_of(context), self.material)
+        if material is None or people.person_of(material.scan, self.person) is None:
+            return self.refuse(tr("That person is not in the identity's footage."))
+        material.person = self.person
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_remove_material(Undoable, bpy.types.Operator):
+    """Take footage away from an identity; the file stays. Undoable."""
+
+    bl_idname = "understudy.remove_material"
+    bl_label = "Remove Material"
+    bl_description = "Take this footage away from the identity; the file and its scan stay where they are"
+
+    material: StringProperty(description="Key of the material", options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for identity in steps.state_of(context).identities:
+            keys = [one.key for one in identity.materials]
+            if self.material in keys:
+                identity.materials.remove(keys.index(self.material))
+                return {"FINISHED"}
+        return {"CANCELLED"}
+
+
+class UNDERSTUDY_OT_remove_identity(Undoable, bpy.types.Operator):
     """Take an identity off the list; its footage stays. Undoable."""
 
     bl_idname = "understudy.remove_identity"
     bl_label = "Remove Identity"
     bl_description = "Take this identity off the list; its footage and scans stay where they are"
-    bl_options = {"REGISTER", "UNDO"}
 
-    identity: StringProperty(description="Key of the identity", options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        return steps.state_of(context) is not None
+    identity: StringProperty(description="Key of the identity", options={"SKIP_SAVE", "HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         state = steps.state_of(context)
@@ -124,7 +224,20 @@ class UNDERSTUDY_OT_remove_identity(bpy.types.Operator):
         if index is None:
             return {"CANCELLED"}
         state.identities.remove(index)
-        swap = steps.ensure_swap(state)
-        if swap.identity == self.identity:
-            swap.identity = state.identities[0].key if len(state.identities) else ""
+        left = state.identities[0].key if len(state.identities) else ""
+        state.identity = left if state.identity == self.identity else state.identity
+        for swap in state.swaps:
+            if swap.identity == self.identity:
+                swap.identity = left if len(state.swaps) == 1 else ""
         return {"FINISHED"}
+
+
+CLASSES = (
+    UNDERSTUDY_OT_add_identity,
+    UNDERSTUDY_OT_add_identity_file,
+    UNDERSTUDY_OT_add_identity_person,
+    UNDERSTUDY_OT_choose_identity,
+    UNDERSTUDY_OT_choose_face,
+    UNDERSTUDY_OT_remove_material,
+    UNDERSTUDY_OT_remove_identity,
+)

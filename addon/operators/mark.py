@@ -3,47 +3,132 @@
 from __future__ import annotations
 
 import bpy
+from bpy.props import EnumProperty
 
 from .. import compat, people, project, sources, steps, timeline
-from ..properties import NOBODY
+from ..i18n import tr
+from ..properties import MARKS, NOBODY, SCHEMA
+from .common import Undoable
+
+_UNSET = -1_000_000
 
 
-class UNDERSTUDY_OT_mark_range(bpy.types.Operator):
-    """Mark the frames to recast: what the active strip shows, inside the preview range when that is on."""
+def limits(scene: bpy.types.Scene, by: str, strip: bpy.types.Strip) -> tuple[int, int] | None:
+    """The range on the timeline that bounds the mark, None for all the strip shows. RangeError when there is none."""
+    state = scene.understudy
+    if by == "PREVIEW":
+        if not scene.use_preview_range:
+            raise timeline.RangeError("No preview range is set: set one with P in the timeline.")
+        return scene.frame_preview_start, scene.frame_preview_end + 1
+    if by == "PLAYHEAD":
+        start, end = state.playhead_in, state.playhead_out
+        if start == _UNSET and end == _UNSET:
+            raise timeline.RangeError("Neither in nor out is set: move the playhead and press In or Out.")
+        left, right = compat.span(strip)
+        start, end = (left if start == _UNSET else start), (right - 1 if end == _UNSET else end)
+        if end < start:
+            raise timeline.RangeError("Out lies before in: set one of them anew.")
+        return start, end + 1
+    if by == "MARKERS":
+        left, right = compat.span(strip)
+        frames = sorted({marker.frame for marker in scene.timeline_markers})
+        if not frames:
+            raise timeline.RangeError("There are no markers: set one with M in the timeline.")
+        now = min(max(scene.frame_current, left), right - 1)
+        return max([f for f in frames if f <= now], default=left), min([f for f in frames if f > now], default=right)
+    return None
+
+
+def footage_of(strip: bpy.types.Strip, frame: int) -> bpy.types.Strip:
+    """The strip itself, or of a meta the uppermost movie or image strip that shows at `frame`, else its first one."""
+    if strip.type != "META":
+        return strip
+    inside = [s for s in strip.strips if s.type in {"MOVIE", "IMAGE", "META"} and not s.mute]
+    if not inside:
+        raise timeline.RangeError("“{name}” holds no movie or image strip.", name=strip.name)
+    showing = [s for s in inside if compat.span(s)[0] <= frame < compat.span(s)[1]]
+    return footage_of(max(showing or inside, key=lambda s: s.channel), frame)
+
+
+class UNDERSTUDY_OT_mark_range(Undoable, bpy.types.Operator):
+    """Mark the frames to recast: what the active strip shows, bounded as chosen."""
 
     bl_idname = "understudy.mark_range"
-    bl_label = "Mark from Strip"
-    bl_description = (
-        "Mark the frames to recast: what the active strip shows between its handles, "
-        "cut down to the preview range when that is on"
-    )
-    bl_options = {"REGISTER", "UNDO"}
+    bl_label = "Mark Range"
+    bl_description = "Mark the frames to recast: what the active strip shows, inside the bounds chosen below"
+
+    by: EnumProperty(
+        name="By", description="What bounds the range; unset: what the panel says", items=(*MARKS, ("PANEL", "", "")),
+        default="PANEL", options={"SKIP_SAVE", "HIDDEN"},
+    )  # fmt: skip
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = steps.missing_for_mark(context)
-        cls.poll_message_set(missing)
-        return not missing
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_mark(context)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        strip, state = scene.sequence_editor.active_strip, scene.understudy
-        limits = (scene.frame_preview_start, scene.frame_preview_end + 1) if scene.use_preview_range else None
+        strip, state = compat.active_strip(scene), scene.understudy
+        if strip.type == "SCENE":
+            return bpy.ops.understudy.render_scene_strip()
         try:
-            marked = timeline.mark(compat.strip_timing(scene, strip), limits)
+            strip = footage_of(strip, scene.frame_current)
+            by = state.mark_by if self.by == "PANEL" else self.by
+            stored = compat.stored_frames(scene, strip)
+            timing = compat.strip_timing(scene, strip, stored_frames=stored)
+            marked = timeline.mark(timing, limits(scene, by, strip))
             source = sources.source_path(strip)
         except timeline.RangeError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return self.refuse(tr(error.template, **error.facts))
         project.folder(state)  # an unsaved .blend gets its folder's name here, where writing is allowed
-        shot = state.shot
-        before = (shot.source, shot.source_start, shot.source_end)
-        shot.strip_id, shot.strip_name, shot.channel = sources.remember(strip), strip.name, strip.channel
-        shot.start, shot.end = marked.start, marked.end
-        shot.source, shot.source_start, shot.source_end = source, marked.source_start, marked.source_end
-        if before != (shot.source, shot.source_start, shot.source_end):
-            people.clear(shot.scan)
-            steps.ensure_swap(state).person = NOBODY
-        state.error = ""
-        self.report({"INFO"}, f"Marked {marked.end - marked.start} frames of “{strip.name}”")
+        take(state, strip, source, marked, stored)
+        self.report({"INFO"}, tr("Marked {n} frames of “{name}”", n=marked.end - marked.start, name=strip.name))
         return {"FINISHED"}
+
+
+def take(
+    state: bpy.types.PropertyGroup, strip: bpy.types.Strip, source: str, marked: timeline.MarkedRange, stored: int
+) -> None:
+    """Remember a marked range; people found in other frames than these are forgotten."""
+    shot = state.shot
+    before = (shot.source, shot.source_start, shot.source_end)
+    shot.strip_id, shot.strip_name, shot.channel = sources.remember(strip), strip.name, strip.channel
+    shot.start, shot.end, shot.stored_frames = marked.start, marked.end, stored
+    shot.source, shot.source_start, shot.source_end = source, marked.source_start, marked.source_end
+    if before != (shot.source, shot.source_start, shot.source_end):
+        people.clear(shot.scan)
+        for swap in state.swaps:
+            swap.person, swap.target = NOBODY, ""
+    state.error = ""
+    state.schema = SCHEMA
+
+
+class UNDERSTUDY_OT_set_in(Undoable, bpy.types.Operator):
+    """Set the range's first frame."""
+
+    bl_idname = "understudy.set_in"
+    bl_label = "In"
+    bl_description = "Let the range begin at the playhead"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        scene.understudy.playhead_in = scene.frame_current
+        scene.understudy.mark_by = "PLAYHEAD"
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_set_out(Undoable, bpy.types.Operator):
+    """Set the range's last frame."""
+
+    bl_idname = "understudy.set_out"
+    bl_label = "Out"
+    bl_description = "Let the range end with the playhead's frame"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        scene.understudy.playhead_out = scene.frame_current
+        scene.understudy.mark_by = "PLAYHEAD"
+        return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_mark_range, UNDERSTUDY_OT_set_in, UNDERSTUDY_OT_set_out)

@@ -1,38 +1,122 @@
-"""Place a recast movie again that was placed before and removed."""
+"""Place a recast again, compare takes, take one away."""
 
 from __future__ import annotations
 
 import bpy
+from bpy.props import IntProperty
 
-from .. import compat, placing, steps
+from .. import compat, placing, project, steps
+from ..constants import STRIP_RECORD
+from ..i18n import tr
+from .common import Undoable
+from .convert import active_recast
 
 
-def last_recast(context: bpy.types.Context) -> object | None:
+def last_recast(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
     """The newest finished conversion of the scene, or None."""
     state = steps.state_of(context)
     jobs = reversed(state.jobs) if state else ()
     return next((job for job in jobs if job.kind == "convert" and job.state == "done"), None)
 
 
-class UNDERSTUDY_OT_place(bpy.types.Operator):
-    """Place the newest recast movie above its source. Undoable."""
+class UNDERSTUDY_OT_place(Undoable, bpy.types.Operator):
+    """Place the newest recast above its source. Undoable."""
 
     bl_idname = "understudy.place"
     bl_label = "Place Again"
-    bl_description = "Place the newest recast movie on a free channel above its source strip"
-    bl_options = {"REGISTER", "UNDO"}
+    bl_description = "Place the newest recast on a free channel above its source strip"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = "" if last_recast(context) else "Recast the range first."
-        cls.poll_message_set(missing)
-        return not missing
+    def missing(cls, context: bpy.types.Context) -> str:
+        if missing := steps.locked(steps.state_of(context)):
+            return missing
+        return "" if last_recast(context) else tr("Recast the range first.")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         job = last_recast(context)
         try:
             placing.place(compat.sequencer_scene(context), job.output, {**steps.about(job), "job": job.id})
         except placing.CannotPlace as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
+            return self.refuse(str(error))
         return {"FINISHED"}
+
+
+class _Take(Undoable):
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        if missing := steps.locked(steps.state_of(context)):
+            return missing
+        return "" if active_recast(context) else tr("Select a recast strip first.")
+
+
+class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
+    """See the next of several recasts of the same frames. Undoable."""
+
+    bl_idname = "understudy.next_take"
+    bl_label = "Next Take"
+    bl_description = "See the next recast of these frames; the others are muted"
+
+    step: IntProperty(name="Step", description="1 is the next take, -1 the one before", default=1, options={"HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        takes = placing.takes(scene, active_recast(context)[STRIP_RECORD])
+        seen = next((i for i, take in enumerate(takes) if not take.mute), -self.step)
+        strip = takes[(seen + self.step) % len(takes)]
+        placing.show_take(scene, strip)
+        scene.sequence_editor.active_strip = strip
+        for take in takes:
+            take.select = take == strip
+        self.report({"INFO"}, tr("Take {number} of {n}: “{name}”", number=takes.index(strip) + 1, n=len(takes),
+                                 name=strip.name))  # fmt: skip
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
+    """Take the active recast off the timeline; another take of its frames is seen again. Undoable."""
+
+    bl_idname = "understudy.remove_recast"
+    bl_label = "Remove Recast"
+    bl_description = "Take this recast off the timeline; the footage below is as it was, the recast's file is kept"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        strip = active_recast(context)
+        of, was_seen = placing.about_of(strip), not strip.mute
+        holder, _ = compat.neighbours(scene, strip)
+        holder.remove(strip)
+        left = placing.takes(scene, of)
+        if left and was_seen and all(take.mute for take in left):
+            placing.show_take(scene, left[-1])
+        elif not left:
+            placing.forget_source(scene, of)
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_open_folder(Undoable, bpy.types.Operator):
+    """Show a file of the project in the system's file browser."""
+
+    bl_idname = "understudy.open_folder"
+    bl_label = "Show Project Folder"
+    bl_description = "Open the folder that scans, models, recasts and the report are kept in"
+    bl_options = set()
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if state is None:
+            return steps.no_scene()
+        folder = project.folder_if_named(state)
+        return "" if folder and folder.is_dir() else tr("There is no project folder yet: it comes with the first scan.")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        bpy.ops.wm.path_open(filepath=str(project.folder(steps.state_of(context))))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    UNDERSTUDY_OT_place,
+    UNDERSTUDY_OT_next_take,
+    UNDERSTUDY_OT_remove_recast,
+    UNDERSTUDY_OT_open_folder,
+)

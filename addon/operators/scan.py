@@ -6,29 +6,36 @@ import bpy
 from bpy.props import StringProperty
 
 from ...engine import protocol
-from .. import compat, jobs, project, steps
+from .. import compat, jobs, project, results, steps
+from ..i18n import tr
+from .common import Outside
 
 
 def start_scan(scene: bpy.types.Scene, clip: protocol.Clip, target: str) -> None:
-    """Scan `clip` for `target`: `steps.SHOT` or an identity's key."""
-    folder = str(project.scan_folder(scene.understudy, clip))
+    """Scan `clip` for `target`: `steps.SHOT` or a material's key."""
+    state = scene.understudy
+    folder = str(project.scan_folder(state, clip))
     about = {"target": target, "clip": protocol.to_json(clip)}
-    jobs.start(scene, "scan", protocol.ScanSpec(clip=clip, output=folder), about=about, output=folder)
+    spec = protocol.ScanSpec(clip=clip, output=folder, project=str(project.folder(state)))
+    jobs.start(scene, "scan", spec, about=about, output=folder)
 
 
-class UNDERSTUDY_OT_scan_shot(bpy.types.Operator):
+def scan_material(scene: bpy.types.Scene, material: bpy.types.PropertyGroup) -> None:
+    """Scan the footage of a material."""
+    clip = protocol.Clip(path=material.clip_path, start=material.clip_start, end=material.clip_end or None)
+    start_scan(scene, clip, material.key)
+
+
+class UNDERSTUDY_OT_scan_shot(Outside, bpy.types.Operator):
     """Find the people in the marked range. Not undoable: cancel stops it."""
 
     bl_idname = "understudy.scan_shot"
     bl_label = "Find People"
     bl_description = "Find and follow every face in the marked range"
-    bl_options = set()
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = steps.missing_for_scan(steps.state_of(context))
-        cls.poll_message_set(missing)
-        return not missing
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_scan(steps.state_of(context))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
@@ -38,32 +45,25 @@ class UNDERSTUDY_OT_scan_shot(bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_scan_identity(bpy.types.Operator):
+class UNDERSTUDY_OT_scan_identity(Outside, bpy.types.Operator):
     """Find the people in an identity's footage. Not undoable: cancel stops it."""
 
     bl_idname = "understudy.scan_identity"
     bl_label = "Find Faces"
-    bl_description = "Find the faces in this identity's footage"
-    bl_options = set()
+    bl_description = "Find the faces in this footage"
 
-    identity: StringProperty(description="Key of the identity", options={"SKIP_SAVE"})
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        state = steps.state_of(context)
-        missing = steps.NO_SCENE if state is None else "" if len(state.identities) else "Add an identity first."
-        cls.poll_message_set(missing)
-        return not missing
+    material: StringProperty(description="Key of the material", options={"SKIP_SAVE", "HIDDEN"})
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        identity = steps.identity_named(scene.understudy, self.identity)
-        if identity is None:
-            self.report({"ERROR"}, "That identity is not in this scene any more.")
+        material = results.material_named(scene.understudy, self.material)
+        if material is None:
+            return self.refuse(tr("That footage is not in this scene any more."))
+        if steps.scanning(scene.understudy, material.key):
+            self.report({"INFO"}, tr("This footage is being scanned"))
             return {"CANCELLED"}
-        if steps.scanning(scene.understudy, identity.key):
-            self.report({"INFO"}, f"The footage of {identity.name} is being scanned")
-            return {"CANCELLED"}
-        clip = protocol.Clip(path=identity.clip_path, start=identity.clip_start, end=identity.clip_end or None)
-        start_scan(scene, clip, identity.key)
+        scan_material(scene, material)
         return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_scan_shot, UNDERSTUDY_OT_scan_identity)

@@ -1,52 +1,94 @@
-"""Train the network that gives the person the identity's face."""
+"""Train the network that gives the people of the shot their new faces."""
 
 from __future__ import annotations
 
 import bpy
+from bpy.props import StringProperty
 
 from ...engine import protocol
 from .. import compat, jobs, project, steps
-
-
-def cast(scene: bpy.types.Scene) -> tuple[list[protocol.Identity], protocol.Swap]:
-    """The two people a model is trained of, the recast one under a name of their own, and their swap."""
-    state = scene.understudy
-    swap, face = steps.swap_of(state), steps.identity(state)
-    shown = protocol.Material(scan=state.shot.scan.folder, person=swap.person)
-    learned = protocol.Material(scan=face.scan.folder, person=face.person)
-    target = f"{project.slug(state.shot.strip_name)[:24]}-person-{swap.person}"
-    identities = [
-        protocol.Identity(name=target, material=[shown]),
-        protocol.Identity(name=face.key, material=[learned]),
-    ]
-    return identities, protocol.Swap(person=swap.person, identity=face.key)
+from ..i18n import tr
+from .common import Outside
 
 
 def train_spec(scene: bpy.types.Scene, preset: protocol.Preset) -> protocol.TrainSpec:
-    """What to train for the chosen swap."""
+    """What to train for the chosen swaps."""
     state = scene.understudy
-    identities, _ = cast(scene)
+    identities, _ = steps.cast(state)
     return protocol.TrainSpec(
-        identities=identities, output=steps.model_folder(state, preset), preset=preset, minutes=state.minutes
+        identities=identities,
+        output=steps.model_folder(state, preset),
+        preset=preset,
+        minutes=None if state.until_converged else state.minutes,
+        project=str(project.folder(state)),
     )
 
 
-class UNDERSTUDY_OT_train(bpy.types.Operator):
+class UNDERSTUDY_OT_train(Outside, bpy.types.Operator):
     """Train. Not undoable: cancel stops it, and what was learned is kept."""
 
     bl_idname = "understudy.train"
     bl_label = "Train"
     bl_description = "Train the face for this shot. Goes on when Blender is closed; training again goes on from there"
-    bl_options = set()
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = steps.missing_for_train(steps.state_of(context))
-        cls.poll_message_set(missing)
-        return not missing
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_train(steps.state_of(context))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         spec = train_spec(scene, scene.understudy.preset)
         jobs.start(scene, "train", spec, about={"preset": spec.preset}, output=spec.output, model=spec.output)
         return {"FINISHED"}
+
+
+class _OfAJob(Outside):
+    state = ""
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if missing := steps.locked(state):
+            return missing
+        if any(job.state in cls.state for job in steps.unfinished(state)):
+            return ""
+        return tr("Nothing is running.") if "running" in cls.state else tr("Nothing is paused.")
+
+    def _jobs(self, context: bpy.types.Context) -> list[bpy.types.PropertyGroup]:
+        waiting = steps.unfinished(steps.state_of(context))
+        return [job for job in waiting if self.job in ("", job.id) and job.state in self.state]
+
+
+class UNDERSTUDY_OT_pause(_OfAJob, bpy.types.Operator):
+    """Put a job aside. Not undoable: resume takes it up again."""
+
+    bl_idname = "understudy.pause"
+    bl_label = "Pause"
+    bl_description = "Put this job aside and free its memory; it goes on where it stopped when resumed"
+    state = ("queued", "running")
+
+    job: StringProperty(description="The job's id; empty: every running one", options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for job in self._jobs(context):
+            jobs.pause(job)
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_resume(_OfAJob, bpy.types.Operator):
+    """Take a paused job up again. Not undoable: pause puts it aside."""
+
+    bl_idname = "understudy.resume"
+    bl_label = "Resume"
+    bl_description = "Take this job up where it was paused"
+    state = ("paused",)
+
+    job: StringProperty(description="The job's id; empty: every paused one", options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for job in self._jobs(context):
+            jobs.go_on(job)
+        return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_train, UNDERSTUDY_OT_pause, UNDERSTUDY_OT_resume)

@@ -1,17 +1,21 @@
-"""The tab “Understudy” in the sequencer's sidebar, from Range to Convert. Panels only read and draw."""
+"""The tab “Understudy” in the sequencer's sidebar, from Range to Recast. Panels only read and draw."""
 
 import bpy
 
-from . import convert, identities, people, range, status, train
+from . import convert, identities, people, preview, range, status, train
 
 CLASSES = (
+    identities.UNDERSTUDY_MT_add_identity,
+    identities.UNDERSTUDY_MT_add_material,
     status.UNDERSTUDY_PT_status,
     range.UNDERSTUDY_PT_range,
     people.UNDERSTUDY_PT_people,
     identities.UNDERSTUDY_PT_identities,
+    preview.UNDERSTUDY_PT_preview,
     train.UNDERSTUDY_PT_train,
-    train.UNDERSTUDY_PT_train_advanced,
     convert.UNDERSTUDY_PT_convert,
+    convert.UNDERSTUDY_PT_fit,
+    convert.UNDERSTUDY_PT_provenance,
     status.UNDERSTUDY_PT_engine,
 )
 

@@ -1,25 +1,102 @@
-"""Step 5: recast and place."""
+"""Step 6: recast, place, compare."""
 
 from __future__ import annotations
 
 import bpy
 
-from .. import steps
+from .. import compat, placing, steps
+from ..constants import STRIP_RECORD
+from ..i18n import tr
+from ..operators.convert import active_recast
 from ..operators.place import last_recast
-from .layout import SidebarPanel, missing
+from .layout import SidebarPanel, fields, missing, sentence
 
 
 class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
-    """The draft, the finished recast, and placing it again."""
+    """The draft, the finished recast, and what was placed."""
 
-    bl_label = "5  Convert"
+    bl_label = "6  Recast"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, steps.state_of(context)
+        if state is not None:
+            column = fields(layout)
+            column.prop(state, "format")
+            column.prop(state, "layer")
         for text, icon, draft in (("Recast", "RENDER_ANIMATION", False), ("Draft, without Training", "SHADERFX", True)):
             row = layout.row()
             row.enabled = not steps.missing_for_convert(state, draft)
             row.operator("understudy.convert", text=text, icon=icon).draft = draft
         missing(layout, context, steps.missing_for_convert(state, draft=False))
-        if last_recast(context):
+        strip = active_recast(context)
+        if strip is not None:
+            _draw_placed(layout.box(), context, strip)
+        elif last_recast(context):
             layout.operator("understudy.place", icon="ADD")
+
+
+def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip) -> None:
+    record = strip[STRIP_RECORD]
+    sentence(layout, context, strip.name, "SEQ_STRIP_DUPLICATE")
+    if said := record.get("consent"):
+        sentence(layout, context, tr("Consent: {records}", records=said))
+    layout.operator("understudy.update", icon="FILE_REFRESH")
+    row = layout.row(align=True)
+    takes = placing.takes(compat.sequencer_scene(context), record)
+    row.enabled = len(takes) > 1
+    row.operator("understudy.next_take", text="", icon="TRIA_LEFT").step = -1
+    seen = next((i for i, take in enumerate(takes, 1) if not take.mute), 0)
+    row.operator(
+        "understudy.next_take", text=tr("Take {number} of {n}", number=seen, n=len(takes)), translate=False
+    ).step = 1
+    row.operator("understudy.next_take", text="", icon="TRIA_RIGHT").step = 1
+    layout.operator("understudy.remove_recast", icon="X")
+
+
+class UNDERSTUDY_PT_fit(SidebarPanel, bpy.types.Panel):
+    """How the face is fitted into the picture."""
+
+    bl_label = "Fit"
+    bl_parent_id = "UNDERSTUDY_PT_convert"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw_header_preset(self, context: bpy.types.Context) -> None:
+        from ..presets import UNDERSTUDY_PT_fit_presets
+
+        UNDERSTUDY_PT_fit_presets.draw_panel_header(self.layout)
+
+    def draw(self, context: bpy.types.Context) -> None:
+        state = steps.state_of(context)
+        if state is None:
+            return
+        column = fields(self.layout)
+        for name in ("colour", "blend", "feather", "smooth", "match_sharpness", "match_grain"):
+            column.prop(state.fit, name)
+        column = fields(self.layout).column(align=True)
+        column.label(text="Draw the Edge In")
+        for side in ("top", "right", "bottom", "left"):
+            column.prop(state.fit, f"erode_{side}")
+
+
+class UNDERSTUDY_PT_provenance(SidebarPanel, bpy.types.Panel):
+    """Who was recast, and saying so."""
+
+    bl_label = "Provenance"
+    bl_options = {"DEFAULT_CLOSED"}
+    bl_order = 90
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, state = self.layout, steps.state_of(context)
+        layout.operator("understudy.report", icon="TEXT")
+        layout.operator("understudy.credentials", icon="FAKE_USER_ON")
+        layout.operator("understudy.open_folder", icon="FILE_FOLDER")
+        if state is None:
+            return
+        for job in reversed(state.jobs):
+            if job.kind in {"report", "credential"} and job.state == "done":
+                row = layout.row()
+                text = tr("The report is written") if job.kind == "report" else tr("The render says what is recast")
+                row.label(text=text, icon="CHECKMARK", translate=False)
+                if job.kind == "report":
+                    row.operator("wm.path_open", text="", icon="URL").filepath = job.output
+                return

@@ -1,11 +1,47 @@
-"""Step 3: the people whose faces may appear."""
+"""Step 3: the people whose faces may appear, their material and everybody's consent."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
-from .. import steps
+from .. import consent, people, project, steps
+from ..i18n import tr
+from ..operators.consent import forgetting
 from .layout import SidebarPanel, gallery, missing, sentence
+
+SHOWN_PATHS = 6
+
+
+class UNDERSTUDY_MT_add_identity(bpy.types.Menu):
+    """Where a face may come from."""
+
+    bl_label = "Add Identity"
+    bl_description = "Add a person whose face may appear"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_sources(self.layout, "")
+        self.layout.operator("understudy.add_identity_person", icon="USER")
+
+
+class UNDERSTUDY_MT_add_material(bpy.types.Menu):
+    """Where more of the chosen identity may come from."""
+
+    bl_label = "Add Material"
+    bl_description = "Add footage of this identity"
+
+    def draw(self, context: bpy.types.Context) -> None:
+        state = steps.state_of(context)
+        draw_sources(self.layout, state.identity if state else "")
+
+
+def draw_sources(layout: bpy.types.UILayout, identity: str) -> None:
+    """The ways to add footage, to an identity or (without one) to a new one."""
+    layout.operator("understudy.add_identity", icon="SEQ_SEQUENCER").identity = identity
+    marked = layout.operator("understudy.add_identity", text="From Range of Active Strip", icon="PREVIEW_RANGE")
+    marked.identity, marked.marked = identity, True
+    layout.operator("understudy.add_identity_file", icon="FILEBROWSER").identity = identity
 
 
 class UNDERSTUDY_PT_identities(SidebarPanel, bpy.types.Panel):
@@ -15,36 +51,100 @@ class UNDERSTUDY_PT_identities(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, steps.state_of(context)
-        column = layout.column(align=True)
-        column.operator("understudy.add_identity", icon="SEQ_SEQUENCER")
-        column.operator("understudy.add_identity_file", icon="FILEBROWSER")
+        layout.menu("UNDERSTUDY_MT_add_identity", icon="ADD")
         if state is None:
-            missing(layout, context, steps.NO_SCENE)
+            missing(layout, context, steps.no_scene())
             return
         if not len(state.identities):
-            missing(layout, context, "Add the footage of the person whose face is to appear.")
+            missing(layout, context, tr("Add the footage of the person whose face is to appear."))
         for identity in state.identities:
             _draw_identity(layout.box(), context, state, identity)
+        _draw_consents(layout, context, state)
 
 
 def _draw_identity(
-    layout: bpy.types.UILayout,
-    context: bpy.types.Context,
-    state: bpy.types.PropertyGroup,
+    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
     identity: bpy.types.PropertyGroup,
-) -> None:
-    swap = steps.swap_of(state)
-    chosen = swap is not None and swap.identity == identity.key
+) -> None:  # fmt: skip
+    chosen = state.identity == identity.key
     row = layout.row(align=True)
+    if icon := people.identity_icon(identity):
+        row.template_icon(icon_value=icon, scale=2.0)
+    column = row.column(align=True)
+    row = column.row(align=True)
     icon = "RADIOBUT_ON" if chosen else "RADIOBUT_OFF"
     row.operator("understudy.choose_identity", text="", icon=icon, depress=chosen).identity = identity.key
     row.prop(identity, "name", text="")
     row.operator("understudy.remove_identity", text="", icon="X").identity = identity.key
-    if steps.scanning(state, identity.key):
-        sentence(layout, context, "Its footage is being scanned.", "TIME")
-    elif not identity.scan.folder:
-        layout.operator("understudy.scan_identity", icon="VIEWZOOM").identity = identity.key
-    elif not len(identity.scan.people):
-        sentence(layout, context, "No face was found in its footage.", "ERROR")
+    sentence(column, context, people.amount_in_words(identity))
+    if not chosen:
+        return
+    for material in identity.materials:
+        _draw_material(layout, context, state, material)
+    layout.menu("UNDERSTUDY_MT_add_material", icon="ADD")
+    _draw_forget(layout, context, state, identity)
+
+
+def _draw_material(
+    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
+    material: bpy.types.PropertyGroup,
+) -> None:  # fmt: skip
+    row = layout.row(align=True)
+    row.label(text=Path(material.clip_path).name, icon="FILE_MOVIE", translate=False)
+    row.operator("understudy.remove_material", text="", icon="X").material = material.key
+    if steps.scanning(state, material.key):
+        sentence(layout, context, tr("Its footage is being scanned."), "TIME")
+    elif not material.scan.folder:
+        layout.operator("understudy.scan_identity", icon="VIEWZOOM").material = material.key
+    elif not people.there(material.scan):
+        sentence(layout, context, tr("No face was found in its footage."), "ERROR")
+    elif len(people.there(material.scan)) > 1:
+        gallery(layout, material.scan, material.person, "understudy.choose_face", material=material.key)
+
+
+def _draw_forget(
+    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
+    identity: bpy.types.PropertyGroup,
+) -> None:  # fmt: skip
+    paths = forgetting(state, identity.key)
+    if paths is None:
+        layout.operator("understudy.forget", icon="TRASH").identity = identity.key
+        return
+    box = layout.box()
+    box.alert = True
+    if paths:
+        sentence(box, context, tr("This would be erased for good:"), "TRASH")
     else:
-        gallery(layout, identity.scan, identity.person, "understudy.choose_face", "Face", identity=identity.key)
+        sentence(box, context, tr("Nothing of {name} is kept.", name=identity.name), "TRASH")
+    for path in paths[:SHOWN_PATHS]:
+        sentence(box, context, "/".join(Path(path).parts[-2:]))
+    if len(paths) > SHOWN_PATHS:
+        sentence(box, context, tr("and {n} more", n=len(paths) - SHOWN_PATHS))
+    row = box.row(align=True)
+    erase = row.operator("understudy.forget", text="Erase", icon="TRASH")
+    erase.identity, erase.confirmed = identity.key, True
+    row.operator("understudy.forget_no").identity = identity.key
+
+
+def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
+    """Everybody in the chosen swaps: their consent, or the button that asks for it."""
+    folder = project.folder_if_named(state)
+    everybody: dict[str, str] = {}
+    for swap in steps.chosen(state):
+        identity, person = steps.identity_named(state, swap.identity), people.person_of(state.shot.scan, swap.person)
+        everybody[identity.key] = identity.name
+        everybody[steps.target_key(state, swap)] = people.called(person)
+    if everybody:
+        layout.label(text="Consent", icon="CHECKMARK" if not steps.lacking_consent(state) else "ERROR")
+    for key, name in everybody.items():
+        known = consent.record(folder, key) if folder else None
+        row = layout.row(align=True)
+        if known:
+            label = f"{known.person}, {known.date}"
+            row.label(text=label, icon="CHECKMARK", translate=False)
+            button = row.operator("understudy.consent", text="", icon="GREASEPENCIL")
+        else:
+            button = row.operator(
+                "understudy.consent", text=tr("Consent of {name}…", name=name), icon="ERROR", translate=False
+            )
+        button.identity, button.called = key, name

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+import unicodedata
 from typing import TYPE_CHECKING
 
 from .. import people
 from ..constants import TAB
+from ..i18n import tr
 
 if TYPE_CHECKING:
     import bpy
@@ -29,9 +31,23 @@ def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, 
     characters = max(int((width - 70 * context.preferences.system.ui_scale) / pixels_a_character), 16)
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(textwrap.wrap(text, characters)):
+    for number, line in enumerate(_wrapped(text, characters)):
         # the lines after the first stand under its text, not under its icon
-        column.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1")
+        column.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1", translate=False)
+
+
+def _wrapped(text: str, characters: int) -> list[str]:
+    """Lines of at most `characters` columns; Chinese characters take two and may be parted anywhere."""
+    if not any(unicodedata.east_asian_width(c) in "WF" for c in text):
+        return textwrap.wrap(text, characters)
+    lines, line, width = [], "", 0
+    for character in text:
+        wide = 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if width + wide > characters and character not in "，。：；、？！）”":
+            lines.append(line)
+            line, width = "", 0
+        line, width = line + character, width + wide
+    return [*lines, line] if line else lines
 
 
 def missing(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
@@ -40,26 +56,38 @@ def missing(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -
         sentence(layout, context, text, "INFO")
 
 
+def fields(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """A column of properties with their names to the left, without dots for animation."""
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    return column
+
+
 def duration(seconds: float) -> str:
     """Seconds in an editor's words."""
     if seconds < 90:
-        return f"{max(int(seconds), 1)} s"
+        return tr("{n} s", n=max(int(seconds), 1))
     minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
+    if minutes < 90:
+        return tr("{n} min", n=minutes)
+    return tr("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60)
 
 
-def gallery(
-    layout: bpy.types.UILayout, scan: UnderstudyScan, chosen: int, operator: str, label: str, **properties: str
-) -> None:
+def frames_in_words(frames: int) -> str:
+    """How many frames."""
+    return tr("1 frame") if frames == 1 else tr("{n} frames", n=frames)
+
+
+def gallery(layout: bpy.types.UILayout, scan: UnderstudyScan, chosen: int, operator: str, **properties: str) -> None:
     """The people of a scan as pictures with a button under each; the chosen one's is pressed."""
     grid = layout.grid_flow(row_major=True, columns=0, even_columns=True, even_rows=True, align=False)
-    for person in scan.people:
+    for person in people.there(scan):
         cell = grid.box().column(align=True)
         if icon := people.icon(scan, person):
             cell.template_icon(icon_value=icon, scale=4.0)
-        is_chosen = person.person == chosen
-        button = cell.operator(operator, text=person.name or label, depress=is_chosen)
+        button = cell.operator(operator, text=people.called(person), translate=False, depress=person.person == chosen)
         button.person = person.person
         for name, value in properties.items():
             setattr(button, name, value)
-        cell.label(text=f"{person.frames} frame{'s' if person.frames != 1 else ''}")
+        cell.label(text=frames_in_words(person.frames), translate=False)

@@ -1,10 +1,11 @@
-"""Step 2: the people in the shot, and who of them is recast."""
+"""Step 2: the people in the shot, and who of them gets whose face."""
 
 from __future__ import annotations
 
 import bpy
 
-from .. import steps
+from .. import people, steps
+from ..i18n import tr
 from .layout import SidebarPanel, gallery, missing, sentence
 
 
@@ -19,9 +20,49 @@ class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
         missing(layout, context, steps.missing_for_scan(state))
         if state is None or not state.shot.scan.folder:
             return
-        scan, swap = state.shot.scan, steps.swap_of(state)
-        if not len(scan.people):
-            sentence(layout, context, "No face was found in the marked range.", "ERROR")
-            return
-        layout.label(text="Recast")
-        gallery(layout, scan, swap.person if swap else -1, "understudy.choose_person", "Person")
+        scan = state.shot.scan
+        if not people.there(scan):
+            sentence(layout, context, tr("No face was found in the marked range."), "ERROR")
+        else:
+            layout.operator("understudy.pick_face", icon="EYEDROPPER")
+            gallery(layout, scan, state.person, "understudy.choose_person")
+            for swap in steps.chosen(state):
+                _draw_swap(layout, state, people.person_of(scan, swap.person), swap)
+            person = people.person_of(scan, state.person)
+            if person is not None:
+                _draw_person(layout.box(), context, state, person)
+        rejected = sum(person.rejected for person in scan.people)
+        if rejected:
+            row = layout.row()
+            row.label(text=tr("{n} rejected", n=rejected), translate=False)
+            row.operator("understudy.restore_people", text="", icon="LOOP_BACK")
+
+
+def _draw_swap(
+    layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, person: bpy.types.PropertyGroup,
+    swap: bpy.types.PropertyGroup,
+) -> None:  # fmt: skip
+    row = layout.row(align=True)
+    identity = steps.identity_named(state, swap.identity)
+    row.label(text=f"{people.called(person)} → {identity.name}", icon="ARROW_LEFTRIGHT", translate=False)
+
+
+def _draw_person(
+    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
+    person: bpy.types.PropertyGroup,
+) -> None:  # fmt: skip
+    column = layout.column()
+    row = column.row(align=True)
+    row.prop(person, "name", text="")
+    others = row.row(align=True)
+    others.enabled = len(people.there(state.shot.scan)) > 1
+    others.operator_menu_enum("understudy.merge_people", "other", text="", icon="AUTOMERGE_ON")
+    row.operator("understudy.reject_person", text="", icon="X")
+    if said := people.sharpness_in_words(person):
+        sentence(column, context, tr("The pictures are {sharpness}.", sharpness=said))
+    swap = steps.swap_of(state, person.person)
+    identity = steps.identity_named(state, swap.identity) if swap else None
+    row = column.row(align=True)
+    row.label(text="Gets the Face Of")
+    name = identity.name if identity else tr("Nobody")
+    row.operator_menu_enum("understudy.assign", "identity", text=name, translate=False).person = person.person

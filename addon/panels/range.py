@@ -5,7 +5,8 @@ from __future__ import annotations
 import bpy
 
 from .. import steps
-from .layout import SidebarPanel, missing, sentence
+from ..i18n import tr
+from .layout import SidebarPanel, frames_in_words, missing, sentence
 
 
 class UNDERSTUDY_PT_range(SidebarPanel, bpy.types.Panel):
@@ -16,11 +17,20 @@ class UNDERSTUDY_PT_range(SidebarPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, steps.state_of(context)
         layout.operator("understudy.mark_range", icon="SEQUENCE")
+        if state is not None:
+            layout.prop(state, "mark_by", text="")
+            if state.mark_by == "PLAYHEAD":
+                row = layout.row(align=True)
+                row.operator("understudy.set_in", text=_point(tr("In"), state.playhead_in), translate=False)
+                row.operator("understudy.set_out", text=_point(tr("Out"), state.playhead_out), translate=False)
         missing(layout, context, steps.missing_for_mark(context))
         if state is None or not state.shot.strip_id:
             return
         shot = state.shot
-        frames = shot.end - shot.start
-        sentence(
-            layout, context, f"{shot.strip_name}: {frames} frames, {shot.start} to {shot.end - 1}", icon="CHECKMARK"
-        )
+        said = tr("{name}: {frames}, {first} to {last}", name=shot.strip_name,
+                  frames=frames_in_words(shot.end - shot.start), first=shot.start, last=shot.end - 1)  # fmt: skip
+        sentence(layout, context, said, icon="CHECKMARK")
+
+
+def _point(word: str, frame: int) -> str:
+    return word if frame == -1_000_000 else f"{word} {frame}"

@@ -5,10 +5,21 @@ from __future__ import annotations
 import bpy
 
 from .. import jobs, steps
+from ..i18n import tr
 from .layout import SidebarPanel, duration, sentence
 
-_WORDS = {"scan": "Finding people", "train": "Training", "convert": "Recasting"}
-_ENGINE = {"stopped": "Not started yet", "starting": "Starting", "ready": "Ready", "failed": "Not running"}
+
+def _words(kind: str) -> str:
+    return {
+        "scan": tr("Finding people"),
+        "train": tr("Training"),
+        "convert": tr("Recasting"),
+        "people": tr("Correcting who is who"),
+        "consent": tr("Recording consent"),
+        "forget": tr("Forgetting"),
+        "report": tr("Writing the report"),
+        "credential": tr("Adding content credentials"),
+    }.get(kind, kind)
 
 
 class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
@@ -22,12 +33,15 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         state = steps.state_of(context)
         if state is None:
             return True
-        return bool(state.error or jobs.engine.error or steps.unfinished(state)) or not bpy.data.filepath
+        return (
+            bool(state.error or jobs.engine.error or steps.locked(state) or steps.unfinished(state))
+            or not bpy.data.filepath
+        )
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, steps.state_of(context)
-        if state is None:
-            sentence(layout, context, steps.NO_SCENE, "INFO")
+        if why := steps.locked(state):
+            sentence(layout, context, why, "INFO")
             return
         if state.error:
             box = layout.box()
@@ -37,26 +51,32 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         if jobs.engine.state == "failed" and jobs.engine.error != state.error:
             box = layout.box()
             box.alert = True
-            sentence(box, context, jobs.engine.error, "ERROR")
+            sentence(box, context, tr(jobs.engine.error), "ERROR")
             box.operator("understudy.start_engine")
         for job in steps.unfinished(state):
             draw_job(layout.box(), context, job)
         if not bpy.data.filepath:
-            sentence(layout, context, "Save the .blend: recast movies are then kept beside it.", "FILE_TICK")
+            sentence(layout, context, tr("Save the .blend: recast movies are then kept beside it."), "FILE_TICK")
 
 
 def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.PropertyGroup) -> None:
-    """One running job: how far, what it does, how long, how well, what to beware of, and a button to stop it."""
+    """One running job: how far, what it does, how long, how well, what to beware of, and buttons for it."""
     row = layout.row(align=True)
-    row.progress(factor=job.progress, text=f"{_WORDS.get(job.kind, job.kind)} {job.progress:.0%}")
+    row.progress(factor=job.progress, text=f"{_words(job.kind)} {job.progress:.0%}", translate=False)
+    if job.state == "paused":
+        row.operator("understudy.resume", text="", icon="PLAY").job = job.id
+    else:
+        row.operator("understudy.pause", text="", icon="PAUSE").job = job.id
     row.operator("understudy.cancel", text="", icon="X").job = job.id
-    if job.message:
+    if job.state == "paused":
+        sentence(layout, context, tr("Paused: its memory is free, nothing is lost."))
+    elif job.message:
         sentence(layout, context, job.message)
     facts = []
-    if job.seconds_left >= 0:
-        facts.append(f"{duration(job.seconds_left)} left")
+    if job.seconds_left >= 0 and job.state != "paused":
+        facts.append(tr("{time} left", time=duration(job.seconds_left)))
     if job.loss >= 0:
-        facts.append(f"loss {job.loss:.3f} at step {job.step}")
+        facts.append(tr("loss {loss} at step {step}", loss=f"{job.loss:.3f}", step=job.step))
     if facts:
         sentence(layout, context, ", ".join(facts))
     if job.warning:
@@ -72,10 +92,15 @@ class UNDERSTUDY_PT_engine(SidebarPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, engine = self.layout, jobs.engine
-        layout.label(text=_ENGINE[engine.state])
+        state = {
+            "stopped": tr("Not started yet"), "starting": tr("Starting"), "ready": tr("Ready"),
+            "failed": tr("Not running"),
+        }[engine.state]  # fmt: skip
+        layout.label(text=state, translate=False)
         if engine.state == "ready":
-            device = f" on {engine.device}" if engine.device else ""  # the engine may still be finding out
-            sentence(layout, context, f"Version {engine.version}{device}")
+            # the engine may still be finding its device out
+            said = tr("Version {version} on {device}", version=engine.version, device=engine.device or "…")
+            sentence(layout, context, said)
         row = layout.row(align=True)
         row.operator("understudy.start_engine", text="Start")
         row.operator("understudy.stop_engine", text="Stop")

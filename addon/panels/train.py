@@ -1,50 +1,41 @@
-"""Step 4: train."""
+"""Step 5: train."""
 
 from __future__ import annotations
 
 import bpy
 
-from .. import steps
-from .layout import SidebarPanel, missing
-
-
-def draw_consent(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) -> None:
-    """The one line without which nothing is recast."""
-    column = layout.column(align=True)
-    column.prop(state, "consent", text="The people shown have agreed")
-    column.label(text="(or the footage is mine to recast)", icon="BLANK1")
+from .. import curves, people, steps
+from .layout import SidebarPanel, fields, missing, sentence
 
 
 class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
-    """Consent, how long, and go."""
+    """How long, and go; then how it goes."""
 
-    bl_label = "4  Train"
+    bl_label = "5  Train"
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, steps.state_of(context)
         if state is None:
-            missing(layout, context, steps.NO_SCENE)
+            missing(layout, context, steps.no_scene())
             return
-        draw_consent(layout, state)
-        column = layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
-        column.prop(state, "minutes")
+        column = fields(layout)
+        column.prop(state, "preset")
+        column.prop(state, "until_converged")
+        row = column.row()
+        row.active = not state.until_converged
+        row.prop(state, "minutes")
         layout.operator("understudy.train", icon="PLAY")
         missing(layout, context, steps.missing_for_train(state))
+        job = next((job for job in reversed(state.jobs) if job.kind == "train" and job.loss >= 0), None)
+        if job is not None:
+            draw_training(layout, context, job)
 
 
-class UNDERSTUDY_PT_train_advanced(SidebarPanel, bpy.types.Panel):
-    """What need not be touched."""
-
-    bl_label = "Advanced"
-    bl_parent_id = "UNDERSTUDY_PT_train"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: bpy.types.Context) -> None:
-        state = steps.state_of(context)
-        if state is not None:
-            column = self.layout.column()
-            column.use_property_split = True
-            column.use_property_decorate = False
-            column.prop(state, "preset")
+def draw_training(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.PropertyGroup) -> None:
+    """The newest training: its curve, its pictures, what to make of it."""
+    if job.verdict:
+        sentence(layout, context, job.verdict, "INFO")
+    if icon := curves.icon(job.id):
+        layout.template_icon(icon_value=icon, scale=5.0)
+    if icon := people.picture(job.preview):
+        layout.template_icon(icon_value=icon, scale=9.0)

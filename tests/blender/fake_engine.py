@@ -8,6 +8,8 @@ its home at every request, so that a test changes it while it runs:
   fail      {kind: sentence} jobs that fail
   warn      {kind: sentence} jobs that begin with a warning
   hold      kinds of job that run until they are no longer listed here
+  pictures  a folder of pictures to hand out for a conversion to pictures
+  steps     how far training is, as previews show it; preview_takes: seconds a preview takes
   slow      seconds every answer takes
   die       true: stop as it starts
 """
@@ -17,9 +19,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 import sys
 import threading
 import time
+import zlib
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -61,7 +65,10 @@ def advance(job: dict) -> None:
             event(job, "log", {"level": "warning", "text": now["warn"][kind]})
             event(job, "log", {"level": "info", "text": "Nobody needs to read this."})
         if kind == "train":
+            event(job, "loss", {"step": 3, "values": {"pixels": 0.5, "mask": 0.25}})
             event(job, "loss", {"step": 7, "values": {"pixels": 0.25, "mask": 0.125}})
+            event(job, "preview", {"path": str(png(HOME / "grid.png", 96, 32, (200, 150, 120))), "caption": "step 7"})
+            event(job, "verdict", {"verdict": "improving", "text": "It still gets better.", "seconds_left": 60.0})
     elif facts["state"] == "running" and kind not in now.get("hold", []):
         if kind in now.get("fail", {}):
             facts.update(state="failed", error=now["fail"][kind])
@@ -71,24 +78,128 @@ def advance(job: dict) -> None:
 
 
 def finish(kind: str, spec: dict, now: dict) -> dict:
+    return FINISH[kind](spec, now)
+
+
+def convert(spec: dict, now: dict) -> dict:
     output = Path(spec["output"])
-    if kind == "convert":
-        output.parent.mkdir(parents=True, exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    (HOME / "fake_convert.json").write_text(json.dumps(spec))
+    if spec.get("format") in {"png", "tiff", "exr"}:
+        shutil.copytree(now["pictures"], output)
+    else:
         shutil.copy(now["movie"], output)
-        return {"movie": str(output), "frames": 1, "recast": 1}
+    return {"movie": str(output), "frames": 1, "recast": 1, "credentials": "urn:fake"}
+
+
+def train(spec: dict, now: dict) -> dict:
+    Path(spec["output"]).mkdir(parents=True, exist_ok=True)
+    (HOME / "fake_train.json").write_text(json.dumps(spec))
+    return {"model": spec["output"], "steps": 7, "minutes": 0.1}
+
+
+def scan(spec: dict, now: dict) -> dict:
+    output = Path(spec["output"])
     output.mkdir(parents=True, exist_ok=True)
-    if kind == "train":
-        return {"model": str(output), "steps": 7, "minutes": 0.1}
+    grid = [[0] * 7 for _ in range(5)]
+    grid[2][2:6] = [9, 40, 30, 3]  # to the front and the right; nothing from the left
     people = [
-        {"id": i, "name": f"Person {i + 1}", "frames": 20 - i, "tracks": 1, "first_frame": 0, "best_frame": 3,
+        {"id": i, "name": "", "frames": 20 - i, "tracks": 1, "first_frame": 0, "best_frame": 3, "coverage": grid,
+         "sharpness": 0.7, "track_ids": [i],
          # the second fills more of the picture than the first, who shows in more frames
-         "box": [0.0, 0.0, 10.0 + 20.0 * (i == 1), 10.0 + 20.0 * (i == 1)], "thumbnail": f"person-{i}.jpg"}
+         "box": [0.0, 0.0, 10.0 + 20.0 * (i == 1), 10.0 + 20.0 * (i == 1)], "thumbnail": f"person-{i}.png"}
         for i in range(now.get("people", 1))
     ]  # fmt: skip
-    summary = {"schema": 1, "clip": spec["clip"], "width": 64, "height": 64, "fps": [24, 1], "frames": 20,
+    boxes = [
+        [frame, i, i, 4.0 + 30 * i, 8.0, 24.0 + 30 * i, 28.0, 0] for frame in range(64) for i in range(len(people))
+    ]
+    for i in range(len(people)):
+        png(output / f"person-{i}.png", 32, 32, (60 + 60 * i, 120, 180))
+    (output / "boxes.json").write_text(json.dumps(boxes))
+    write_people(output, people, spec["clip"])
+    return {"scan": str(output), "people": len(people), "frames": 20}
+
+
+def write_people(output: Path, people: list, clip: dict) -> None:
+    summary = {"schema": 1, "clip": clip, "width": 64, "height": 64, "fps": [24, 1], "frames": 20,
                "variable_frame_rate": False, "people": people}  # fmt: skip
     (output / "scan.json").write_text(json.dumps(summary))
-    return {"scan": str(output), "people": len(people), "frames": 20}
+
+
+def people(spec: dict, now: dict) -> dict:
+    folder = Path(spec["scan"])
+    summary = json.loads((folder / "scan.json").read_text())
+    known = {person["id"]: person for person in summary["people"]}
+    for edit in spec["edits"]:
+        first, *others = edit["persons"]
+        if edit["action"] == "rename":
+            known[first].update(name=edit["name"], known=True)
+        elif edit["action"] == "merge":
+            for other in others:
+                known[first]["frames"] += known.pop(other)["frames"]
+        elif edit["action"] in {"reject", "restore"}:
+            for one in edit["persons"]:
+                known[one]["rejected"] = edit["action"] == "reject"
+    write_people(folder, list(known.values()), summary["clip"])
+    return {"scan": str(folder), "people": len(known)}
+
+
+def consent(spec: dict, now: dict) -> dict:
+    file = Path(spec["project"]) / "consent" / f"{spec['record']['identity']}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps({**spec["record"], "history": []}))
+    return {"record": str(file)}
+
+
+def forget(spec: dict, now: dict) -> dict:
+    folder = Path(spec["project"])
+    found = [str(folder / "consent" / f"{spec['identity']}.json"), str(folder / "models" / "of-them")]
+    if not spec["dry_run"]:
+        Path(found[0]).unlink(missing_ok=True)
+    return {"removed": found}
+
+
+def report(spec: dict, now: dict) -> dict:
+    Path(spec["output"]).write_text("<p>who was recast</p>")
+    return {"report": spec["output"]}
+
+
+def credential(spec: dict, now: dict) -> dict:
+    (HOME / "fake_credential.json").write_text(json.dumps(spec))
+    return {"file": spec["file"], "credentials": "urn:fake"}
+
+
+FINISH = {"scan": scan, "train": train, "convert": convert, "people": people, "consent": consent, "forget": forget,
+          "report": report, "credential": credential}  # fmt: skip
+
+
+def png(path: Path, width: int, height: int, colour: tuple) -> Path:
+    """A picture of one colour."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = (b"\0" + bytes(colour) * width) * height
+    body = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + body)
+    return path
+
+
+def preview(spec: dict) -> tuple[dict, int]:
+    """A picture whose red is the frame's number and whose green tells how far training is."""
+    now = script()
+    asked = HOME / "fake_previews"
+    with asked.open("a") as file:
+        file.write(json.dumps(spec) + "\n")
+    if now.get("fail", {}).get("preview"):
+        return {"error": now["fail"]["preview"]}, 400
+    time.sleep(now.get("preview_takes", 0.0))
+    steps = now.get("steps", 0)
+    folder = HOME / "previews"
+    folder.mkdir(exist_ok=True)
+    name = f"{len(asked.read_text().splitlines())}.png"
+    return {"path": str(png(folder / name, 64, 64, (spec["frame"], steps, 90))), "steps": steps, "seconds": 0.01}, 200
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -113,6 +224,8 @@ class Handler(BaseHTTPRequestHandler):
         parts = url.path.strip("/").split("/")[1:]
         if parts == ["engine"]:
             self.answer(self.info())
+        elif parts == ["preview"]:
+            self.answer(*preview(json.loads(body)))
         elif parts == ["shutdown"]:
             self.answer({})
             threading.Thread(target=self.server.shutdown).start()
@@ -136,6 +249,9 @@ class Handler(BaseHTTPRequestHandler):
             if parts[-1] == "cancel":
                 job["job"]["state"] = "cancelled"
                 event(job, "state", {"state": "cancelled"})
+            elif parts[-1] in {"pause", "resume"}:
+                job["job"]["state"] = "paused" if parts[-1] == "pause" else "queued"
+                event(job, "state", {"state": job["job"]["state"]})
             else:
                 advance(job)
         save(jobs)
@@ -152,7 +268,7 @@ def main() -> None:
         sys.exit("No room on the disk.")
     Handler.token = os.urandom(8).hex()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    address = {"protocol": script().get("protocol", "1.0"), "version": "fake", "pid": os.getpid(), "device": "cpu",
+    address = {"protocol": script().get("protocol", "1.1"), "version": "fake", "pid": os.getpid(), "device": "cpu",
                "url": f"http://127.0.0.1:{server.server_port}", "token": Handler.token}  # fmt: skip
     partial = HOME / "engine.json.part"
     partial.write_text(json.dumps(address))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import bpy
 
 
@@ -28,9 +30,26 @@ def ready_to_convert(scene, clips, tick_until):
     strip = add_shot(scene, clips)
     mark_and_scan(scene, tick_until)
     assert bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures)) == {"FINISHED"}
-    tick_until(lambda: scene.understudy.identities[0].scan.folder or scene.understudy.error)
-    scene.understudy.consent = True
+    tick_until(lambda: scene.understudy.identities[0].materials[0].scan.folder or scene.understudy.error)
+    agree(scene, tick_until)
     return strip
+
+
+def agree(scene, tick_until):
+    """Everybody in the chosen swaps has agreed."""
+    steps = importlib.import_module(f"{EXTENSION}.addon.steps")
+    for key, name in steps.lacking_consent(scene.understudy):
+        assert bpy.ops.understudy.consent(
+            identity=key, called=name, person="Full Name", basis="test footage", scope="tests"
+        ) == {"FINISHED"}
+    tick_until(lambda: idle(scene))
+    assert scene.understudy.error == ""
+    importlib.import_module(f"{EXTENSION}.addon.consent").look_again()
+
+
+def material(scene, index=0):
+    """The first footage of an identity."""
+    return scene.understudy.identities[index].materials[0]
 
 
 def placed(scene):

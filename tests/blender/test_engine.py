@@ -81,7 +81,7 @@ def test_a_damaged_movie_of_a_face_is_said_and_leaves_nothing(scene, clips, real
     assert bpy.ops.understudy.add_identity_file(filepath=str(broken)) == {"FINISHED"}
     tick_until(lambda: flow.idle(scene), 90)
     assert "broken.mp4" in scene.understudy.error and scene.understudy.jobs[-1].state == "failed"
-    assert scene.understudy.identities[0].scan.folder == "" and len(scene.sequence_editor.strips) == 0
+    assert scene.understudy.identities[0].materials[0].scan.folder == "" and len(scene.sequence_editor.strips) == 0
     assert projects(real) == []
 
 
@@ -97,7 +97,7 @@ def test_a_draft_of_real_people(addon, scene, real, tick_until, tmp_path):
     bpy.ops.understudy.add_identity()
     tick_until(lambda: flow.idle(scene), 90)
     assert scene.understudy.error == "" and len(scene.understudy.shot.scan.people) == 1
-    scene.understudy.consent = True
+    flow.agree(scene, tick_until)
     bpy.ops.understudy.convert(draft=True)
     tick_until(lambda: flow.idle(scene), 90)
     assert scene.understudy.error == ""

@@ -25,12 +25,12 @@ def test_defaults_choose_the_one_who_fills_the_picture(scene, clips, engine, tic
     engine.script(people=3)
     flow.ready_to_convert(scene, clips, tick_until)
     state = scene.understudy
-    assert [person.name for person in state.shot.scan.people] == ["Person 1", "Person 2", "Person 3"]
-    assert state.swaps[0].person == 1 and state.identities[0].person == 1
+    assert [person.person for person in state.shot.scan.people] == [0, 1, 2]
+    assert state.swaps[0].person == 1 and state.identities[0].materials[0].person == 1
     assert state.swaps[0].identity == state.identities[0].key
     assert bpy.ops.understudy.choose_person(person=2) == {"FINISHED"}
-    assert bpy.ops.understudy.choose_face(identity=state.identities[0].key, person=0) == {"FINISHED"}
-    assert state.swaps[0].person == 2 and state.identities[0].person == 0
+    assert bpy.ops.understudy.choose_face(material=flow.material(scene).key, person=0) == {"FINISHED"}
+    assert state.swaps[0].person == 2 and state.identities[0].materials[0].person == 0
 
 
 def test_marking_other_frames_forgets_the_people(scene, clips, engine, tick_until):
@@ -39,7 +39,7 @@ def test_marking_other_frames_forgets_the_people(scene, clips, engine, tick_unti
     assert bpy.ops.understudy.mark_range() == {"FINISHED"}
     assert len(scene.understudy.shot.scan.people) == 1
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 25, 29
-    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert bpy.ops.understudy.mark_range(by="PREVIEW") == {"FINISHED"}
     shot = scene.understudy.shot
     assert (shot.start, shot.end, shot.source_start, shot.source_end) == (25, 30, 15, 20)
     assert len(shot.scan.people) == 0 and strip["understudy_id"] == shot.strip_id
@@ -48,8 +48,8 @@ def test_marking_other_frames_forgets_the_people(scene, clips, engine, tick_unti
 def test_a_strip_outside_the_preview_range_is_refused(scene, clips, engine):
     strip = flow.add_shot(scene, clips)
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 200, 300
-    with pytest.raises(RuntimeError, match="“shot” lies outside the preview range: clear the range or move it"):
-        bpy.ops.understudy.mark_range()
+    with pytest.raises(RuntimeError, match="“shot” lies outside the range: clear the range or move it"):
+        bpy.ops.understudy.mark_range(by="PREVIEW")
     shot = scene.understudy.shot
     assert (shot.strip_id, shot.source, shot.start, shot.end) == ("", "", 0, 0)
     assert "understudy_id" not in strip and len(scene.understudy.swaps) == 0
@@ -63,12 +63,12 @@ def test_who_is_not_there_cannot_be_chosen(scene, clips, engine, tick_until):
     with pytest.raises(RuntimeError, match="not in the shot"):
         bpy.ops.understudy.choose_person(person=2)
     with pytest.raises(RuntimeError, match="not in the identity's footage"):
-        bpy.ops.understudy.choose_face(identity=key, person=2)
+        bpy.ops.understudy.choose_face(material=flow.material(scene).key, person=2)
     with pytest.raises(RuntimeError, match="not in the identity's footage"):
-        bpy.ops.understudy.choose_face(identity="nobody", person=0)
+        bpy.ops.understudy.choose_face(material="nobody", person=0)
     with pytest.raises(RuntimeError, match="not in this scene"):
         bpy.ops.understudy.choose_identity(identity="nobody")
-    assert (state.swaps[0].person, state.swaps[0].identity, state.identities[0].person) == (1, key, 1)
+    assert (state.swaps[0].person, state.swaps[0].identity, state.identities[0].materials[0].person) == (1, key, 1)
 
 
 def test_a_scan_of_frames_no_longer_marked_is_dropped(scene, clips, engine, tick_until):
@@ -77,7 +77,7 @@ def test_a_scan_of_frames_no_longer_marked_is_dropped(scene, clips, engine, tick
     bpy.ops.understudy.mark_range()
     bpy.ops.understudy.scan_shot()
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 25, 29
-    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.mark_range(by="PREVIEW")
     engine.script(hold=[])
     tick_until(lambda: flow.idle(scene))
     assert len(scene.understudy.shot.scan.people) == 0
@@ -280,15 +280,37 @@ def test_unsaved_blend_keeps_its_project_at_home(scene, clips, engine, tick_unti
     assert folder.parents[1] == engine.home / "unsaved" / scene.understudy.project_id
 
 
-def test_consent_comes_first_and_is_dated(scene, clips, engine, tick_until):
+def test_consent_comes_first_of_everybody_in_the_swap(addon, scene, clips, engine, tick_until):
     flow.ready_to_convert(scene, clips, tick_until)
-    scene.understudy.consent = False
-    assert scene.understudy.consent_date == ""
+    state = scene.understudy
+    (swap,) = state.swaps
+    folder = addon.project.folder(state)
+    known = addon.consent.records(folder)
+    assert set(known) == {swap.identity, swap.target} and known[swap.target].basis == "test footage"
+    file = folder / "consent" / f"{swap.target}.json"
+    file.rename(file.with_suffix(".aside"))
+    addon.consent.look_again()
     for operator in (bpy.ops.understudy.train, bpy.ops.understudy.convert):
-        with pytest.raises(RuntimeError, match="agreed"):
+        with pytest.raises(RuntimeError, match=r"Record the consent of Person 1 first\."):
             operator()
-    scene.understudy.consent = True
-    assert scene.understudy.consent_date.startswith("20")
+    file.with_suffix(".aside").rename(file)
+    addon.consent.look_again()
+    assert bpy.ops.understudy.train() == {"FINISHED"}
+    tick_until(lambda: flow.idle(scene))
+    spec = json.loads((engine.home / "fake_train.json").read_text())
+    assert spec["project"] == str(folder) and {i["name"] for i in spec["identities"]} == set(known)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"person": " "}, "full name"), ({"scope": ""}, "what they agreed to"), ({"date": "last week"}, "no date"),
+     ({"file": "/nowhere/paper.pdf"}, "no file")],
+)  # fmt: skip
+def test_a_consent_that_says_nothing_is_refused(scene, clips, engine, tick_until, wrong, said):
+    right = {"identity": "a", "person": "Ada Lovelace", "scope": "tests", "date": "2026-01-31"}
+    with pytest.raises(RuntimeError, match=said):
+        bpy.ops.understudy.consent(**{**right, **wrong})
+    assert len(scene.understudy.jobs) == 0
 
 
 def test_a_missing_file_is_said(scene, clips, engine, tmp_path):
@@ -329,7 +351,7 @@ def test_blender_never_waits(addon, scene, clips, engine, tick_until):
     drain(lambda: flow.idle(scene))
     timed("add", bpy.ops.understudy.add_identity_file, filepath=str(clips.pictures))
     drain(lambda: flow.idle(scene))
-    scene.understudy.consent = True
+    flow.agree(scene, tick_until)
     timed("train", bpy.ops.understudy.train)
     timed("cancel", bpy.ops.understudy.cancel)
     drain(lambda: flow.idle(scene))

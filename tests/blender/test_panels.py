@@ -28,7 +28,7 @@ class Recorder:
             assert set(options) <= known, (name, set(options) - known)
             if "icon" in options:
                 assert options["icon"] in function.parameters["icon"].enum_items, options["icon"]
-            if name == "operator":
+            if name in {"operator", "operator_menu_enum"}:
                 idname = arguments[0]
                 group, operator = idname.split(".")
                 properties = getattr(getattr(bpy.ops, group), operator).get_rna_type().properties
@@ -57,8 +57,8 @@ class Settings:
 @pytest.fixture
 def draw(addon):
     context = SimpleNamespace(
-        scene=None, workspace=None, preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)),
-        region=SimpleNamespace(width=260),
+        scene=None, workspace=None, window=None, window_manager=bpy.context.window_manager,
+        preferences=SimpleNamespace(system=SimpleNamespace(ui_scale=1.0)), region=SimpleNamespace(width=260),
     )  # fmt: skip
 
     def panels() -> str:
@@ -68,6 +68,9 @@ def draw(addon):
             if not hasattr(cls, "poll") or cls.poll(context):
                 layout = Recorder()
                 cls.draw(SimpleNamespace(layout=layout), context)
+                for header in ("draw_header",):
+                    if hasattr(cls, header):
+                        getattr(cls, header)(SimpleNamespace(layout=layout), context)
                 said += [" ".join(str(part) for part in entry if part != "") for entry in layout.log]
         # sentences are drawn over several lines
         return " ".join(" ".join(said).replace("label ", "").split())
@@ -110,10 +113,10 @@ def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw
     bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
     assert "Its footage is being scanned." in draw()
     tick_until(lambda: flow.idle(scene))
-    assert "Confirm in 4 Train that the people shown have agreed." in draw()
-    scene.understudy.consent = True
+    assert "Record the consent of Pictures, Person 2 first." in draw()
+    flow.agree(scene, tick_until)
     said = draw()
-    assert "Train first, or make a draft." in said and "agreed." not in said
+    assert "Train first, or make a draft." in said and "Record the consent" not in said
     engine.script(hold=["train"])
     bpy.ops.understudy.train()
     tick_until(lambda: scene.understudy.jobs[-1].step)

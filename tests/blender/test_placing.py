@@ -50,7 +50,7 @@ def test_carries_what_made_it(scene, shot, tick_until):
     assert record["identity"] == scene.understudy.identities[0].key
     assert record["person"] == 0 and record["preset"] == "draft"
     assert (record["source_start"], record["source_end"]) == (10, 30)
-    assert record["consent_date"] == scene.understudy.consent_date != ""
+    assert record["consent"].count("Full Name: test footage, 20") == 2
     assert record["job"] == scene.understudy.jobs[-1].id
 
 
@@ -98,7 +98,7 @@ def test_a_still_is_held_for_as_long_as_it_was_marked(addon, scene, clips, engin
     flow.mark_and_scan(scene, tick_until)
     bpy.ops.understudy.add_identity_file(filepath=str(clips.movie))
     tick_until(lambda: flow.idle(scene))
-    scene.understudy.consent = True
+    flow.agree(scene, tick_until)
     convert(scene, tick_until)
     assert addon.compat.span(flow.placed(scene)[0]) == (10, 40)
     for frame in (10, 25, 39):
@@ -149,7 +149,7 @@ def test_a_movie_that_is_none_is_not_placed(scene, shot, engine, tmp_path, tick_
     engine.script(movie=str(broken))
     convert(scene, tick_until)
     assert [s.name for s in scene.sequence_editor.strips] == ["shot"]
-    assert scene.understudy.error.endswith("convert again.")
+    assert scene.understudy.error.endswith("recast again.")
 
 
 def test_trained_recast_needs_a_training(scene, shot, tick_until):

@@ -1,0 +1,49 @@
+"""What happens when a property is changed by hand. Kept apart so that `properties` needs nothing of the rest."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+import bpy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+rename: Callable[[bpy.types.Scene, bpy.types.PropertyGroup], None] | None = None
+"""Set by `operators.people`: tell the engine that a person got another name."""
+
+_quiet = False
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Properties that are set inside are set by us, not by the user."""
+    global _quiet
+    before, _quiet = _quiet, True
+    try:
+        yield
+    finally:
+        _quiet = before
+
+
+def redraw_sequencers(regions: set[str] | None = None) -> None:
+    """Have the named regions of every sequencer drawn again, None: all of them."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type != "SEQUENCE_EDITOR":
+                continue
+            for region in area.regions:
+                if regions is None or region.type in regions:
+                    region.tag_redraw()
+
+
+def renamed(person: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """A person's name was written into the panel."""
+    if rename is not None and not _quiet:
+        rename(person.id_data, person)
+
+
+def look_changed(view: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """The view over the preview changed."""
+    redraw_sequencers({"PREVIEW", "UI"})

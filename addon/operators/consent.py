@@ -1,0 +1,214 @@
+"""Consent, and what follows from it: forgetting somebody, the report, content credentials for a render."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import textwrap
+import typing
+from pathlib import Path
+
+import bpy
+from bpy.props import EnumProperty, StringProperty
+
+from ...engine import protocol
+from .. import compat, consent, jobs, placing, project, steps
+from ..constants import STRIP_RECORD
+from ..i18n import tr
+from .common import Outside
+
+BASES = (
+    ("own face", "Own Face", "It is my own face"),
+    ("written permission", "Written Permission", "They agreed in writing"),
+    ("licensed performer", "Licensed Performer", "Their contract allows it"),
+    ("public domain or rights cleared", "Rights Cleared", "Public domain, or the rights were cleared"),
+    ("test footage", "Test Footage", "Footage made for tests; the result is shown to nobody else"),
+)
+assert {basis for basis, _, _ in BASES} == set(typing.get_args(protocol.Basis))
+
+
+class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
+    """Put a consent on record. Not undoable: a later record replaces it, and its history is kept."""
+
+    bl_idname = "understudy.consent"
+    bl_label = "Record Consent"
+    bl_description = "Say who this is and why their face may be used; without it nothing is trained or recast"
+
+    identity: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Whose consent, as the project knows them")
+    called: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Their name in the panel")
+    person: StringProperty(name="Full Name", description="The human being's full name", options={"SKIP_SAVE"})
+    basis: EnumProperty(name="Because of", description="Why their face may be used", items=BASES)
+    scope: StringProperty(
+        name="For", description="What they agreed to: the film, the shot, the length of time", options={"SKIP_SAVE"}
+    )
+    date: StringProperty(name="Date", description="When they agreed: year-month-day", options={"SKIP_SAVE"})
+    file: StringProperty(
+        name="Document", description="A file that proves it; may stay empty", subtype="FILE_PATH",
+        options={"SKIP_SAVE"},
+    )  # fmt: skip
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        state = steps.state_of(context)
+        folder = project.folder_if_named(state)
+        known = consent.record(folder, self.identity) if folder else None
+        if known is not None:
+            self.person, self.basis, self.scope = known.person, known.basis, known.scope
+            self.date, self.file = known.date, known.file
+        self.scope = self.scope or (Path(bpy.data.filepath).stem if bpy.data.filepath else "")
+        self.date = self.date or datetime.date.today().isoformat()
+        return context.window_manager.invoke_props_dialog(
+            self, width=420, title=tr("Consent of {name}", name=self.called or self.identity),
+            confirm_text=tr("Put on Record"),
+        )  # fmt: skip
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        text = tr(
+            "Recast people only who agreed to it, or whose rights you have cleared. This goes on record in the "
+            "project and into the report of who was recast."
+        )
+        column = layout.column(align=True)
+        for line in textwrap.wrap(text, 62):
+            column.label(text=line, translate=False)
+        column = layout.column()
+        column.use_property_split = True
+        column.use_property_decorate = False
+        for name in ("person", "basis", "scope", "date", "file"):
+            column.prop(self, name)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        if not self.identity:
+            return self.refuse(tr("Say whose consent it is: press Consent beside a name."))
+        if not self.person.strip():
+            return self.refuse(tr("The full name is missing: the record is worth nothing without it."))
+        if not self.scope.strip():
+            return self.refuse(tr("Say what they agreed to: the film, the shot, the length of time."))
+        date = self.date.strip() or datetime.date.today().isoformat()
+        try:
+            datetime.date.fromisoformat(date)
+        except ValueError:
+            return self.refuse(tr("{date} is no date: write it as year-month-day.", date=date))
+        file = project.absolute(self.file)
+        if file and not Path(file).is_file():
+            return self.refuse(tr("There is no file at {path}.", path=file))
+        record = protocol.ConsentRecord(
+            identity=self.identity, person=self.person.strip(), basis=self.basis, scope=self.scope.strip(),
+            date=date, file=file,
+        )  # fmt: skip
+        spec = protocol.ConsentSpec(project=str(project.folder(scene.understudy)), record=record)
+        jobs.start(scene, "consent", spec, about={"identity": self.identity})
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_forget(Outside, bpy.types.Operator):
+    """Erase an identity. Not undoable, and it asks first with a list of what goes."""
+
+    bl_idname = "understudy.forget"
+    bl_label = "Forget This Person"
+    bl_description = "Erase this person's faces and all that was derived from them, after showing what that is"
+
+    identity: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Whom, as the project knows them")
+    confirmed: bpy.props.BoolProperty(
+        name="Erase", description="Erase; otherwise only list what would be", options={"SKIP_SAVE", "HIDDEN"}
+    )
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        if not self.identity:
+            return self.refuse(tr("Choose an identity first."))
+        spec = protocol.ForgetSpec(
+            project=str(project.folder(scene.understudy)), identity=self.identity, dry_run=not self.confirmed
+        )
+        about = {"identity": self.identity, "dry_run": spec.dry_run}
+        jobs.start(scene, "forget", spec, about=about)
+        return {"FINISHED"}
+
+
+def forgetting(state: bpy.types.PropertyGroup, identity: str) -> list[str] | None:
+    """What forgetting an identity would erase, as its dry run found; None until there was one."""
+    for job in reversed(state.jobs):
+        about = steps.about(job) if job.kind == "forget" else {}
+        if about.get("identity") == identity:
+            return about["paths"] if job.state == "done" and "paths" in about else None
+    return None
+
+
+class UNDERSTUDY_OT_forget_no(Outside, bpy.types.Operator):
+    """Put the list of what would be erased away."""
+
+    bl_idname = "understudy.forget_no"
+    bl_label = "Keep"
+    bl_description = "Erase nothing"
+
+    identity: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Whom, as the project knows them")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for job in steps.state_of(context).jobs:
+            about = steps.about(job) if job.kind == "forget" else {}
+            if about.pop("paths", None) is not None and about.get("identity") == self.identity:
+                job.about = json.dumps(about)
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_report(Outside, bpy.types.Operator):
+    """Write the report. Not undoable: it is a file outside the .blend."""
+
+    bl_idname = "understudy.report"
+    bl_label = "Write Report"
+    bl_description = "Write a page that says who was recast where, and with whose permission"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        folder = project.folder(scene.understudy)
+        output = str(folder / "report.html")
+        spec = protocol.ReportSpec(project=str(folder), output=output)
+        jobs.start(scene, "report", spec, about={}, output=output)
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
+    """Add content credentials to a render. Not undoable: it is a file outside the .blend."""
+
+    bl_idname = "understudy.credentials"
+    bl_label = "Add Content Credentials to Render"
+    bl_description = "Say inside a finished render which parts are recast, so that players and archives can tell"
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_movie: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: bpy.props.BoolProperty(default=True, options={"HIDDEN"})
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        if missing := steps.locked(steps.state_of(context)):
+            return missing
+        return "" if placing.placed(compat.sequencer_scene(context)) else tr("Nothing on the timeline is recast.")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        self.filepath = bpy.path.abspath(scene.render.frame_path(frame=scene.frame_start))
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        file = project.absolute(self.filepath)
+        if not self.filepath or not Path(file).is_file():
+            return self.refuse(tr("There is no file at {path}.", path=file))
+        ingredients = dict.fromkeys(
+            placing.file_of(strip) for strip in placing.placed(scene) if not strip.mute and strip.get(STRIP_RECORD)
+        )
+        spec = protocol.CredentialSpec(
+            file=file, ingredients=list(ingredients), project=str(project.folder(scene.understudy))
+        )
+        jobs.start(scene, "credential", spec, about={"file": file}, output=file)
+        return {"FINISHED"}
+
+
+CLASSES = (
+    UNDERSTUDY_OT_consent,
+    UNDERSTUDY_OT_forget,
+    UNDERSTUDY_OT_forget_no,
+    UNDERSTUDY_OT_report,
+    UNDERSTUDY_OT_credentials,
+)

@@ -1,0 +1,209 @@
+"""Who is who in the shot: choose, name, merge, reject; give somebody an identity's face."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import EnumProperty, IntProperty
+
+from ...engine import protocol
+from .. import compat, hooks, jobs, people, project, steps
+from ..i18n import tr
+from .common import Outside, Undoable
+
+_KEPT = "KEPT"
+_items: list[tuple[str, str, str, int]] = []  # Blender keeps no reference to an enumeration's strings
+
+
+def edit(scene: bpy.types.Scene, *edits: protocol.PeopleEdit) -> None:
+    """Have the shot's people corrected by the engine; the panel shows it when that is done."""
+    state = scene.understudy
+    spec = protocol.PeopleSpec(scan=state.shot.scan.folder, edits=list(edits), project=str(project.folder(state)))
+    about = {"edits": [protocol.to_json(one) for one in edits]}
+    jobs.start(scene, "people", spec, about=about, output=spec.scan)
+
+
+def rename(scene: bpy.types.Scene, person: bpy.types.PropertyGroup) -> None:
+    """A name was written into the panel (`hooks.rename`)."""
+    name = person.name.strip()
+    shot = scene.understudy.shot
+    if name and any(one == person for one in shot.scan.people):
+        person.known = True
+        edit(scene, protocol.PeopleEdit(action="rename", persons=[person.person], name=name))
+
+
+class UNDERSTUDY_OT_choose_person(Undoable, bpy.types.Operator):
+    """Choose the person of the shot who is recast. Undoable."""
+
+    bl_idname = "understudy.choose_person"
+    bl_label = "Recast This Person"
+    bl_description = "Choose this person; with only one face to replace, this is the one who is recast"
+
+    person: IntProperty(name="Person", description="The person's number in the scan")
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_people(steps.state_of(context))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        state = steps.state_of(context)
+        if people.person_of(state.shot.scan, self.person) is None:
+            return self.refuse(tr("That person is not in the shot."))
+        choose(state, self.person)
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"FINISHED"}
+
+
+def choose(state: bpy.types.PropertyGroup, number: int) -> None:
+    """Show a person's details; while there is one swap only, it is theirs from now on."""
+    state.person = number
+    swap = steps.ensure_swap(state)
+    if len(state.swaps) == 1 and swap.person != number:
+        swap.person, swap.target = number, ""
+        swap.target = steps.target_key(state, swap)
+
+
+def _identities(_: object, context: bpy.types.Context) -> list[tuple[str, str, str, int]]:
+    state = steps.state_of(context)
+    _items[:] = [(_KEPT, tr("Nobody"), tr("This person keeps their own face"), 0)]
+    if state is not None:
+        _items.extend(
+            (one.key, one.name, tr("This person gets the face of {name}", name=one.name), number)
+            for number, one in enumerate(state.identities, 1)
+        )
+    return _items
+
+
+class UNDERSTUDY_OT_assign(Undoable, bpy.types.Operator):
+    """Give a person of the shot an identity's face, or their own again. Undoable."""
+
+    bl_idname = "understudy.assign"
+    bl_label = "Gets the Face Of"
+    bl_description = "Whose face this person gets; several people may each get another one"
+
+    person: IntProperty(name="Person", description="The person's number in the scan", options={"HIDDEN"})
+    identity: EnumProperty(name="Identity", description="Whose face appears", items=_identities)
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return steps.missing_for_people(steps.state_of(context))
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        state = steps.state_of(context)
+        if people.person_of(state.shot.scan, self.person) is None:
+            return self.refuse(tr("That person is not in the shot."))
+        assign(state, self.person, "" if self.identity == _KEPT else self.identity)
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"FINISHED"}
+
+
+def assign(state: bpy.types.PropertyGroup, number: int, identity: str) -> None:
+    """Give a person an identity's face; "" takes it away."""
+    state.person = number
+    swap = steps.swap_of(state, number)
+    if not identity:
+        if swap is not None:
+            state.swaps.remove([one.person for one in state.swaps].index(number))
+        return
+    if swap is None:
+        # a swap that nobody's face is in yet is used first
+        swap = next((one for one in state.swaps if people.person_of(state.shot.scan, one.person) is None), None)
+        swap = swap or state.swaps.add()
+        swap.person, swap.target = number, ""
+        swap.target = steps.target_key(state, swap)
+    swap.identity = identity
+
+
+def _others(_: object, context: bpy.types.Context) -> list[tuple[str, str, str, int]]:
+    state = steps.state_of(context)
+    _items[:] = []
+    if state is not None:
+        _items.extend(
+            (str(one.person), people.called(one), tr("They are the same human being"), one.person)
+            for one in people.there(state.shot.scan)
+            if one.person != state.person
+        )
+    return _items
+
+
+class _Correction(Outside):
+    """A correction of the chosen person, kept by the engine with the scan. `restore` takes a rejection back."""
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if missing := steps.missing_for_people(state):
+            return missing
+        return "" if people.person_of(state.shot.scan, state.person) else tr("Choose a person first.")
+
+
+class UNDERSTUDY_OT_merge_people(_Correction, bpy.types.Operator):
+    """Two people of the scan are one."""
+
+    bl_idname = "understudy.merge_people"
+    bl_label = "Same As"
+    bl_description = "The chosen person and this one are the same human being"
+
+    other: EnumProperty(name="Person", description="Who else this is", items=_others)
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        state = scene.understudy
+        pair = [people.person_of(state.shot.scan, n) for n in (state.person, int(self.other))]
+        if None in pair or pair[0] == pair[1]:
+            return self.refuse(tr("That person is not in the shot."))
+        into, gone = sorted(pair, key=lambda p: (-p.known, -p.frames))  # the named one keeps the name
+        edit(scene, protocol.PeopleEdit(action="merge", persons=[into.person, gone.person]))
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_reject_person(_Correction, bpy.types.Operator):
+    """A person of the scan is none."""
+
+    bl_idname = "understudy.reject_person"
+    bl_label = "Not a Person"
+    bl_description = "This is nobody: a poster, a picture on the wall, no face at all"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        edit(scene, protocol.PeopleEdit(action="reject", persons=[scene.understudy.person]))
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_restore_people(Outside, bpy.types.Operator):
+    """Take rejections back."""
+
+    bl_idname = "understudy.restore_people"
+    bl_label = "Restore Rejected"
+    bl_description = "Show the rejected people again"
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if missing := steps.missing_for_people(state):
+            return missing
+        return "" if any(p.rejected for p in state.shot.scan.people) else tr("Nobody was rejected.")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        rejected = [p.person for p in scene.understudy.shot.scan.people if p.rejected]
+        edit(scene, protocol.PeopleEdit(action="restore", persons=rejected))
+        return {"FINISHED"}
+
+
+CLASSES = (
+    UNDERSTUDY_OT_choose_person,
+    UNDERSTUDY_OT_assign,
+    UNDERSTUDY_OT_merge_people,
+    UNDERSTUDY_OT_reject_person,
+    UNDERSTUDY_OT_restore_people,
+)
+
+
+def register() -> None:
+    """Hear of names that are written into the panel."""
+    hooks.rename = rename
+
+
+def unregister() -> None:
+    """Hear no more."""
+    hooks.rename = None

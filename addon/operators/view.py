@@ -1,0 +1,200 @@
+"""Look at the recast in the preview: drag the wipe, hold to compare, click a face. None of it is part of the edit,
+so only the choice of a person is an undo step. The modal ones last as long as a drag or a click does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import bpy
+
+from .. import boxes, compat, geometry, hooks, overlay, people, preview, steps
+from ..i18n import tr
+from .common import Outside
+from .people import choose
+
+_LEAVING = {"ESC", "RIGHTMOUSE"}
+_PASSED = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM"}
+
+
+def preview_at(window: bpy.types.Window, event: bpy.types.Event) -> tuple[Any, float, float] | None:
+    """The preview region under the mouse and the position in it."""
+    for area in window.screen.areas:
+        if area.type != "SEQUENCE_EDITOR":
+            continue
+        for region in area.regions:
+            x, y = event.mouse_x - region.x, event.mouse_y - region.y
+            if region.type == "PREVIEW" and 0 <= x < region.width and 0 <= y < region.height:
+                return region, x, y
+    return None
+
+
+def previews(window: bpy.types.Window) -> Iterator[bpy.types.Region]:
+    """The preview regions of a window that have a size."""
+    for area in window.screen.areas:
+        if area.type == "SEQUENCE_EDITOR":
+            yield from (r for r in area.regions if r.type == "PREVIEW" and r.width > 1 and r.height > 1)
+
+
+def _missing_for_look(context: bpy.types.Context) -> str:
+    state = steps.state_of(context)
+    if missing := steps.missing_for_people(state):
+        return missing
+    if context.window is not None and not any(previews(context.window)):
+        return tr("Open the sequencer's preview: View Type, in its header.")
+    return ""
+
+
+class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
+    """Choose a person by a click on the face in the preview. Undoable."""
+
+    bl_idname = "understudy.pick_face"
+    bl_label = "Click a Face"
+    bl_description = "Choose a person by clicking their face in the preview; Esc ends it"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        missing = _missing_for_look(context)
+        cls.poll_message_set(missing)
+        return not missing
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        overlay.picking = True
+        context.window.cursor_modal_set("EYEDROPPER")
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set(tr("Click the face to recast. Esc: keep the choice"))
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        if event.type in _LEAVING or scene is None:
+            return self._end(context, {"CANCELLED"})
+        if event.type == "MOUSEMOVE":
+            face = self._face(context, scene, event)
+            hovered = face.person if face else None
+            if hovered != overlay.hovered:
+                overlay.hovered = hovered
+                hooks.redraw_sequencers({"PREVIEW"})
+            return {"RUNNING_MODAL"}
+        if event.type == "LEFTMOUSE" and event.value == "PRESS":
+            if preview_at(context.window, event) is None:
+                return {"PASS_THROUGH"}
+            face = self._face(context, scene, event)
+            if face is None or people.person_of(scene.understudy.shot.scan, face.person) is None:
+                self.report({"INFO"}, tr("There is no known face here"))
+                return {"RUNNING_MODAL"}
+            choose(scene.understudy, face.person)
+            return self._end(context, {"FINISHED"})
+        return {"PASS_THROUGH"} if event.type in _PASSED or event.type.startswith("TIMER") else {"RUNNING_MODAL"}
+
+    def _face(self, context: bpy.types.Context, scene: bpy.types.Scene, event: bpy.types.Event) -> Any:
+        found, here = preview_at(context.window, event), preview.here(scene)
+        if found is None or here is None:
+            return None
+        region, x, y = found
+        at = here.placement.to_source(*region.view2d.region_to_view(x, y))
+        faces = preview.faces(scene.understudy.shot.scan.folder, here.frame)
+        return boxes.face_at([face for face in faces if face.person >= 0], *at) if at else None
+
+    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
+        overlay.picking, overlay.hovered = False, None
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
+        hooks.redraw_sequencers()
+        return result
+
+
+class UNDERSTUDY_OT_wipe(Outside, bpy.types.Operator):
+    """Drag the wipe. Not an undo step: it is how one looks, no edit."""
+
+    bl_idname = "understudy.wipe"
+    bl_label = "Drag Wipe"
+    bl_description = "Drag the line between footage and recast over the preview; a click or Enter leaves it there"
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return _missing_for_look(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        view = context.window_manager.understudy
+        self.before = (view.use_wipe, view.wipe)
+        view.show = view.use_wipe = True
+        overlay.dragging = True
+        context.window.cursor_modal_set("MOVE_X")
+        context.window_manager.modal_handler_add(self)
+        context.workspace.status_text_set(tr("Move: wipe. Click or Enter: leave it there. Esc: as before"))
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        view = context.window_manager.understudy
+        if event.type == "MOUSEMOVE":
+            found = preview_at(context.window, event)
+            scene = compat.sequencer_scene(context)
+            here = preview.here(scene) if scene else None
+            if found and here:
+                region, x, y = found
+                view.wipe = wipe_at(here.placement, *region.view2d.region_to_view(x, y))
+            return {"RUNNING_MODAL"}
+        if event.type in _LEAVING:
+            view.use_wipe, view.wipe = self.before
+            return self._end(context, {"CANCELLED"})
+        if event.type in {"LEFTMOUSE", "RET", "NUMPAD_ENTER"} and event.value == "PRESS":
+            return self._end(context, {"FINISHED"})
+        return {"PASS_THROUGH"} if event.type in _PASSED or event.type.startswith("TIMER") else {"RUNNING_MODAL"}
+
+    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
+        overlay.dragging = False
+        context.window.cursor_modal_restore()
+        context.workspace.status_text_set(None)
+        hooks.redraw_sequencers()
+        return result
+
+
+def wipe_at(placement: geometry.Placement, vx: float, vy: float) -> float:
+    """The wipe's position (0..1 of the picture's width) for a view position, off the picture too."""
+    middle = placement.height / 2
+    (left, below), (right, above) = placement.to_view(0, middle), placement.to_view(placement.width, middle)
+    dx, dy = right - left, above - below
+    length = dx * dx + dy * dy
+    part = ((vx - left) * dx + (vy - below) * dy) / length if length else 0.5
+    return min(max(part, 0.0), 1.0)
+
+
+class UNDERSTUDY_OT_compare(Outside, bpy.types.Operator):
+    """See the footage as long as it is held. Not an undo step: it is how one looks, no edit."""
+
+    bl_idname = "understudy.compare"
+    bl_label = "Hold to Compare"
+    bl_description = (
+        "Show the footage in place of the recast as long as the key is held (give it one by a right click here); "
+        "from this button, until the next click"
+    )
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return _missing_for_look(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        # a button runs on release, a key on press
+        self.key = event.type if event.value == "PRESS" else ""
+        context.window_manager.understudy.compare = True
+        context.window_manager.modal_handler_add(self)
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"RUNNING_MODAL"}
+
+    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if self.key:
+            over = event.type == self.key and event.value == "RELEASE"
+        else:
+            over = event.value == "PRESS" and event.type not in _PASSED
+        if not over and event.type != "ESC":
+            return {"PASS_THROUGH"}
+        context.window_manager.understudy.compare = False
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_pick_face, UNDERSTUDY_OT_wipe, UNDERSTUDY_OT_compare)

@@ -1,0 +1,45 @@
+"""Step 4: the recast over the sequencer's preview, before, while and after it is trained."""
+
+from __future__ import annotations
+
+import bpy
+
+from .. import compat, preview, steps
+from ..i18n import tr
+from .layout import SidebarPanel, missing, sentence
+
+
+class UNDERSTUDY_PT_preview(SidebarPanel, bpy.types.Panel):
+    """How the preview shows the recast."""
+
+    bl_label = "4  Preview"
+
+    def draw_header(self, context: bpy.types.Context) -> None:
+        self.layout.prop(context.window_manager.understudy, "show", text="")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout, state = self.layout, steps.state_of(context)
+        view = context.window_manager.understudy
+        column = layout.column()
+        column.active = view.show
+        column.prop(view, "view", text="")
+        row = column.row(align=True)
+        row.prop(view, "use_wipe", text="", icon="ARROW_LEFTRIGHT")
+        sub = row.row(align=True)
+        sub.active = view.use_wipe
+        sub.prop(view, "wipe", text="Wipe", slider=True)
+        row.operator("understudy.wipe", text="", icon="MOUSE_LMB_DRAG")
+        column.operator("understudy.compare")
+        layout.prop(view, "badges")
+        if not view.show:
+            return
+        if why := steps.missing_for_faces(state):
+            missing(layout, context, why)
+            return
+        scene = compat.sequencer_scene(context)
+        here = preview.here(scene)
+        if here is None:
+            missing(layout, context, tr("Move the playhead into the marked range."))
+            return
+        if error := preview.error_here():
+            sentence(layout, context, error, "ERROR")

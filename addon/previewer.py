@@ -1,0 +1,104 @@
+"""The second thread: asks the engine for preview frames, one at a time, always the newest one wanted. No bpy.
+
+A preview may take a second, and its first one waits for a model to load; the poller's thread has jobs to watch.
+The rules are the poller's: requests in, answers out through a queue, nothing else shared, nothing waits for it.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engine import protocol
+from . import boxes, client, launcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """An answer: the frame that `key` stands for is the PNG at `path`, or `error` says why there is none."""
+
+    key: Hashable
+    path: str = ""
+    steps: int = 0
+    seconds: float = 0.0
+    error: str = ""
+    engine_gone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Faces:
+    """An answer: the faces of a scan folder, by source frame."""
+
+    folder: str
+    faces: dict[int, list[protocol.FaceBox]]
+
+
+class Previewer:
+    """Owns the thread and `answers`. All public methods return at once."""
+
+    def __init__(self) -> None:
+        self.answers: queue.SimpleQueue[Picture | Faces] = queue.SimpleQueue()
+        self._changed = threading.Condition()
+        self._wanted: tuple[Hashable, protocol.PreviewSpec] | None = None
+        self._folders: list[str] = []
+        self._stopping = False
+        self._engine: client.Address | None = None
+        threading.Thread(target=self._run, name="understudy previewer", daemon=True).start()
+
+    def want(self, key: Hashable, spec: protocol.PreviewSpec) -> None:
+        """Ask for a frame; one that was wanted before and is not under way yet is dropped."""
+        with self._changed:
+            self._wanted = (key, spec)
+            self._changed.notify()
+
+    def want_faces(self, folder: str) -> None:
+        """Read who is where in a scan folder."""
+        with self._changed:
+            self._folders.append(folder)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the thread; it is not waited for."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted or self._folders or self._stopping)
+                if self._stopping:
+                    return
+                folders, self._folders = self._folders, []
+                wanted, self._wanted = self._wanted, None
+            for folder in folders:
+                self.answers.put(Faces(folder=folder, faces=boxes.read(folder)))
+            if wanted:
+                self.answers.put(self._ask(*wanted))
+
+    def _ask(self, key: Hashable, spec: protocol.PreviewSpec) -> Picture:
+        for attempt in (1, 2):
+            try:
+                if self._engine is None:
+                    found = launcher.running()
+                    if found is None:
+                        return Picture(key=key, engine_gone=True)
+                    self._engine = found[0]
+                result = client.preview(self._engine, spec)
+                if not Path(result.path).is_file():
+                    return Picture(key=key, error="The engine's preview picture is not where it said.")
+                return Picture(key=key, path=result.path, steps=result.steps, seconds=result.seconds)
+            except client.EngineSlow as error:
+                return Picture(key=key, error=str(error))
+            except client.EngineGone:
+                self._engine = None  # restarted elsewhere: once more at its new address
+            except client.Refused as error:
+                self._engine = None
+                if error.status != 401 or attempt == 2:
+                    return Picture(key=key, error=str(error))
+            except Exception as error:  # the thread must live on, and the user must hear of it
+                return Picture(key=key, error=f"The preview failed: {error!r}.")
+        return Picture(key=key, engine_gone=True)
