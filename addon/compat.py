@@ -55,11 +55,11 @@ def span(strip: bpy.types.Strip) -> tuple[int, int]:
 
 
 def set_span(strip: bpy.types.Strip, left: int, right: int) -> None:
-    """Move the handles; the content stays where it is."""
-    if _NEW_TIME_NAMES:
-        strip.left_handle, strip.right_handle = left, right
-    else:
-        strip.frame_final_start, strip.frame_final_end = left, right
+    """Move the handles; the content stays where it is. Neither is put past the other on the way."""
+    names = ("left_handle", "right_handle") if _NEW_TIME_NAMES else ("frame_final_start", "frame_final_end")
+    order = (0, 1) if left < span(strip)[1] else (1, 0)
+    for which in order:
+        setattr(strip, names[which], (left, right)[which])
 
 
 def content(strip: bpy.types.Strip) -> tuple[int, int, int, int]:
@@ -95,7 +95,7 @@ def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip, *, stored_frame
         if not stored_frames:
             stored_frames = _stored_frames(scene, strip, frames + trim_start + trim_end)
         available = max(stored_frames - trim_start - trim_end, 1)
-        rate = _rate(scene, strip, start, frames, available, keys)
+        rate = _rate(scene, strip, frames, available, keys)
     return StripTiming(
         name=strip.name,
         type=strip.type,
@@ -110,6 +110,7 @@ def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip, *, stored_frame
         strobe=float(getattr(strip, "strobe", 1.0)),
         rate=rate,
         keys=keys,
+        factor_frames=available if bpy.app.version >= (5, 0, 0) else available - 1,
         outer=outer,
     )
 
@@ -128,12 +129,12 @@ def _seen_through_metas(strip: bpy.types.Strip) -> tuple[int, int, str]:
 
 
 class _Key(ctypes.Structure):
-    """The head of Blender's `SeqRetimingKey`, the same from 4.2 to 5.2."""
+    """The head of Blender's `SeqRetimingKey`; 4.5 has room between flag and factor, 5.0 to 5.2 have none."""
 
     _fields_ = (
         ("strip_frame_index", ctypes.c_double),
         ("flag", ctypes.c_int),
-        ("_pad", ctypes.c_int),
+        *((("_room", ctypes.c_int),) if bpy.app.version < (5, 0, 0) else ()),
         ("retiming_factor", ctypes.c_float),
     )
 
@@ -169,17 +170,16 @@ def _stored_frames(scene: bpy.types.Scene, strip: bpy.types.MovieStrip, shown: i
 
 
 def _rate(
-    scene: bpy.types.Scene, strip: bpy.types.MovieStrip, start: int, frames: int, available: int,
-    keys: tuple[RetimingKey, ...],
-) -> float:  # fmt: skip
+    scene: bpy.types.Scene, strip: bpy.types.MovieStrip, frames: int, available: int, keys: tuple[RetimingKey, ...]
+) -> float:
     """Source frames that pass with a timeline frame: 1, or the ratio of rates where Blender adjusts them."""
     if not keys and frames == available:
         return 1.0
     ratio = float(strip.fps) / (scene.render.fps / scene.render.fps_base)
     if not keys:
         return ratio
-    last = strip.retiming_keys[-1].timeline_frame - start
-    return ratio if abs(keys[-1].index / ratio - last) < abs(keys[-1].index - last) else 1.0
+    last = keys[-1].index  # counted in frames of the source's rate where that is adjusted
+    return ratio if abs(last / ratio - frames) < abs(last - frames) else 1.0
 
 
 def new_movie(holder: bpy.types.Collection, name: str, path: str, channel: int, start: int) -> bpy.types.MovieStrip:

@@ -44,8 +44,8 @@ class StripTiming:
     `content_start` is the timeline frame at which the content begins, `content_frames` counts the timeline frames
     it takes there, `source_frames` the frames of the source it may show, from `trim_start` on. `left` and `right`
     are the handles, cut to those of the metas around the strip. `still`: every timeline frame shows the one picture.
-    `rate` source frames pass with each timeline frame (1 where frames are shown one by one). `float_end`: this
-    Blender ends reversed content by its exact length.
+    `rate` source frames pass with each timeline frame (1 where frames are shown one by one). `keys` of retiming tell
+    parts of the source; the whole, a factor of 1, is frame `factor_frames` (the last one or, from Blender 5, one more).
     """
 
     name: str
@@ -61,6 +61,7 @@ class StripTiming:
     strobe: float = 1.0
     rate: float = 1.0
     keys: tuple[RetimingKey, ...] = ()
+    factor_frames: int = 0
     outer: str = ""
 
     @property
@@ -119,11 +120,11 @@ def source_frame(timing: StripTiming, frame: int) -> int:
     most = (timing.source_frames if timing.source_frames > 0 else timing.content_frames) - 1
     index = _single(index * _single(timing.rate))
     if timing.keys:
-        index = _single(_evaluate(timing.keys, index) * most)
+        index = _single(_evaluate(timing.keys, index) * timing.factor_frames)
     index = min(max(index, 0.0), float(most))
     if timing.strobe > 1.0:
         index = _single(index - math.fmod(index, timing.strobe))
-    return math.floor(index + 0.5) + timing.trim_start
+    return math.floor(_single(index + 0.5)) + timing.trim_start
 
 
 def _single(value: float) -> float:
@@ -143,7 +144,7 @@ def _evaluate(keys: tuple[RetimingKey, ...], index: float) -> float:
 
 
 def _step(keys: tuple[RetimingKey, ...], at: int) -> float:
-    length = int(keys[at + 1].index - keys[at].index)
+    length = keys[at + 1].index - keys[at].index
     return (keys[at + 1].factor - keys[at].factor) / length if length else 0.0
 
 

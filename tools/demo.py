@@ -144,7 +144,7 @@ def install(engine_python: Path) -> SimpleNamespace:
         raise Failed(f"Blender did not install the extension: {str(error).strip()}") from None
     # absolute, but not resolved: a virtual environment's Python is a link and knows its packages by its place
     bpy.context.preferences.addons[EXTENSION].preferences.engine_python = str(engine_python.absolute())
-    names = ("compat", "jobs", "launcher", "steps", "operators.train")
+    names = ("compat", "jobs", "launcher", "people", "steps")
     return SimpleNamespace(
         **{name.rpartition(".")[2]: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
     )
