@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from window import ROOT, VIDEO_EDITING, Window
+from window import ROOT, Window
 
 FOOTAGE = ROOT / ".build" / "footage"
 
 
 def test_the_whole_way(window: Window) -> None:
-    fresh = next(window.chroot.glob(VIDEO_EDITING))
-    window.start(Path("/") / fresh.relative_to(window.chroot))
+    window.start()
+    window.new_video_editing()
     window.screenshot("a fresh file")
     window.add_movie(FOOTAGE / "carphone.mp4")
+    window.open_sidebar()
     window.click_tab("Understudy")
     window.screenshot("the empty panel")
+    window.key("ctrl+shift+s")
+    window.choose_file(window.folder / "story.blend", "Save As")
+    window.wait(lambda: window.ask("bpy.data.filepath"), "saved file")
+    window.click("Mark from Strip")
+    window.click("Find People")
+    window.wait(lambda: window.ask("bool(sequencer().jobs)"), "job")
+    window.screenshot("scanning")
+    window.wait(lambda: window.ask("len(sequencer().shot.scan.people)"), "people", 120)
+    window.screenshot("people found")

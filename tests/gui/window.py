@@ -26,8 +26,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 WIDTH, HEIGHT = 1600, 1000
 DISPLAY = ":97"
+TAB_WIDTH = 24
 ENLARGED = 3  # tesseract reads letters of about 30 pixels best
-VIDEO_EDITING = "usr/share/blender/*scripts/startup/bl_app_templates_system/Video_Editing/startup.blend"
 PREFERENCES = """
 import bpy
 view = bpy.context.preferences.view
@@ -245,6 +245,12 @@ class Window:
         place = self.region(area, kind)
         self.click_at(*self.seek(text, place, seconds))
 
+    def new_video_editing(self) -> None:
+        """File > New > Video Editing."""
+        self.key("ctrl+n")
+        self.click_at(*self.seek("Video Editing", (0, 0, WIDTH, HEIGHT)))
+        self.wait(lambda: any(r[1] == "PREVIEW" for r in self.ask("regions()")), "Video Editing")
+
     def add_movie(self, path: Path) -> None:
         """Add > Movie in the sequencer, at the playhead."""
         x, y, width, height = self.region("SEQUENCE_EDITOR", "WINDOW")
@@ -264,24 +270,44 @@ class Window:
         self.key("Return", "Escape")
         self.click_at(*self.seek(button, self.region("FILE_BROWSER", "EXECUTE")))
         self.wait(lambda: not self._browsing(), "end of the file browser")
+        time.sleep(1)
+        x, y, width, height = self.region("SEQUENCE_EDITOR", "HEADER")
+        self.click_at(x + width * 3 // 4, y + height // 2)  # until the first click Blender sees neither mouse nor keys
 
     def _browsing(self) -> bool:
         return any(r[:2] == ["FILE_BROWSER", "EXECUTE"] for r in self.ask("regions()"))
 
+    def open_sidebar(self) -> None:
+        """Open the timeline's sidebar (N) where it is closed."""
+        x, y, width, height = self.region("SEQUENCE_EDITOR", "WINDOW")
+
+        def open_now() -> bool:
+            if any(r[:2] == ["SEQUENCE_EDITOR", "UI"] for r in self.ask("regions()")):
+                return True
+            self.move(x + width // 2, y + height // 2)
+            self.key("n")
+            time.sleep(1)
+            return False
+
+        self.wait(open_now, "sidebar")
+
     def click_tab(self, text: str, seconds: float = 10) -> None:
         """Click a tab of the sequencer's sidebar, whose name runs downwards."""
         x, y, width, height = self.region("SEQUENCE_EDITOR", "UI")
-        edge = (x + width - 24, y, 24, height)
+        edge = (x + width - TAB_WIDTH, y, TAB_WIDTH, height)
 
         def find() -> Word | None:
             return next((w for w in self.words(edge, True) if _plain(w.text) == _plain(text)), None)
 
         def in_front() -> bool:
-            word = self.wait(find, f"tab {text}", seconds)
-            self.click_at(edge[0] + 8, y + word.x + word.width // 2)  # turned to the left, x is what y was
-            time.sleep(0.5)
-            return text in self.ask("tabs()")
+            return text in self.ask("tabs()") and self.region("SEQUENCE_EDITOR", "UI")[2] > 2 * TAB_WIDTH
 
+        word = self.wait(find, f"tab {text}", seconds)
+        for _ in range(3):  # a click on the tab in front folds the sidebar away, another unfolds it
+            self.click_at(edge[0] + 8, y + word.x + word.width // 2)  # turned to the left, x is what y was
+            time.sleep(1.5)
+            if in_front():
+                return
         self.wait(in_front, f"tab {text} in front", seconds)
 
     def seek(self, text: str, within: tuple[int, int, int, int], seconds: float = 15) -> tuple[int, int]:
@@ -320,6 +346,9 @@ def blender_window(chroot: Path, folder: Path, package: Path, engine_python: Pat
     (chroot / "tmp/.X11-unix").mkdir(mode=0o1777, exist_ok=True)
     (chroot / f"tmp/.X{DISPLAY[1:]}-lock").unlink(missing_ok=True)
     (chroot / f"tmp/.X11-unix/X{DISPLAY[1:]}").unlink(missing_ok=True)
+    (folder / "home").mkdir()
+    networks = Path(os.environ.get("UNDERSTUDY_HOME", ROOT / ".understudy")) / "models"
+    (folder / "home" / "models").symlink_to(networks.resolve())
     program = folder / "engine-python"
     program.write_text(
         f'#!/bin/sh\nexec chroot /host /usr/bin/env UNDERSTUDY_HOME="$UNDERSTUDY_HOME" {engine_python} "$@"\n'
