@@ -239,6 +239,8 @@ def _take_in(answer: Picture) -> None:
         _keep(key, Frame(generation=generation, error=tr("The preview picture cannot be read.")))
         return
     image.name = IMAGE
+    # drawn as it is stored: the sequencer's preview is display-referred, a decoded texture would come out too dark
+    image.colorspace_settings.name = "Non-Color"
     width, height = image.size
     frame = Frame(generation=generation, steps=answer.steps, seconds=answer.seconds, image=image.name)
     frame.bytes = width * height * 4

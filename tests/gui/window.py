@@ -194,16 +194,19 @@ class Window:
                 found.append(Word(row["text"].strip(), x + left, y + top, wide, high, line))
         return found
 
-    def find(self, text: str, within: tuple[int, int, int, int]) -> tuple[int, int] | None:
-        """The middle of words that stand beside each other on the screen, or None."""
+    def find(self, text: str, within: tuple[int, int, int, int], last: bool = False) -> tuple[int, int] | None:
+        """The middle of words that stand beside each other on the screen, the first or the last such; or None."""
         wanted = [_plain(word) for word in text.split()]
         words = self.words(within)
+        found = None
         for start in range(len(words)):
             here = words[start : start + len(wanted)]
             if [_plain(word.text) for word in here] == wanted and max(w.y for w in here) - min(w.y for w in here) < 12:
                 left, right = here[0].x, here[-1].x + here[-1].width
-                return (left + right) // 2, here[0].y + here[0].height // 2
-        return None
+                found = (left + right) // 2, here[0].y + here[0].height // 2
+                if not last:
+                    break
+        return found
 
     # -- acting
 
@@ -240,10 +243,9 @@ class Window:
         self.command("xdotool", "type", "--delay", "12", text)
         time.sleep(0.2)
 
-    def click(self, text: str, area: str = "SEQUENCE_EDITOR", kind: str = "UI", seconds: float = 15) -> None:
-        """Click what says `text` in a region; scrolls down to look for it."""
-        place = self.region(area, kind)
-        self.click_at(*self.seek(text, place, seconds))
+    def click(self, text: str, area: str = "SEQUENCE_EDITOR", kind: str = "UI", *, last: bool = False) -> None:
+        """Click what says `text` in a region; scrolls to look for it. `last`: a panel's title says the same."""
+        self.click_at(*self.seek(text, self.region(area, kind), last=last))
 
     def new_video_editing(self) -> None:
         """File > New > Video Editing."""
@@ -266,8 +268,10 @@ class Window:
         self.wait(self._browsing, "file browser")
         time.sleep(0.5)
         self.key("ctrl+l", "ctrl+a")
-        self.type(str(path))
+        self.type(str(path if path.exists() else path.parent))
         self.key("Return", "Escape")
+        if not path.exists():
+            self.fill("blend", path.name, self.region("FILE_BROWSER", "EXECUTE"))
         self.click_at(*self.seek(button, self.region("FILE_BROWSER", "EXECUTE")))
         self.wait(lambda: not self._browsing(), "end of the file browser")
         time.sleep(1)
@@ -276,6 +280,16 @@ class Window:
 
     def _browsing(self) -> bool:
         return any(r[:2] == ["FILE_BROWSER", "EXECUTE"] for r in self.ask("regions()"))
+
+    def fill(self, beside: str, text: str, within: tuple[int, int, int, int], right: int = 0) -> None:
+        """Write `text` into the field that stands `right` pixels to the right of the words `beside`."""
+        x, y = self.seek(beside, within)
+        self.click_at(x + right, y)
+        self.command("xdotool", "click", "1")  # twice: a number's field is written into after a double click
+        time.sleep(0.3)
+        self.key("ctrl+a")
+        self.type(text)
+        self.key("Return")
 
     def open_sidebar(self) -> None:
         """Open the timeline's sidebar (N) where it is closed."""
@@ -310,12 +324,12 @@ class Window:
                 return
         self.wait(in_front, f"tab {text} in front", seconds)
 
-    def seek(self, text: str, within: tuple[int, int, int, int], seconds: float = 15) -> tuple[int, int]:
+    def seek(self, text: str, within: tuple[int, int, int, int], *, last: bool = False) -> tuple[int, int]:
         """Where the words stand; scrolls, up first and then down, until they are seen."""
         x, y, width, height = within
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + 20
         scrolled = 0
-        while not (found := self.find(text, within)):
+        while not (found := self.find(text, within, last)):
             if time.monotonic() > deadline:
                 self.screenshot(f"no {text}")
                 raise AssertionError(f'"{text}" is not on the screen')
