@@ -120,7 +120,7 @@ def _draw_wipe(here: preview.Here, place: Any, wipe: float, scale: float) -> Non
 
 def _draw_note(text: str, corner: tuple[float, float], scale: float) -> None:
     if text:
-        _label(text[:120], corner[0] + 8 * scale, corner[1] - 22 * scale, scale, LINE)
+        _label(text[:120], corner[0] + 4 * scale, corner[1] + 8 * scale, scale, LINE)
 
 
 def _draw_badges(scene: bpy.types.Scene, here: preview.Here, place: Any, scale: float) -> None:

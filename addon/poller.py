@@ -163,6 +163,7 @@ class Poller:
     def _start_engine(self, python: str) -> None:
         self._python = python
         self._starts.clear()
+        self._engine = None  # whoever asks has a reason to doubt that it is there
         try:
             self._connect()
         except (client.Refused, client.EngineSlow, launcher.CannotStart) as error:

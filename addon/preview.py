@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import json
 import queue
+import time
 from collections import OrderedDict
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import bpy
@@ -32,14 +33,16 @@ WIDTH_STEP = 320
 WIDEST = 1920
 ENGINE_WAIT_TICKS = 25
 UNSEEN_TICKS = 150
+RETRY_SECONDS = 3.0
 IMAGE = ".understudy preview"
 
 
 @dataclass(kw_only=True)
 class Frame:
-    """A frame that was answered. `image` names a datablock that waits to become `texture`."""
+    """A frame that was answered. `image` names a datablock that waits to become `texture`; `stamp` tells how far
+    training was."""
 
-    generation: int
+    stamp: Hashable
     steps: int = 0
     seconds: float = 0.0
     error: str = ""
@@ -47,6 +50,7 @@ class Frame:
     texture: Any = None
     bytes: int = 0
     waited: int = 0
+    made: float = field(default_factory=time.monotonic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +64,7 @@ class Here:
 
 _previewer: Previewer | None = None
 _frames: OrderedDict[Hashable, Frame] = OrderedDict()  # least recently seen first
-_asked: tuple[Hashable, int] | None = None  # (key, generation) that the previewer is busy with or about to be
+_asked: tuple[Hashable, Hashable] | None = None  # (key, stamp) that the previewer is busy with or about to be
 _faces: dict[str, dict[int, list[protocol.FaceBox]] | None] = {}  # scan folder → faces; None: being read
 _spent_images: list[str] = []
 _generation = 0
@@ -114,12 +118,13 @@ def spec_for(state: UnderstudyState, view: UnderstudyView, frame: int, width: in
 def shown(spec: protocol.PreviewSpec) -> Frame | None:
     """The frame as it was last answered, or None; asks for it when it is missing or was made before the last step
     of training that a checkpoint or picture was heard of."""
-    key = _key(spec)
+    key, stamp = _key(spec), (_generation, spec.model)
     found = _frames.get(key)
     if found is not None:
         _frames.move_to_end(key)
-    if found is None or found.generation != _generation:
-        _ask(key, spec)
+    stale = found is None or found.stamp != stamp
+    if stale or (found.error and time.monotonic() - found.made > RETRY_SECONDS):
+        _ask(key, stamp, spec)
     return found
 
 
@@ -151,7 +156,9 @@ def pending() -> bool:
 
 
 def _key(spec: protocol.PreviewSpec) -> Hashable:
-    return json.dumps(protocol.to_json(spec), sort_keys=True)
+    """What must be the same for one picture to stand in for another; the model is its stamp's."""
+    facts = protocol.to_json(spec)
+    return json.dumps({**facts, "model": "", "identities": []}, sort_keys=True)
 
 
 # -- asking
@@ -165,11 +172,11 @@ def previewer() -> Previewer:
     return _previewer
 
 
-def _ask(key: Hashable, spec: protocol.PreviewSpec) -> None:
+def _ask(key: Hashable, stamp: Hashable, spec: protocol.PreviewSpec) -> None:
     global _asked
-    if _asked == (key, _generation):
+    if _asked == (key, stamp):
         return
-    _asked = (key, _generation)
+    _asked = (key, stamp)
     previewer().want(_asked, spec)
     _wake()
 
@@ -220,29 +227,31 @@ def tick() -> float | None:
 
 def _take_in(answer: Picture) -> None:
     global _asked, _engine_wait
-    key, generation = answer.key
+    key, stamp = answer.key
     if _asked == answer.key:
         _asked = None
+    if answer.dropped:
+        return
     if answer.engine_gone:
         if jobs.engine.state == "failed":
-            _keep(key, Frame(generation=generation, error=jobs.engine.error))
+            _keep(key, Frame(stamp=stamp, error=jobs.engine.error))
         elif jobs.engine.state != "starting" and not _engine_wait:
             jobs.poller().start_engine(engine_python())
             _engine_wait = ENGINE_WAIT_TICKS
         return
     if answer.error:
-        _keep(key, Frame(generation=generation, error=answer.error))
+        _keep(key, Frame(stamp=stamp, error=answer.error))
         return
     try:
         image = bpy.data.images.load(answer.path, check_existing=False)
     except RuntimeError:
-        _keep(key, Frame(generation=generation, error=tr("The preview picture cannot be read.")))
+        _keep(key, Frame(stamp=stamp, error=tr("The preview picture cannot be read.")))
         return
     image.name = IMAGE
     # drawn as it is stored: the sequencer's preview is display-referred, a decoded texture would come out too dark
     image.colorspace_settings.name = "Non-Color"
     width, height = image.size
-    frame = Frame(generation=generation, steps=answer.steps, seconds=answer.seconds, image=image.name)
+    frame = Frame(stamp=stamp, steps=answer.steps, seconds=answer.seconds, image=image.name)
     frame.bytes = width * height * 4
     _keep(key, frame)
 
@@ -252,11 +261,15 @@ def _keep(key: Hashable, frame: Frame) -> None:
     if old is not None and old.image:
         _spent_images.append(old.image)
     _frames[key] = frame
-    room = preferences().preview_cache * 1024 * 1024
-    while sum(f.bytes for f in _frames.values()) > room and len(_frames) > 1:
+    while sum(f.bytes for f in _frames.values()) > _room() and len(_frames) > 1:
         _, dropped = _frames.popitem(last=False)
         if dropped.image:
             _spent_images.append(dropped.image)
+
+
+def _room() -> int:
+    """Bytes that frames may take."""
+    return int(preferences().preview_cache) * 1024 * 1024
 
 
 def texture(frame: Frame) -> Any:

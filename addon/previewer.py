@@ -18,7 +18,10 @@ from . import boxes, client, launcher
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """An answer: the frame that `key` stands for is the PNG at `path`, or `error` says why there is none."""
+    """An answer: the frame that `key` stands for is the PNG at `path`, or `error` says why there is none.
+
+    `engine_gone`: nobody answers. `dropped`: somebody asked for a newer one first; worth another try.
+    """
 
     key: Hashable
     path: str = ""
@@ -26,6 +29,7 @@ class Picture:
     seconds: float = 0.0
     error: str = ""
     engine_gone: bool = False
+    dropped: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +100,8 @@ class Previewer:
             except client.EngineGone:
                 self._engine = None  # restarted elsewhere: once more at its new address
             except client.Refused as error:
+                if error.status == 409:  # another Blender asked for a newer one
+                    return Picture(key=key, dropped=True)
                 self._engine = None
                 if error.status != 401 or attempt == 2:
                     return Picture(key=key, error=str(error))

@@ -105,6 +105,7 @@ def clips(addon: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> S
         fast=footage.movie(folder / "fast.mp4", 0, 48, fps=30),
         pictures=footage.pictures(folder / "pictures", 0, 24),
         recast=footage.movie(folder / "recast.mp4", 10, 20, marked=True),
+        recast_pictures=footage.pictures(folder / "recast pictures", 10, 20, marked=True),
         one=footage.movie(folder / "one.mp4", 5, 1, marked=True),
     )
 

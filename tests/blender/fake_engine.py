@@ -9,6 +9,7 @@ its home at every request, so that a test changes it while it runs:
   warn      {kind: sentence} jobs that begin with a warning
   hold      kinds of job that run until they are no longer listed here
   pictures  a folder of pictures to hand out for a conversion to pictures
+  size      width and height of the footage ([64, 64])
   steps     how far training is, as previews show it; preview_takes: seconds a preview takes
   slow      seconds every answer takes
   die       true: stop as it starts
@@ -110,9 +111,11 @@ def scan(spec: dict, now: dict) -> dict:
          "box": [0.0, 0.0, 10.0 + 20.0 * (i == 1), 10.0 + 20.0 * (i == 1)], "thumbnail": f"person-{i}.png"}
         for i in range(now.get("people", 1))
     ]  # fmt: skip
+    x, y = (size / 64 for size in now.get("size", [64, 64]))
     boxes = [
-        [frame, i, i, 4.0 + 30 * i, 8.0, 24.0 + 30 * i, 28.0, 0] for frame in range(64) for i in range(len(people))
-    ]
+        [frame, i, i, x * (4.0 + 30 * i), y * 8.0, x * (24.0 + 30 * i), y * 28.0, 0]
+        for frame in range(64) for i in range(len(people))
+    ]  # fmt: skip
     for i in range(len(people)):
         png(output / f"person-{i}.png", 32, 32, (60 + 60 * i, 120, 180))
     (output / "boxes.json").write_text(json.dumps(boxes))
@@ -121,7 +124,8 @@ def scan(spec: dict, now: dict) -> dict:
 
 
 def write_people(output: Path, people: list, clip: dict) -> None:
-    summary = {"schema": 1, "clip": clip, "width": 64, "height": 64, "fps": [24, 1], "frames": 20,
+    width, height = script().get("size", [64, 64])
+    summary = {"schema": 1, "clip": clip, "width": width, "height": height, "fps": [24, 1], "frames": 20,
                "variable_frame_rate": False, "people": people}  # fmt: skip
     (output / "scan.json").write_text(json.dumps(summary))
 
@@ -199,7 +203,11 @@ def preview(spec: dict) -> tuple[dict, int]:
     folder = HOME / "previews"
     folder.mkdir(exist_ok=True)
     name = f"{len(asked.read_text().splitlines())}.png"
-    return {"path": str(png(folder / name, 64, 64, (spec["frame"], steps, 90))), "steps": steps, "seconds": 0.01}, 200
+    return {
+        "path": str(png(folder / name, *now.get("size", [64, 64]), (spec["frame"], steps, 90))),
+        "steps": steps,
+        "seconds": 0.01,
+    }, 200
 
 
 class Handler(BaseHTTPRequestHandler):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import time
 
 import bpy
 
@@ -55,6 +56,20 @@ def material(scene, index=0):
 def placed(scene):
     """The strips that Understudy made."""
     return [strip for strip in scene.sequence_editor.strips if strip.get("understudy")]
+
+
+def all_placed(scene):
+    """Those inside metas too."""
+    return [strip for strip in scene.sequence_editor.strips_all if strip.get("understudy")]
+
+
+def wait_idle(addon, scene, seconds=20):
+    """Be the timer until nothing runs."""
+    deadline = time.monotonic() + seconds
+    while not idle(scene):
+        assert time.monotonic() < deadline
+        addon.jobs.tick()
+        time.sleep(0.01)
 
 
 def idle(scene):

@@ -73,8 +73,8 @@ def prepare(scene: bpy.types.Scene) -> None:
     scene.render.use_sequencer = True
 
 
-def shown(scene: bpy.types.Scene, frame: int, aside: Path) -> tuple[int, bool]:
-    """(number, marked) that the timeline shows on `frame`, out of the rendered pixels."""
+def rendered(scene: bpy.types.Scene, frame: int, aside: Path) -> np.ndarray:
+    """(64, 64) float red of what the timeline shows on `frame`, bottom row first."""
     prepare(scene)
     scene.frame_set(frame)
     settings = scene.render.image_settings
@@ -87,7 +87,12 @@ def shown(scene: bpy.types.Scene, frame: int, aside: Path) -> tuple[int, bool]:
     pixels = np.empty(SIZE * SIZE * 4, np.float32)
     image.pixels.foreach_get(pixels)
     bpy.data.images.remove(image)
-    luma = pixels.reshape(SIZE, SIZE, 4)[..., 0]
+    return pixels.reshape(SIZE, SIZE, 4)[..., 0]
+
+
+def shown(scene: bpy.types.Scene, frame: int, aside: Path) -> tuple[int, bool]:
+    """(number, marked) that the timeline shows on `frame`, out of the rendered pixels."""
+    luma = rendered(scene, frame, aside)
     top, bottom = luma[SIZE * 3 // 4, BAR // 2 :: BAR] > 0.5, luma[SIZE // 4, BAR // 2 :: BAR] > 0.5
     marked = bool((top != bottom).all())
     assert marked or (top == bottom).all(), "the frame is a mixture of two"

@@ -1,0 +1,154 @@
+"""Who is who: names, merging, rejecting; identities of several footages; several swaps at once; forgetting."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bpy
+import flow
+import pytest
+
+
+@pytest.fixture
+def shot(scene, clips, engine, tick_until):
+    engine.script(people=3, movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    flow.mark_and_scan(scene, tick_until)
+    return scene.understudy
+
+
+def idle(scene, tick_until):
+    tick_until(lambda: flow.idle(scene))
+    assert scene.understudy.error == ""
+
+
+def test_a_name_goes_to_the_engine_and_comes_back(addon, scene, shot, tick_until):
+    shot.shot.scan.people[1].name = "Grace"
+    assert shot.jobs[-1].kind == "people"
+    idle(scene, tick_until)
+    person = addon.people.person_of(shot.shot.scan, 1)
+    assert person.name == "Grace" and person.known and len(shot.jobs) == 2  # reading it back renames nothing
+    on_disk = json.loads(Path(shot.shot.scan.folder, "scan.json").read_text())["people"]
+    assert [one["name"] for one in on_disk] == ["", "Grace", ""]
+
+
+def test_merging_keeps_who_was_chosen(addon, scene, shot, tick_until):
+    assert shot.swaps[0].person == 1
+    target = shot.swaps[0].target
+    assert bpy.ops.understudy.merge_people(other="0") == {"FINISHED"}
+    idle(scene, tick_until)
+    assert [p.person for p in shot.shot.scan.people] == [0, 2]
+    assert shot.person == shot.swaps[0].person == 0 and shot.swaps[0].target == target
+    assert addon.people.person_of(shot.shot.scan, 0).frames == 39
+
+
+def test_rejected_people_are_gone_and_can_be_brought_back(addon, scene, shot, tick_until):
+    assert bpy.ops.understudy.reject_person() == {"FINISHED"}
+    idle(scene, tick_until)
+    assert [p.person for p in addon.people.there(shot.shot.scan)] == [0, 2]
+    assert bpy.ops.understudy.restore_people() == {"FINISHED"}
+    idle(scene, tick_until)
+    assert len(addon.people.there(shot.shot.scan)) == 3
+    with pytest.raises(RuntimeError, match="Nobody was rejected"):
+        bpy.ops.understudy.restore_people()
+
+
+def test_several_swaps_at_once(addon, scene, shot, engine, clips, tick_until):
+    for file in (clips.pictures, clips.fast):
+        assert bpy.ops.understudy.add_identity_file(filepath=str(file)) == {"FINISHED"}
+        idle(scene, tick_until)
+    first, second = (one.key for one in shot.identities)
+    assert bpy.ops.understudy.assign(person=1, identity=first) == {"FINISHED"}
+    assert bpy.ops.understudy.assign(person=0, identity=second) == {"FINISHED"}
+    flow.agree(scene, tick_until)
+    assert bpy.ops.understudy.convert(draft=True) == {"FINISHED"}
+    idle(scene, tick_until)
+    spec = json.loads((engine.home / "fake_convert.json").read_text())
+    assert [(s["person"], s["identity"]) for s in spec["swaps"]] == [(1, first), (0, second)]
+    trained = json.loads((engine.home / "fake_train.json").read_text())
+    assert [i["name"] for i in trained["identities"]] == [
+        shot.swaps[0].target, first, shot.swaps[1].target, second
+    ]  # fmt: skip
+    assert flow.placed(scene)[0].name == "shot as Pictures, Fast (draft)"
+    assert bpy.ops.understudy.assign(person=0, identity="KEPT") == {"FINISHED"}
+    assert [s.person for s in shot.swaps] == [1]
+
+
+def test_an_identity_gathers_material(addon, scene, shot, engine, clips, tick_until):
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
+    key = shot.identities[0].key
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.fast), identity=key)
+    idle(scene, tick_until)
+    (identity,) = shot.identities
+    assert len(identity.materials) == 2 and len(addon.people.material(identity)) == 2
+    said = addon.people.amount_in_words(identity)
+    assert said == "38 frames, no left profiles, no right profiles"
+    assert bpy.ops.understudy.remove_material(material=identity.materials[1].key) == {"FINISHED"}
+    assert len(identity.materials) == 1
+
+
+def test_a_person_of_the_shot_may_lend_their_face(addon, scene, shot):
+    assert bpy.ops.understudy.choose_person(person=2) == {"FINISHED"}
+    assert bpy.ops.understudy.add_identity_person() == {"FINISHED"}
+    (identity,) = shot.identities
+    assert identity.name == "Person 3" and identity.materials[0].person == 2
+    assert addon.people.material(identity)[0].scan == shot.shot.scan.folder
+
+
+def test_coverage_in_words(addon):
+    grid = [0] * 35
+    assert addon.coverage.lacking(grid) == ([], [])  # not measured
+    for row in range(5):
+        grid[row * 7 : row * 7 + 7] = [1, 9, 9, 9, 9, 9, 9]
+    assert addon.coverage.lacking(grid) == ([], ["left profiles"])
+    assert addon.coverage.added([grid, grid, [1, 2]]) == [2 * n for n in grid]
+
+
+def test_forgetting_shows_what_goes_and_asks(addon, scene, shot, clips, tick_until):
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
+    idle(scene, tick_until)
+    flow.agree(scene, tick_until)
+    key = shot.identities[0].key
+    from_panel = addon.operators.consent.forgetting
+    assert bpy.ops.understudy.forget(identity=key) == {"FINISHED"}
+    idle(scene, tick_until)
+    assert len(from_panel(shot, key)) == 2 and len(shot.identities) == 1
+    assert addon.consent.record(addon.project.folder(shot), key)
+    bpy.ops.understudy.forget_no(identity=key)
+    assert from_panel(shot, key) is None
+    assert bpy.ops.understudy.forget(identity=key, confirmed=True) == {"FINISHED"}
+    idle(scene, tick_until)
+    assert len(shot.identities) == 0 and shot.swaps[0].identity == ""
+    assert addon.consent.record(addon.project.folder(shot), key) is None
+
+
+def test_the_report(scene, shot, tick_until):
+    assert bpy.ops.understudy.report() == {"FINISHED"}
+    idle(scene, tick_until)
+    assert Path(shot.jobs[-1].output).read_text() == "<p>who was recast</p>"
+
+
+def test_pause_and_resume(scene, shot, engine, clips, tick_until):
+    engine.script(hold=["train"])
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
+    idle(scene, tick_until)
+    flow.agree(scene, tick_until)
+    bpy.ops.understudy.train()
+    job = shot.jobs[-1]
+    tick_until(lambda: job.state == "running" and job.verdict)
+    assert job.verdict == "It still gets better." and job.preview.endswith("grid.png")
+    with pytest.raises(RuntimeError, match="Nothing is paused"):
+        bpy.ops.understudy.resume()
+    bpy.ops.understudy.pause(job=job.id)
+    tick_until(lambda: job.state == "paused")
+    bpy.ops.understudy.resume(job=job.id)
+    tick_until(lambda: job.state == "running")
+    engine.script(hold=[])
+    idle(scene, tick_until)
+    spec = json.loads((engine.home / "fake_train.json").read_text())
+    assert spec["minutes"] == 10.0
+    shot.until_converged = True
+    bpy.ops.understudy.train()
+    idle(scene, tick_until)
+    assert json.loads((engine.home / "fake_train.json").read_text())["minutes"] is None

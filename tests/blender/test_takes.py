@@ -1,0 +1,199 @@
+"""Recasts of strips whose time was changed, as layers, inside metas; several takes; in place; without a trace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bpy
+import flow
+import footage
+import pytest
+import test_timeline as timelines
+
+
+@pytest.fixture
+def ready(scene, clips, engine, tick_until):
+    """Mark a strip, and everything up to the last button."""
+
+    def make(strip, **marking):
+        engine.script(movie=str(clips.recast), pictures=str(clips.recast_pictures))
+        scene.sequence_editor.active_strip = strip
+        assert bpy.ops.understudy.mark_range(**marking) == {"FINISHED"}
+        assert bpy.ops.understudy.scan_shot() == {"FINISHED"}
+        assert bpy.ops.understudy.add_identity_file(filepath=str(clips.one)) == {"FINISHED"}
+        tick_until(lambda: flow.idle(scene))
+        flow.agree(scene, tick_until)
+        return strip
+
+    return make
+
+
+@pytest.fixture
+def recast(scene, engine, tick_until):
+    def run(operator=bpy.ops.understudy.convert, **arguments):
+        before = set(flow.all_placed(scene))
+        assert operator(**arguments) == {"FINISHED"}
+        tick_until(lambda: flow.idle(scene))
+        assert scene.understudy.error == ""
+        made = [strip for strip in flow.all_placed(scene) if strip not in before]
+        return made[0] if made else None
+
+    return run
+
+
+@pytest.mark.parametrize("make", [timelines.slowed, timelines.frozen, timelines.rate_adjusted, timelines.strobed])
+def test_a_strip_of_changed_time_is_matched_frame_for_frame(addon, scene, clips, ready, recast, tmp_path, make):
+    strip = ready(make(addon, scene, clips))
+    shot = scene.understudy.shot
+    expected = [footage.shown(scene, frame, tmp_path)[0] for frame in range(shot.start, shot.end)]
+    footage.pictures(tmp_path / "recast", shot.source_start, shot.source_end - shot.source_start, marked=True)
+    script(tmp_path / "recast")
+    placed = recast(draft=True)
+    spec = json.loads((Path(addon.protocol.home()) / "fake_convert.json").read_text())
+    assert spec["format"] == "png" and addon.compat.span(placed) == (shot.start, shot.end)
+    assert placed.channel > strip.channel
+    assert [footage.shown(scene, f, tmp_path) for f in range(shot.start, shot.end)] == [(n, True) for n in expected]
+
+
+def script(pictures):
+    import os
+
+    home = Path(os.environ["UNDERSTUDY_HOME"])
+    now = json.loads((home / "fake.json").read_text())
+    (home / "fake.json").write_text(json.dumps({**now, "pictures": str(pictures)}))
+
+
+def test_a_reversed_strip_gets_a_reversed_movie(addon, scene, clips, ready, recast, tmp_path):
+    strip = timelines.reversed_frames(addon, scene, clips)
+    addon.compat.set_span(strip, 28, 48)  # source frames 29 to 10
+    ready(strip)
+    expected = [footage.shown(scene, frame, tmp_path)[0] for frame in range(28, 48)]
+    assert expected == list(range(29, 9, -1))
+    placed = recast(draft=True)
+    assert placed.type == "MOVIE" and placed.use_reverse_frames
+    assert [footage.shown(scene, f, tmp_path) for f in range(28, 48)] == [(n, True) for n in expected]
+
+
+def test_inside_a_meta_the_recast_lies_in_the_meta(addon, scene, clips, ready, recast, tmp_path):
+    strip = timelines.inside_meta(addon, scene, clips)
+    meta = strip.parent_meta()
+    addon.compat.set_span(meta, 20, 40)
+    ready(strip)
+    placed = recast(draft=True)
+    assert placed.parent_meta() == meta and placed.channel > strip.channel and addon.compat.span(placed) == (20, 40)
+    assert [footage.shown(scene, f, tmp_path) for f in (20, 31, 39)] == [(10, True), (21, True), (29, True)]
+
+
+def test_a_meta_is_marked_by_what_is_in_it(addon, scene, clips, ready):
+    strip = timelines.inside_meta(addon, scene, clips)
+    meta = strip.parent_meta()
+    scene.frame_set(20)
+    ready(meta)
+    assert scene.understudy.shot.strip_name == strip.name and strip["understudy_id"]
+
+
+def test_ranges(addon, scene, clips, engine):
+    strip = flow.add_shot(scene, clips)
+    state = scene.understudy
+    with pytest.raises(RuntimeError, match="Neither in nor out"):
+        bpy.ops.understudy.mark_range(by="PLAYHEAD")
+    scene.frame_set(24)
+    bpy.ops.understudy.set_in()
+    scene.frame_set(30)
+    bpy.ops.understudy.set_out()
+    assert state.mark_by == "PLAYHEAD" and bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert (state.shot.start, state.shot.end, state.shot.source_start) == (24, 31, 14)
+    with pytest.raises(RuntimeError, match="no markers"):
+        bpy.ops.understudy.mark_range(by="MARKERS")
+    for frame in (22, 28, 35):
+        scene.timeline_markers.new("m", frame=frame)
+    assert bpy.ops.understudy.mark_range(by="MARKERS") == {"FINISHED"}
+    assert (state.shot.start, state.shot.end) == (28, 35)
+    with pytest.raises(RuntimeError, match="No preview range"):
+        bpy.ops.understudy.mark_range(by="PREVIEW")
+    assert strip["understudy_id"] == state.shot.strip_id
+
+
+def test_a_layer_lies_over_its_source_with_alpha(addon, scene, clips, engine, ready, recast):
+    ready(flow.add_shot(scene, clips))
+    scene.understudy.layer = True
+    placed = recast(draft=True)
+    spec = json.loads((engine.home / "fake_convert.json").read_text())
+    assert spec["layer"] and spec["format"] == "png" and "." not in Path(spec["output"]).name
+    assert placed.type == "IMAGE" and placed.alpha_mode == "STRAIGHT" and placed.blend_type == "ALPHA_OVER"
+    assert placed["understudy"]["layer"]
+
+
+def test_modifiers_come_along(scene, clips, ready, recast):
+    strip = ready(flow.add_shot(scene, clips))
+    strip.modifiers.new("bright", "BRIGHT_CONTRAST").bright = 12.5
+    balance = strip.modifiers.new("balance", "COLOR_BALANCE")
+    balance.color_balance.gain = (1.5, 1.0, 0.5)
+    curves = strip.modifiers.new("curves", "CURVES")
+    curves.curve_mapping.curves[3].points.new(0.25, 0.75)
+    placed = recast(draft=True)
+    assert [(m.name, m.type) for m in placed.modifiers] == [(m.name, m.type) for m in strip.modifiers]
+    assert placed.modifiers["bright"].bright == 12.5
+    assert tuple(placed.modifiers["balance"].color_balance.gain) == (1.5, 1.0, 0.5)
+    assert [tuple(p.location) for p in placed.modifiers["curves"].curve_mapping.curves[3].points] == [
+        tuple(p.location) for p in curves.curve_mapping.curves[3].points
+    ]
+
+
+def test_takes_are_alternatives(addon, scene, clips, ready, recast):
+    ready(flow.add_shot(scene, clips))
+    first, second, third = recast(draft=True), recast(draft=True), recast(draft=True)
+    assert [s.mute for s in (first, second, third)] == [True, True, False]
+    assert len({s.channel for s in (first, second, third)}) == 3
+    scene.sequence_editor.active_strip = third
+    assert bpy.ops.understudy.next_take() == {"FINISHED"}
+    assert [s.mute for s in (first, second, third)] == [False, True, True]
+    assert scene.sequence_editor.active_strip == first
+    bpy.ops.understudy.next_take(step=-1)
+    assert [s.mute for s in (first, second, third)] == [True, True, False]
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert len(flow.placed(scene)) == 2 and not addon.placing.takes(scene, second["understudy"])[-1].mute
+
+
+def test_update_changes_what_is_shown_and_nothing_else(addon, scene, clips, engine, ready, recast, tmp_path):
+    ready(flow.add_shot(scene, clips))
+    placed = recast(draft=True)
+    placed.transform.offset_x, placed.channel, placed.blend_alpha = 0.0, 7, 0.5
+    old = placed.filepath
+    addon.compat.set_span(placed, 22, 38)
+    scene.sequence_editor.active_strip = placed
+    assert recast(bpy.ops.understudy.update) is None  # no new strip
+    assert placed.filepath != old and placed.channel == 7 and placed.blend_alpha == 0.5
+    assert addon.compat.span(placed) == (22, 38)
+    placed.blend_alpha = 1.0
+    assert footage.shown(scene, 25, tmp_path) == (15, True)
+    engine.script(movie=str(clips.one))
+    bpy.ops.understudy.update()
+    flow.wait_idle(addon, scene)
+    assert "1 frames where 20 were marked" in scene.understudy.error and footage.shown(scene, 25, tmp_path)[1]
+
+
+def test_removing_leaves_no_trace(addon, scene, clips, ready, recast):
+    strip = ready(flow.add_shot(scene, clips))
+    placed = recast(draft=True)
+    other = scene.sequence_editor.strips.new_movie("other", str(clips.movie), 1, 300)
+    scene.sequence_editor.active_strip = other
+    bpy.ops.understudy.mark_range()
+    scene.sequence_editor.active_strip = placed
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert flow.placed(scene) == [] and "understudy_id" not in strip and other["understudy_id"]
+    with pytest.raises(RuntimeError, match="Select a recast strip"):
+        bpy.ops.understudy.remove_recast()
+
+
+def test_content_credentials_name_what_is_seen(scene, clips, engine, ready, recast, tick_until, tmp_path):
+    ready(flow.add_shot(scene, clips))
+    recast(draft=True)
+    seen = recast(draft=True)
+    render = tmp_path / "render.mp4"
+    render.write_bytes(clips.one.read_bytes())
+    assert bpy.ops.understudy.credentials(filepath=str(render)) == {"FINISHED"}
+    tick_until(lambda: flow.idle(scene))
+    spec = json.loads((engine.home / "fake_credential.json").read_text())
+    assert spec["file"] == str(render) and spec["ingredients"] == [bpy.path.abspath(seen.filepath)]
