@@ -11,14 +11,17 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from .durable import sync_folder
 from .errors import DataError
 
 
 def replace_atomically(partial: Path, final: Path) -> None:
-    """Put a finished file under its name so that a crash leaves the old or the new, never half."""
+    """Put a finished file under its name so that a crash leaves the old or the new, never half; on disk when this
+    returns."""
     with partial.open("rb+") as file:
         os.fsync(file.fileno())
     partial.replace(final)
+    sync_folder(final.parent)
 
 
 def write_json(path: Path, data: Any, indent: int | None = 1) -> None:

@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from .durable import write_json
+from ..durable import write_json
 
 
 def find() -> dict[str, Any]:

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..durable import lock
 from . import rundir
-from .durable import lock
 from .schedule import LIGHT
 
 WORKER = f"{__package__}.worker"

@@ -22,8 +22,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from ..durable import sync_folder, write_json
 from ..protocol import FINAL_STATES, JobKind, JobSpec, JobState, to_json
-from .durable import sync_folder, write_json
 from .events import EventLog
 
 SPEC = "spec.json"

@@ -14,10 +14,10 @@ from pathlib import Path
 import uvicorn
 
 from .. import protocol
+from ..durable import lock, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo
 from .device import Device
-from .durable import lock, write_json
 from .previewer import RECASTER
 from .server import create_app
 from .store import Store

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from ..durable import sync_folder
 from ..errors import DataError, UnderstudyError
 from ..protocol import FINAL_STATES, Event, Job, JobKind, JobSpec, from_json, to_json
 from . import rundir
@@ -45,6 +46,7 @@ class Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._database = _open(home / "jobs.sqlite")
+        sync_folder(home)  # a new home's folder of jobs must be there after a power cut as the jobs in it are
         self._jobs = dict(self._rows())
         self._readers: dict[str, EventReader] = {}
 

@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ..durable import lock, raise_flag
 from ..errors import UnderstudyError
 from ..media.partial import remove_partial
 from ..protocol import FINAL_STATES, Job, JobKind, JobSpec
 from . import rundir
-from .durable import lock, raise_flag
 from .events import EventLog
 from .launch import Attempt, adopt, spawn
 from .schedule import HEAVY, LIGHT, Refuse, plan

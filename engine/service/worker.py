@@ -20,10 +20,10 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from ..durable import lock, sync_tree
 from ..errors import Stopped, UnderstudyError
 from ..protocol import SPECS, JobSpec, from_json
 from . import rundir
-from .durable import lock
 from .events import EventLog
 from .recorder import Recorder
 
@@ -68,6 +68,9 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
         rundir.finish(folder, log, "failed", error=_fault(error, folder))
     else:
         recorder.close()
+        for made in result.values():  # before anybody hears that it is done
+            if isinstance(made, str) and Path(made).is_absolute():
+                sync_tree(Path(made))
         rundir.finish(folder, log, "done", result=result)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from understudy.engine.service.durable import lock
+from understudy.engine.durable import lock
 
 PATIENCE = 120.0  # seconds; only a failing test waits so long
 

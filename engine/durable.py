@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -31,6 +32,22 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def sync_tree(path: Path) -> None:
+    """Make a file, or a folder with all in it, and the names of the folders above it durable.
+
+    What cannot be opened is left to the system.
+    """
+    for folder, _, names in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
+        for name in names:
+            with contextlib.suppress(OSError), (Path(folder) / name).open("rb+") as file:
+                os.fsync(file.fileno())
+        with contextlib.suppress(OSError):
+            sync_folder(Path(folder))
+    for parent in path.parents:
+        with contextlib.suppress(OSError):
+            sync_folder(parent)
 
 
 def write_json(path: Path, data: Any, mode: int = 0o666) -> None:
