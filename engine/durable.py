@@ -39,9 +39,10 @@ def sync_tree(path: Path) -> None:
 
     What cannot be opened is left to the system.
     """
-    for folder, _, names in os.walk(path) if path.is_dir() else [(path.parent, [], [path.name])]:
+    folders = [(str(folder), names) for folder, _, names in os.walk(path)] or [(str(path.parent), [path.name])]
+    for folder, names in folders:
         for name in names:
-            with contextlib.suppress(OSError), (Path(folder) / name).open("rb+") as file:
+            with contextlib.suppress(OSError), Path(folder, name).open("rb+") as file:
                 os.fsync(file.fileno())
         with contextlib.suppress(OSError):
             sync_folder(Path(folder))
