@@ -67,7 +67,8 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     trains = spec.preset != "draft"
     card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0))
     if trains:
-        card = train(folder, card, minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0))
+        start = Path(spec.warm_start) if spec.warm_start else None
+        card = train(folder, card, minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0), start)
     return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
 
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from ..faces.topology import MIRROR
 from .filters import blur
 from .mesh import Geometry, spread
-from .views import VISIBLE, Views
+from .views import VISIBLE, Views, take
 
 _MIRROR = torch.from_numpy(MIRROR)
 LIGHT_SIGMA = 0.10
@@ -40,7 +40,7 @@ def warp(
     if shift is not None:
         points = points + shift
     values = spread(target, torch.cat([points * (2 / side) - 1, facing[..., None]], -1))
-    picture = views.pixels[frame].float() / 255
+    picture = take(views.pixels, frame).float() / 255
     if side > 1.5 * target.size:  # do not alias where the target is rendered smaller
         picture = F.interpolate(picture, size=(target.size, target.size), mode="area")
     sampled = F.grid_sample(

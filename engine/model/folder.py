@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .networks import SIZES, Refiner
 
 SCHEMA = 1
 DRAFT_FACES = 256
+FINEST = 768
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +39,7 @@ class ModelCard:
 
 def faceset_size(preset: Preset) -> int:
     """Side of the crops kept for a preset: twice what its network sees, for the draft's finer detail."""
-    return 2 * SIZES[preset][0] if preset in SIZES else DRAFT_FACES
+    return min(FINEST, 2 * SIZES[preset][0]) if preset in SIZES else DRAFT_FACES
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -68,8 +69,9 @@ def faceset_path(folder: Path, card: ModelCard, name: str) -> Path:
 def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Reporter) -> ModelCard:
     """Make or check a model folder: gather the facesets of all identities that are new or changed.
 
-    Nothing is written before all are gathered. Raises DataError where the folder already holds a
-    model of other people or another preset, UnderstudyError where `folder` cannot be one.
+    People may be added to a model that is there; they come after those it knows. Nothing is written before all
+    are gathered. Raises DataError where the folder holds a model of other people or another preset,
+    UnderstudyError where `folder` cannot be one.
     """
     if any(place.exists() and not place.is_dir() for place in (folder, *folder.parents)):
         raise UnderstudyError(f"{folder} cannot be a model's folder, a file is there. Choose another name.")
@@ -80,24 +82,33 @@ def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Re
         raise DataError("Every identity needs a name and footage that shows them. Add what is missing.")
     material = [[_fingerprint(m.scan, m.person) for m in i.material] for i in identities]
     card = ModelCard(schema=SCHEMA, preset=preset, identities=names, material=material)
-    if (folder / "model.json").is_file():
-        old = read_card(folder)
-        if old.identities != names:
+    old = read_card(folder) if (folder / "model.json").is_file() else None
+    changed = set(names)
+    if old:
+        if not set(old.identities) <= set(names):
             raise DataError(
-                f"{folder} already holds a model of {', '.join(old.identities)}. Choose another folder for this one."
+                f"{folder} already holds a model of {', '.join(old.identities)}. Choose another folder for this one, "
+                "or name all of them, and whoever is new."
             )
-        if preset == "draft" or old.preset == preset:
-            card = ModelCard(**{**asdict(old), "material": material})
-        elif old.preset != "draft":
+        if old.preset not in ("draft", preset) and preset != "draft":
             raise DataError(
                 f"{folder} already holds a model of the preset {old.preset}. Choose another folder for {preset}."
             )
-        if old.material == material and faceset_size(old.preset) == faceset_size(card.preset):
-            write_card(folder, card)
-            return card
+        shown = dict(zip(names, material, strict=True))
+        order = [*old.identities, *(n for n in names if n not in old.identities)]
+        card = replace(
+            old,
+            preset=old.preset if preset == "draft" else preset,
+            identities=order,
+            material=[shown[n] for n in order],
+        )
+        if faceset_size(old.preset) == faceset_size(card.preset):
+            before = dict(zip(old.identities, old.material, strict=True))
+            changed = {n for n in order if before.get(n) != shown[n]}
+    new = [i for i in identities if i.name in changed]
     gathered = [
-        gather(identity, faceset_size(card.preset), Part(report, n / len(identities), (n + 1) / len(identities)))
-        for n, identity in enumerate(identities)
+        gather(identity, faceset_size(card.preset), Part(report, n / len(new), (n + 1) / len(new)))
+        for n, identity in enumerate(new)
     ]
     (folder / "facesets").mkdir(parents=True, exist_ok=True)
     for faceset in gathered:
@@ -129,6 +140,23 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
 
 
+def named_weights(weights: dict[str, torch.Tensor], known: list[str], names: list[str]) -> dict[str, torch.Tensor]:
+    """A refiner's weights for the people `names` out of those of a refiner for the people `known`.
+
+    Whoever that one does not know begins with the mean of its decoders, which is a face like any other.
+    """
+    if known == names:
+        return weights
+    result = {k: v for k, v in weights.items() if not k.startswith("decoders.")}
+    keys = [k.removeprefix("decoders.0.") for k in weights if k.startswith("decoders.0.")]
+    for number, name in enumerate(names):
+        for key in keys:
+            own = known.index(name) if name in known else None
+            theirs = [weights[f"decoders.{n}.{key}"] for n in (range(len(known)) if own is None else [own])]
+            result[f"decoders.{number}.{key}"] = torch.stack(theirs).mean(0)
+    return result
+
+
 def load_refiner(folder: Path, card: ModelCard) -> Refiner | None:
     """The trained network on the CPU in evaluation mode, or None for a draft, which has none.
 
@@ -140,9 +168,9 @@ def load_refiner(folder: Path, card: ModelCard) -> Refiner | None:
     if not path.is_file():
         raise DataError(f"The model {folder} was never trained. Train it, or recast as a draft (--draft).")
     refiner = Refiner(len(card.identities), SIZES[card.preset][1])
-    tensors, _facts = load_tensors(path)
+    tensors, facts = load_tensors(path)
     try:
-        refiner.load_state_dict(tensors)
+        refiner.load_state_dict(named_weights(tensors, list(facts.get("identities", card.identities)), card.identities))
     except RuntimeError as error:
         raise DataError(f"{path} does not fit its model.json ({error}). Train the model again.") from None
     return refiner.eval()

@@ -23,11 +23,19 @@ def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 
 def face_loss(face: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """SSIM and L1 in equal parts under a weight (B, 1, H, W): (B,)."""
-    area = weight.sum((1, 2, 3)) + 1e-6
-    structure = ((1 - ssim(face, truth)).mean(1, keepdim=True) / 2 * weight).sum((1, 2, 3)) / area
-    absolute = ((face - truth).abs().mean(1, keepdim=True) * weight).sum((1, 2, 3)) / area
-    return structure + 2 * absolute
+    """Multi-scale SSIM and L1 in equal parts under a weight (B, 1, H, W): (B,).
+
+    The structure is compared at the pictures' own scale and at half of it.
+    """
+    absolute = _weighted((face - truth).abs(), weight)
+    structure = _weighted(1 - ssim(face, truth), weight)
+    coarse, coarse_truth, coarse_weight = (F.avg_pool2d(x, 2) for x in (face, truth, weight))
+    structure = (structure + _weighted(1 - ssim(coarse, coarse_truth), coarse_weight)) / 2
+    return structure / 2 + 2 * absolute
+
+
+def _weighted(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    return (x.mean(1, keepdim=True) * weight).sum((1, 2, 3)) / (weight.sum((1, 2, 3)) + 1e-6)
 
 
 def mask_loss(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

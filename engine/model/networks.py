@@ -21,7 +21,7 @@ from .mesh import Geometry, spread
 INPUTS = 3 + 3 + 3 + 3 + 3 + 1 + 1
 """Draft, second view, the target's light, its mouth opening, canonical mesh coordinates, coverage, inside."""
 
-SIZES: dict[Preset, tuple[int, int]] = {"quick": (128, 24), "standard": (256, 48)}
+SIZES: dict[Preset, tuple[int, int]] = {"quick": (128, 24), "standard": (256, 48), "fine": (512, 64)}
 """Preset → side of the crop in pixels, channels at the finest level."""
 
 SLOPE = 0.1

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import time
+from collections.abc import Callable
+from typing import Any
 
 import torch
+from torch import nn
+
+from ..reporter import Reporter
 
 
 @functools.cache
@@ -41,3 +47,14 @@ def autocast(device: torch.device) -> torch.autocast:
     """The context in which networks run on a device."""
     dtype = autocast_dtype(device.type)
     return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
+
+
+def compiled(network: nn.Module, device: torch.device, report: Reporter) -> Callable[..., Any]:
+    """The network compiled where that is worth it (CUDA), else as it is; why not is logged."""
+    if device.type != "cuda":
+        return network
+    if not hasattr(torch, "compile") or not importlib.util.find_spec("triton"):
+        report.log("Training without torch.compile: Triton is not installed.")
+        return network
+    torch._dynamo.config.suppress_errors = True  # what cannot be compiled runs as it is
+    return torch.compile(network)

@@ -1,7 +1,11 @@
-"""The picture that shows how far a training is: target | draft | recast, for each pair of people."""
+"""The picture that shows how far a training is, and the timelapse of all of them.
+
+For each pair of people: target | re-enactment | recast | mask, of held-out faces, the same every time.
+"""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import cv2
@@ -9,60 +13,84 @@ import numpy as np
 import torch
 
 from ..arrays import replace_atomically
-from ..faces.align import unposed
 from ..faces.faceset import Faceset
 from ..reporter import Reporter
 from .folder import ModelCard
+from .material import render
 from .networks import SIZES, Refiner
-from .recast import Source, recast
-from .views import Views, choose_views
+from .precision import autocast
+from .recast import Source, recast, soft_edge
+from .scores import Scorer, SwapCase
+from .training import Training
+from .views import Views
 
 COLUMNS = 6
 TILE = 128
+MOST_PAIRS = 4
+LONGEST = 240
+"""Pictures of a timelapse; when there are more, every other one goes."""
 
 
-def save_preview(
-    folder: Path,
-    card: ModelCard,
-    sets: list[Faceset],
-    views: list[Views],
-    refiner: Refiner,
-    shape: torch.Tensor,
-    report: Reporter,
-) -> None:
-    """Recast the first identity as the second and the other way round, and report `preview.jpg`.
+class Preview:
+    """Makes `preview.jpg` and keeps a copy in `timelapse/`."""
 
-    Rows: target, draft, recast; for each direction. The same frames every time.
-    """
-    pairs = [(0, 1), (1, 0)] if len(sets) > 1 else [(0, 0)]
-    rows = [row for a, b in pairs for row in _rows(sets[a], Source(views[b], refiner, b, SIZES[card.preset][0], shape))]
-    path = folder / "preview.jpg"
-    partial = folder / "preview.part.jpg"
-    picture = cv2.cvtColor(np.concatenate(rows), cv2.COLOR_RGB2BGR)
-    partial.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
-    replace_atomically(partial, path)
-    names = card.identities
-    report.preview(path, " · ".join(f"{names[a]} as {names[b]}" for a, b in pairs) + ": target, draft, recast")
+    def __init__(
+        self, folder: Path, card: ModelCard, sets: list[Faceset], views: list[Views], scorer: Scorer, report: Reporter
+    ) -> None:
+        self.folder, self.card, self.views, self.scorer, self.report = folder, card, views, scorer, report
+        self.sets = sets
 
+    def save(self, training: Training) -> None:
+        """Make the picture of how the training is now, and report it."""
+        strips = []
+        for case in self.scorer.cases[:MOST_PAIRS]:
+            strips += self._swap(case, training.average)
+        if not strips:  # one identity alone, or no nets to choose cases by
+            strips = [row for number in range(len(self.sets)) for row in self._reenacted(number, training.average)]
+        path, partial = self.folder / "preview.jpg", self.folder / "preview.part.jpg"
+        picture = cv2.cvtColor(np.concatenate(strips), cv2.COLOR_RGB2BGR)
+        partial.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
+        replace_atomically(partial, path)
+        self._lapse(path, training.step)
+        names = self.card.identities
+        pairs = " · ".join(f"{names[c.target]} as {names[c.source]}" for c in self.scorer.cases[:MOST_PAIRS])
+        shown = f"{pairs}: target, re-enactment, recast, mask" if pairs else "frames and their re-enactment"
+        self.report.preview(path, f"Step {training.step}. {shown}")
 
-def _rows(target: Faceset, source: Source) -> list[np.ndarray]:
-    shown = np.linspace(0, len(target) - 1, min(COLUMNS, len(target))).round().astype(int)
-    landmarks = target.landmarks[shown]
-    device = source.shape.device
-    picture = torch.from_numpy(target.pixels[shown]).to(device).permute(0, 3, 1, 2).float() / 255
-    own_mask = torch.from_numpy(target.masks[shown])[:, None].to(device).float() / 255
-    neutral = np.median(unposed(target.landmarks), 0)
-    choices = [choose_views(face[None], source.views, neutral) for face in landmarks]
-    choice = torch.from_numpy(np.concatenate(choices)).to(device)
-    rows = [picture]
-    for drafts_only in (True, False):
-        face, mask = recast(source, landmarks, picture, own_mask, choice, drafts_only=drafts_only)
-        rows.append(face * mask + picture * (1 - mask))
-    return [_strip(row) for row in rows]
+    def _lapse(self, path: Path, step: int) -> None:
+        lapse = self.folder / "timelapse"
+        lapse.mkdir(exist_ok=True)
+        shutil.copyfile(path, lapse / f"{step:08d}.jpg")
+        pictures = sorted(lapse.glob("*.jpg"))
+        if len(pictures) > LONGEST:
+            for picture in pictures[1::2]:
+                picture.unlink()
+
+    def _swap(self, case: SwapCase, refiner: Refiner) -> list[np.ndarray]:
+        size = SIZES[self.card.preset][0]
+        source = Source(self.views[case.source], refiner, case.source, size, self.scorer.shape)
+        face, mask = recast(source, case.landmarks, case.picture, case.mask, case.choice)
+        whole = case.picture + mask * (face - case.picture)
+        reenacted = self._reenacted(case.target, refiner, len(whole))[1]
+        return [_strip(case.picture), reenacted, _strip(whole), _strip(mask.expand_as(whole))]
+
+    @torch.inference_mode()
+    def _reenacted(self, number: int, refiner: Refiner, count: int = COLUMNS) -> list[np.ndarray]:
+        draws = self.scorer.draws[number]
+        rows = torch.from_numpy(np.linspace(0, len(draws) - 1, min(count, len(draws))).round().astype(int))
+        inputs, truth, _, _, _ = render(self.scorer.materials, draws.part(rows), self.scorer.shape)
+        batch: list[torch.Tensor | None] = [None] * len(self.sets)
+        batch[number] = inputs
+        with autocast(inputs.device):
+            result = refiner(batch)[number]
+        assert result is not None
+        face, logits = result
+        mask = logits.sigmoid() * soft_edge(inputs[:, -1:])
+        return [_strip(truth), _strip(truth + mask * (face - truth))]
 
 
 def _strip(pictures: torch.Tensor) -> np.ndarray:
-    tiles = [p.permute(1, 2, 0).mul(255).round().byte().cpu().numpy() for p in pictures]
+    tiles = [p.permute(1, 2, 0).clamp(0, 1).mul(255).round().byte().cpu().numpy() for p in pictures[:COLUMNS]]
     tiles = [cv2.resize(t, (TILE, TILE), interpolation=cv2.INTER_AREA) for t in tiles]
     tiles += [np.zeros_like(tiles[0])] * (COLUMNS - len(tiles))
     return np.concatenate(tiles, 1)

@@ -76,6 +76,11 @@ class Views:
         return len(self.pixels)
 
 
+def take(stack: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Rows of a stack, on the device of `rows`: a faceset too large for the device's memory stays in the host's."""
+    return stack[rows.to(stack.device)].to(rows.device, non_blocking=True)
+
+
 def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Pose (N, 2) in degrees and expression (N, F) of landmarks (N, 468, 3) in any one unit.
 
@@ -103,15 +108,21 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     pose, expression = describe(faceset.landmarks)
     pose_flipped, expression_flipped = describe(flipped)
     return Views(
-        pixels=torch.from_numpy(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), faceset.masks[:, None]], 1)).to(
-            device
-        ),
+        pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), faceset.masks[:, None]], 1), device),
         landmarks=torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device),
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
         pose=np.concatenate([pose, pose_flipped]),
         expression=np.concatenate([expression, expression_flipped]),
         neutral=neutral_face(faceset.landmarks),
     )
+
+
+def _near(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Pixels on the device, or in pinned host memory where they would fill more than a fifth of what is free there."""
+    stack = torch.from_numpy(pixels)
+    if device.type == "cuda" and stack.nbytes > torch.cuda.mem_get_info(device)[0] / 5:
+        return stack.pin_memory()
+    return stack.to(device)
 
 
 def fit_cost(pose: np.ndarray, expression: np.ndarray, views: Views) -> np.ndarray:

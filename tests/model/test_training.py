@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from understudy.engine.errors import DataError, Stopped
-from understudy.engine.model import networks, trainer
+from understudy.engine.model import checkpoints, material, networks, trainer, training
+from understudy.engine.model.convergence import Score
 from understudy.engine.model.folder import ModelCard, load_refiner, prepare, read_card, write_card
 from understudy.engine.model.views import make_views
 from understudy.engine.protocol import Identity, Material
@@ -25,70 +27,86 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def materials(small: None, carphone_faces: Any, astronaut_faces: Any) -> list[trainer.Material]:
-    return [trainer.make_material(s, make_views(s, CPU), 64, Silent()) for s in (carphone_faces, astronaut_faces)]
+def materials(small: None, carphone_faces: Any, astronaut_faces: Any) -> list[material.Material]:
+    return [material.make_material(s, make_views(s, CPU), 64, Silent()) for s in (carphone_faces, astronaut_faces)]
 
 
 def shape_of(*sets: Any) -> torch.Tensor:
     return trainer.canonical_shape(list(sets))
 
 
-def test_candidates_are_never_the_frame_itself_or_its_neighbours(carphone_faces: Any, astronaut_faces: Any) -> None:
-    candidates = trainer.find_candidates(carphone_faces, make_views(carphone_faces, CPU))
+def held_loss(state: training.Training, materials: list[material.Material], shape: torch.Tensor) -> float:
+    """The loss on 64 samples that are the same every time."""
+    draws = material.draw(materials, [(0, 64)], 0, torch.Generator().manual_seed(3))
+    inputs, truth, _, weight, _ = material.render(materials, draws, shape)
+    with torch.no_grad():
+        result = state.average([inputs, None])[0]
+    assert result is not None
+    return training.face_loss(result[0], truth, weight).mean().item()
+
+
+def test_candidates_are_never_held_out_nor_the_frame_itself_or_its_neighbours(
+    carphone_faces: Any, astronaut_faces: Any
+) -> None:
+    held, trained = material.hold_out(carphone_faces)
     count = len(carphone_faces)
+    assert len(held) and not set(held) & set(trained)
+    assert carphone_faces.frame[held].min() - carphone_faces.frame[trained].max() > material.NEIGHBOURS
+    candidates = material.find_candidates(carphone_faces, make_views(carphone_faces, CPU), trained)
     for row, views in enumerate(candidates):
-        assert (abs(views % count - row) > trainer.NEIGHBOURS).all() or count <= 2 * trainer.NEIGHBOURS
-    alone = trainer.find_candidates(astronaut_faces, make_views(astronaut_faces, CPU))
+        assert set(views % count) <= set(trained)
+        assert (abs(views % count - row) > material.NEIGHBOURS).all() or len(trained) <= 2 * material.NEIGHBOURS + 1
+    nothing, everything = material.hold_out(astronaut_faces)
+    assert not len(nothing) and len(everything) == 1
+    alone = material.find_candidates(astronaut_faces, make_views(astronaut_faces, CPU), everything)
     assert alone.tolist() == [[0]]  # one picture: itself, led astray, is all there is
 
 
-def test_before_the_first_step_the_recast_is_the_draft(materials: list[trainer.Material], carphone_faces: Any) -> None:
-    training = trainer.begin(2, 8, CPU)
-    inputs, truth, mask, weight = trainer.sample(materials[0], shape_of(carphone_faces), training.generator, 4)
+def test_whole_tracks_are_held_out_where_there_are_several(carphone_faces: Any) -> None:
+    shot = np.repeat([0, 1, 2, 3], [20, 16, 6, 6]).astype(np.int32)
+    held, trained = material.hold_out(replace(carphone_faces, shot=shot))
+    assert set(shot[held]) == {2} and set(shot[trained]) == {0, 1, 3}
+
+
+def test_before_the_first_step_the_recast_is_the_draft(materials: list[material.Material], carphone_faces: Any) -> None:
+    state = training.begin(2, 8, CPU)
+    draws = material.draw(materials, [(0, 4)], 0, state.generator)
+    inputs, truth, mask, weight, own = material.render(materials, draws, shape_of(carphone_faces))
     assert inputs.shape == (4, networks.INPUTS, 64, 64) and truth.shape == (4, 3, 64, 64)
-    assert mask.shape == weight.shape == (4, 1, 64, 64)
-    result = training.refiner([inputs, None])
+    assert mask.shape == weight.shape == (4, 1, 64, 64) and own.all()
+    result = state.refiner([inputs, None])
     assert result[1] is None and result[0] is not None
     assert torch.equal(result[0][0], inputs[:, :3].clamp(0, 1))
 
 
-def held_loss(training: trainer.Training, material: trainer.Material, shape: torch.Tensor) -> float:
-    """The loss on 64 samples that are the same every time."""
-    inputs, truth, _, weight = trainer.sample(material, shape, torch.Generator().manual_seed(3), 64)
-    with torch.no_grad():
-        result = training.refiner([inputs, None])[0]
-    assert result is not None
-    return trainer.face_loss(result[0], truth, weight).mean().item()
-
-
-def test_training_learns(materials: list[trainer.Material], carphone_faces: Any) -> None:
-    training = trainer.begin(2, 8, CPU)
+def test_training_learns(materials: list[material.Material], carphone_faces: Any) -> None:
+    state = training.begin(2, 8, CPU)
     shape = shape_of(carphone_faces)
-    before = held_loss(training, materials[0], shape)
-    for step in range(160):
-        trainer._step(training, CARD, materials, shape, step / 160)
-    assert held_loss(training, materials[0], shape) < 0.97 * before
+    before = held_loss(state, materials, shape)
+    for _ in range(110):
+        training.step(state, materials, shape, Silent())
+    assert held_loss(state, materials, shape) < 0.97 * before
 
 
 def test_resume_continues_the_same_curve(
-    tmp_path: Path, materials: list[trainer.Material], carphone_faces: Any
+    tmp_path: Path, materials: list[material.Material], carphone_faces: Any
 ) -> None:
     shape = shape_of(carphone_faces)
-    steady = trainer.begin(2, 8, CPU)
-    for _ in range(6):
-        last = trainer._step(steady, CARD, materials, shape, 0.2)
-    broken = trainer.begin(2, 8, CPU)
+    steady = training.begin(2, 8, CPU)
+    curve = [training.step(steady, materials, shape, Silent()) for _ in range(6)]
+    broken = training.begin(2, 8, CPU)
     for _ in range(3):
-        trainer._step(broken, CARD, materials, shape, 0.2)
-    trainer._keep(tmp_path, CARD, broken)
-    resumed = trainer.resume(tmp_path, CARD, CPU)
-    assert resumed is not None and resumed.step == 3
-    for _ in range(3):
-        again = trainer._step(resumed, CARD, materials, shape, 0.2)
-    assert again["man"].item() == pytest.approx(last["man"].item(), rel=1e-4)
-    for a, b in zip(steady.refiner.parameters(), resumed.refiner.parameters(), strict=True):
-        assert torch.allclose(a, b, atol=1e-5)
-    assert not list(tmp_path.glob("*.part"))
+        training.step(broken, materials, shape, Silent())
+    broken.scores.append(Score(3, 9.0, 0.1, 0.3, 2.0, 0.12, 0.9))
+    checkpoints.keep(tmp_path, CARD, broken)
+    resumed = checkpoints.resume(tmp_path, CARD, CPU)
+    assert resumed is not None and resumed.step == 3 and resumed.scores == broken.scores
+    again = [training.step(resumed, materials, shape, Silent()) for _ in range(3)]
+    assert torch.allclose(torch.stack(again), torch.stack(curve[3:]), rtol=1e-4)
+    for network in ("refiner", "average"):
+        for a, b in zip(getattr(steady, network).parameters(), getattr(resumed, network).parameters(), strict=True):
+            assert torch.allclose(a, b, atol=1e-5)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["checkpoint.safetensors", "model.json"]
 
 
 def test_stopping_keeps_what_was_learned(
@@ -139,8 +157,8 @@ def test_a_model_folder_is_not_taken_over_by_other_people(tmp_path: Path, carpho
 def test_damaged_files_say_so(small: None, tmp_path: Path, damage: str) -> None:
     card = replace(CARD, steps=1)
     write_card(tmp_path, card)
-    training = trainer.begin(2, 8, CPU)
-    trainer._keep(tmp_path, card, training)
+    state = training.begin(2, 8, CPU)
+    checkpoints.keep(tmp_path, card, state)
     for name in ("checkpoint.safetensors", "weights.safetensors"):
         path = tmp_path / name
         good = path.read_bytes() if path.is_file() else b"0" * 1000
@@ -148,7 +166,7 @@ def test_damaged_files_say_so(small: None, tmp_path: Path, damage: str) -> None:
             {"cut": good[: len(good) // 2], "noise": b"\xff" * len(good), "empty": b"", "other": b"{}" * 99}[damage]
         )
     with pytest.raises(DataError):
-        trainer.resume(tmp_path, card, CPU)
+        checkpoints.resume(tmp_path, card, CPU)
     with pytest.raises(DataError, match=r"Train the model again"):
         load_refiner(tmp_path, card)
     (tmp_path / "model.json").write_text("{")
@@ -156,10 +174,9 @@ def test_damaged_files_say_so(small: None, tmp_path: Path, damage: str) -> None:
         read_card(tmp_path)
 
 
-def test_a_single_portrait_borrows_from_the_others(materials: list[trainer.Material], carphone_faces: Any) -> None:
-    assert trainer.own_share(1) == 2 and trainer.own_share(1000) == trainer.BATCH // 2
-    generator = torch.Generator().manual_seed(0)
-    drawn = trainer._draw(1, 2, materials, shape_of(carphone_faces), generator)
-    assert all(len(column) == trainer.BATCH for column in drawn)
-    alone = trainer.sample(materials[1], shape_of(carphone_faces), torch.Generator().manual_seed(0), 2)
-    assert all(torch.equal(a[:2], b) for a, b in zip(drawn, alone, strict=True))
+def test_a_single_portrait_borrows_from_the_others(materials: list[material.Material], carphone_faces: Any) -> None:
+    assert training.own_share(1) == 2 and training.own_share(1000) == training.BATCH // 2
+    man, woman = training.draw_all(materials, torch.Generator().manual_seed(0))
+    assert len(man) == len(woman) == training.BATCH
+    assert woman.own.sum() == 2 and (woman.material[woman.own] == 1).all() and (woman.material[~woman.own] == 0).all()
+    assert (material.render(materials, woman, shape_of(carphone_faces))[4] == woman.own[woman.material.argsort()]).sum()

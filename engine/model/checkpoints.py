@@ -1,0 +1,150 @@
+"""What a training leaves on disk, so that nothing is ever lost: checkpoints, and the weights that conversion reads."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError, UnderstudyError
+from ..protocol import Preset
+from ..reporter import Reporter, Silent
+from .convergence import Score
+from .folder import ModelCard, load_tensors, named_weights, save_tensors, write_card
+from .networks import SIZES
+from .training import Training, begin
+
+KEPT = 3
+"""Checkpoints kept: the newest, and those before it in case it is damaged."""
+
+
+def checkpoint_files(folder: Path) -> list[Path]:
+    """Where checkpoints lie, newest first."""
+    return [folder / "checkpoint.safetensors", *(folder / f"checkpoint-{n}.safetensors" for n in range(1, KEPT))]
+
+
+def is_sound(training: Training) -> bool:
+    """Whether all weights are numbers."""
+    return all(bool(torch.isfinite(p).all()) for p in training.refiner.parameters())
+
+
+def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
+    """Write a checkpoint and the card; the ones before are kept. Raises DataError when the weights are no numbers."""
+    if not is_sound(training):
+        raise DataError("Training went astray (the network is no number). Start again: it goes on from its checkpoint.")
+    tensors = {f"model.{k}": v for k, v in training.refiner.state_dict().items()}
+    tensors |= {f"average.{k}": v for k, v in training.average.state_dict().items()}
+    names = {id(p): n for n, p in training.refiner.named_parameters()}
+    for parameter, state in training.optimiser.state.items():
+        for key, value in state.items():
+            tensors[f"optimiser.{key}.{names[id(parameter)]}"] = value
+    tensors["generator"] = training.generator.get_state()
+    facts = _facts(card, training) | {
+        "seconds": training.seconds,
+        "rate": training.rate,
+        "scores": [asdict(s) for s in training.scores],
+    }
+    aside = folder / "checkpoint.new"
+    save_tensors(aside, tensors, facts)
+    files = checkpoint_files(folder)
+    for newer, older in reversed(list(pairwise(files))):
+        if newer.is_file():
+            newer.replace(older)
+    aside.replace(files[0])
+    card = replace(card, steps=training.step, minutes=round(training.seconds / 60, 3))
+    write_card(folder, card)
+    return card
+
+
+def put_out(folder: Path, card: ModelCard, training: Training) -> None:
+    """Write the averaged weights as those that conversion uses."""
+    save_tensors(folder / "weights.safetensors", training.average.state_dict(), _facts(card, training))
+
+
+def resume(folder: Path, card: ModelCard, device: torch.device, report: Reporter | None = None) -> Training | None:
+    """The training as its last good checkpoint left it, or None where there is none.
+
+    A damaged checkpoint is passed over, and said. Raises DataError when all are damaged.
+    """
+    failure: DataError | None = None
+    for path in checkpoint_files(folder):
+        if not path.is_file():
+            continue
+        try:
+            training = _load(path, card, device)
+        except DataError as error:
+            failure = failure or error
+            continue
+        if failure:
+            (report or Silent()).log(f"{failure} Going on from step {training.step} instead.", "warning")
+        return training
+    if failure:
+        raise failure
+    return None
+
+
+def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
+    tensors, facts = load_tensors(path)
+    preset: Preset = card.preset
+    training = begin(len(card.identities), SIZES[preset][1], device)
+    try:
+        known = list(facts.get("identities", card.identities))
+        for network, prefix in ((training.refiner, "model."), (training.average, "average.")):
+            weights = {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+            network.load_state_dict(named_weights(weights, known, card.identities))
+        numbers = {str(n): str(known.index(name)) for n, name in enumerate(card.identities) if name in known}
+        for name, parameter in training.refiner.named_parameters():
+            part = name.split(".")
+            if part[0] == "decoders":
+                if part[1] not in numbers:
+                    continue  # new in the model: its decoder's optimiser starts afresh
+                part[1] = numbers[part[1]]
+            old = ".".join(part)
+            if f"optimiser.step.{old}" in tensors:
+                # in the parameter's own memory layout: the fused optimiser walks them side by side
+                state = {k: tensors[f"optimiser.{k}.{old}"] for k in ("exp_avg", "exp_avg_sq")}
+                if any(v.shape != parameter.shape for v in state.values()):
+                    raise ValueError(f"{name} has another shape")
+                training.optimiser.state[parameter] = {
+                    "step": tensors[f"optimiser.step.{old}"].to(parameter.device, copy=True),
+                    **{k: torch.empty_like(parameter).copy_(v) for k, v in state.items()},
+                }
+        training.generator.set_state(tensors["generator"])
+        training.step, training.seconds, training.rate = (
+            int(facts["step"]),
+            float(facts["seconds"]),
+            float(facts["rate"]),
+        )
+        if known == card.identities:  # scores of other swaps do not compare
+            training.scores = [Score(**s) for s in facts["scores"]]
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise DataError(f"{path} does not fit this model ({error}). Delete it to train anew.") from None
+    return training
+
+
+def warm_start(other: Path, other_card: ModelCard, card: ModelCard, device: torch.device) -> Training:
+    """A new training that begins with what another model has learned.
+
+    People that both know bring their decoders; the others begin with the mean of that model's decoders.
+    Raises DataError when the other was never trained, UnderstudyError when its preset is another.
+    """
+    if other_card.preset != card.preset:
+        raise UnderstudyError(
+            f"{other} is a model of the preset {other_card.preset}, not {card.preset}. "
+            "Begin from a model of the same preset, or without one."
+        )
+    tensors, facts = load_tensors(other / "weights.safetensors")
+    training = begin(len(card.identities), SIZES[card.preset][1], device)
+    weights = named_weights(tensors, list(facts.get("identities", other_card.identities)), card.identities)
+    try:
+        training.refiner.load_state_dict(weights)
+        training.average.load_state_dict(weights)
+    except RuntimeError as error:
+        raise DataError(f"{other} holds a network that does not fit ({error}). Begin from another model.") from None
+    return training
+
+
+def _facts(card: ModelCard, training: Training) -> dict[str, object]:
+    return {"schema": 1, "preset": card.preset, "identities": card.identities, "step": training.step}

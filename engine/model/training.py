@@ -1,0 +1,174 @@
+"""One training: its network, optimiser and dice, and the step that moves it."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from ..errors import UnderstudyError
+from ..reporter import Reporter
+from .convergence import Score
+from .losses import face_loss, mask_loss
+from .material import Draws, Material, draw, render
+from .networks import Refiner
+from .precision import autocast
+
+BATCH = 8
+"""Faces of each identity in one step."""
+JOINT = 64
+"""Faces of all identities together in one step, at most; with many of them, each gets fewer."""
+ENOUGH, OWN_SHARE = 100, (0.25, 0.5)
+"""Part of a decoder's batch is borrowed from the model's other people (the draft says whose face it is), or it learns
+one person's usual face by heart and shows that where another performance calls for more. The shares of its own are
+those of a single picture and of this many faces."""
+LEARNING_RATE = 1e-3
+WARM_UP = 30
+COOLING = 3000
+"""Steps after which the rate has come down to 0.7 of what it was; it falls with the square root."""
+MEMORY = 0.999
+"""How much of the averaged weights, which are what a training puts out, each step keeps in the long run."""
+
+
+@dataclass
+class Training:
+    """Everything that a checkpoint keeps. `average` are the weights that are put out; `rate` scales the learning rate.
+
+    `parts` is in how many goes a batch is computed, doubled when memory runs out.
+    """
+
+    refiner: Refiner
+    average: Refiner
+    optimiser: torch.optim.AdamW
+    generator: torch.Generator
+    step: int = 0
+    seconds: float = 0.0
+    rate: float = 1.0
+    scores: list[Score] = field(default_factory=list)
+    parts: int = 1
+    network: Callable[[list[torch.Tensor | None]], list[tuple[torch.Tensor, torch.Tensor] | None]] | None = None
+
+
+def begin(identities: int, width: int, device: torch.device) -> Training:
+    """A new training; the same seed every time."""
+    torch.manual_seed(0)
+    refiner = Refiner(identities, width).to(device)
+    refiner = refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
+    average = copy.deepcopy(refiner).requires_grad_(False)
+    optimiser = torch.optim.AdamW(refiner.parameters(), LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
+    return Training(refiner, average, optimiser, torch.Generator().manual_seed(0))
+
+
+def ranks() -> tuple[int, int]:
+    """This process's number and how many train together (`torchrun`); 0, 1 alone."""
+    return (dist.get_rank(), dist.get_world_size()) if dist.is_available() and dist.is_initialized() else (0, 1)
+
+
+def join_ranks() -> int:
+    """Join the other processes when `torchrun` started several; this process's number."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return ranks()[0]
+
+
+def batch_size(identities: int) -> int:
+    """Faces of each identity in one step."""
+    return max(2, min(BATCH, JOINT // identities))
+
+
+def own_share(count: int, batch: int = BATCH) -> int:
+    """How many of a decoder's batch are of its own identity, which has `count` faces."""
+    low, high = OWN_SHARE
+    return round(batch * (low + (high - low) * min(1.0, count / ENOUGH)))
+
+
+def draw_all(materials: list[Material], generator: torch.Generator) -> list[Draws]:
+    """One step's batch for every decoder: of its own identity first, the rest from one of the others."""
+    batch = batch_size(len(materials))
+    drawn = []
+    for number, material in enumerate(materials):
+        own = own_share(len(material.views), batch) if len(materials) > 1 else batch
+        who = [(number, own)]
+        if own < batch:
+            lender = int(torch.randint(len(materials) - 1, (1,), generator=generator))
+            who.append((lender + (lender >= number), batch - own))
+        drawn.append(draw(materials, who, number, generator))
+    return drawn
+
+
+def step(training: Training, materials: list[Material], shape: torch.Tensor, report: Reporter) -> torch.Tensor:
+    """One step for all identities; returns their losses on their own faces (identities,), still on the device.
+
+    Where memory runs out, the batch is computed in twice as many parts from then on.
+    Raises UnderstudyError when even single faces do not fit.
+    """
+    rate = (
+        LEARNING_RATE * training.rate * min(1.0, (training.step + 1) / WARM_UP) / (1 + training.step / COOLING) ** 0.5
+    )
+    for group in training.optimiser.param_groups:
+        group["lr"] = rate
+    drawn = draw_all(materials, training.generator)
+    while True:
+        training.optimiser.zero_grad(set_to_none=True)
+        try:
+            losses = _gradients(training, materials, drawn, shape)
+            break
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _is_memory(error):
+                raise
+        if training.parts * ranks()[1] >= min(len(d) for d in drawn):
+            raise UnderstudyError(
+                "There is not enough memory to train this model. Close other programs, or choose a smaller preset."
+            )
+        training.parts *= 2
+        if shape.device.type == "cuda":
+            torch.cuda.empty_cache()
+        report.log(f"Memory ran out: each batch is computed in {training.parts} parts from now on.", "warning")
+    torch.nn.utils.clip_grad_norm_(training.refiner.parameters(), 1.0)
+    training.optimiser.step()
+    training.step += 1
+    keep = min(MEMORY, (1 + training.step) / (10 + training.step))
+    with torch.no_grad():
+        torch._foreach_lerp_(list(training.average.parameters()), list(training.refiner.parameters()), 1 - keep)
+    return losses
+
+
+def _gradients(training: Training, materials: list[Material], drawn: list[Draws], shape: torch.Tensor) -> torch.Tensor:
+    """Add up the gradients of this process's share of a batch, part by part; losses as `step` returns them."""
+    rank, world = ranks()
+    network = training.network or training.refiner
+    parts = training.parts * world
+    losses = torch.zeros(len(materials), device=shape.device)
+    for part in range(training.parts):
+        pictures = [render(materials, d.part(slice(part * world + rank, None, parts)), shape) for d in drawn]
+        with autocast(shape.device):
+            results = network([p[0] for p in pictures])
+        total = torch.zeros((), device=shape.device)
+        for number, (result, whole, (_, truth, mask, weight, own)) in enumerate(
+            zip(results, drawn, pictures, strict=True)
+        ):
+            assert result is not None
+            face, logits = result
+            loss, edge = face_loss(face, truth, weight), mask_loss(logits, mask)
+            owned = own.float() / whole.own.sum()
+            total = total + loss.sum() / len(whole) + 0.1 * (edge * owned).sum()
+            losses[number] += (loss * owned).sum().detach()
+        last = part == training.parts - 1
+        if isinstance(network, nn.parallel.DistributedDataParallel) and not last:
+            with network.no_sync():
+                torch.autograd.backward(total * world)
+        else:
+            torch.autograd.backward(total * world)  # DDP takes the mean over processes; each has a part of the sum
+    return losses
+
+
+def _is_memory(error: BaseException) -> bool:
+    words = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, torch.OutOfMemoryError) or any(w in str(error).lower() for w in words)

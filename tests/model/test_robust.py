@@ -1,0 +1,276 @@
+"""A training that meets with an accident goes on, and says so; one that is done knows it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from understudy.engine.errors import DataError, UnderstudyError
+from understudy.engine.model import checkpoints, networks, scores, trainer, training
+from understudy.engine.model.convergence import Score, best_of, judge
+from understudy.engine.model.folder import facesets, load_refiner, prepare, read_card
+from understudy.engine.model.material import make_material
+from understudy.engine.model.views import make_views
+from understudy.engine.protocol import Identity, Material, Verdict
+from understudy.engine.reporter import Silent
+
+CPU = torch.device("cpu")
+DRAWN = Path(__file__).parents[1] / "service"
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(networks.SIZES, "quick", (64, 8))
+    monkeypatch.setattr(trainer, "PREVIEW_SECONDS", 1e9)
+    monkeypatch.setattr(scores.weights, "missing", lambda: ["all"])  # no time for the nets here
+
+
+class Told(Silent):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+        self.verdicts: list[Verdict] = []
+
+    def log(self, text: str, level: str = "info") -> None:
+        self.texts.append(text)
+
+    def verdict(self, verdict: Verdict, text: str, seconds_left: float | None) -> None:
+        self.verdicts.append(verdict)
+
+
+@pytest.fixture
+def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
+    """Three drawn people of 24 frames each."""
+    monkeypatch.syspath_prepend(DRAWN)
+    from training import make_scan
+
+    return [
+        Identity(name=name, material=[Material(scan=str(make_scan(tmp_path / name, 24, seed)), person=0)])
+        for seed, name in enumerate(["Ada", "Bea", "Cay"])
+    ]
+
+
+def ready(folder: Path) -> tuple[training.Training, list[Any], torch.Tensor]:
+    card = read_card(folder)
+    sets = facesets(folder, card)
+    materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
+    return training.begin(len(sets), 8, CPU), materials, trainer.canonical_shape(sets)
+
+
+def test_a_network_gone_astray_goes_back_and_slows_down(
+    tmp_path: Path, people: list[Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    card = prepare(folder, people[:2], "quick", Silent())
+    state, materials, shape = ready(folder)
+    for _ in range(3):
+        training.step(state, materials, shape, Silent())
+    checkpoints.keep(folder, card, state)
+
+    class Poisons(Told):
+        """Puts a not-a-number into the very weights, at the sixth step."""
+
+        watch: Any
+
+        def progress(self, fraction: float, message: str) -> None:
+            if message == "Training, step 6" and not self.texts.count("poisoned"):
+                self.texts.append("poisoned")
+                with torch.no_grad():
+                    next(self.watch.training.refiner.parameters())[0] = float("nan")
+
+    told = Poisons()
+    watching = trainer._Watch
+
+    def watch(*arguments: Any) -> Any:
+        told.watch = watching(*arguments)
+        return told.watch
+
+    monkeypatch.setattr(trainer, "_Watch", watch)
+    done = trainer.train(folder, card, 0.06, CPU, told)
+    assert "poisoned" in told.texts
+    assert any("was no number" in t and "from step 3 at 0.5" in t for t in told.texts)
+    kept = checkpoints.resume(folder, done, CPU)
+    assert kept is not None and kept.rate == 0.5 and kept.step > 3 and checkpoints.is_sound(kept)
+    refiner = load_refiner(folder, done)
+    assert refiner is not None and all(p.isfinite().all() for p in refiner.parameters())
+
+
+def test_weights_that_stay_poisoned_end_in_a_sentence(tmp_path: Path, people: list[Identity]) -> None:
+    folder = tmp_path / "model"
+    card = prepare(folder, people[:2], "quick", Silent())
+    state, _, _ = ready(folder)
+    with torch.no_grad():
+        state.refiner.encoder.stages[0][0].weight[:] = 1e38  # sound as numbers go, but nothing comes of it
+    checkpoints.keep(folder, card, state)
+    with pytest.raises(DataError, match="no number"):
+        trainer.train(folder, card, 1.0, CPU, Told())
+
+
+def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(
+    tmp_path: Path, people: list[Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    prepare(folder, people[:2], "quick", Silent())
+    whole, materials, shape = ready(folder)
+    parted, _, _ = ready(folder)
+    told = Told()
+
+    def tight(inputs: list[torch.Tensor | None]) -> Any:
+        """The network, where memory holds three faces a side."""
+        if max(len(x) for x in inputs if x is not None) > 3:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+        return parted.refiner(inputs)
+
+    parted.network = tight
+    for _ in range(3):
+        a, b = (training.step(s, materials, shape, told) for s in (whole, parted))
+        assert torch.allclose(a, b, rtol=1e-3)
+    assert parted.parts == 4 and sum("Memory ran out" in t for t in told.texts) == 2
+    for p, q in zip(whole.refiner.parameters(), parted.refiner.parameters(), strict=True):
+        assert torch.allclose(p, q, atol=3e-4)
+
+    def full(inputs: list[torch.Tensor | None]) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    parted.network = full
+    with pytest.raises(UnderstudyError, match="not enough memory"):
+        training.step(parted, materials, shape, told)
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, people: list[Identity]) -> None:
+    folder = tmp_path / "model"
+    card = prepare(folder, people[:2], "quick", Silent())
+    state, materials, shape = ready(folder)
+    for _ in range(5):
+        training.step(state, materials, shape, Silent())
+        checkpoints.keep(folder, card, state)
+    names = sorted(p.name for p in folder.glob("checkpoint*"))
+    assert names == ["checkpoint-1.safetensors", "checkpoint-2.safetensors", "checkpoint.safetensors"]
+    newest = folder / names[-1]
+    newest.write_bytes(newest.read_bytes()[:1000])
+    told = Told()
+    kept = checkpoints.resume(folder, card, CPU, told)
+    assert kept is not None and kept.step == 4 and "Going on from step 4" in told.texts[0]
+
+
+def test_somebody_added_later_takes_nothing_from_the_others(tmp_path: Path, people: list[Identity]) -> None:
+    folder = tmp_path / "model"
+    card = prepare(folder, people[:2], "quick", Silent())
+    card = trainer.train(folder, card, 0.03, CPU, Silent())
+    before = checkpoints.resume(folder, card, CPU)
+    untouched = (folder / "facesets" / "0.faceset").stat().st_mtime_ns
+    more = prepare(folder, [people[2], people[0], people[1]], "quick", Silent())
+    assert more.identities == ["Ada", "Bea", "Cay"] and more.steps == card.steps
+    assert (folder / "facesets" / "0.faceset").stat().st_mtime_ns == untouched
+    after = checkpoints.resume(folder, more, CPU)
+    assert before is not None and after is not None and after.step == before.step
+    theirs = [list(d.parameters()) for d in (*before.refiner.decoders, *after.refiner.decoders)]
+    for a, b, a2, b2, c in zip(*theirs, strict=True):
+        assert torch.equal(a, a2) and torch.equal(b, b2)
+        assert torch.allclose(c, (a + b) / 2)
+    assert load_refiner(folder, more) is not None
+    more = trainer.train(folder, more, more.minutes + 0.03, CPU, Silent())
+    assert more.steps > card.steps
+    with pytest.raises(DataError, match="already holds a model of Ada, Bea, Cay"):
+        prepare(folder, people[:1], "quick", Silent())
+
+
+def test_a_warm_start_begins_with_what_another_model_learned(tmp_path: Path, people: list[Identity]) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    card = prepare(old, people[:2], "quick", Silent())
+    card = trainer.train(old, card, 0.03, CPU, Silent())
+    fresh = prepare(new, people[1:], "quick", Silent())
+    warm = checkpoints.warm_start(old, card, fresh, CPU)
+    known = load_refiner(old, card)
+    assert known is not None and warm.step == 0
+    for a, b in zip(known.encoder.parameters(), warm.refiner.encoder.parameters(), strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(known.decoders[1].parameters(), warm.refiner.decoders[0].parameters(), strict=True):
+        assert torch.equal(a, b)
+    told = Told()
+    trainer.train(new, fresh, 0.03, CPU, told, old)
+    assert any("has learned" in t for t in told.texts)
+    with pytest.raises(UnderstudyError, match="of the preset quick"):
+        checkpoints.warm_start(old, card, replace(fresh, preset="standard"), CPU)
+
+
+def curve(loss: Any, total: Any = None, trained: Any = None) -> list[Score]:
+    times = range(1, 41)
+    total, trained = total or loss, trained or loss
+    return [Score(20 * t, 30.0 * t, loss(t), 0.3, 2.0, trained(t), total(t)) for t in times]
+
+
+def test_verdicts() -> None:
+    falling = curve(lambda t: t**-0.5)
+    assert judge(falling[:3]) == ("improving", None)
+    verdict, left = judge(falling)
+    assert verdict == "improving" and left is not None and left > 1200
+    flat = curve(lambda t: 0.1 + 0.1 * 0.7**t)
+    assert judge(flat) == ("converged", 0.0)
+    lefts = [judge(flat[:n])[1] for n in (8, 12, 16)]
+    assert lefts == sorted(lefts, reverse=True) and lefts[0] > 0  # the estimate comes down as it flattens
+    learned = curve(lambda t: 0.1, lambda t: 0.9 + 0.002 * (t - 10) ** 2, lambda t: 1 / t)
+    assert judge(learned) == ("overfitting", 0.0)
+    best = best_of([Score(0, 0.0, 0.1, 0.1, 0.1, 0.1, 0.1), *learned])
+    assert best is not None and best.step == 200  # the draft is no trained state
+
+
+def test_training_without_a_limit_ends_by_itself(
+    tmp_path: Path, people: list[Identity], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "SCORE_SECONDS", 0.4)
+    monkeypatch.setattr(trainer, "SHARE", 1.0)
+    monkeypatch.setattr("understudy.engine.model.convergence.SETTLED", 5)
+    monkeypatch.setattr(training, "LEARNING_RATE", 1e-7)  # nothing more to learn at this rate
+    folder = tmp_path / "model"
+    card = prepare(folder, people[:2], "quick", Silent())
+    told = Told()
+    done = trainer.train(folder, card, float("inf"), CPU, told)
+    assert told.verdicts[-1] == "converged" and done.steps >= 5
+
+
+TWO = """
+import sys, torch
+from pathlib import Path
+from understudy.engine.model import networks, trainer, training
+networks.SIZES["quick"] = (64, 8)
+from understudy.engine.model.folder import facesets, read_card
+from understudy.engine.model.material import make_material
+from understudy.engine.model.views import make_views
+from understudy.engine.reporter import Silent
+rank = training.join_ranks()
+folder = Path(sys.argv[1])
+sets = facesets(folder, read_card(folder))
+materials = [make_material(s, make_views(s, torch.device("cpu")), 64, Silent()) for s in sets]
+state = training.begin(len(sets), 8, torch.device("cpu"))
+trainer._connect(state, materials, torch.device("cpu"), Silent())
+for _ in range(4):
+    losses = training.step(state, materials, trainer.canonical_shape(sets), Silent())
+    torch.distributed.all_reduce(losses)
+    if not rank:
+        print("LOSSES", *losses.tolist(), flush=True)
+torch.distributed.destroy_process_group()
+"""
+
+
+def test_two_processes_train_as_one(tmp_path: Path, people: list[Identity]) -> None:
+    folder = tmp_path / "model"
+    prepare(folder, people[:2], "quick", Silent())
+    (tmp_path / "two.py").write_text(TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run(
+        [*command, str(tmp_path / "two.py"), str(folder)], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    together = [[float(x) for x in line.split()[1:]] for line in ran.stdout.splitlines() if line.startswith("LOSSES")]
+    alone, materials, shape = ready(folder)
+    expected = [training.step(alone, materials, shape, Silent()) for _ in range(4)]
+    assert torch.allclose(torch.tensor(together), torch.stack(expected), rtol=1e-3)
