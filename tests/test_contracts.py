@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-STAGES = ["media", "faces", "model", "convert"]
+STAGES = ["media", "faces", "provenance", "model", "convert"]
 
 
 def imports(file: Path) -> list[str]:

@@ -1,0 +1,233 @@
+"""A durable, invisible mark in a recast face: put in while converting, found again after compression and scaling.
+
+Spread spectrum in the mid frequencies of the DCT (Cox, Kilian, Leighton and Shamoon, "Secure spread spectrum
+watermarking for multimedia", IEEE Trans. Image Processing 6, 1997), under a mask that follows the texture (Barni,
+Bartolini, Cappellini and Piva, "A DCT-domain system for robust image watermarking", Signal Processing 66, 1998), put
+in knowing the picture it goes into, whose own correlation with the mark is taken out (Malvar and Florêncio, "Improved
+spread spectrum", IEEE Trans. Signal Processing 51, 2003). It lies in blue against yellow, where eyes are weakest
+(Kutter, Jordan and Bossen, "Digital watermarking of color images using amplitude modulation", J. Electronic Imaging 7,
+1998) and skin is smoothest; in the brightness of black-and-white faces. It lives in the coordinates of the face: a
+frame may be scaled, moved or cropped, the reader measures the face again and adds up all frames that show it.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+
+from ..faces.align import crop, crop_matrix, hull_mask, to_opencv, transform
+
+SIDE = 128
+"""Side of the face's crop in which the mark is defined, as `align.crop_matrix` cuts it."""
+SYMBOLS, ALPHABET = 2, 256
+"""A mark is one of 256 codes in each half of the coefficients: which ones is the recast's number."""
+AIM = 40.0
+"""Standard deviations from chance beyond which no symbol is brought; smooth faces need less than they may have."""
+PRESENT = 7.0
+"""Standard deviations from which a mark counts as found. By chance the best of 65536 marks, in two planes and all
+places, about 20 of them independent, lies beyond once in 600 000 looks."""
+MOST_TEXTURE = 3.0
+"""Local contrast, 8-bit levels, beyond which the mark grows no stronger."""
+COLOURFUL = 2.0
+"""Mean distance of blue from brightness, 8-bit levels, below which a face counts as black and white."""
+KEY = b"Understudy mark 1"
+
+
+@dataclass(frozen=True)
+class Plane:
+    """One dimension of colour, and what a mark in it may be.
+
+    weights (3,) read it off RGB, axis (3,) adds a level of it to RGB; strength is the most RMS of a mark over the face
+    in 8-bit levels; band the DCT orders that carry it: finer ones fall to codecs, coarser ones are seen, or drown in
+    the face's own shading.
+    """
+
+    weights: np.ndarray
+    axis: np.ndarray
+    strength: float
+    band: tuple[int, int]
+
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+BRIGHTNESS = Plane(_LUMA, np.ones(3, np.float32), 1.95, (24, 64))
+BLUE = Plane(
+    np.array([0, 0, 1], np.float32) - _LUMA,
+    np.array([-_LUMA[2], -_LUMA[2], 1 - _LUMA[2]], np.float32) / (1 - _LUMA[2]),  # of no brightness
+    2.8,
+    (10, 32),
+)
+PLANES = (BLUE, BRIGHTNESS)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a reader found: the likeliest mark's number, and how far from chance it is (standard deviations)."""
+
+    score: float
+    number: int
+
+    @property
+    def present(self) -> bool:
+        """Whether this is a mark."""
+        return self.score >= PRESENT
+
+
+def number_of(text: str) -> int:
+    """The 16-bit number by which a mark names a recast."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:2], "big")
+
+
+def embed(face: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, number: int) -> np.ndarray:
+    """Put the mark of a recast into one of its faces.
+
+    face (R, R, 3) float32 RGB 0..255 and mask (R, R) float32 0..1 as they will be pasted, landmarks (468, 3) of the
+    recast face in the pixels of that crop; number as `number_of` gives it. Returns the marked face. Deterministic.
+    """
+    size = len(face)
+    there = to_opencv(crop_matrix(landmarks, SIDE))
+    if (shrink := size // SIDE) > 1:  # averaged first, as a reader's crop is
+        small = size // shrink
+        pixels: Any = cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA)
+        inside: Any = cv2.resize(mask, (small, small), interpolation=cv2.INTER_AREA)
+        scaled = to_opencv(crop_matrix(landmarks * (small / size), SIDE))
+    else:
+        pixels, inside, scaled = face, mask, there
+    inside = cv2.warpAffine(inside, scaled, (SIDE, SIDE))
+    core = inside > 0.5
+    if not core.any():
+        return face
+    pixels = cv2.warpAffine(pixels, scaled, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
+    plane = BLUE if np.abs(pixels[core] @ BLUE.weights).mean() >= COLOURFUL else BRIGHTNESS
+    added: Any = _wave(pixels @ plane.weights, inside, core, plane, number).astype(np.float32)
+    added = cv2.warpAffine(added, there, (size, size), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+    marked = np.empty_like(face, np.float32)
+    for channel, share in enumerate(plane.axis):
+        np.add(face[..., channel], added * share, out=marked[..., channel])
+    return np.clip(marked, 0, 255, out=marked)
+
+
+def _wave(values: np.ndarray, inside: np.ndarray, core: np.ndarray, plane: Plane, number: int) -> np.ndarray:
+    """What to add to a plane's values (SIDE, SIDE) so that they carry the number `inside` (core: above a half)."""
+    plan = _plan(plane.band)
+    code = plan.codes[np.repeat(divmod(number, ALPHABET), len(plan.order) // SYMBOLS), np.arange(len(plan.order))]
+    half = len(code) // SYMBOLS
+    fine, spread = _split(values)
+    loud = np.minimum(spread, MOST_TEXTURE)
+    host, seen = fine / spread * inside, loud / spread * inside
+    found, level = _whitened(plan, host)
+    per_unit = level / max(float((seen * inside).mean()), 1e-6)  # of wave, for one standard deviation
+    budget = (plane.strength * SIDE / per_unit) ** 2 / float((loud[core] ** 2).mean())
+    projected = _projected(code, found)
+    reach = _reach(projected, budget)
+    wave: Any = np.zeros((SIDE, SIDE), np.float32)
+    for again in (False, True):  # a second time for what the window of the face takes away
+        if again:
+            projected = _projected(code, _whitened(plan, host + wave * seen)[0])
+        push = np.maximum(reach - projected, 0) * per_unit / np.sqrt(half)
+        spectrum = np.zeros(SIDE * SIDE, np.float32)
+        spectrum[plan.order] = code * np.repeat(push, half)
+        wave = wave + cv2.idct(spectrum.reshape(SIDE, SIDE))
+    added = loud * wave
+    return added * min(1.0, plane.strength / max(float(np.sqrt((added[core] ** 2).mean())), 1e-6))
+
+
+class Reader:
+    """Adds up one face over the frames that show it, and says whether it carries a mark."""
+
+    def __init__(self) -> None:
+        self._sums: list[Any] = [np.zeros((SIDE, SIDE), np.float32) for _ in PLANES]
+        self.frames = 0
+
+    def add(self, picture: np.ndarray, landmarks: np.ndarray) -> None:
+        """One more frame: picture (H, W, 3) uint8 RGB, landmarks (468, 3) of the face in it."""
+        matrix = crop_matrix(landmarks, SIDE)
+        hull: Any = hull_mask(transform(landmarks, matrix), SIDE).astype(np.float32) / 255
+        hull = cv2.GaussianBlur(hull, (0, 0), 2)
+        pixels: Any = crop(picture, matrix, SIDE).astype(np.float32)
+        for total, plane in zip(self._sums, PLANES, strict=True):
+            fine, spread = _split(pixels @ plane.weights)
+            total += fine / spread * hull
+        self.frames += 1
+
+    def found(self) -> Found:
+        """The verdict on all frames so far: the best of the places a little off the one where the mark should be."""
+        if not self.frames:
+            return Found(0.0, 0)
+        found = []
+        for total, plane in zip(self._sums, PLANES, strict=True):
+            plan = _plan(plane.band)
+            for matrix in _places():
+                values = _whitened(plan, cv2.warpAffine(total, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR))[0]
+                halves = zip(np.split(plan.codes, SYMBOLS, 1), np.split(values, SYMBOLS), strict=True)
+                scores = [codes @ half / max(float(np.linalg.norm(half)), 1e-6) for codes, half in halves]
+                high, low = (int(score.argmax()) for score in scores)
+                found.append(Found(float(scores[0][high] + scores[1][low]) / 2**0.5, high * ALPHABET + low))
+        return max(found, key=lambda f: f.score)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """The n coefficients: order (n,) places in the flattened DCT, one symbol's before the other's; radius (n,);
+    codes (256, n) ±1."""
+
+    order: np.ndarray
+    radius: np.ndarray
+    codes: np.ndarray
+
+
+@functools.cache
+def _plan(band: tuple[int, int]) -> _Plan:
+    """A fixed shuffle and fixed codes, the same for every Understudy, so that any can read any other's mark."""
+    v, u = np.mgrid[0:SIDE, 0:SIDE]
+    radius = np.hypot(u, v).ravel()
+    places = np.flatnonzero((radius >= band[0]) & (radius < band[1]))
+    places = places[: len(places) // 8 * 8]
+    dice = np.frombuffer(hashlib.shake_256(KEY).digest(4 * len(places)), "<u4")
+    order = places[np.argsort(dice, kind="stable")]
+    bits = np.unpackbits(np.frombuffer(hashlib.shake_256(KEY + b" codes").digest(ALPHABET * len(order) // 8), "u1"))
+    return _Plan(order, radius[order], (bits.astype(np.float32) * 2 - 1).reshape(ALPHABET, -1))
+
+
+@functools.cache
+def _places() -> list[np.ndarray]:
+    """Where a mark may lie: turned, scaled and moved as much as measuring a face twice differs."""
+    found = []
+    for scale in (0.985, 1.0, 1.015):
+        for angle in (-1.0, 0.0, 1.0):
+            matrix = cv2.getRotationMatrix2D((SIDE / 2 - 0.5, SIDE / 2 - 0.5), angle, scale)
+            found += [matrix + np.array([[0, 0, x], [0, 0, y]]) for x in (-1.0, 0.0, 1.0) for y in (-1.0, 0.0, 1.0)]
+    return found
+
+
+def _reach(projected: np.ndarray, budget: float) -> float:
+    """How far from chance a symbol can be brought, up to AIM, when the squares of all pushes may sum to `budget`."""
+    low, high = 0.0, AIM
+    for _ in range(12):
+        middle = (low + high) / 2
+        fits = (np.maximum(middle - projected, 0) ** 2).sum() <= budget
+        low, high = (middle, high) if fits else (low, middle)
+    return low
+
+
+def _projected(code: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """How far from chance each symbol of a mark is."""
+    return (code * values).reshape(SYMBOLS, -1).sum(1) / np.sqrt(len(code) / SYMBOLS)
+
+
+def _split(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A plane's detail, and how strong it is around each pixel (plus one level), both in levels."""
+    fine = values - cv2.GaussianBlur(values, (0, 0), 3)
+    return fine, np.sqrt(cv2.GaussianBlur(fine * fine, (0, 0), 3)) + 1.0
+
+
+def _whitened(plan: _Plan, evened: np.ndarray) -> tuple[np.ndarray, float]:
+    """The mark's coefficients of an evened-out crop, of unit variance at every radius and outliers cut; their RMS."""
+    values = cv2.dct(evened).ravel()[plan.order]
+    fit = np.polyfit(plan.radius, values * values, 2)
+    level = np.sqrt(np.maximum(np.polyval(fit, plan.radius), 1e-3 * float((values * values).mean()) + 1e-12))
+    return np.clip(values / level, -3, 3), float(np.sqrt((values * values).mean()))
