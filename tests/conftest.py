@@ -79,6 +79,9 @@ def write_clip(
             frame = av.VideoFrame.from_ndarray(counter_picture(number, width, height), "rgb24")
             frame = frame.reformat(format=pixel_format)
             frame.pts, frame.time_base = (times[number] if times else number), 1 / rate
+            for name in ("colorspace", "color_range", "color_primaries", "color_trc"):
+                if name in (tags or {}):
+                    setattr(frame, name, (tags or {})[name])  # some encoders ask the frame
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
     return path

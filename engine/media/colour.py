@@ -35,10 +35,15 @@ SCALER = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FUL
 
 def matrix_of(frame: av.VideoFrame) -> Colorspace:
     """The YUV matrix of a frame: as tagged, else BT.709 for HD and BT.601 for smaller pictures."""
-    tagged = MATRICES.get(int(frame.colorspace))
+    return usual_matrix(int(frame.colorspace), frame.width, frame.height)
+
+
+def usual_matrix(tag: int, width: int, height: int) -> Colorspace:
+    """The matrix that an AVColorSpace means for a coded picture of this size."""
+    tagged = MATRICES.get(tag)
     if tagged is not None:
         return tagged
-    return Colorspace.ITU709 if frame.width >= 1280 or frame.height > 576 else Colorspace.ITU601
+    return Colorspace.ITU709 if width >= 1280 or height > 576 else Colorspace.ITU601
 
 
 def range_of(frame: av.VideoFrame) -> int:
@@ -61,12 +66,12 @@ def is_float(frame: av.VideoFrame) -> bool:
 
 
 def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, the SDR view of a frame as it is coded (not turned by rotation metadata)."""
+    """(H, W, 3) uint8 RGB, the SDR view of a YUV or RGB frame of whole numbers as it is coded (not turned)."""
     transfer = transfer_of(frame)
     matrix = matrix_of(frame)
     hdr = transfer in HDR_OR_LINEAR
     converted = frame.reformat(
-        format="rgb48le" if hdr else "rgb24",
+        format="gbrp16le" if hdr else "rgb24",
         src_colorspace=matrix,
         dst_colorspace=matrix,
         src_color_range=range_of(frame),
@@ -75,4 +80,12 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
         threads=1,
     )
     pixels = np.asarray(converted.to_ndarray())
-    return view8(pixels, transfer, int(frame.color_primaries)) if hdr else pixels
+    return view8(pixels, _white16(frame), transfer, int(frame.color_primaries)) if hdr else pixels
+
+
+def _white16(frame: av.VideoFrame) -> int:
+    """The code at which libswscale puts white in 16-bit RGB: it shifts depths, and rounds studio range its own way."""
+    bits = frame.format.components[0].bits
+    if range_of(frame) == LIMITED and not frame.format.is_rgb:
+        return 65283
+    return 65535 if bits >= 16 else ((1 << bits) - 1) << (16 - bits)

@@ -19,13 +19,15 @@ from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
-from .colour import FULL, LIMITED, UNSPECIFIED, matrix_of, range_of
-from .formats import Recipe
+from .colour import LIMITED, is_float, matrix_of, range_of, transfer_of, usual_matrix
+from .formats import RGB, Recipe, coded_size
 from .frametable import frame_table, open_movie, video_stream
-from .linear import to_linear
-from .planes import reformatted
+from .linear import display_signal, to_linear
+from .planes import planar, planar_name, reformatted
 from .reader import MediaInfo
+from .signal import alpha_of, from_signal, signal_of
 from .sound import Timed, sound_tracks
+from .tone import LINEAR
 
 SOUND_AHEAD = 0.5  # seconds by which sound is written before its picture
 
@@ -64,7 +66,8 @@ class MovieSegment:
         frame = fitted(picture, self._recipe)
         if self._container is None:
             self._container = av.open(str(self._path), "w", format=self._recipe.segment)
-            self._stream = add_picture(self._container, self._recipe, self._info, frame, self._threads)
+            size = (frame.width, frame.height)
+            self._stream = add_picture(self._container, self._recipe, self._info, size, self._threads)
         coder = self._stream.codec_context
         require_size(frame, (coder.width, coder.height), self._info, number)
         frame.pts, frame.time_base, frame.duration = self._count, 1 / self._info.fps, 1
@@ -115,17 +118,37 @@ class PictureSegment:
 
 def fitted(picture: av.VideoFrame, recipe: Recipe) -> av.VideoFrame:
     """The picture in the encoder's pixel format; scene-linear for OpenEXR."""
-    target = VideoFormat(recipe.pixel_format)
+    tags = recipe.colour
     if recipe.codec == "exr":
-        return to_linear(picture, recipe.pixel_format)
-    made_yuv = picture.format.is_rgb and not target.is_rgb
-    limited = made_yuv or recipe.codec in ("prores_ks", "dnxhd")
-    dst_range = FULL if target.is_rgb else LIMITED if limited else range_of(picture)
-    frame = reformatted(picture, recipe.pixel_format, dst_range)
-    frame.color_range = dst_range
-    frame.colorspace = matrix_tag(picture) if made_yuv else picture.colorspace
-    frame.color_primaries, frame.color_trc = picture.color_primaries, picture.color_trc
+        frame = picture if picture.format.name == recipe.pixel_format else to_linear(picture, recipe.pixel_format)
+    else:
+        frame = _in_format(picture, recipe)
+    frame.color_range, frame.colorspace = tags.range, tags.matrix
+    frame.color_primaries, frame.color_trc = tags.primaries, tags.transfer
     return frame
+
+
+def _in_format(picture: av.VideoFrame, recipe: Recipe) -> av.VideoFrame:
+    """By libswscale where that is exact, else by the formulas."""
+    old, new, tags = picture.format, VideoFormat(recipe.pixel_format, 64, 64), recipe.colour
+    matrix = usual_matrix(tags.matrix, picture.width, picture.height)
+    if old.is_rgb or new.is_rgb:
+        bits = [form.components[0].bits for form in (old, new)]
+        same = old.is_rgb and new.is_rgb and bits[0] == bits[1] and not is_float(picture)
+        easy = same or (max(bits) <= 8 and not new.is_rgb)
+    else:
+        same_range = range_of(picture) == tags.range and not old.name.startswith("gray")
+        depth = old.components[0].bits == new.components[0].bits
+        easy = same_range and (matrix == matrix_of(picture) or tags.matrix == RGB) and (depth or tags.range == LIMITED)
+    if easy:
+        return reformatted(picture, recipe.pixel_format, tags.range)
+    source = planar(picture)
+    signal = signal_of(source, (0, 0, source.width, source.height))
+    if transfer_of(picture) == LINEAR:
+        signal = display_signal(signal)
+    form = planar_name(recipe.pixel_format)
+    made = from_signal(signal, alpha_of(source), form, matrix, tags.range)
+    return reformatted(made, recipe.pixel_format, tags.range)
 
 
 def picture_bytes(frame: av.VideoFrame, recipe: Recipe) -> bytes:
@@ -139,17 +162,17 @@ def picture_bytes(frame: av.VideoFrame, recipe: Recipe) -> bytes:
 
 
 def add_picture(
-    container: OutputContainer, recipe: Recipe, info: MediaInfo, first: av.VideoFrame, threads: int
+    container: OutputContainer, recipe: Recipe, info: MediaInfo, size: tuple[int, int], threads: int
 ) -> VideoStream:
-    """Add the video stream, its encoder set up and open for frames like `first`."""
+    """Add the video stream, its encoder set up for frames of this size."""
     stream = cast(VideoStream, container.add_stream(recipe.codec, rate=info.fps, options=dict(recipe.options)))
     coder = stream.codec_context
-    coder.width, coder.height, coder.pix_fmt = first.width, first.height, recipe.pixel_format
+    (coder.width, coder.height), coder.pix_fmt = size, recipe.pixel_format
     coder.time_base = 1 / info.fps
     coder.gop_size = recipe.key_frame_every
     coder.thread_count = threads
-    coder.color_range, coder.colorspace = first.color_range, first.colorspace
-    coder.color_primaries, coder.color_trc = first.color_primaries, first.color_trc
+    coder.color_range, coder.colorspace = recipe.colour.range, recipe.colour.matrix
+    coder.color_primaries, coder.color_trc = recipe.colour.primaries, recipe.colour.transfer
     coder.flags |= Flags.global_header  # the segments' headers are the joined movie's
     return stream
 
@@ -177,12 +200,12 @@ def join(
 ) -> None:
     """Put segments into one movie at `path`, which will be called `target`: packets as they are, sound and timecode."""
     clock = clock_of(info, start, end)
-    keys = {} if target.suffix.lower() == ".mkv" else {"movflags": "use_metadata_tags", "write_tmcd": "1"}
-    with av.open(str(path), "w", container_options=keys) as container:
+    options = {"fflags": "bitexact"}  # no random numbers: the same segments make the same file
+    if target.suffix.lower() != ".mkv":
+        options |= {"movflags": "use_metadata_tags", "write_tmcd": "1"}
+    with av.open(str(path), "w", container_options=options) as container:
         container.metadata.update(metadata)
-        with av.open(str(pieces[0])) as first:
-            frame = next(first.decode(video=0))
-        stream = add_picture(container, recipe, info, frame, 1)
+        stream = add_picture(container, recipe, info, coded_size(info), 1)
         if info.variable_frame_rate:
             stream.codec_context.time_base = clock.base
         if recipe.tag and target.suffix.lower() != ".mkv":
@@ -245,12 +268,6 @@ def _tracks(container: OutputContainer, target: Path, info: MediaInfo, start: in
         at = float((table.times[0] * table.time_base if table.seekable else 0) + start / info.fps)
         span = (at, at + float((end - start) / info.fps))
     return sound_tracks(container, target, info.path, span, start == 0 and end == len(table))
-
-
-def matrix_tag(frame: av.VideoFrame) -> int:
-    """AVColorSpace of the matrix that RGB is converted with."""
-    tags = {1: 1, 4: 4, 5: 6, 7: 7, 9: 9}
-    return tags.get(int(matrix_of(frame)), UNSPECIFIED)
 
 
 def move_folder(made: Path, final: Path) -> None:

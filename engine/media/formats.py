@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
 
-from av.codec import Codec
+import av
+from av.codec import Codec, CodecContext
 from av.video.format import VideoFormat
+from av.video.reformatter import Colorspace
 
 from ..errors import MediaError
 from ..protocol import OutputFormat
+from .colour import FULL, LIMITED, usual_matrix
 from .planes import chroma_steps, planar_name
 from .reader import MediaInfo
+from .tone import HLG, LINEAR, PQ
 
 KEY_FRAME_EVERY = 12  # frames: scrubbing in an editor decodes at most this many
 MOVIES = {".mp4", ".m4v", ".mov", ".mkv"}
 PICTURES = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
+MATRIX_TAGS = {
+    Colorspace.ITU709: 1,
+    Colorspace.FCC: 4,
+    Colorspace.ITU601: 6,
+    Colorspace.SMPTE240M: 7,
+    Colorspace.BT2020: 9,
+}
+RGB, SRGB = 0, 13  # AVColorSpace, AVColorTransferCharacteristic
 WITH_ALPHA = ("prores-4444", "ffv1", "png", "tiff", "exr")
 SAYS = {
     "h264": "H.264",
@@ -25,6 +38,16 @@ SAYS = {
     "dnxhr": "DNxHR",
     "ffv1": "FFV1",
 }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tags:
+    """What the encoded pixels say of themselves: FFmpeg's numbers; range 1 is studio, 2 full."""
+
+    matrix: int = 2
+    primaries: int = 2
+    transfer: int = 2
+    range: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +67,7 @@ class Recipe:
     segment: str = "mov"
     key_frame_every: int = 1
     tag: str = ""
+    colour: Tags = Tags()
 
 
 def suffix_of(format: OutputFormat, source: MediaInfo, layer: bool = False) -> str:
@@ -70,6 +94,35 @@ def recipe_for(format: OutputFormat, source: MediaInfo, layer: bool = False, suf
 
 
 def _recipe(name: str, source: MediaInfo, layer: bool) -> Recipe:
+    recipe = _codec(name, source, layer)
+    return replace(recipe, colour=_tags(recipe, source, layer))
+
+
+def _tags(recipe: Recipe, source: MediaInfo, layer: bool) -> Tags:
+    """The footage's own tags, as far as the format can hold them."""
+    if recipe.codec == "exr":
+        return Tags(matrix=RGB, primaries=1, transfer=LINEAR, range=FULL)
+    linear = source.transfer == LINEAR
+    primaries, transfer = (1, SRGB) if linear else (source.primaries, source.transfer)
+    if VideoFormat(recipe.pixel_format, 64, 64).is_rgb:
+        return Tags(matrix=RGB, primaries=primaries, transfer=transfer, range=FULL)
+    width, height = coded_size(source)
+    named = MATRIX_TAGS[usual_matrix(source.matrix, width, height)]
+    from_rgb = VideoFormat(source.pixel_format, 64, 64).is_rgb or source.pixel_format == "pal8"
+    matrix = named if from_rgb or layer else source.matrix
+    if recipe.codec == "dnxhd":
+        matrix = 1  # the only one of the two that its own header can name
+    studio = from_rgb or layer or recipe.codec in ("prores_ks", "dnxhd")
+    kept = FULL if source.full_range and not studio else LIMITED
+    return Tags(matrix=matrix, primaries=primaries, transfer=transfer, range=kept)
+
+
+def coded_size(source: MediaInfo) -> tuple[int, int]:
+    """Width and height before rotation."""
+    return (source.height, source.width) if source.rotation % 180 else (source.width, source.height)
+
+
+def _codec(name: str, source: MediaInfo, layer: bool) -> Recipe:
     if layer and name not in WITH_ALPHA:
         raise MediaError(
             f"A layer needs transparency, which {SAYS.get(name, name)} does not have; choose ProRes 4444, FFV1, or "
@@ -163,7 +216,7 @@ def _h26x(name: str, form: str, source: MediaInfo) -> Recipe:
     else:
         chroma = {(1, 1): "444", (2, 1): "422", (2, 2): "420"}.get(chroma_steps(form), "444")
     across, down = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}[chroma]
-    width, height = (source.height, source.width) if source.rotation % 180 else (source.width, source.height)
+    width, height = coded_size(source)
     if width % across or height % down:
         chroma = "444"  # the encoders take odd sizes only without subsampling
     deep = "" if source.bits <= 8 else "12le" if source.bits > 10 and name == "h265" else "10le"
@@ -183,12 +236,13 @@ def _h26x(name: str, form: str, source: MediaInfo) -> Recipe:
 
 
 def _pictures(name: str, form: str, source: MediaInfo, layer: bool) -> Recipe:
-    alpha = layer or (source.is_still and source.alpha)
-    deep = layer or source.bits > 8 or not source.is_still
+    alpha = layer or source.alpha
+    own = PICTURES.get(f".{source.codec}") == name
+    deep = layer or source.bits > 8 or not own
     if name == "exr":
         half = source.is_still and "f16" in source.pixel_format
         form, options = "gbrapf32le" if alpha else "gbrpf32le", {"compression": "zip16"}
-        options["format"] = "half" if half or not source.is_still else "float"
+        options["format"] = "half" if half or source.bits <= 16 else "float"
     elif name == "dpx":
         form, options = {"gbrp10le": "gbrp10le", "gbrp12le": "gbrp12le", "gbrp": "rgb24"}.get(form, "rgb48le"), {}
     elif name == "tiff":
@@ -197,7 +251,7 @@ def _pictures(name: str, form: str, source: MediaInfo, layer: bool) -> Recipe:
     else:
         form = ("rgba64be" if deep else "rgba") if alpha else ("rgb48be" if deep else "rgb24")
         options = {"compression_level": "4", "pred": "mixed"}
-    suffix = source.codec if PICTURES.get(f".{source.codec}") == name else name
+    suffix = source.codec if own else name
     return Recipe(name=name, codec=name, pixel_format=form, options=options, picture=f".{suffix}")
 
 
@@ -216,4 +270,33 @@ def check_output(output: Path, source: MediaInfo, format: OutputFormat = "same",
         )
     if output.exists() and source.path.exists() and output.samefile(source.path):
         raise MediaError(f"{output} is the footage itself. Choose another name for the recast movie.")
+    if recipe.picture:
+        _require_own_folder(output, recipe)
+    if recipe.codec in ("tiff", "dpx") and source.transfer in (PQ, HLG):
+        raise MediaError(f"{recipe.codec.upper()} pictures cannot say that they are HDR; choose PNG or EXR.")
+    _try_out(recipe, source)
     return recipe
+
+
+def _require_own_folder(output: Path, recipe: Recipe) -> None:
+    """An earlier sequence of the same kind may be replaced, a folder with anything else in it may not."""
+    if output.is_dir() and any(file.suffix != recipe.picture for file in output.iterdir()):
+        raise MediaError(f"The folder {output} holds other files, too. Choose a folder of its own for the pictures.")
+
+
+def _try_out(recipe: Recipe, source: MediaInfo) -> None:
+    """Encode one empty picture: an encoder that cannot do this size says so before hours of work."""
+    width, height = coded_size(source)
+    coder = CodecContext.create(recipe.codec, "w")
+    coder.width, coder.height, coder.pix_fmt = width, height, recipe.pixel_format  # type: ignore[attr-defined]
+    coder.time_base, coder.options = Fraction(1, 24), dict(recipe.options)
+    frame = av.VideoFrame(width, height, recipe.pixel_format)
+    frame.pts, frame.color_range = 0, recipe.colour.range
+    try:
+        if recipe.codec not in ("libx264", "libx265"):  # which take every size, and their time to start
+            coder.encode(frame)  # type: ignore[attr-defined]
+    except (av.FFmpegError, ValueError):
+        codec = next((says for name, says in SAYS.items() if recipe.name.startswith(name)), recipe.codec.upper())
+        raise MediaError(
+            f"{codec} cannot hold pictures of {width}×{height} ({recipe.pixel_format}). Choose another format."
+        ) from None

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import av
 import numpy as np
-from av.video.format import VideoFormat
 
-from .colour import FULL, LIMITED, LUMA, matrix_of, transfer_of
-from .encode import matrix_tag
+from .colour import FULL, LIMITED, matrix_of, transfer_of, usual_matrix
 from .formats import Recipe
-from .planes import planar, plane_array, span_of
-from .tone import HDR_OR_LINEAR, ceiling, from_view, srgb_to_light, to_bt709_light
+from .linear import display_signal, linear_light
+from .planes import planar, planar_name
+from .signal import from_signal
+from .tone import LINEAR, ceiling, from_view
 from .view import Patch, view_of
 
 FAINT = 1 / 512  # of the matte: below it the face's own colour cannot be told, and the footage's is as good
@@ -23,7 +23,8 @@ def matte_recipe(recipe: Recipe) -> Recipe:
     """How the matte beside a layer is written: the layer's codec, one channel where it has one."""
     form = {"ffv1": "gray16le", "png": "gray16be", "tiff": "gray16le", "exr": "gbrpf32le", "prores_ks": "yuv422p10le"}
     options = {"profile": "3", "vendor": "apl0"} if recipe.codec == "prores_ks" else recipe.options
-    return replace(recipe, pixel_format=form[recipe.codec], options=options)
+    colour = replace(recipe.colour, range=LIMITED if recipe.codec == "prores_ks" else FULL)
+    return replace(recipe, pixel_format=form[recipe.codec], options=options, colour=colour)
 
 
 def layer_pictures(
@@ -51,54 +52,15 @@ def layer_pictures(
 
 
 def _coloured(native: av.VideoFrame, colour: np.ndarray, matte: np.ndarray, recipe: Recipe) -> av.VideoFrame:
-    height, width = matte.shape
-    target = VideoFormat(recipe.pixel_format)
     if recipe.codec == "exr":
-        transfer, primaries = transfer_of(native), int(native.color_primaries)
-        hdr = transfer in HDR_OR_LINEAR
-        result = av.VideoFrame(width, height, "gbrapf32le")
-        _fill(result, to_bt709_light(colour, transfer, primaries) if hdr else srgb_to_light(colour), matte)
-        result.color_trc = 8
-        return result
-    result = av.VideoFrame(width, height, "gbrap16le" if target.is_rgb else recipe.pixel_format)
-    if target.is_rgb:
-        result.color_range, result.colorspace = FULL, 0
-        _fill(result, colour * 65535, matte * 65535)
-    else:
-        result.color_range, result.colorspace = LIMITED, matrix_tag(native)
-        red, blue = LUMA[matrix_of(native)]
-        luma = colour @ np.array([red, 1 - red - blue, blue], np.float32)
-        (zero, unit), (middle, reach) = span_of(result), span_of(result, chroma=True)
-        parts = [
-            luma * unit + zero,
-            (colour[..., 2] - luma) / (2 * (1 - blue)) * reach + middle,
-            (colour[..., 0] - luma) / (2 * (1 - red)) * reach + middle,
-        ]
-        _fill(result, np.stack(parts, axis=-1), matte * ((1 << target.components[0].bits) - 1))
-    result.color_primaries, result.color_trc = native.color_primaries, native.color_trc
-    return result
+        light = linear_light(colour, transfer_of(native), int(native.color_primaries))
+        return from_signal(light, matte, "gbrapf32le", matrix_of(native), FULL)
+    if transfer_of(native) == LINEAR:
+        colour = display_signal(colour)
+    matrix = usual_matrix(recipe.colour.matrix, native.width, native.height)
+    return from_signal(colour, matte, planar_name(recipe.pixel_format), matrix, recipe.colour.range)
 
 
 def _grey(native: av.VideoFrame, matte: np.ndarray, recipe: Recipe) -> av.VideoFrame:
-    height, width = matte.shape
-    if recipe.codec == "exr":
-        result = av.VideoFrame(width, height, "gbrpf32le")
-        for number in range(3):
-            plane_array(result, number)[:] = matte
-        result.color_trc = 8
-        return result
-    result = av.VideoFrame(width, height, "gray16le")
-    plane_array(result, 0)[:] = np.round(matte * 65535)
-    result.color_range, result.colorspace = FULL, native.colorspace
-    return result
-
-
-def _fill(frame: av.VideoFrame, colour: np.ndarray, alpha: np.ndarray) -> None:
-    """Write (H, W, 3) components and (H, W) alpha, in codes, into a planar frame."""
-    parts = frame.format.components
-    for number in range(4):
-        samples = plane_array(frame, parts[number].plane)
-        values = alpha if number == 3 else colour[..., number]
-        if samples.dtype.kind == "u":
-            values = np.clip(np.round(values), 0, (1 << parts[0].bits) - 1)
-        samples[:] = values
+    form = "gbrpf32le" if recipe.codec == "exr" else "gray16le"
+    return from_signal(np.repeat(matte[..., None], 3, axis=-1), None, form, matrix_of(native), FULL)

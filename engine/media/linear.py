@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import av
 import numpy as np
-from av.video.format import VideoFormat
 
-from .colour import transfer_of
-from .planes import planar, plane_array, span_of
-from .tone import HDR_OR_LINEAR, srgb_to_light, to_bt709_light
-from .view import signal_of
+from .colour import FULL, matrix_of, transfer_of
+from .planes import planar
+from .signal import alpha_of, from_signal, signal_of
+from .tone import HDR_OR_LINEAR, LINEAR, light_to_srgb, srgb_to_light, to_bt709_light
 
 
 def to_linear(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
@@ -18,25 +17,18 @@ def to_linear(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:
     SDR footage is taken for sRGB, as Blender takes movies; HDR is light as displayed, over 203 cd/m².
     """
     source = planar(picture)
-    result = av.VideoFrame(source.width, source.height, pixel_format)
-    transfer = transfer_of(picture)
     signal = signal_of(source, (0, 0, source.width, source.height))
-    light = (
-        to_bt709_light(signal, transfer, int(picture.color_primaries))
-        if transfer in HDR_OR_LINEAR
-        else srgb_to_light(signal)
-    )
-    parts = VideoFormat(pixel_format, 64, 64).components
-    for number in range(3):
-        plane_array(result, parts[number].plane)[:] = light[..., number]
-    if len(parts) > 3:
-        own = next((part for part in source.format.components if part.is_alpha), None)
-        alpha = plane_array(result, parts[3].plane)
-        alpha[:] = 1.0 if own is None else plane_array(source, own.plane) / np.float32(_unit(source))
-    result.color_trc = 8
+    light = linear_light(signal, transfer_of(picture), int(picture.color_primaries))
+    result = from_signal(light, alpha_of(source), pixel_format, matrix_of(picture), FULL)
+    result.color_trc = LINEAR
     return result
 
 
-def _unit(frame: av.VideoFrame) -> float:
-    bits = frame.format.components[0].bits
-    return 1.0 if span_of(frame)[1] == 1.0 else float((1 << bits) - 1)
+def linear_light(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
+    """R'G'B' (…, 3) as coded to light with BT.709 primaries."""
+    return to_bt709_light(signal, transfer, primaries) if transfer in HDR_OR_LINEAR else srgb_to_light(signal)
+
+
+def display_signal(light: np.ndarray) -> np.ndarray:
+    """Scene-linear light (…, 3) to what movies are coded in: the sRGB curve, cut off at diffuse white."""
+    return light_to_srgb(np.clip(np.nan_to_num(light), 0, 1))

@@ -59,7 +59,9 @@ def read_picture(path: Path) -> av.VideoFrame:
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}). Check that it is there and allowed.") from None
     codec = DEEP.get(path.suffix.lower())
-    frame = (_decoded(data, codec) if codec else None) or _by_opencv(data)
+    frame = _decoded(data, codec) if codec else None
+    if frame is None and codec in (None, "tiff"):
+        frame = _by_opencv(data)
     if frame is None:
         raise MediaError(f"{path} is damaged or not a picture. Export it again as PNG or JPEG.")
     return frame
@@ -69,7 +71,8 @@ def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:
     if not data:
         return None
     decoder = CodecContext.create(codec, "r")
-    decoder.options = {"err_detect": "explode"}
+    if codec == "png":
+        decoder.options = {"err_detect": "explode"}  # its checksums count
     try:
         frames = [*decoder.decode(Packet(data)), *decoder.decode(None)]  # type: ignore[attr-defined]
     except (av.FFmpegError, ValueError):

@@ -18,8 +18,9 @@ from .colour import FULL, is_float, range_of, to_rgb, transfer_of
 from .frametable import FrameTable, decoded, frame_table, open_movie, video_stream
 from .pictures import is_pictures, picture_files, read_picture
 from .planes import planar
+from .signal import Box
 from .timecode import timecode_of
-from .view import Box, Patch, view_of
+from .view import Patch, view_of
 
 PICTURE_RATE = Fraction(24)
 FLAGGED = 3  # frames that are asked whether they are interlaced
@@ -88,6 +89,8 @@ class Frame:
     @cached_property
     def rgb(self) -> np.ndarray:
         """(H, W, 3) uint8 RGB as shown; made at the first look."""
+        if is_float(self.native) or self.native.format.name.startswith("gray"):  # which libswscale scales otherwise
+            return np.round(np.clip(self.view(), 0, 1) * 255).astype(np.uint8)
         return turn(to_rgb(self.native), self.rotation)
 
     @cached_property

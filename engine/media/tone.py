@@ -103,6 +103,11 @@ def srgb_to_light(signal: np.ndarray) -> np.ndarray:
     return _signed(_decode_display(np.abs(signal), LINEAR), signal)
 
 
+def light_to_srgb(light: np.ndarray) -> np.ndarray:
+    """0..1 light to R'G'B' by the sRGB curve."""
+    return _encode_display(light, LINEAR).astype(np.float32, copy=False)
+
+
 def _shoulder(light: np.ndarray) -> np.ndarray:
     over = np.maximum(light - KNEE, 0) / (1 - KNEE)
     return np.where(over > 0, KNEE + (1 - KNEE) * over / (1 + over), light)
@@ -146,9 +151,9 @@ def _to_xyz(primaries: tuple[tuple[float, float], ...]) -> np.ndarray:
     return columns * np.linalg.solve(columns, white)
 
 
-def view8(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
-    """(H, W, 3) uint16 R'G'B' as coded to the SDR view in uint8, by tables: what `to_view` gives, rounded."""
-    light = _light_table(transfer)[signal]
+def view8(signal: np.ndarray, white: int, transfer: int, primaries: int) -> np.ndarray:
+    """(H, W, 3) uint16 R'G'B', `white` at 1, to the SDR view in uint8, by tables: what `to_view` gives, rounded."""
+    light = _light_table(transfer, white)[signal]
     if transfer == HLG:
         luminance = np.maximum(light @ np.array([0.2627, 0.6780, 0.0593], np.float32), 1e-6)
         light *= (luminance ** np.float32(HLG_GAMMA - 1) * (HLG_PEAK / WHITE))[..., None]
@@ -160,8 +165,8 @@ def view8(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
 
 
 @lru_cache
-def _light_table(transfer: int) -> np.ndarray:
-    codes = np.linspace(0, 1, 65536, dtype=np.float32)
+def _light_table(transfer: int, white: int) -> np.ndarray:
+    codes = np.arange(65536, dtype=np.float32) / np.float32(white)
     if transfer == HLG:  # before the system gamma, which needs all three
         return np.where(codes <= 0.5, codes**2 / 3, (np.exp((codes - _C) / _A) + _B) / 12).astype(np.float32)
     return to_light(np.repeat(codes[:, None], 3, 1), transfer)[:, 0].copy()

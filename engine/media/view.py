@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import av
-import cv2
 import numpy as np
 
 from .colour import LUMA, matrix_of, range_of, transfer_of
 from .planes import chroma_steps, planar, plane_array, span_of
+from .signal import Box, chroma_down, chroma_up, signal_of
 from .tone import ceiling, from_view, to_view
 
-Box = tuple[int, int, int, int]  # x0, y0, x1, y1: pixels, exclusive
+SEEN = 128  # a view that is changed by 1/128 shows nothing of the old one
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,15 +70,23 @@ def _carry(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch
     """Write the change inside `box`, which is whole chroma samples and holds all of the patches."""
     x0, y0, x1, y1 = box
     transfer, primaries = transfer_of(source), int(source.color_primaries)
-    old = to_view(signal_of(source, box), transfer, primaries)
-    new, touched = old.copy(), np.zeros((y1 - y0, x1 - x0), bool)
+    signal = signal_of(source, box)
+    old = to_view(signal, transfer, primaries)
+    new, matte = old.copy(), np.zeros((y1 - y0, x1 - x0), np.float32)
     for patch in patches:
         here = np.s_[patch.y - y0 : patch.y - y0 + len(patch.matte), patch.x - x0 : patch.x - x0 + patch.matte.shape[1]]
         inside = patch.matte > 0
         np.copyto(new[here], patch.rgb, where=inside[..., None])
-        touched[here] |= inside
+        np.copyto(matte[here], patch.matte, where=inside)
+    touched = matte > 0
     np.minimum(new, np.maximum(old, ceiling(transfer)), out=new)
-    change = from_view(new, transfer, primaries) - from_view(old, transfer, primaries)
+    replaced = matte * np.minimum(np.abs(new - old).max(-1) * SEEN, 1)
+    change = from_view(new, transfer, primaries)
+    if old is signal:
+        change -= old
+    else:  # what is far out of gamut does not come back from the view as it was; it counts where it is painted over
+        back = from_view(old, transfer, primaries)
+        change -= back + replaced[..., None] * (signal - back)
     change *= touched[..., None]
     parts = source.format.components
     if source.format.is_rgb:
@@ -94,9 +102,25 @@ def _carry(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch
     shared = (x0 // across, y0 // down, -(-x1 // across), -(-y1 // down))
     lines = 2 if down == 2 and source.interlaced_frame else 1
     fewer = _any_in_blocks(touched, across, down, lines)
+    replaced = chroma_down(replaced, across, down, lines)
     for number, colour, share in ((1, 2, blue), (2, 0, red)):
-        difference = _chroma_down((change[..., colour] - luma) / (2 * (1 - share)), across, down, lines)
+        difference = chroma_down((change[..., colour] - luma) / (2 * (1 - share)), across, down, lines)
+        if across > 1 or down > 1:
+            difference += replaced * _hidden(source, number, box, shared)
         _add(source, result, parts[number].plane, shared, difference, fewer, chroma=True)
+
+
+def _hidden(source: av.VideoFrame, number: int, box: Box, shared: Box) -> np.ndarray:
+    """What is to be added to chroma samples to take away what a picture at luma's size does not show of them.
+
+    Detail too fine to survive interpolation and averaging would otherwise shine through the new face.
+    """
+    across, down = chroma_steps(source.format.name)
+    lines = 2 if down == 2 and source.interlaced_frame else 1
+    samples = plane_array(source, source.format.components[number].plane)
+    x0, y0, x1, y1 = shared
+    coarse = chroma_down(chroma_up(samples, box, across, down, lines), across, down, lines)
+    return (coarse - samples[y0:y1, x0:x1]) / np.float32(span_of(source, chroma=True)[1])
 
 
 def _add(
@@ -116,75 +140,6 @@ def _add(
     if old.dtype.kind == "u":
         sums = np.clip(np.round(sums), 0, (1 << source.format.components[0].bits) - 1)
     np.copyto(new, sums.astype(old.dtype), where=where)
-
-
-def signal_of(frame: av.VideoFrame, box: Box) -> np.ndarray:
-    """(h, w, 3) float32 R'G'B' with the footage's own transfer, of a rectangle of a planar frame; 0..1 is nominal."""
-    x0, y0, x1, y1 = box
-    parts = frame.format.components
-    zero, unit = span_of(frame)
-    first = (plane_array(frame, parts[0].plane)[y0:y1, x0:x1] - np.float32(zero)) * np.float32(1 / unit)
-    if frame.format.is_rgb:
-        rest = [plane_array(frame, part.plane)[y0:y1, x0:x1] * np.float32(1 / unit) for part in parts[1:3]]
-        return np.stack([first, *rest], axis=-1).astype(np.float32, copy=False)
-    if len(parts) < 3:
-        return np.repeat(first[..., None], 3, axis=-1)
-    across, down = chroma_steps(frame.format.name)
-    lines = 2 if down == 2 and frame.interlaced_frame else 1
-    zero, unit = span_of(frame, chroma=True)
-    blue, red = (
-        (_chroma_up(plane_array(frame, part.plane), box, across, down, lines) - np.float32(zero)) * np.float32(1 / unit)
-        for part in parts[1:3]
-    )
-    kr, kb = LUMA[matrix_of(frame)]
-    rgb = np.empty((*first.shape, 3), np.float32)
-    rgb[..., 0] = first + np.float32(2 * (1 - kr)) * red
-    rgb[..., 2] = first + np.float32(2 * (1 - kb)) * blue
-    rgb[..., 1] = (first - np.float32(kr) * rgb[..., 0] - np.float32(kb) * rgb[..., 2]) / np.float32(1 - kr - kb)
-    return rgb
-
-
-def _chroma_up(plane: np.ndarray, box: Box, across: int, down: int, lines: int) -> np.ndarray:
-    """(h, w) float32: chroma at every luma pixel of a box, in codes; what comes out does not depend on the box.
-
-    Samples sit on the first of their luma columns and between their luma rows (as MPEG has them); `lines` 2 keeps
-    the two fields of interlaced footage apart.
-    """
-    x0, y0, x1, y1 = box
-    if across == down == 1:
-        return plane[y0:y1, x0:x1].astype(np.float32)
-    result = np.empty((y1 - y0, x1 - x0), np.float32)
-    for field in range(lines):
-        rows = plane[field::lines]
-        start = (y0 - field + lines - 1) // lines  # first luma row of this field inside the box
-        count = len(result[(start * lines + field) - y0 :: lines])
-        left, right = max(x0 // across - 1, 0), min(-(-x1 // across) + 1, rows.shape[1])
-        top, bottom = max(start // down - 1, 0), min(-(-(start + count) // down) + 1, len(rows))
-        part = rows[top:bottom, left:right].astype(np.float32)
-        matrix = np.array(
-            [[1 / across, 0, x0 / across - left], [0, 1 / down, (start + 0.5) / down - 0.5 - top]], np.float64
-        )
-        result[(start * lines + field) - y0 :: lines] = cv2.warpAffine(
-            part,
-            matrix,
-            (x1 - x0, count),
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REPLICATE,
-        )
-    return result
-
-
-def _chroma_down(change: np.ndarray, across: int, down: int, lines: int) -> np.ndarray:
-    """A change at every luma pixel, of whole chroma samples, brought to the chroma samples."""
-    if across == down == 1:
-        return change
-    height, width = change.shape
-    change = np.pad(change, ((0, -height % (down * lines)), (0, -width % across)), "edge")
-    if across > 1:
-        taps = across - np.abs(np.arange(1 - across, across, dtype=np.float32))
-        change = cv2.filter2D(change, -1, taps[None] / taps.sum(), borderType=cv2.BORDER_REPLICATE)[:, ::across]
-    grouped = change.reshape(len(change) // (down * lines), down, lines, -1).mean(1).reshape(-1, change.shape[1])
-    return grouped[: -(-height // down)]
 
 
 def _any_in_blocks(mask: np.ndarray, across: int, down: int, lines: int) -> np.ndarray:
