@@ -116,12 +116,21 @@ def show_people(folder: Path, people: Sequence[PersonSummary]) -> None:
     """Print whom a scan found: a table in a terminal, else a line each with tabs."""
     if not sys.stdout.isatty():
         for person in people:
-            print(f"person {person.id}\t{person.frames} frames\tfrom {person.first_frame}\t{folder / person.thumbnail}")
+            print(
+                f"person {person.id}\t{person.frames} frames\tfrom {person.first_frame}\t{folder / person.thumbnail}"
+                f"\ttracks {','.join(map(str, person.track_ids))}\t{_called(person)}".rstrip()
+            )
         return
-    table = Table("person", "frames", "first seen", "picture", title=f"{len(people)} found")
+    table = Table("person", "name", "frames", "tracks", "first seen", "picture", title=f"{len(people)} found")
     for person in people:
-        table.add_row(str(person.id), str(person.frames), str(person.first_frame), str(folder / person.thumbnail))
+        tracks = ", ".join(map(str, person.track_ids))
+        picture = str(folder / person.thumbnail)
+        table.add_row(str(person.id), _called(person), str(person.frames), tracks, str(person.first_frame), picture)
     Console().print(table)
+
+
+def _called(person: PersonSummary) -> str:
+    return (person.name if person.known else "") + " (rejected)" * person.rejected
 
 
 def duration(seconds: float) -> str:

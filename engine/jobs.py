@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UnderstudyError
-from .protocol import ConsentSpec, ConvertSpec, JobKind, JobSpec, ScanSpec, TrainSpec
+from .protocol import ConsentSpec, ConvertSpec, JobKind, JobSpec, PeopleSpec, ScanSpec, TrainSpec
 from .provenance.consent import people_of, project_folder, record_consent, require_consent
 from .reporter import Part, Reporter
 
@@ -54,6 +54,13 @@ def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     return {"scan": spec.output, "people": len(summary.people), "frames": summary.frames}
 
 
+def _people(spec: PeopleSpec, reporter: Reporter) -> dict[str, Any]:
+    from .faces.edits import edit_people
+
+    count = edit_people(Path(spec.scan), spec.edits, reporter, Path(spec.project) if spec.project else None)
+    return {"scan": spec.scan, "people": count}
+
+
 def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     import torch
 
@@ -96,6 +103,7 @@ def _consent(spec: ConsentSpec, reporter: Reporter) -> dict[str, Any]:
 
 _RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
     "scan": _scan,
+    "people": _people,
     "train": _train,
     "convert": _convert,
     "consent": _consent,

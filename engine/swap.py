@@ -10,7 +10,8 @@ from typing import Any
 
 from . import jobs
 from .console import Watched
-from .errors import DataError, NoFaceError
+from .errors import NoFaceError
+from .faces.summary import read_summary as read_summary
 from .media.formats import check_output
 from .media.pictures import picture_files
 from .media.reader import MediaInfo, probe, require_range
@@ -21,10 +22,8 @@ from .protocol import (
     Material,
     Preset,
     ScanSpec,
-    ScanSummary,
     Swap,
     TrainSpec,
-    from_json,
     to_json,
 )
 
@@ -101,17 +100,6 @@ def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) 
             reporter,
         )
     return {**converted, **trained, "scan": str(shot_scan), "face_scan": str(face_scan)}
-
-
-def read_summary(scan: Path) -> ScanSummary:
-    """A scan folder's `scan.json`. Raises DataError when it is missing or damaged."""
-    path = scan / "scan.json"
-    if not path.is_file():
-        raise DataError(f"{scan} holds no finished scan. Scan the footage first: understudy scan FOOTAGE -o {scan}")
-    try:
-        return from_json(ScanSummary, json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error}). Scan the footage again.") from None
 
 
 def require_person(scan: Path, person: int) -> None:

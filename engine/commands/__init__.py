@@ -14,6 +14,7 @@ from .doctor import Doctor
 from .identity import Identity
 from .jobs import Jobs
 from .models import Models
+from .people import People
 from .scan import Scan
 from .serve import Serve
 from .swap import SwapAll
@@ -24,6 +25,7 @@ __all__ = ["COMMANDS", "NotUnderstood"]
 COMMANDS: dict[str, Any] = {
     "swap": SwapAll,
     "scan": Scan,
+    "people": People,
     "train": Train,
     "convert": Convert,
     "identity": Identity,

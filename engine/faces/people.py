@@ -45,14 +45,19 @@ def group(embedding: np.ndarray, frames: list[np.ndarray], good: np.ndarray) -> 
     return np.where(person >= 0, rank[person], -1).astype(np.int32)
 
 
+def together(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two faces, given by their ascending frame numbers, are in the picture at once."""
+    if a[0] > b[-1] or b[0] > a[-1]:
+        return False
+    return len(np.intersect1d(a, b, assume_unique=True)) >= TOGETHER
+
+
 def _apart(frames: list[np.ndarray]) -> np.ndarray:
     """(t, t) bool: pairs of tracks that are in the picture together."""
     apart = np.zeros((len(frames), len(frames)), bool)
     for i, a in enumerate(frames):
         for j in range(i):
-            b = frames[j]
-            if a[0] <= b[-1] and b[0] <= a[-1]:
-                apart[i, j] = apart[j, i] = len(np.intersect1d(a, b, assume_unique=True)) >= TOGETHER
+            apart[i, j] = apart[j, i] = together(a, frames[j])
     return apart
 
 

@@ -18,13 +18,13 @@ from ..protocol import Clip, ScanSummary, to_json
 from ..reporter import Part, Reporter
 from . import people, track
 from .alignments import FILE_NAME, Alignments
+from .edits import settle
 from .follow import Face, Follower
 from .mesh import box_of
-from .summary import summarise
+from .roster import EDITS
+from .summary import BOXES, SUMMARY, boxes_of
 
 SCHEMA = 1
-SUMMARY = "scan.json"
-BOXES = "boxes.json"
 LONGEST_GAP = 0.5
 """Seconds over which a lost face is carried."""
 SHORTEST = 0.2
@@ -56,6 +56,7 @@ def scan(clip: Clip, output: Path, reporter: Reporter, device: str = "cpu") -> S
                 "a face, not from the side alone and more than about 20 pixels high."
             )
         reporter.check()
+        alignments, listed = settle(alignments, folder, output)
         summary = ScanSummary(
             schema=SCHEMA,
             clip=clip,
@@ -64,7 +65,7 @@ def scan(clip: Clip, output: Path, reporter: Reporter, device: str = "cpu") -> S
             fps=[info.fps.numerator, info.fps.denominator],
             frames=end - clip.start,
             variable_frame_rate=info.variable_frame_rate,
-            people=summarise(alignments, folder),
+            people=listed,
         )
         alignments.save(folder)
         write_json(folder / BOXES, boxes_of(alignments), indent=None)
@@ -162,15 +163,6 @@ def _worse_neighbour(score: np.ndarray, measured: np.ndarray) -> np.ndarray:
     return np.minimum(score[before], score[after])
 
 
-def boxes_of(alignments: Alignments) -> list[list[float]]:
-    """The rows of `boxes.json` (see `protocol.FaceBox`), to a tenth of a pixel."""
-    facts = zip(alignments.frame, alignments.person, alignments.track, alignments.box, alignments.carried, strict=True)
-    return [
-        [int(frame), int(person), int(track), *(round(float(v), 1) for v in box), int(carried)]
-        for frame, person, track, box, carried in facts
-    ]
-
-
 @contextmanager
 def _replacing(output: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `output` when all went well and vanishes otherwise."""
@@ -202,4 +194,6 @@ def _replacing(output: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in (FILE_NAME, SUMMARY, BOXES) or (path.name.startswith("person-") and path.suffix == ".jpg")
+    return path.name in (FILE_NAME, SUMMARY, BOXES, EDITS) or (
+        path.name.startswith("person-") and path.suffix == ".jpg"
+    )

@@ -1,53 +1,76 @@
-"""Who was found in a scan: each person's facts and picture, for clients that read no arrays."""
+"""Who was found in a scan: each person's facts and picture, for clients that read no arrays. No torch here."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from ..arrays import replace_atomically
+from ..errors import DataError
 from ..media.reader import read_frames
-from ..protocol import PersonSummary
+from ..protocol import PITCH_EDGES, YAW_EDGES, ScanSummary, from_json
 from . import align
 from .alignments import Alignments
-from .mesh import region_matrix, region_of_face
 
+SUMMARY = "scan.json"
+BOXES = "boxes.json"
 THUMBNAIL = 128
 
 
-def summarise(alignments: Alignments, folder: Path) -> list[PersonSummary]:
-    """Every person's summary and thumbnail, most frames first."""
-    yaw_pitch = np.radians(align.yaw_pitch(alignments.landmarks))
-    frontal = np.cos(yaw_pitch).prod(-1).clip(0)
-    merit = np.where(alignments.carried, -1, frontal**2 * np.log1p(alignments.sharpness) * alignments.score)
-    found = []
-    for person in range(alignments.person.max() + 1):
-        rows = alignments.of_person(person)
-        best = rows[merit[rows].argmax()]
-        frame = int(alignments.frame[best])
-        name = f"person-{person}.jpg"
-        image = next(iter(read_frames(Path(alignments.clip.path), frame, frame + 1))).rgb
-        _write_thumbnail(folder / name, image, alignments.landmarks[best])
-        found.append(
-            PersonSummary(
-                id=person,
-                name=f"Person {person}",
-                frames=len(np.unique(alignments.frame[rows])),
-                tracks=len(np.unique(alignments.track[rows])),
-                first_frame=int(alignments.frame[rows].min()),
-                best_frame=frame,
-                box=[float(v) for v in alignments.box[best]],
-                thumbnail=name,
-            )
-        )
-    return found
+def read_summary(scan: Path) -> ScanSummary:
+    """A scan folder's `scan.json`. Raises DataError when it is missing or damaged."""
+    path = scan / SUMMARY
+    if not path.is_file():
+        raise DataError(f"{scan} holds no finished scan. Scan the footage first: understudy scan FOOTAGE -o {scan}")
+    try:
+        return from_json(ScanSummary, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}). Scan the footage again.") from None
 
 
-def _write_thumbnail(path: Path, image: np.ndarray, landmarks: np.ndarray) -> None:
-    """A square of the head, as it stands in the picture."""
-    x, y, side, _ = region_of_face(landmarks)
-    crop = align.crop(image, region_matrix(np.array([x, y - 0.08 * side, 1.2 * side, 0.0]), THUMBNAIL), THUMBNAIL)
+def boxes_of(alignments: Alignments) -> list[list[float]]:
+    """The rows of `boxes.json` (see `protocol.FaceBox`), to a tenth of a pixel."""
+    facts = zip(alignments.frame, alignments.person, alignments.track, alignments.box, alignments.carried, strict=True)
+    return [
+        [int(frame), int(person), int(track), *(round(float(v), 1) for v in box), int(carried)]
+        for frame, person, track, box, carried in facts
+    ]
+
+
+def coverage(landmarks: np.ndarray) -> list[list[int]]:
+    """How many of (n, 468, 3) faces look where: 5 rows of pitch × 7 columns of yaw, see `PersonSummary`."""
+    yaw, pitch = align.yaw_pitch(landmarks).T
+    counts = np.zeros((len(PITCH_EDGES) + 1, len(YAW_EDGES) + 1), int)
+    np.add.at(counts, (np.searchsorted(PITCH_EDGES, pitch), np.searchsorted(YAW_EDGES, yaw)), 1)
+    return [[int(n) for n in row] for row in counts]
+
+
+def merit(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
+    """How good a picture of its person each of some rows makes, (n,) >= 0: frontal, sharp, sure, large, measured."""
+    turn = np.radians(align.yaw_pitch(alignments.landmarks[rows]))
+    frontal = np.cos(turn).prod(-1).clip(0)
+    height = np.ptp(alignments.landmarks[rows, :, 1], axis=-1)
+    large = np.minimum(height / THUMBNAIL, 1) ** 0.5
+    good = frontal**2 * np.log1p(alignments.sharpness[rows]) * alignments.score[rows] * large
+    return np.where(alignments.carried[rows], 0, good)
+
+
+def write_thumbnail(path: Path, alignments: Alignments, row: int) -> None:
+    """A square JPEG of the head, as it stands in the picture. Raises MediaError when the footage is gone."""
+    frame = int(alignments.frame[row])
+    image = next(iter(read_frames(Path(alignments.clip.path), frame, frame + 1))).rgb
+    points = alignments.landmarks[row, :, :2].astype(np.float64)
+    low, high = points.min(0), points.max(0)
+    side = 1.8 * (high - low).max()
+    scale = THUMBNAIL / max(side, 1.0)
+    centre = (low + high) / 2 - [0, 0.07 * side]
+    matrix = np.column_stack([scale * np.eye(2), THUMBNAIL / 2 - scale * centre])
+    crop = align.crop(image, matrix, THUMBNAIL)
     ok, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
     assert ok
-    path.write_bytes(data.tobytes())
+    partial = path.with_name(path.name + ".part")
+    partial.write_bytes(data.tobytes())
+    replace_atomically(partial, path)
