@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import write_json
+from ..durable import lock
 from ..errors import MediaError, NoFaceError, UnderstudyError
-from ..locks import lock
 from ..protocol import PeopleEdit, PersonSummary, project_of, to_json
 from ..reporter import Reporter
 from . import roster as who

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import read_arrays, write_arrays
+from ..durable import lock
 from ..errors import DataError, UnderstudyError
-from ..locks import lock
 
 SCHEMA = 1
 FILE_NAME = "people.safetensors"
