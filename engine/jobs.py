@@ -50,7 +50,8 @@ def pick_device() -> str:
 def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     from .faces.scan import scan
 
-    summary = scan(spec.clip, Path(spec.output), reporter, pick_device())
+    project = Path(spec.project) if spec.project else None
+    summary = scan(spec.clip, Path(spec.output), reporter, pick_device(), project, spec.detectors)
     return {"scan": spec.output, "people": len(summary.people), "frames": summary.frames}
 
 

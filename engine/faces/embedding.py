@@ -14,7 +14,7 @@ from .dlib import FaceNet
 
 SIZE = 150
 PADDING = 0.25
-BATCH = 32
+BATCH = 16
 
 # mesh points that stand for dlib's 68, from 27 on (nose, eyes, lips; brows and jaw are not used)
 _NOSE = [168, 197, 5, 4, 75, 97, 2, 326, 305]

@@ -7,6 +7,8 @@ MediaPipe's iris_landmark network, its region of interest, and its table of whic
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from .topology import LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS
 
 SIZE = 64
 MARGIN = 2.3
-BATCH = 64
+BATCH = 32
 WORTH_LOOKING = (5.0, 12.0)
 """Width of an eye in source pixels: below the first the mesh keeps its points, above the second the new ones count."""
 
@@ -34,7 +36,7 @@ RIGHT_EYE = np.array([
 
 
 class Eyes:
-    """Call it with a picture and the mesh landmarks of its faces; see `__call__`."""
+    """Call it with pictures and the mesh landmarks of their faces; see `__call__`."""
 
     def __init__(self, device: str = "cpu") -> None:
         tensors, facts = weights.load("iris", device)
@@ -42,10 +44,11 @@ class Eyes:
         self.network = GraphNet(facts["program"], tensors).to(device).eval()
 
     @torch.inference_mode()
-    def __call__(self, image: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    def __call__(self, images: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
         """Put lids, corners and brows where they are: (n, 468, 3) → a new (n, 468, 3) float32.
 
-        `image` is RGB (height, width, 3) uint8; x and y change, z stays the mesh's.
+        `images` are n RGB pictures (height, width, 3) uint8, one for each face; x and y change, z stays the
+        mesh's.
         """
         refined = landmarks.copy()
         # the network knows one eye; the other is shown to it in a mirror
@@ -59,7 +62,7 @@ class Eyes:
         ]
         if not eyes:
             return refined
-        crops = torch.from_numpy(np.stack([align.crop(image, matrix, SIZE) for _, _, (matrix, _) in eyes]))
+        crops = torch.from_numpy(np.stack([align.crop(images[face], m, SIZE) for face, _, (m, _) in eyes]))
         found = []
         for batch in torch.split(crops, BATCH):
             outputs = self.network(batch.to(self.device).permute(0, 3, 1, 2).float().div_(255))

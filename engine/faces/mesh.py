@@ -6,6 +6,8 @@ Source: Kartynnik et al., Real-time Facial Surface Geometry from Monocular Video
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -17,7 +19,9 @@ from .topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 
 SIZE = 192
 MARGIN = 1.5
-BATCH = 32
+BATCH = 16
+NEAR = 0.02
+"""Shares of a region's side, and radians, up to which a second pass measures nothing new."""
 EYE_LINE = (RIGHT_EYE_CORNERS[0], LEFT_EYE_CORNERS[1])
 """The outer corners: the person's right eye (left in the picture), then the left one."""
 
@@ -57,32 +61,46 @@ def _angle(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.arctan2(b[1] - a[1], b[0] - a[0]))
 
 
+def _elsewhere(region: np.ndarray, looked_at: np.ndarray) -> bool:
+    """Whether a face's own region is so far from the one that was cut that a second look is worth it."""
+    moved = np.hypot(*(region[:2] - looked_at[:2])) / max(region[2], 1.0)
+    grown = abs(np.log(max(region[2], 1.0) / max(looked_at[2], 1.0)))
+    turned = abs((region[3] - looked_at[3] + np.pi) % (2 * np.pi) - np.pi)
+    return bool(moved > NEAR or grown > NEAR or turned > NEAR)
+
+
 class Mesh:
-    """Call it with a picture and where its faces are; see `__call__`."""
+    """Call it with pictures and where their faces are; see `__call__`."""
 
     def __init__(self, device: str = "cpu") -> None:
         tensors, facts = weights.load("mesh", device)
         self.device = device
         self.network = GraphNet(facts["program"], tensors).to(device).eval()
 
-    def __call__(self, image: np.ndarray, regions: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Measure n faces of an RGB image (height, width, 3) uint8.
+    def __call__(self, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """Measure n faces, each twice: in its region, and in the one that the first answer gives.
 
-        `regions` are n times x, y, side, angle (see `region_of_face`). Returns landmarks
-        (n, 468, 3) float32 in source pixels (pixel centres at integers + 0.5; z in the same
-        unit, smaller nearer) and scores (n,) 0..1, near 0 where no face is to be seen.
+        `images` are n RGB pictures (height, width, 3) uint8, the same one for several faces where it shows
+        them; `regions` are n times x, y, side, angle (see `region_of_face`). Returns landmarks (n, 468, 3)
+        float32 in source pixels (pixel centres at integers + 0.5; z in the same unit, smaller nearer) and
+        scores (n,) 0..1, near 0 where no face is to be seen.
         """
-        landmarks, scores = self._measure(image, regions)
-        # a first answer that is no face at all has no region to look at again
-        again = [region_of_face(p) if s > 0.05 else r for p, s, r in zip(landmarks, scores, regions, strict=True)]
-        return self._measure(image, again)
+        landmarks, scores = self.once(images, regions)
+        # a first answer that is no face at all has no region to look at again; one that was looked at
+        # where it is needs no second look
+        own = [region_of_face(points) for points in landmarks]
+        again = [i for i in range(len(own)) if scores[i] > 0.05 and _elsewhere(own[i], regions[i])]
+        if again:
+            landmarks[again], scores[again] = self.once([images[i] for i in again], [own[i] for i in again])
+        return landmarks, scores
 
     @torch.inference_mode()
-    def _measure(self, image: np.ndarray, regions: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    def once(self, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same in one pass."""
         if not regions:
             return np.empty((0, LANDMARKS, 3), np.float32), np.empty(0, np.float32)
         matrices = [region_matrix(region, SIZE) for region in regions]
-        crops = torch.from_numpy(np.stack([align.crop(image, m, SIZE) for m in matrices]))
+        crops = torch.from_numpy(np.stack([align.crop(i, m, SIZE) for i, m in zip(images, matrices, strict=True)]))
         points, logits = [], []
         for batch in torch.split(crops, BATCH):
             pixels = batch.to(self.device).permute(0, 3, 1, 2).float().div_(255)  # stays channels last

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
@@ -11,10 +13,26 @@ from .mesh import EYE_LINE
 LEAST_OVERLAP = 0.15
 STRANGER = 0.75
 """Two embeddings further apart than this are never one face of one track."""
+FRIEND = 0.45
+"""Two embeddings nearer than this are one person, wherever in the shot he comes back."""
+NEARBY = 2.0
+"""As far from where he was lost, in his own size, as he may come back."""
+FORESIGHT = 5
+"""Frames over which a lost face is expected to move on as it did."""
 WINDOW = 5
 TIME_SIGMA = 2.5
 FACE_SIGMA, POINT_SIGMA = 0.008, 0.012
 """Movements, as shares of the distance between the eyes, that count as jitter of the whole mesh and of a point."""
+
+
+@dataclass
+class _Track:
+    """A track so far: its latest row, how it moves, and the sum and number of its embeddings."""
+
+    row: int
+    velocity: np.ndarray
+    total: np.ndarray
+    count: int = 0
 
 
 def link(frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.ndarray, longest_gap: int) -> np.ndarray:
@@ -22,38 +40,51 @@ def link(frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.nda
 
     frame, shot (n,) int; box (n, 4); embedding (n, 128), NaN where it was not measured. A track
     may miss up to `longest_gap` frames, and never leaves its shot. In every frame faces and
-    tracks are matched for the largest total of overlap less distance of embeddings.
+    tracks are matched for the largest total of overlap less distance of embeddings, a track being
+    expected where its motion takes it. Who comes back elsewhere, but near where he was lost and with the
+    same face, goes on in his track.
     """
+    box = box.astype(np.float64)
     track = np.full(len(frame), -1, np.int32)
-    last: list[int] = []  # by track: its latest row
-    means: list[np.ndarray] = []  # by track: sum of its embeddings, and their number
-    counts: list[int] = []
+    tracks: list[_Track] = []
     for now in np.unique(frame):
         rows = np.flatnonzero(frame == now)
-        live = [t for t, r in enumerate(last) if shot[r] == shot[rows[0]] and now - frame[r] <= longest_gap + 1]
-        common = overlap(box[rows], box[[last[t] for t in live]].reshape(-1, 4))
+        here = shot[rows[0]]
+        live = [t for t, k in enumerate(tracks) if shot[k.row] == here and now - frame[k.row] <= longest_gap + 1]
+        gap = np.array([now - frame[tracks[t].row] for t in live])
+        last = box[[tracks[t].row for t in live]].reshape(-1, 4)
+        moved = np.array([tracks[t].velocity for t in live]).reshape(-1, 4) * np.minimum(gap, FORESIGHT)[:, None]
+        common = np.maximum(overlap(box[rows], last), overlap(box[rows], last + moved))
         distance = np.full(common.shape, np.nan)
         for j, t in enumerate(live):
-            if counts[t]:
-                distance[:, j] = np.linalg.norm(embedding[rows] - means[t] / counts[t], axis=1)
-        possible = (common > LEAST_OVERLAP) & ~(distance > STRANGER)
-        cost = np.where(possible, 1 - common + 0.5 * np.nan_to_num(distance, nan=0.4), 1e3)
-        chosen = {}
-        for i, j in zip(*linear_sum_assignment(cost), strict=True):
-            if possible[i, j]:
-                chosen[i] = live[j]
+            if tracks[t].count:
+                distance[:, j] = np.linalg.norm(embedding[rows] - tracks[t].total / tracks[t].count, axis=1)
+        near = (common > LEAST_OVERLAP) & ~(distance > STRANGER)
+        back = (distance < FRIEND) & (gap > 1) & (_apart(box[rows], last) < NEARBY)
+        cost = np.where(near, 1 - common + 0.5 * np.nan_to_num(distance, nan=0.4), 1e3)
+        cost = np.minimum(cost, np.where(back, 1 + np.nan_to_num(distance), 1e3))
+        chosen = {int(i): live[j] for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] < 1e3}
         for i, row in enumerate(rows):
-            t = chosen.get(i, len(last))
-            if t == len(last):
-                last.append(int(row))
-                means.append(np.zeros(embedding.shape[1]))
-                counts.append(0)
-            last[t] = int(row)
+            t = chosen.get(i, len(tracks))
+            if t == len(tracks):
+                tracks.append(_Track(int(row), np.zeros(4), np.zeros(embedding.shape[1])))
+            known = tracks[t]
+            if known.row != row:
+                step = (box[row] - box[known.row]) / (now - frame[known.row])
+                known.velocity = 0.5 * known.velocity + 0.5 * step
+            known.row = int(row)
             track[row] = t
             if not np.isnan(embedding[row, 0]):
-                means[t] = means[t] + embedding[row]
-                counts[t] += 1
+                known.total = known.total + embedding[row]
+                known.count += 1
     return track
+
+
+def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(n, 4), (m, 4) → (n, m): how far apart two boxes' middles are, in mean sizes of the two."""
+    between = np.linalg.norm((a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2, axis=-1)
+    sizes = (a[:, 2:] - a[:, :2]).max(1)[:, None] + (b[:, 2:] - b[:, :2]).max(1)[None]
+    return 2 * between / np.maximum(sizes, 1e-6)
 
 
 def fill(frame: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -132,9 +132,9 @@ def measure(
             continue
         known = target.landmarks[rows[original.index]]
         region = region_of_face(known)
-        (after,), _ = mesh(result.rgb, [region])
-        (before,), _ = mesh(original.rgb, [region])
-        (again,), _ = mesh(original.rgb, [region * [1, 1, 1.08, 1]])
+        (after,), _ = mesh([result.rgb], [region])
+        (before,), _ = mesh([original.rgb], [region])
+        (again,), _ = mesh([original.rgb], [region * [1, 1, 1.08, 1]])
         between = np.linalg.norm(before[EYES[0], :2] - before[EYES[1], :2])
         (embedding,) = embedder.embed([result.rgb], known[None])
         moved, floor = (

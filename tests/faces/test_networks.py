@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from understudy.engine.faces import weights
+from understudy.engine.faces.detectors.mtcnn import Mtcnn
 from understudy.engine.faces.dlib import FaceNet
-from understudy.engine.faces.mtcnn import Mtcnn
 from understudy.engine.faces.tflite import GraphNet
 
 pytestmark = pytest.mark.usefixtures("networks")
@@ -84,7 +84,7 @@ def test_embedding_equals_dlib(astronaut: np.ndarray) -> None:
 @pytest.mark.parametrize("name", ["astronaut", "hopper"])
 def test_mtcnn_equals_facenet(name: str, request: pytest.FixtureRequest) -> None:
     picture = request.getfixturevalue(name)
-    boxes, scores, points = Mtcnn()(picture)
+    ((boxes, scores, points),) = Mtcnn()([picture])
     assert len(boxes) == 1 and scores[0] > 0.999
     width = MTCNN_FACE[name][2] - MTCNN_FACE[name][0]
     # pictures are shrunk with whole numbers here and with fractions there

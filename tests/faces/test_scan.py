@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from understudy.engine.errors import MediaError, NoFaceError, Stopped, UnderstudyError
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.follow import Follower
+from understudy.engine.faces.measure import Measurer
 from understudy.engine.faces.scan import scan
 from understudy.engine.protocol import Clip, ScanSummary, from_json
 from understudy.engine.reporter import Silent
@@ -104,14 +104,12 @@ def test_landmarks_go_with_the_head_and_do_not_lag(hopper: np.ndarray, film: Fil
 def test_a_face_is_there_from_its_first_frame(portrait: np.ndarray, networks: Path) -> None:
     background = cv2.GaussianBlur(np.random.default_rng(3).integers(60, 160, (400, 640, 3), np.uint8), (0, 0), 2)
     small = cv2.resize(portrait, (96, 80), interpolation=cv2.INTER_AREA)
-    follower, frames = Follower(), []
-    for index in range(14):
-        picture = background.copy()
-        if index >= 5:  # between two searches, and without a cut
-            picture[100:180, 200:296] = small
-        frames += [face.frame for face in follower(index, picture)]
-    assert sorted(frames) == list(range(5, 14))
-    assert len(follower.shot_frames) == 1
+    seen = background.copy()
+    seen[100:180, 200:296] = small
+    pictures = [background] * 5 + [seen] * 9  # between two searches, and without a cut
+    faces, _ = Measurer()(0, pictures, [0] * 14)
+    assert [face.frame for face in faces] == list(range(5, 14))
+    assert not any(face.carried for face in faces)
 
 
 def test_a_hidden_face_is_carried(portrait: np.ndarray, film: Film, tmp_path: Path) -> None:
@@ -144,26 +142,27 @@ def test_no_face_leaves_nothing(film: Film, tmp_path: Path) -> None:
     movie = film(tmp_path / "empty.mp4", still(np.full((96, 128, 3), 120, np.uint8), 5))
     with pytest.raises(NoFaceError, match=r"^No face was found in frames 1 to 4 of empty\.mp4\. Choose"):
         scan(Clip(path=str(movie), start=1), tmp_path / "new" / "scan", Silent())
-    assert [path.name for path in tmp_path.iterdir()] == ["empty.mp4"]
+    assert not (tmp_path / "new" / "scan").exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["scans"]  # what was seen, or rather not
 
 
 def test_a_stopped_scan_leaves_the_older_one(portrait: np.ndarray, film: Film, tmp_path: Path) -> None:
     movie = film(tmp_path / "face.mp4", still(portrait, 6))
-    scan(Clip(path=str(movie)), tmp_path / "scan", Silent())
+    scan(Clip(path=str(movie), end=3), tmp_path / "scan", Silent())
     before = {path.name: path.read_bytes() for path in (tmp_path / "scan").iterdir()}
 
     class Stopping(Watching):
         def check(self) -> None:
-            if any("frame 2 of 3" in message for _, message in self.told):
+            if any("frame 5 of 6" in message for _, message in self.told):
                 raise Stopped("Stopped.")
 
     with pytest.raises(Stopped):
-        scan(Clip(path=str(movie), end=3), tmp_path / "scan", Stopping())
+        scan(Clip(path=str(movie)), tmp_path / "scan", Stopping())
     assert {path.name: path.read_bytes() for path in (tmp_path / "scan").iterdir()} == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.mp4", "scan"]
-    scan(Clip(path=str(movie), end=3), tmp_path / "scan", Silent())
-    assert len(load_alignments(tmp_path / "scan")) == 3
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.mp4", "scan"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.mp4", "scan", "scans"]
+    scan(Clip(path=str(movie)), tmp_path / "scan", Silent())
+    assert len(load_alignments(tmp_path / "scan")) == 6
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["face.mp4", "scan", "scans"]
 
 
 def test_a_folder_of_something_else_is_not_touched(people: dict[str, Path], tmp_path: Path) -> None:

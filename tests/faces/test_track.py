@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.faces import people, track
+from understudy.engine.faces import people, shots, track
 from understudy.engine.faces.mesh import EYE_LINE
-from understudy.engine.faces.shots import Shots
 
 UNKNOWN = np.full(128, np.nan)
 
@@ -20,12 +21,12 @@ def who(number: int) -> np.ndarray:
 
 
 def linked(
-    rows: list[tuple[int, float, np.ndarray]], longest_gap: int = 12, shots: list[int] | None = None
+    rows: list[tuple[int, float, np.ndarray]], longest_gap: int = 12, in_shots: list[int] | None = None
 ) -> list[int]:
     """Tracks of faces given as frame, x of a 100 px box, embedding."""
     box = np.array([[x, 0, x + 100, 100] for _, x, _ in rows], float)
     frame = np.array([r[0] for r in rows])
-    shot = np.array(shots if shots else [0] * len(rows))
+    shot = np.array(in_shots if in_shots else [0] * len(rows))
     return track.link(frame, shot, box, np.array([r[2] for r in rows]), longest_gap).tolist()
 
 
@@ -47,7 +48,7 @@ def test_faces_that_cross_keep_their_tracks() -> None:
 
 def test_no_track_crosses_a_cut_or_a_long_gap() -> None:
     still = [(i, 0.0, who(0)) for i in range(10)]
-    assert linked(still, shots=[0] * 5 + [1] * 5) == [0] * 5 + [1] * 5
+    assert linked(still, in_shots=[0] * 5 + [1] * 5) == [0] * 5 + [1] * 5
     assert linked([(0, 0, who(0)), (12, 0, who(0))], longest_gap=11) == [0, 0]
     assert linked([(0, 0, who(0)), (13, 0, who(0))], longest_gap=11) == [0, 1]
 
@@ -104,23 +105,44 @@ def test_short_tracks_survive_steadying(count: int) -> None:
     np.testing.assert_allclose(track.steady(face), face, atol=1e-3)
 
 
+def divided(pictures: Iterable[np.ndarray]) -> list[int]:
+    """The shot of each picture."""
+    return shots.divide(np.stack([shots.signature(picture) for picture in pictures])).tolist()
+
+
 def test_cuts_are_seen_and_pans_are_not(astronaut: np.ndarray, hopper: np.ndarray) -> None:
-    shots = Shots()
     pan = [astronaut[100:350, x : x + 300] for x in range(0, 200, 8)]
     zoom = [cv2.resize(astronaut[z : 500 - z, z : 500 - z], (300, 250)) for z in range(0, 100, 5)]
-    assert [shots(picture) for picture in pan] == [0] * len(pan)
-    assert shots(hopper[100:350, 100:400]) == 1
-    assert shots(hopper[100:350, 104:404]) == 1
-    assert [shots(picture) for picture in zoom] == [2] * len(zoom)
+    middle = [hopper[100:350, 100:400], hopper[100:350, 104:404]]
+    assert divided([*pan, *middle, *zoom]) == [0] * len(pan) + [1, 1] + [2] * len(zoom)
 
 
 def test_a_moving_face_before_a_still_camera_is_no_cut(hopper: np.ndarray) -> None:
-    shots = Shots()
-    background = np.full((360, 640, 3), (60, 90, 120), np.uint8)
+    pictures = []
     for x in range(0, 400, 25):
-        picture = background.copy()
+        picture = np.full((360, 640, 3), (60, 90, 120), np.uint8)
         picture[100:300, x : x + 170] = cv2.resize(hopper, (170, 200))
-        assert shots(picture) == 0
+        pictures.append(picture)
+    assert divided(pictures) == [0] * 16
+
+
+@pytest.mark.parametrize("length", [8, 16, 30])
+def test_a_dissolve_is_one_change_in_its_middle(length: int, astronaut: np.ndarray, hopper: np.ndarray) -> None:
+    first = [astronaut[100:350, x : x + 300] for x in range(0, 2 * (30 + length), 2)]  # both go on moving meanwhile
+    second = [hopper[60 + y : 310 + y, 100:400] for y in range(0, 2 * (30 + length), 2)]
+    mixed = [
+        cv2.addWeighted(first[30 + i], 1 - (i + 1) / (length + 1), second[i], (i + 1) / (length + 1), 0)
+        for i in range(length)
+    ]
+    found = divided([*first[:30], *mixed, *second[length:]])
+    assert found[0] == 0 and found[-1] == 1 and set(found) == {0, 1}
+    assert abs(found.index(1) - (30 + length / 2)) <= max(3, length / 4)
+
+
+def test_a_fade_to_black_and_out_of_it(astronaut: np.ndarray) -> None:
+    levels = [*[1.0] * 20, *np.linspace(1, 0, 12), *[0.0] * 10, *np.linspace(0, 1, 12), *[1.0] * 20]
+    found = divided([cv2.convertScaleAbs(astronaut, alpha=level) for level in levels])
+    assert found[0] == 0 and found[36] == 1 and found[-1] == 2 and set(found) == {0, 1, 2}
 
 
 def grouped(tracks: list[tuple[np.ndarray, range]], good: list[bool] | None = None) -> list[int]:

@@ -6,22 +6,26 @@ Source: Bazarevsky et al., BlazeFace, 2019; MediaPipe's face_detection_full_rang
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 
-from . import weights
-from .boxes import overlap
-from .tflite import GraphNet
+from .. import weights
+from ..boxes import overlap
+from ..tflite import GraphNet
+from .found import Found, found
 
 SIZE = 192
 CELLS = 48
 SCORE = 0.6
 OVERLAP = 0.3
+BATCH = 16
 
 
 class BlazeFace:
-    """Call it with one picture; see `__call__`."""
+    """A detector; see `Detector`."""
 
     def __init__(self, device: str = "cpu") -> None:
         tensors, facts = weights.load("blazeface", device)
@@ -31,28 +35,37 @@ class BlazeFace:
         self.anchors = (np.stack([columns, rows], 1) + 0.5).astype(np.float32) * (SIZE / CELLS)
 
     @torch.inference_mode()
-    def __call__(self, image: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Faces in an RGB image (height, width, 3) uint8.
+    def __call__(self, images: Sequence[np.ndarray], smallest: float = 20.0) -> list[Found]:
+        """See `Detector`; it knows the eyes and the nose, not the corners of the mouth."""
+        if not len(images):
+            return []
+        squares = _squares(images[0].shape[0], images[0].shape[1])
+        crops = np.stack([_letterbox(image, square) for image in images for square in squares])
+        outputs = [self._network(batch) for batch in torch.split(torch.from_numpy(crops), BATCH)]
+        values, scores = (np.concatenate(parts) for parts in zip(*outputs, strict=True))
+        answers = []
+        for index in range(len(images)):
+            of = slice(index * len(squares), (index + 1) * len(squares))
+            answers.append(self._read(values[of], scores[of], squares))
+        return answers
 
-        Returns boxes (n, 4) float32 x0 y0 x1 y1 in pixels, scores (n,) 0..1, and six points
-        (n, 6, 2): the eyes from left to right in an upright face, nose, mouth, the ears.
-        """
-        squares = _squares(image.shape[0], image.shape[1])
-        scales = [SIZE / side for _, _, side in squares]
-        crops = np.stack([_letterbox(image, square) for square in squares])
-        pixels = torch.from_numpy(crops).to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    def _network(self, crops: torch.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Crops (n, 192, 192, 3) uint8 → values (n, cells, 8, 2) and scores (n, cells)."""
+        pixels = crops.to(self.device).permute(0, 3, 1, 2).float() / 127.5 - 1
         raw, logits = self.network(pixels.contiguous(memory_format=torch.channels_last))
         scores = logits[..., 0].clamp(-80, 80).sigmoid().cpu().numpy()
-        values = raw.cpu().numpy().reshape(len(squares), -1, 8, 2)
-        boxes, points, found = [], [], []
-        for (x, y, _), scale, score, value in zip(squares, scales, scores, values, strict=True):
-            good = score > SCORE
+        return raw.cpu().numpy().reshape(len(crops), -1, 8, 2), scores
+
+    def _read(self, values: np.ndarray, scores: np.ndarray, squares: list[tuple[int, int, int]]) -> Found:
+        boxes, points, kept = [], [], []
+        for (x, y, side), score, value in zip(squares, scores, values, strict=True):
+            good, scale = score > SCORE, SIZE / side
             value, anchor = value[good], self.anchors[good]
             center, half = value[:, 0] + anchor, value[:, 1] / 2
             boxes.append(np.concatenate([center - half, center + half], 1) / scale + np.tile([x, y], 2))
             points.append((value[:, 2:] + anchor[:, None]) / scale + np.array([x, y]))
-            found.append(score[good])
-        return _merge(np.concatenate(boxes), np.concatenate(found), np.concatenate(points))
+            kept.append(score[good])
+        return _merge(np.concatenate(boxes), np.concatenate(kept), np.concatenate(points))
 
 
 def _squares(height: int, width: int) -> list[tuple[int, int, int]]:
@@ -80,7 +93,7 @@ def _letterbox(image: np.ndarray, square: tuple[int, int, int]) -> np.ndarray:
     return out
 
 
-def _merge(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _merge(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> Found:
     """Overlapping answers become one, their mean by score (as MediaPipe's weighted suppression)."""
     merged_boxes, merged_scores, merged_points = [], [], []
     rest = np.argsort(-scores, kind="stable")
@@ -90,10 +103,7 @@ def _merge(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> tuple[n
         group, rest = rest[same], rest[~same]
         share = scores[group] / scores[group].sum()
         merged_boxes.append(share @ boxes[group])
-        merged_points.append(np.tensordot(share, points[group], 1))
+        six = np.tensordot(share, points[group], 1)  # eyes, nose, middle of the mouth, ears
+        merged_points.append(np.concatenate([six[:3], np.full((2, 2), np.nan)]))
         merged_scores.append(scores[group[0]])
-    return (
-        np.array(merged_boxes, np.float32).reshape(-1, 4),
-        np.array(merged_scores, np.float32),
-        np.array(merged_points, np.float32).reshape(-1, 6, 2),
-    )
+    return found(np.array(merged_boxes), np.array(merged_scores), np.array(merged_points))

@@ -6,19 +6,24 @@ Networks, 2016; weights and conventions of facenet-pytorch (MIT).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from . import weights
-from .boxes import suppress
+from .. import weights
+from ..boxes import suppress
+from .found import Found, found
 
 SCALE_STEP = 0.709
 THRESHOLDS = (0.6, 0.7, 0.7)
 CELL, STRIDE = 12, 2
-BATCH = 512
+BATCH = 256
+PIXELS = 400_000
+"""How many pixels the first network is shown at once: more does not fit a processor's cache."""
 
 
 class _Cascade(nn.Module):
@@ -81,7 +86,7 @@ class _Output(_Cascade):
 
 
 class Mtcnn:
-    """Call it with one picture; see `__call__`."""
+    """A detector; see `Detector`."""
 
     def __init__(self, device: str = "cpu") -> None:
         tensors, _ = weights.load("mtcnn", device)
@@ -93,61 +98,71 @@ class Mtcnn:
         self.proposals, self.refinement, self.output = networks
 
     @torch.inference_mode()
-    def __call__(self, image: np.ndarray, smallest: float = 20.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Faces of at least about `smallest` pixels in an RGB image (height, width, 3) uint8.
+    def __call__(
+        self, images: Sequence[np.ndarray], smallest: float = 20.0, largest: float = float("inf")
+    ) -> list[Found]:
+        """See `Detector`; faces from about `smallest` to `largest` pixels are proposed.
 
-        Returns boxes (n, 4) float32 x0 y0 x1 y1 in pixels, scores (n,) 0..1, and five points
-        (n, 5, 2): the eyes from left to right, nose, the corners of the mouth.
+        The first network sees all frames at once at each scale, the others the proposals of all.
         """
-        boxes = self._propose(image, smallest)
-        if not len(boxes):
-            return _nothing()
-        scores, shifts = self._look(self.refinement, image, boxes, 24)
+        if not len(images):
+            return []
+        boxes, of = self._propose(images, smallest, largest)
+        scores, shifts = self._look(self.refinement, images, boxes, of, 24)
         good = scores > THRESHOLDS[1]
-        boxes, scores, shifts = boxes[good], scores[good], shifts[good]
-        kept = suppress(boxes, scores, 0.7)
-        boxes = _squared(_shifted(boxes[kept], shifts[kept], 1.0))
-        if not len(boxes):
-            return _nothing()
-        scores, found = self._look(self.output, image, boxes, 48)
+        boxes, scores, shifts, of = boxes[good], scores[good], shifts[good], of[good]
+        kept = _suppress_each(boxes, scores, of, 0.7)
+        boxes, of = _squared(_shifted(boxes[kept], shifts[kept], 1.0)), of[kept]
+        scores, values = self._look(self.output, images, boxes, of, 48)
         good = scores > THRESHOLDS[2]
-        boxes, scores, found = boxes[good], scores[good], found[good]
+        boxes, scores, values, of = boxes[good], scores[good], values[good], of[good]
         size = boxes[:, 2:] - boxes[:, :2] + 1
-        points = found[:, 4:].reshape(-1, 2, 5).transpose(0, 2, 1) * size[:, None] + boxes[:, None, :2] - 1
-        boxes = _shifted(boxes, found[:, :4], 1.0)
-        kept = suppress(boxes, scores, 0.7, of_smaller=True)
-        return boxes[kept], scores[kept], points[kept].astype(np.float32)
+        points = values[:, 4:].reshape(-1, 2, 5).transpose(0, 2, 1) * size[:, None] + boxes[:, None, :2] - 1
+        boxes = _shifted(boxes, values[:, :4], 1.0)
+        answers = []
+        for index in range(len(images)):
+            rows = np.flatnonzero(of == index)
+            rows = rows[suppress(boxes[rows], scores[rows], 0.7, of_smaller=True)]
+            answers.append(found(boxes[rows], scores[rows], points[rows]))
+        return answers
 
-    def _propose(self, image: np.ndarray, smallest: float) -> np.ndarray:
-        height, width = image.shape[:2]
-        scale = CELL / smallest
-        boxes, scores = [np.empty((0, 4), np.float32)], [np.empty(0, np.float32)]
-        while min(height, width) * scale >= CELL:
+    def _propose(self, images: Sequence[np.ndarray], smallest: float, largest: float) -> tuple[np.ndarray, np.ndarray]:
+        """Square boxes (n, 4) that may show a face, and the image (n,) each is of."""
+        height, width = images[0].shape[:2]
+        boxes, scores, images_of = [np.empty((0, 4), np.float32)], [np.empty(0, np.float32)], [np.empty(0, np.int64)]
+        size = smallest
+        while min(height, width) >= size and size <= largest:
+            scale = CELL / size
             shape = (int(width * scale + 1), int(height * scale + 1))
             how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            small = torch.from_numpy(cv2.resize(image, shape, interpolation=how)).to(self.device)
-            probability, shift = self.proposals(_normalised(small[None]))
-            rows, columns = torch.nonzero(probability[0] >= THRESHOLDS[0], as_tuple=True)
-            score = probability[0, rows, columns].cpu().numpy()
-            corner = torch.stack([columns, rows], 1).cpu().numpy() * STRIDE
-            box = np.concatenate([np.floor((corner + 1) / scale), np.floor((corner + CELL) / scale)], 1)
-            box = _shifted(box.astype(np.float32), shift[0, :, rows, columns].T.cpu().numpy(), 0.0)
-            kept = suppress(box, score, 0.5)
-            boxes.append(box[kept])
-            scores.append(score[kept])
-            scale *= SCALE_STEP
-        every, score = np.concatenate(boxes), np.concatenate(scores)
-        return _squared(every[suppress(every, score, 0.7)])
+            group = max(1, PIXELS // (shape[0] * shape[1]))
+            for start in range(0, len(images), group):
+                small = [cv2.resize(image, shape, interpolation=how) for image in images[start : start + group]]
+                probability, shift = self.proposals(_normalised(torch.from_numpy(np.stack(small)).to(self.device)))
+                which, rows, columns = torch.nonzero(probability >= THRESHOLDS[0], as_tuple=True)
+                score = probability[which, rows, columns].cpu().numpy()
+                corner = torch.stack([columns, rows], 1).cpu().numpy() * STRIDE
+                box = np.concatenate([np.floor((corner + 1) / scale), np.floor((corner + CELL) / scale)], 1)
+                box = _shifted(box.astype(np.float32), shift[which, :, rows, columns].cpu().numpy(), 0.0)
+                of = which.cpu().numpy() + start
+                kept = _suppress_each(box, score, of, 0.5)
+                boxes.append(box[kept])
+                scores.append(score[kept])
+                images_of.append(of[kept])
+            size /= SCALE_STEP
+        box, score, of = np.concatenate(boxes), np.concatenate(scores), np.concatenate(images_of)
+        kept = _suppress_each(box, score, of, 0.7)
+        return _squared(box[kept]), of[kept]
 
     def _look(
-        self, network: nn.Module, image: np.ndarray, boxes: np.ndarray, size: int
+        self, network: nn.Module, images: Sequence[np.ndarray], boxes: np.ndarray, of: np.ndarray, size: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """A network's scores and regressions for the picture inside each box."""
-        height, width = image.shape[:2]
+        height, width = images[0].shape[:2]
         crops = np.zeros((len(boxes), size, size, 3), np.uint8)
-        for crop, box in zip(crops, boxes.astype(int), strict=True):
+        for crop, box, index in zip(crops, boxes.astype(int), of, strict=True):
             x0, y0 = max(box[0] - 1, 0), max(box[1] - 1, 0)
-            part = image[y0 : min(box[3], height), x0 : min(box[2], width)]
+            part = images[index][y0 : min(box[3], height), x0 : min(box[2], width)]
             if part.size:
                 how = cv2.INTER_AREA if min(part.shape[:2]) > size else cv2.INTER_LINEAR
                 cv2.resize(part, (size, size), dst=crop, interpolation=how)
@@ -157,6 +172,14 @@ class Mtcnn:
             scores.append(score.cpu())
             regressions.append(regression.cpu())
         return torch.cat(scores).numpy(), torch.cat(regressions).numpy()
+
+
+def _suppress_each(boxes: np.ndarray, scores: np.ndarray, of: np.ndarray, limit: float) -> np.ndarray:
+    """`suppress` among the boxes of each image by itself; rows kept, by image."""
+    groups = [np.flatnonzero(of == index) for index in np.unique(of)]
+    return np.concatenate(
+        [rows[suppress(boxes[rows], scores[rows], limit)] for rows in groups] or [np.empty(0, np.int64)]
+    )
 
 
 def _normalised(images: Tensor) -> Tensor:
@@ -172,7 +195,3 @@ def _shifted(boxes: np.ndarray, shifts: np.ndarray, pixel: float) -> np.ndarray:
 def _squared(boxes: np.ndarray) -> np.ndarray:
     center, half = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(1, keepdims=True) / 2
     return np.concatenate([center - half, center + half], 1)
-
-
-def _nothing() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return np.empty((0, 4), np.float32), np.empty(0, np.float32), np.empty((0, 5, 2), np.float32)
