@@ -125,15 +125,20 @@ def test_a_swap_that_lacks_somebody_says_what_it_keeps(run, tmp_path, make_clip,
     assert ("Person 9 does not appear" if lacks == "person 9" else "No face was found") in answer["error"]
     work = Path("out.understudy").resolve()
     assert f"What was scanned is kept in {work} for the next run." in answer["error"]
-    (kept,) = (work / "scans").iterdir()
+    observed, kept = sorted((work / "scans").iterdir())
+    assert observed.name == ".observed"
     assert kept.name.startswith("carphone-")
     assert (kept / "scan.json").is_file()
     assert [p.name for p in Path.cwd().iterdir()] == ["out.understudy"]
 
 
-def test_a_swap_into_a_shot_without_a_face_leaves_only_the_consents(run, tmp_path, make_clip, people_footage):
+def test_a_swap_into_a_shot_without_a_face_leaves_the_consents_and_what_was_seen(
+    run, tmp_path, make_clip, people_footage
+):
     shot = make_clip(tmp_path / "faceless.mp4", 4)
     code, answer, _ = run("swap", shot, "--face", people_footage["astronaut"], "-o", "out.mp4", *BOTH)
     assert code == 4
     assert "kept" not in answer["error"]
-    assert [p.parent for p in Path.cwd().rglob("*") if p.is_file()] == [Path("out.understudy/consent").resolve()] * 2
+    work = Path("out.understudy").resolve()
+    kept = {p.relative_to(work).parent.parts[:2] for p in Path.cwd().rglob("*") if p.is_file()}
+    assert kept == {("consent",), ("scans", ".observed")}
