@@ -85,16 +85,7 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
 
     from .convert.convert import convert
 
-    counts = convert(
-        Path(spec.scan),
-        Path(spec.model),
-        spec.swaps,
-        Path(spec.output),
-        torch.device(pick_device()),
-        reporter,
-        use_refiner=spec.use_refiner,
-        settings=spec.settings,
-    )
+    counts = convert(spec, torch.device(pick_device()), reporter)
     return {"movie": spec.output, **counts}
 
 

@@ -1,122 +1,136 @@
-"""Conversion: frames in, recast frames out, one pass, nothing on disk but the movie."""
+"""Conversion: frames in, recast frames out, one pass, nothing on disk but finished segments and the movie."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import chain
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ..errors import DataError
-from ..faces.alignments import load_alignments
-from ..media.reader import Frame, probe, read_frames
-from ..media.writer import MovieWriter, full_patch
-from ..model.recast import Source
-from ..protocol import ConvertSettings, Swap
+from ..faces.alignments import Alignments, load_alignments
+from ..media.reader import Frame, MediaInfo, probe, read_frames
+from ..media.view import Patch
+from ..media.writer import MovieWriter
+from ..protocol import ConvertSpec
 from ..reporter import Reporter
-from .faces import render_faces
-from .paste import paste
+from .composite import Mark
+from .measures import REACH
 from .plan import Placement, make_plan
-from .settings import check_settings
+from .render import BATCH, Rendered, Work, patched, render, settled
+from .settings import check_settings, save_settings
 from .sources import load_sources
-
-DEFAULTS = ConvertSettings()
-BATCH = 8
-"""Frames that are recast together."""
+from .stream import ahead
+from .trace import segment_key
 
 
-@dataclass(frozen=True, eq=False)
-class Recast:
-    """A frame with recast faces: rgb (H, W, 3) uint8; alpha (H, W) float32 0..1, how much of a pixel is recast."""
+def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mark | None = None) -> dict[str, int]:
+    """Recast a scanned clip, or frames `spec.start` to `spec.end` of it, into `spec.output`.
 
-    rgb: np.ndarray
-    alpha: np.ndarray
-
-    @property
-    def touched(self) -> np.ndarray:
-        """(H, W) bool; everywhere else the source's own pixels stand."""
-        return self.alpha > 0
-
-
-def convert(
-    scan: Path,
-    model: Path,
-    swaps: list[Swap],
-    output: Path,
-    device: torch.device,
-    report: Reporter,
-    *,
-    use_refiner: bool = True,
-    settings: ConvertSettings = DEFAULTS,
-) -> dict[str, int]:
-    """Recast the scanned clip into the movie `output`; frame k of it is frame `clip.start + k` of the source.
-
-    Returns {"frames": all, "recast": those with a recast face}. Every sample outside the masks is the
-    source's own up to the movie's coding. Raises DataError, NoFaceError or MediaError and leaves no movie.
+    Frame k of the result is frame `start + k` of the source. Returns {"frames": all, "recast": those with a face
+    to recast}. Every sample where there is no new face is the source's own up to the movie's coding; `mark` puts
+    the durable mark into each face. Stopped or killed, it goes on after its last finished segment when it is
+    called again, and the result is the same, byte for byte. Beside the result lies what made it
+    (`settings.save_settings`). Raises DataError, NoFaceError or MediaError and leaves no movie.
     """
+    settings = spec.settings
     check_settings(settings)
     torch.set_flush_denormal(True)
     report.progress(0.0, "Getting ready to recast")
-    alignments = load_alignments(scan)
-    if not swaps:
+    alignments = load_alignments(Path(spec.scan))
+    if not spec.swaps:
         raise DataError("Nobody is to be recast. Choose a person and the identity that appears.")
-    clip = alignments.clip
-    info = probe(Path(clip.path))
+    info = probe(Path(alignments.clip.path))
     if (info.width, info.height) != (alignments.width, alignments.height):
         raise DataError(
             f"{info.path.name} is {info.width}×{info.height} now, but was {alignments.width}×{alignments.height} when "
             "it was scanned. Scan it again."
         )
-    start, end = clip.start, info.frames if clip.end is None else clip.end
-    sources = load_sources(model, {s.identity for s in swaps}, device, use_refiner)
-    plan = make_plan(alignments, swaps, sources, settings.smooth, report, settings.shape)
-    recast_frames = 0
-    with MovieWriter(output, info, start, end) as writer:
-        for batch in _batches(chain.from_iterable(read_frames(info.path, *span) for span in writer.missing())):
-            report.check()
-            finished = recast_batch(batch, plan, sources, device, settings)
-            for frame in batch:
-                if frame.index in finished:
-                    made = finished[frame.index]
-                    rgb, matte = made.rgb.astype(np.float32) / 255, made.touched.astype(np.float32)
-                    writer.write(frame, full_patch(rgb, matte))
-                else:
-                    writer.write(frame)
-            recast_frames += len(finished)
-            report.progress((batch[-1].index + 1 - start) / (end - start), f"Recasting frame {batch[-1].index}")
-    return {"frames": end - start, "recast": recast_frames}
+    start, end = range_of(spec, alignments, info)
+    sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, device, spec.use_refiner)
+    plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
+    work = Work(plan, sources, settings, device, mark)
+    writer = MovieWriter(
+        Path(spec.output),
+        info,
+        start,
+        end,
+        format=spec.format,
+        layer=spec.layer,
+        key=segment_key(spec, plan, start, end),
+    )
+    with writer:
+        for first, last in writer.missing():
+            with _stages(info.path, first, last, start, end, work) as frames:
+                for frame, patches in frames:
+                    report.check()
+                    writer.write(frame, patches)
+                    report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
+    save_settings(spec)
+    return {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
 
 
-def recast_batch(
-    frames: list[Frame],
-    plan: dict[int, list[Placement]],
-    sources: dict[str, Source],
-    device: torch.device,
-    settings: ConvertSettings,
-) -> dict[int, Recast]:
-    """Recast the faces of a few frames: frame index → the finished frame, where there is a face to recast."""
-    faces = render_faces(frames, plan, sources, device)
-    results = {}
-    for frame in frames:
-        if frame.index in faces:
-            picture, matte = frame.rgb.copy(), np.zeros(frame.rgb.shape[:2], np.float32)
-            for face in faces[frame.index]:
-                if face.moved.any():
-                    paste(picture, matte, face.target.astype(np.float32), face.moved, face.placement.matrix)
-                paste(picture, matte, face.face, face.mask, face.placement.matrix)
-            results[frame.index] = Recast(picture, matte)
-    return results
+def range_of(spec: ConvertSpec, alignments: Alignments, info: MediaInfo) -> tuple[int, int]:
+    """The frames that a conversion is of. Raises DataError when they are not among the scanned ones."""
+    clip = alignments.clip
+    first, last = clip.start, info.frames if clip.end is None else clip.end
+    start, end = first if spec.start is None else spec.start, last if spec.end is None else spec.end
+    if not first <= start < end <= last:
+        raise DataError(
+            f"Frames {start} to {end} (exclusive) are not in what was scanned, {first} to {last}. "
+            "Choose a range inside it, or scan more."
+        )
+    return start, end
 
 
-def _batches(frames: Iterator[Frame]) -> Iterator[list[Frame]]:
-    batch: list[Frame] = []
-    for frame in frames:
-        batch.append(frame)
-        if len(batch) == BATCH:
+@contextlib.contextmanager
+def _stages(
+    path: Path, first: int, last: int, start: int, end: int, work: Work
+) -> Iterator[Iterable[tuple[Frame, list[Patch]]]]:
+    """Frames `first` to `last` of the range `start` to `end`, with their patches.
+
+    Reading, the network, compositing and the caller's writing each run in a thread of their own. Frames beside
+    the ones asked for are read and measured, too, where a face goes on into them.
+    """
+    begin = first - REACH if first - REACH >= start and _crosses(work.plan, first) else first
+    beyond = min(end, last + REACH) if _crosses(work.plan, last) else last
+
+    def batches() -> Iterator[list[Frame]]:
+        batch: list[Frame] = []
+        for frame in read_frames(path, begin, beyond):
+            if frame.index in work.plan:
+                _ = frame.rgb  # converted here, beside the network
+            batch.append(frame)
+            if len(batch) == BATCH:
+                yield batch
+                batch = []
+        if batch:
             yield batch
-            batch = []
-    if batch:
-        yield batch
+
+    def rendered(read: Iterable[list[Frame]], pool: Executor) -> Iterator[Rendered]:
+        torch.set_flush_denormal(True)  # every thread has its own
+        for batch in read:
+            yield from render(batch, work, pool)
+            for frame in batch:  # a picture waits for its neighbours as it was decoded, not twice
+                frame.__dict__.pop("rgb", None)
+
+    workers = max(1, min(4, (os.cpu_count() or 2) - 1))
+    with (
+        ThreadPoolExecutor(workers, "understudy-composite") as pool,
+        ahead(batches()) as read,
+        ahead(rendered(read, pool), BATCH) as made,
+        ahead(patched((i for i in settled(made) if first <= i.frame.index < last), work, pool), BATCH) as finished,
+    ):
+        yield finished
+
+
+def _crosses(plan: dict[int, list[Placement]], frame: int) -> bool:
+    """Whether what is measured before a frame counts in it or after it, or the other way round."""
+    before, after = (
+        {p.track for n in frames for p in plan.get(n, ())}
+        for frames in (range(frame - REACH, frame), range(frame, frame + REACH))
+    )
+    return bool(before & after)

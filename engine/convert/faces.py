@@ -12,6 +12,8 @@ from ..faces.masks import face_mask
 from ..media.reader import Frame
 from ..model.recast import Source, recast
 from ..model.shape import move_picture
+from ..protocol import ConvertSettings
+from .fit import fitted
 from .plan import Placement
 
 
@@ -19,9 +21,10 @@ from .plan import Placement
 class Face:
     """One recast face, still in its crop of `placement.size` pixels.
 
-    face (S, S, 3) float32 RGB 0..255, the recast; mask (S, S) float32 0..1, soft at its rim; target (S, S, 3)
-    uint8 RGB, the footage's own crop, moved to meet the face's new shape; moved (S, S) float32 0..1, where it
-    was, and has to be put into the frame before the face.
+    face (S, S, 3) float32 RGB 0..255, the recast; mask (S, S) float32 0..1, fitted as the settings want it;
+    target (S, S, 3) uint8 RGB, the footage's own crop, moved to meet the face's new shape; moved (S, S) float32
+    0..1, where it was, and origin (S, S, 2) float32, from where in the crop: the frame has to be moved so, too,
+    before the face is put into it.
     """
 
     placement: Placement
@@ -29,10 +32,15 @@ class Face:
     mask: np.ndarray
     target: np.ndarray
     moved: np.ndarray
+    origin: np.ndarray
 
 
 def render_faces(
-    frames: list[Frame], plan: dict[int, list[Placement]], sources: dict[str, Source], device: torch.device
+    frames: list[Frame],
+    plan: dict[int, list[Placement]],
+    sources: dict[str, Source],
+    device: torch.device,
+    settings: ConvertSettings,
 ) -> dict[int, list[Face]]:
     """Frame index → its recast faces, farther ones first; frames without one are left out.
 
@@ -49,18 +57,21 @@ def render_faces(
         own_masks = np.stack([face_mask(c, points) for c, points in zip(pictures, measured, strict=True)])
         crops = np.concatenate([pictures, own_masks[..., None]], -1)
         shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
-        shown, moved = move_picture(shown, measured, landmarks)
+        # a picture of where it is itself tells, once moved, from where every pixel came
+        places = ((torch.arange(size, device=device) + 0.5) / size).expand(len(members), 1, size, size)
+        shown, moved = move_picture(torch.cat([shown, places, places.mT], 1), measured, landmarks)
         face, mask = recast(
             sources[name],
             landmarks,
             shown[:, :3],
-            shown[:, 3:],
+            shown[:, 3:4],
             torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
         )
         pictures = np.ascontiguousarray((shown[:, :3] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        origins = np.ascontiguousarray((shown[:, 4:] * size).permute(0, 2, 3, 1).cpu().numpy())
         moves = np.ascontiguousarray(moved[:, 0].cpu().numpy())
         faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
-        for (_, placement), *parts in zip(members, faces, masks, pictures, moves, strict=True):
-            done[id(placement)] = Face(placement, *parts)
+        for (_, placement), f, m, *rest in zip(members, faces, masks, pictures, moves, origins, strict=True):
+            done[id(placement)] = Face(placement, f, fitted(m, placement, settings), *rest)
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 
 from ..errors import DataError, NoFaceError
@@ -26,9 +27,11 @@ RENDER_SIZES = (128, 256, 512)
 class Placement:
     """One face to recast: by which source, from which views, at which place.
 
-    matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels, of the
-    shape that the recast face gets, measured the same as the footage has them; choice (V,) views as
-    `choose_views` gives them; radius in source pixels, larger is nearer; track as in the alignments.
+    matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels, of the shape
+    that the recast face gets, measured the same as the footage has them; choice (V,) views as `choose_views`
+    gives them; radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the
+    face moves from this frame to the next, in crop pixels; nearer holds the outlines (K, 2), in crop pixels, of
+    faces in front of this one that keep their own.
     """
 
     source: str
@@ -39,6 +42,8 @@ class Placement:
     size: int
     radius: float
     track: int
+    motion: np.ndarray
+    nearer: tuple[np.ndarray, ...] = ()
 
 
 def make_plan(
@@ -80,6 +85,7 @@ def make_plan(
                     alignments.frame[own[some]], faces[some], int(track), source, swap, neutral, change, side
                 ):
                     plan.setdefault(frame, []).append(placement)
+    _guard(plan, alignments, set(people))
     for placements in plan.values():
         placements.sort(key=lambda p: p.radius)
     return plan
@@ -106,11 +112,40 @@ def _follow(
     limit = int(source.views.pixels.shape[-1])
     size = next((s for s in RENDER_SIZES if side <= 1.25 * s), RENDER_SIZES[-1])
     size = min(size, limit)
+    middles = faces[..., :2].mean(1)
     placed = []
-    for frame, face, choice in zip(frames, faces, choices, strict=True):
+    for n, (frame, face, choice) in enumerate(zip(frames, faces, choices, strict=True)):
         matrix = crop_matrix(face, size)
         measured = transform(face, matrix)
-        landmarks = reshaped(measured, change)
-        radius = float(mesh_radius(face))
-        placed.append((int(frame), Placement(swap.identity, matrix, landmarks, measured, choice, size, radius, track)))
+        around = [k for k in (n - 1, n + 1) if 0 <= k < len(frames) and abs(int(frames[k]) - int(frame)) == 1]
+        moved = [(middles[k] - middles[n]) * (k - n) for k in around]
+        placement = Placement(
+            source=swap.identity,
+            matrix=matrix,
+            landmarks=reshaped(measured, change),
+            measured=measured,
+            choice=choice,
+            size=size,
+            radius=float(mesh_radius(face)),
+            track=track,
+            motion=matrix[:, :2] @ (np.mean(moved, 0) if moved else np.zeros(2)),
+        )
+        placed.append((int(frame), placement))
     return placed
+
+
+def _guard(plan: dict[int, list[Placement]], alignments: Alignments, swapped: set[int]) -> None:
+    """Give every placement the outlines of those who keep their own face and stand nearer to the camera."""
+    kept = np.flatnonzero(~np.isin(alignments.person, sorted(swapped)))
+    for row in kept:
+        frame = int(alignments.frame[row])
+        face = alignments.landmarks[row]
+        radius = float(mesh_radius(face))
+        for number, placement in enumerate(plan.get(frame, ())):
+            outline = transform(face, placement.matrix)[:, :2]
+            size = placement.size
+            apart = (outline.max(0) < 0).any() or (outline.min(0) > size).any()
+            own = np.abs(np.median(outline - placement.measured[:, :2], 0)).max() < 0.08 * size  # found twice
+            if radius >= placement.radius and not apart and not own:
+                hull = cv2.convexHull(outline.astype(np.float32))[:, 0]
+                plan[frame][number] = replace(placement, nearer=(*placement.nearer, hull))

@@ -1,11 +1,14 @@
-"""The settings of a conversion: checked before anything is done."""
+"""The settings of a conversion: checked before anything is done, and kept beside the result."""
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
+from ..arrays import write_json
 from ..errors import DataError
-from ..protocol import ConvertSettings
+from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, from_json, to_json
 
 SIDES = ("top", "right", "bottom", "left")
 ERODE_LIMIT, FEATHER_LIMIT = 0.4, 0.5
@@ -28,3 +31,24 @@ def check_settings(settings: ConvertSettings) -> None:
         raise DataError(f"Shape is {settings.shape:g}; give a number from 0 (the target's) to 1 (the source's).")
     if not settings.mark and not settings.mark_reason.strip():
         raise DataError("The mark may be left out only for a reason. Say why in its reason, or leave it on.")
+
+
+def settings_file(output: Path) -> Path:
+    """Where what made a result is kept: `recast.mov.understudy.json` beside `recast.mov`."""
+    return output.with_name(f"{output.name}.understudy.json")
+
+
+def save_settings(spec: ConvertSpec) -> None:
+    """Keep the whole spec of a finished conversion beside its result, so that it can be made again."""
+    write_json(settings_file(Path(spec.output)), {"protocol": PROTOCOL, "convert": to_json(spec)})
+
+
+def load_settings(output: Path) -> ConvertSpec:
+    """The spec that made a result. Raises DataError when it is not there or damaged."""
+    path = settings_file(output)
+    if not path.is_file():
+        raise DataError(f"{path} is not there: nothing tells how {output.name} was made. Name the settings yourself.")
+    try:
+        return from_json(ConvertSpec, json.loads(path.read_text(encoding="utf-8"))["convert"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}). Name the settings yourself.") from None

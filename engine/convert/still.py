@@ -24,8 +24,8 @@ from ..model.folder import ModelCard, faceset_path, facesets, load_refiner, read
 from ..model.recast import Source
 from ..protocol import Identity, PreviewResult, PreviewSpec
 from ..reporter import Silent
-from .convert import recast_batch
 from .plan import Placement, make_plan
+from .render import Work, recast_still
 from .settings import check_settings
 from .sources import make_sources, require_known
 
@@ -74,11 +74,10 @@ class StillRecaster:
     def _recast(
         self, frame: Frame, plan: dict[int, list[Placement]], sources: dict[str, Source], spec: PreviewSpec
     ) -> np.ndarray:
-        recast = recast_batch([frame], plan, sources, self._device, spec.settings).get(frame.index)
+        picture, matte = recast_still(frame, Work(plan, sources, spec.settings, self._device))
         if spec.view == "matte":
-            alpha = recast.alpha if recast else np.zeros(frame.rgb.shape[:2], np.float32)
-            return np.repeat(np.round(255 * alpha).astype(np.uint8)[..., None], 3, 2)
-        return recast.rgb if recast else frame.rgb
+            return np.repeat(np.round(255 * matte).astype(np.uint8)[..., None], 3, 2)
+        return picture
 
     def _scan(self, folder: Path) -> Alignments:
         stamp = stamp_of(folder / alignments.FILE_NAME)

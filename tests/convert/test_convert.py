@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert.convert import DEFAULTS, convert, recast_batch
-from understudy.engine.convert.paste import paste
+from understudy.engine.convert import convert as conversion
+from understudy.engine.convert.patch import place_of, warped
 from understudy.engine.convert.plan import make_plan
+from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.sources import load_sources
 from understudy.engine.errors import DataError, NoFaceError, Stopped
 from understudy.engine.faces.align import crop, crop_matrix
@@ -20,10 +21,19 @@ from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.faces.embedding import Embedder
 from understudy.engine.media.reader import read_frames
 from understudy.engine.model.folder import prepare
-from understudy.engine.protocol import Clip, Identity, Material, Swap
+from understudy.engine.protocol import Clip, ConvertSettings, ConvertSpec, Identity, Material, Swap
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
+DEFAULTS = ConvertSettings()
+
+
+def convert(
+    scan: Path, model: Path, swaps: list[Swap], output: Path, report: Any = None, **others: Any
+) -> dict[str, int]:
+    """The conversion under test, told in one line."""
+    spec = ConvertSpec(scan=str(scan), model=str(model), swaps=swaps, output=str(output), **others)
+    return conversion.convert(spec, CPU, report or Silent())
 
 
 @pytest.fixture(scope="module")
@@ -35,36 +45,37 @@ def drafts(tmp_path_factory: pytest.TempPathFactory, astronaut_folder: Path) -> 
     return folder
 
 
-def test_pasting_a_crop_back_unchanged_is_all_but_nothing(carphone_scan: Any) -> None:
+def test_a_crop_goes_back_to_where_it_was_cut(carphone_scan: Any) -> None:
     frame = next(read_frames(Path(carphone_scan.clip.path)))
     matrix = crop_matrix(carphone_scan.landmarks[0], 256)
     mask = np.zeros((256, 256), np.float32)
     cv2.circle(mask, (128, 128), 80, 1.0, -1)
-    picture, matte = frame.rgb.copy(), np.zeros(frame.rgb.shape[:2], np.float32)
-    paste(picture, matte, crop(frame.rgb, matrix, 256).astype(np.float32), mask, matrix)
-    touched = matte > 0
-    assert touched.any() and not touched.all()
-    assert (picture[~touched] == frame.rgb[~touched]).all()
-    assert np.abs(picture.astype(int) - frame.rgb)[touched].mean() < 2
+    place = place_of(matrix, mask, frame.rgb.shape[1], frame.rgb.shape[0])
+    assert place is not None
+    x0, y0, x1, y1 = place.box
+    fresh, alpha = warped(crop(frame.rgb, matrix, 256).astype(np.float32), mask, place)
+    assert np.abs(fresh - frame.rgb[y0:y1, x0:x1])[alpha > 0.5].mean() < 2
+    edges = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
+    assert not edges.any() and alpha.max() == 1  # the rectangle holds all of the mask
 
 
-def test_a_face_half_out_of_the_picture_is_pasted_in_part() -> None:
-    picture, matte = np.zeros((40, 50, 3), np.uint8), np.zeros((40, 50), np.float32)
+def test_a_face_half_out_of_the_picture_is_placed_in_part() -> None:
     matrix = np.array([[1.0, 0.0, 20.0], [0.0, 1.0, 10.0]])  # crop pixel = source pixel + (20, 10)
-    paste(picture, matte, np.full((32, 32, 3), 200, np.float32), np.ones((32, 32), np.float32), matrix)
-    assert (picture[:20, :10] == 200).all() and (matte[:20, :10] == 1).all()
-    assert not matte[24:].any() and not matte[:, 14:].any()
-    far = np.array([[1.0, 0.0, 500.0], [0.0, 1.0, 0.0]])
-    before = picture.copy()
-    paste(picture, matte, np.zeros((32, 32, 3), np.float32), np.ones((32, 32), np.float32), far)
-    assert (picture == before).all()
+    mask = np.ones((32, 32), np.float32)
+    place = place_of(matrix, mask, 50, 40)
+    assert place is not None and place.box[:2] == (0, 0)
+    fresh, alpha = warped(np.full((32, 32, 3), 200, np.float32), mask, place)
+    assert (fresh[:20, :10] == 200).all() and (alpha[:20, :10] == 1).all()
+    assert not alpha[24:].any() and not alpha[:, 14:].any()
+    assert place_of(np.array([[1.0, 0.0, 500.0], [0.0, 1.0, 0.0]]), mask, 50, 40) is None
+    assert place_of(matrix, np.zeros((32, 32), np.float32), 50, 40) is None
 
 
 def test_draft_recast_is_the_other_person_and_nothing_else_changes(
     tmp_path: Path, carphone_folder: Path, carphone_scan: Any, astronaut_scan: Any, drafts: Path
 ) -> None:
     output = tmp_path / "recast.mp4"
-    counts = convert(carphone_folder, drafts, [Swap(person=0, identity="woman")], output, CPU, Silent())
+    counts = convert(carphone_folder, drafts, [Swap(person=0, identity="woman")], output)
     clip = carphone_scan.clip
     source = list(read_frames(Path(clip.path), clip.start, clip.end))
     result = list(read_frames(output))
@@ -92,8 +103,8 @@ def test_every_pixel_that_is_not_marked_as_touched_is_the_sources_own(
     plan = make_plan(carphone_scan, [Swap(person=0, identity="woman")], sources)
     frames = list(read_frames(Path(carphone_scan.clip.path), 0, 8))
     for frame in frames:
-        result = recast_batch(frames, plan, sources, CPU, DEFAULTS)[frame.index]
-        picture, touched = result.rgb, result.touched
+        picture, matte = recast_still(frame, Work(plan, sources, DEFAULTS, CPU))
+        touched = matte > 0
         assert (picture[~touched] == frame.rgb[~touched]).all()
         assert 0.02 < touched.mean() < 0.5 and (picture != frame.rgb).any()
 
@@ -105,7 +116,7 @@ def test_frames_without_a_face_pass_through(
     columns = {n: getattr(carphone_scan, n)[kept] for n in ("frame", "box", "landmarks", "score", "sharpness")}
     columns |= {n: getattr(carphone_scan, n)[kept] for n in ("embedding", "track", "person", "carried")}
     replace(carphone_scan, **columns).save(tmp_path)
-    counts = convert(tmp_path, drafts, [Swap(person=0, identity="woman")], tmp_path / "out.mp4", CPU, Silent())
+    counts = convert(tmp_path, drafts, [Swap(person=0, identity="woman")], tmp_path / "out.mp4")
     assert counts["frames"] - counts["recast"] == 10
 
 
@@ -122,7 +133,7 @@ def test_what_cannot_be_done_leaves_nothing(
     tmp_path: Path, carphone_folder: Path, drafts: Path, swaps: list[Swap], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        convert(carphone_folder, drafts, swaps, tmp_path / "out.mp4", CPU, Silent())
+        convert(carphone_folder, drafts, swaps, tmp_path / "out.mp4")
     assert not list(tmp_path.iterdir())
 
 
@@ -137,7 +148,7 @@ def test_stopping_leaves_no_movie(tmp_path: Path, carphone_folder: Path, drafts:
 
     with pytest.raises(Stopped):
         swaps = [Swap(person=0, identity="woman")]
-        convert(carphone_folder, drafts, swaps, tmp_path / "out.mp4", CPU, StopsAtThird())
+        convert(carphone_folder, drafts, swaps, tmp_path / "out.mp4", StopsAtThird())
     assert not list(tmp_path.iterdir())
 
 
@@ -147,6 +158,6 @@ def test_footage_that_changed_since_the_scan_is_refused(
     other = make_clip(tmp_path / "other.mp4", 60)
     replace(carphone_scan, clip=Clip(path=str(other), start=0, end=48)).save(tmp_path)
     with pytest.raises(DataError, match="Scan it again"):
-        convert(tmp_path, drafts, [Swap(person=0, identity="woman")], tmp_path / "out.mp4", CPU, Silent())
+        convert(tmp_path, drafts, [Swap(person=0, identity="woman")], tmp_path / "out.mp4")
     assert load_alignments(tmp_path).clip.path == str(other)
     assert not list(tmp_path.glob("out*"))

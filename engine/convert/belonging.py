@@ -1,0 +1,182 @@
+"""The recast face takes on the softness, motion blur and grain of the picture around it.
+
+As with colour, what a frame shows is measured as a small vector and averaged over its neighbours before it is
+applied: grain is fresh in every frame, its strength is not.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+
+GRAIN = 3
+"""Length of a grain vector: strength in luma and in chroma (8-bit levels), and size (blur in source pixels)."""
+_AGAIN = 1.0
+"""Blur by which edges are softened once more to see how soft they are, crop pixels."""
+_SLACK = 1.2
+"""Footage only this much softer than the recast is left alone: faces differ by as much."""
+_SHUTTER = 0.35
+"""Deviation of the blur that a shutter open all the time leaves, in parts of the motion (a box has 1 / √12)."""
+_LEAST_GRAIN = 0.5
+_MOST_GRAIN = 30.0
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+
+def measure_blur(face: np.ndarray, target: np.ndarray, mask: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """By how much the recast is sharper than the footage: Gaussian blur (along, across) the motion, crop pixels.
+
+    face, target (S, S, 3) RGB 0..255; mask (S, S) 0..1; motion (2,) crop pixels a frame. The sharpest edges of
+    both are compared: lids, lashes and nostrils of the one, and of the other also the hair and jaw beside the
+    face, which move with it.
+    """
+    inside = mask > 0.7
+    if inside.sum() < 400:
+        return np.zeros(2, np.float32)
+    reach = len(mask) // 8
+    head = cv2.dilate(inside.astype(np.uint8), np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) > 0
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # not what it fades into
+    speed = float(np.hypot(*motion))
+    along = np.array(motion) / speed if speed > 1 else np.array([1.0, 0.0])
+    ours, theirs = (cv2.GaussianBlur(np.float32(x) @ _LUMA, (0, 0), 0.7) for x in (face, target))
+    wanted = []
+    for direction in (along, np.array([-along[1], along[0]])):
+        have, see = _softness(ours, inside, direction), _softness(theirs, head, direction)
+        wanted.append(np.sqrt(max(see**2 - (_SLACK * have) ** 2, 0)))
+    if speed <= 1:
+        return np.full(2, min(wanted), np.float32)
+    across = min(wanted)
+    return np.array([np.clip(wanted[0], across, max(across, _SHUTTER * speed)), across], np.float32)
+
+
+def apply_blur(face: np.ndarray, vector: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """The face (S, S, 3) softened by a vector of `measure_blur`."""
+    along, across = (float(v) for v in vector)
+    if max(along, across) < 0.4:
+        return face
+    if along - across < 0.5:
+        return cv2.GaussianBlur(face, (0, 0), max(along, 0.3), borderType=cv2.BORDER_REPLICATE)
+    return cv2.filter2D(face, -1, _oriented(along, max(across, 0.3), motion), borderType=cv2.BORDER_REPLICATE)
+
+
+def measure_grain(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Grain of a part of a frame: (luma, chroma, size) float32, levels of 255 and source pixels of blur.
+
+    picture (H, W, 3) RGB 0..255 at the frame's own resolution; where (H, W) bool. The flattest quarter of its
+    tiles is looked at, through a filter that a slope or an edge does not pass (Immerkær 1996).
+    """
+    ycc = cv2.cvtColor(np.ascontiguousarray(picture, np.float32) / 255, cv2.COLOR_RGB2YCrCb) * 255
+    luma = _strength(ycc[..., 0], where)
+    if luma < _LEAST_GRAIN / 2:
+        return np.zeros(GRAIN, np.float32)
+    chroma = (_strength(ycc[..., 1], where) + _strength(ycc[..., 2], where)) / 2
+    half = ycc[: len(ycc) // 2 * 2, : ycc.shape[1] // 2 * 2, 0]
+    coarse = cv2.resize(half, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    spread = _strength(coarse, where[: len(half) : 2, : half.shape[1] : 2])
+    sizes, ratios, seen = _grain_table()
+    size = float(np.interp(np.clip(spread / luma, ratios[0], ratios[-1]), ratios, sizes))
+    gain = float(np.interp(size, sizes, seen))  # how much of grain of this size the filter lets through
+    return np.array([min(luma / gain, _MOST_GRAIN), min(chroma / gain, _MOST_GRAIN), size], np.float32)
+
+
+def grain(shape: tuple[int, int], vector: np.ndarray, seed: tuple[int, ...]) -> np.ndarray | None:
+    """Fresh grain (H, W, 3) float32 RGB levels for a vector of `measure_grain`, the same for the same seed.
+
+    None where there is too little to see.
+    """
+    luma, chroma, size = (float(v) for v in vector)
+    if luma < _LEAST_GRAIN:
+        return None
+    # rows depend on the seed alone, so the same frame gets the same grain whatever was made before it
+    generator = np.random.Generator(np.random.SFC64(list(seed)))
+    field = generator.standard_normal((*shape, 3), np.float32) * np.array([luma, chroma, chroma], np.float32)
+    if size > 0.2:
+        field = cv2.GaussianBlur(field, (0, 0), size, borderType=cv2.BORDER_REFLECT) * _restored(size)
+    y, cr, cb = field[..., 0], field[..., 1], field[..., 2]
+    return np.dstack([y + 1.403 * cr, y - 0.714 * cr - 0.344 * cb, y + 1.773 * cb])
+
+
+def missing_grain(footage: np.ndarray, recast: np.ndarray) -> np.ndarray:
+    """The grain to add to a face that has some of its own, vectors of `measure_grain`."""
+    strength = np.sqrt(np.maximum(footage[:2] ** 2 - recast[:2] ** 2, 0))
+    return np.array([*strength, footage[2]], np.float32)
+
+
+def _softness(luma: np.ndarray, where: np.ndarray, direction: np.ndarray) -> float:
+    """Blur of the sharpest of the strong edges across a direction, as a Gaussian's deviation in pixels.
+
+    An edge of deviation s softened by t once more loses its slope by √(s² + t²) / s (Zhuo and Sim 2011).
+    """
+
+    def slope(picture: np.ndarray) -> np.ndarray:
+        x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
+        return np.abs(direction[0] * x + direction[1] * y)[where]
+
+    first = slope(luma)
+    again = slope(cv2.GaussianBlur(luma, (0, 0), _AGAIN, borderType=cv2.BORDER_REPLICATE))
+    strong = first >= np.quantile(first, 0.9)
+    ratio = np.quantile(first[strong] / np.maximum(again[strong], 1e-3), 0.8)
+    return float(_AGAIN / np.sqrt(max(float(ratio) ** 2 - 1, 0.01)))
+
+
+def _oriented(along: float, across: float, motion: np.ndarray) -> np.ndarray:
+    reach = int(np.ceil(3 * along))
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1].astype(np.float64)
+    u = motion / max(float(np.hypot(*motion)), 1e-6)
+    kernel = np.exp(-(((x * u[0] + y * u[1]) / along) ** 2 + ((-x * u[1] + y * u[0]) / across) ** 2) / 2)
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+_FILTER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+
+
+def _strength(channel: np.ndarray, where: np.ndarray, tile: int = 8) -> float:
+    """Standard deviation of the grain in one channel."""
+    rows, columns = channel.shape[0] // tile, channel.shape[1] // tile
+    if rows < 1 or columns < 1:
+        return 0.0
+    passed = cv2.filter2D(channel, -1, _FILTER, borderType=cv2.BORDER_REFLECT) ** 2 / 36
+
+    def tiles(values: np.ndarray) -> np.ndarray:
+        cut = np.ascontiguousarray(values[: rows * tile, : columns * tile], np.float32)
+        return cv2.resize(cut, (columns, rows), interpolation=cv2.INTER_AREA)
+
+    energy = tiles(passed)[tiles(where.astype(np.float32)) > 0.95]
+    if len(energy) < 4:
+        return 0.0
+    flat = np.sort(energy)[: max(4, len(energy) // 4)]
+    # the quietest quarter of the tiles is quieter than all of them are: by this much for 64 samples of grain
+    return float(np.sqrt(flat.mean() / 0.80))
+
+
+@functools.cache
+def _grain_table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Grain sizes, what the coarse strength is to the fine one for each, and how strong unit grain is measured."""
+    generator = np.random.Generator(np.random.SFC64(1))
+    plain = generator.standard_normal((384, 384), np.float32)
+    sizes = np.array([0.0, 0.35, 0.45, 0.55, 0.65])  # coarser ones cannot be told from pores and cloth
+    everywhere = np.ones(plain.shape, bool)
+    ratios, seen = [], []
+    for size in sizes:
+        field = plain if size < 0.2 else cv2.GaussianBlur(plain, (0, 0), size)
+        field = field / field.std()
+        coarse = cv2.resize(field, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        fine = _strength(field, everywhere)
+        ratios.append(_strength(coarse, everywhere[::2, ::2]) / fine)
+        seen.append(fine)
+    return sizes, np.array(ratios), np.array(seen)
+
+
+@functools.cache
+def _restored_at(size: float) -> float:
+    reach = int(4 * size) + 2
+    x = np.arange(-reach, reach + 1)
+    line = np.exp(-(x**2) / (2 * size**2))
+    line /= line.sum()
+    return float(1 / (line**2).sum())  # of the plane: the line's twice over
+
+
+def _restored(size: float) -> float:
+    """What a blur takes from the strength of white noise, as the factor that gives it back."""
+    return _restored_at(round(size, 2))

@@ -1,0 +1,106 @@
+"""Finished faces into their frame: colour, softness, seam, grain, and those in front over those behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from ..media.view import Box, Patch
+from ..protocol import ConvertSettings
+from . import belonging, blend, colour
+from .faces import Face
+from .measures import Measures
+from .patch import Place, warped
+
+View = Callable[[Box], np.ndarray]
+"""A rectangle x0, y0, x1, y1 of a frame as (h, w, 3) float32 RGB 0..1."""
+Mark = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Puts the durable mark into a crop: face (S, S, 3) float32 RGB 0..255, mask (S, S) float32 0..1 → marked face."""
+
+
+def composite(
+    view: View,
+    frame: int,
+    faces: Sequence[tuple[Face, Place, Measures]],
+    settings: ConvertSettings,
+    mark: Mark | None = None,
+) -> list[Patch]:
+    """The patches of one frame's faces, farther ones first; each is finished over those before it.
+
+    Deterministic: grain is drawn from the frame's number and the face's track.
+    """
+    patches: list[Patch] = []
+    for face, place, measures in faces:
+        fresh = finished(face, measures, settings)
+        if mark is not None:
+            fresh = mark(fresh, face.mask)
+        under, beneath = _so_far(view, place, patches)
+        if face.moved.any():
+            under, changed = _moved(under, face, place)
+            beneath = changed + beneath * (1 - changed)
+        new, alpha = warped(fresh, face.mask, place)
+        mixed = blend.blended(under * 255, new, alpha, settings.blend)
+        if measures.grain.size:
+            field = belonging.grain(place.shape, measures.grain, (frame, face.placement.track))
+            if field is not None:
+                mixed += alpha[..., None] * field
+        x0, y0, _, _ = place.box
+        # not below black nor above white, but where the footage itself is
+        rgb = np.clip(mixed / 255, np.minimum(under, 0), np.maximum(under, 1))
+        rgb = np.where(alpha[..., None] > 0, rgb, under).astype(np.float32, copy=False)
+        patches.append(Patch(x0, y0, rgb, alpha + beneath * (1 - alpha)))
+    return patches
+
+
+def finished(face: Face, measures: Measures, settings: ConvertSettings) -> np.ndarray:
+    """A face in its crop, (S, S, 3) float32 RGB 0..255, with all but the seam and the grain done."""
+    fresh = colour.apply(settings.colour, face.face, measures.colour)
+    if measures.blur.size:
+        fresh = belonging.apply_blur(fresh, measures.blur, face.placement.motion)
+    if measures.membrane.size:
+        fresh = fresh + blend.membrane(measures.membrane, face.placement.size)
+    fresh = colour.apply_tint(fresh, measures.tint)
+    if settings.blend == "multiband":
+        known = np.clip(face.mask * 8, 0, 1)
+        fresh = blend.extended(fresh, face.target.astype(np.float32), known)
+    return fresh
+
+
+def pasted(rgb: np.ndarray, patches: Sequence[Patch]) -> tuple[np.ndarray, np.ndarray]:
+    """A frame (H, W, 3) uint8 RGB with its patches, and the matte (H, W) float32 of them all."""
+    picture, matte = rgb.copy(), np.zeros(rgb.shape[:2], np.float32)
+    for patch in patches:
+        rows, columns = patch.matte.shape
+        here = np.s_[patch.y : patch.y + rows, patch.x : patch.x + columns]
+        new = np.clip(np.round(patch.rgb * 255), 0, 255).astype(np.uint8)
+        np.copyto(picture[here], new, where=patch.matte[..., None] > 0)
+        np.copyto(matte[here], patch.matte, where=patch.matte > 0)
+    return picture, matte
+
+
+def _moved(under: np.ndarray, face: Face, place: Place) -> tuple[np.ndarray, np.ndarray]:
+    """The frame at a place drawn to the face's new outline, at its own resolution, and how much: (h, w) 0..1."""
+    origin, changed = warped(face.origin, face.moved, place)
+    back = cv2.invertAffineTransform(place.matrix)
+    maps = origin @ back[:, :2].T.astype(np.float32) + (back[:, 2] - 0.5).astype(np.float32)
+    x, y = np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1])
+    bent = cv2.remap(under, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.where(changed[..., None] > 0, bent, under), changed
+
+
+def _so_far(view: View, place: Place, patches: Sequence[Patch]) -> tuple[np.ndarray, np.ndarray]:
+    """The frame at a place with the patches that lie there already, and their matte."""
+    x0, y0, x1, y1 = place.box
+    under, beneath = view(place.box), np.zeros(place.shape, np.float32)
+    for patch in patches:
+        rows, columns = patch.matte.shape
+        a, b, c, d = max(x0, patch.x), max(y0, patch.y), min(x1, patch.x + columns), min(y1, patch.y + rows)
+        if a < c and b < d:
+            theirs = np.s_[b - patch.y : d - patch.y, a - patch.x : c - patch.x]
+            here = np.s_[b - y0 : d - y0, a - x0 : c - x0]
+            inside = patch.matte[theirs] > 0
+            np.copyto(under[here], patch.rgb[theirs], where=inside[..., None])
+            np.copyto(beneath[here], patch.matte[theirs], where=inside)
+    return under, beneath

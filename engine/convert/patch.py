@@ -1,0 +1,76 @@
+"""Where a crop lies in its frame, and a recast crop made into the rectangle of the frame that it changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..faces.align import to_opencv
+
+SEEN = 1 / 510
+"""Less of the new face than this cannot change an 8-bit sample."""
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A rectangle of the frame, x0 y0 x1 y1 (exclusive), with the crop of `size` in it; matrix (2, 3) leads there."""
+
+    box: tuple[int, int, int, int]
+    matrix: np.ndarray
+    size: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        x0, y0, x1, y1 = self.box
+        return y1 - y0, x1 - x0
+
+
+def place_of(matrix: np.ndarray, mask: np.ndarray, width: int, height: int) -> Place | None:
+    """Where in a width × height frame the face of a crop lies, None where it is outside of it.
+
+    matrix (2, 3) is what cut the crop; mask (S, S) float32: only what it shows is looked at.
+    """
+    size = len(mask)
+    rows, columns = (np.flatnonzero((mask > SEEN).any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    left, right, top, bottom = columns[0] - 1, columns[-1] + 2, rows[0] - 1, rows[-1] + 2
+    corners = np.array([[[left, top], [right, top], [left, bottom], [right, bottom]]], np.float64)
+    around = cv2.transform(corners, cv2.invertAffineTransform(matrix))[0]
+    x0, y0 = np.clip(np.floor(around.min(0)).astype(int) - 1, 0, (width, height)).tolist()
+    x1, y1 = np.clip(np.ceil(around.max(0)).astype(int) + 2, 0, (width, height)).tolist()
+    if x1 <= x0 or y1 <= y0:
+        return None
+    back = np.array(matrix, np.float64)
+    back[:, 2] += back[:, :2] @ (x0, y0)
+    return Place((x0, y0, x1, y1), back, size)
+
+
+def warped(face: np.ndarray, mask: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
+    """A crop's face (S, S, 3) and mask (S, S), float32, in the frame's pixels: (h, w, 3), (h, w)."""
+    matrix, size = place.matrix, place.size
+    factor = int(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # crop pixels to a source pixel
+    if factor >= 2:  # averaged first, or a small face would shimmer
+        small = max(1, size // factor)
+        face = cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask, (small, small), interpolation=cv2.INTER_AREA)
+        matrix = matrix * (small / size)
+    area = place.shape[::-1]
+    # OpenCV wants output → input, which is what cut the crop
+    flags = cv2.WARP_INVERSE_MAP
+    alpha = cv2.warpAffine(
+        mask, to_opencv(matrix), area, flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
+    )
+    # enlarged: cubic keeps what the network drew; reduced: linear, as it was averaged
+    enlarging = abs(np.linalg.det(matrix[:, :2])) < 1
+    fresh = cv2.warpAffine(
+        face,
+        to_opencv(matrix),
+        area,
+        flags=flags | (cv2.INTER_CUBIC if enlarging else cv2.INTER_LINEAR),
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return fresh, np.where(alpha > SEEN, alpha, 0)

@@ -1,0 +1,117 @@
+"""From frames to patches: faces are recast in batches, measured, averaged over their neighbours, composited."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ..media.reader import Frame
+from ..media.view import Patch
+from ..model.recast import Source
+from ..protocol import ConvertSettings
+from .composite import Mark, composite, pasted
+from .faces import Face, render_faces
+from .measures import REACH, Measures, averaged, measure
+from .patch import Place, place_of
+from .plan import Placement
+
+BATCH = 8
+"""Frames that are recast together. Batches begin at multiples of it in the range: a resumed conversion must make
+the very batches of an uninterrupted one, since a network's sums depend on its batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """A frame with its recast faces, where they lie, and what was measured of each."""
+
+    frame: Frame
+    faces: list[tuple[Face, Place, Measures]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a conversion is made of, the same for all of its frames."""
+
+    plan: dict[int, list[Placement]]
+    sources: dict[str, Source]
+    settings: ConvertSettings
+    device: torch.device
+    mark: Mark | None = None
+
+
+def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
+    """One frame recast by itself: (H, W, 3) uint8 RGB, and its matte (H, W) float32 0..1."""
+    (rendered,) = render([frame], work, None)
+    patches = composite(frame.view, frame.index, rendered.faces, work.settings, work.mark)
+    return pasted(frame.rgb, patches)
+
+
+def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rendered]:
+    """Recast and measure the faces of one batch."""
+    made = render_faces(frames, work.plan, work.sources, work.device, work.settings)
+
+    def look(frame: Frame) -> Rendered:
+        faces = []
+        height, width = frame.rgb.shape[:2]
+        for face in made.get(frame.index, ()):
+            place = place_of(face.placement.matrix, np.maximum(face.mask, face.moved), width, height)
+            if place is not None:
+                x0, y0, x1, y1 = place.box
+                under = frame.rgb[y0:y1, x0:x1]
+                faces.append((face, place, measure(face, place, under, work.settings)))
+        return Rendered(frame, faces)
+
+    with_faces = [frame for frame in frames if frame.index in made]
+    looked = {r.frame.index: r for r in (pool.map(look, with_faces) if pool else map(look, with_faces))}
+    return [looked.get(frame.index) or Rendered(frame, []) for frame in frames]
+
+
+def settled(rendered: Iterable[Rendered]) -> Iterator[Rendered]:
+    """The same frames in their order, REACH frames later, with measures averaged over each face's neighbours."""
+    window: deque[Rendered] = deque()
+    waiting: deque[Rendered] = deque()
+
+    def settle(middle: Rendered) -> Rendered:
+        faces = []
+        for face, place, _ in middle.faces:
+            key = (face.placement.track, face.placement.source)
+            near = [
+                (other.frame.index, measures)
+                for other in window
+                if abs(other.frame.index - middle.frame.index) <= REACH
+                for beside, _, measures in other.faces
+                if (beside.placement.track, beside.placement.source) == key
+            ]
+            faces.append((face, place, averaged(middle.frame.index, *zip(*near, strict=True))))
+        return Rendered(middle.frame, faces)
+
+    for item in rendered:
+        window.append(item)
+        waiting.append(item)
+        while waiting and item.frame.index - waiting[0].frame.index >= REACH:
+            yield settle(waiting.popleft())
+        while window[0].frame.index < item.frame.index - 2 * REACH:
+            window.popleft()
+    while waiting:
+        yield settle(waiting.popleft())
+
+
+def patched(frames: Iterable[Rendered], work: Work, pool: Executor) -> Iterator[tuple[Frame, list[Patch]]]:
+    """Every frame with its patches, in order; a few frames are composited at a time."""
+
+    def finish(item: Rendered) -> list[Patch]:
+        return composite(item.frame.view, item.frame.index, item.faces, work.settings, work.mark)
+
+    begun: deque[tuple[Frame, Future[list[Patch]] | None]] = deque()
+    for item in frames:
+        begun.append((item.frame, pool.submit(finish, item) if item.faces else None))
+        while len(begun) > BATCH:
+            frame, future = begun.popleft()
+            yield frame, future.result() if future else []
+    for frame, future in begun:
+        yield frame, future.result() if future else []

@@ -1,0 +1,126 @@
+"""A conversion that was killed goes on, and nobody can tell from its result; only what changed is made again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from understudy.engine.convert import convert as conversion
+from understudy.engine.convert.settings import load_settings
+from understudy.engine.errors import DataError, Stopped
+from understudy.engine.media import segments
+from understudy.engine.media.reader import read_frames
+from understudy.engine.model.folder import prepare
+from understudy.engine.protocol import ConvertSettings, ConvertSpec, Identity, Material, Swap, to_json
+from understudy.engine.reporter import Silent
+
+CPU = torch.device("cpu")
+LENGTH = 16
+
+RUN = """
+import json, sys, time
+import torch
+from understudy.engine.convert import convert as conversion
+from understudy.engine.media import segments
+from understudy.engine.protocol import ConvertSpec, from_json
+from understudy.engine.reporter import Silent
+
+segments.LENGTH = int(sys.argv[2])
+
+class Slow(Silent):
+    def progress(self, fraction, message):
+        print(message, flush=True)
+        time.sleep(0.05)
+
+conversion.convert(from_json(ConvertSpec, json.loads(sys.argv[1])), torch.device("cpu"), Slow())
+"""
+
+
+@pytest.fixture(scope="module")
+def drafts(tmp_path_factory: pytest.TempPathFactory, astronaut_folder: Path) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    material = [Material(scan=str(astronaut_folder), person=0)]
+    prepare(folder, [Identity(name="woman", material=material)], "draft", Silent())
+    return folder
+
+
+@pytest.fixture
+def spec(tmp_path: Path, carphone_folder: Path, drafts: Path, monkeypatch: pytest.MonkeyPatch) -> ConvertSpec:
+    monkeypatch.setattr(segments, "LENGTH", LENGTH)
+    swaps = [Swap(person=0, identity="woman")]
+    return ConvertSpec(scan=str(carphone_folder), model=str(drafts), swaps=swaps, output=str(tmp_path / "out.mp4"))
+
+
+def changed(spec: ConvertSpec, **fields: Any) -> ConvertSpec:
+    return ConvertSpec(**{**spec.__dict__, **fields})
+
+
+class StopsAt(Silent):
+    """Stops after so many frames, and counts them."""
+
+    def __init__(self, frames: int = 10**9) -> None:
+        self.limit, self.frames = frames, 0
+
+    def check(self) -> None:
+        if self.frames >= self.limit:
+            raise Stopped("Stopped.")
+
+    def progress(self, fraction: float, message: str) -> None:
+        self.frames += message.startswith("Recasting")
+
+
+def test_a_killed_conversion_goes_on_and_its_result_is_the_same(tmp_path: Path, spec: ConvertSpec) -> None:
+    whole = changed(spec, output=str(tmp_path / "whole.mp4"))
+    counts = conversion.convert(whole, CPU, Silent())
+    command = [sys.executable, "-c", RUN, json.dumps(to_json(spec)), str(LENGTH)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        deadline = time.monotonic() + 100
+        for line in process.stdout:
+            if line.startswith(f"Recasting frame {LENGTH + 6}") or time.monotonic() > deadline:
+                break
+    finally:
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait(30)
+    assert not Path(spec.output).exists()
+    watched = StopsAt()
+    assert conversion.convert(spec, CPU, watched) == counts
+    assert watched.frames == counts["frames"] - LENGTH  # the finished segment was not made again
+    assert Path(spec.output).read_bytes() == Path(whole.output).read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(
+        f"{name}{end}" for name in ("out.mp4", "whole.mp4") for end in ("", ".understudy.json")
+    )
+
+
+def test_other_settings_make_again_only_what_they_touch(tmp_path: Path, spec: ConvertSpec, carphone_scan: Any) -> None:
+    from dataclasses import replace
+
+    kept = carphone_scan.frame >= 2 * LENGTH  # nobody in the first two segments
+    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    replace(carphone_scan, **{n: getattr(carphone_scan, n)[kept] for n in names}).save(tmp_path)
+    spec = changed(spec, scan=str(tmp_path))
+    with pytest.raises(Stopped):
+        conversion.convert(spec, CPU, StopsAt(2 * LENGTH + 3))
+    watched = StopsAt()
+    conversion.convert(changed(spec, settings=ConvertSettings(colour="none")), CPU, watched)
+    assert watched.frames == LENGTH
+
+
+def test_a_range_is_converted_and_its_settings_are_kept(tmp_path: Path, spec: ConvertSpec) -> None:
+    spec = changed(spec, start=9, end=20, settings=ConvertSettings(colour="mkl", erode=[0.0, 0.02, 0.0, 0.02]))
+    assert conversion.convert(spec, CPU, Silent()) == {"frames": 11, "recast": 11}
+    assert sum(1 for _ in read_frames(Path(spec.output))) == 11
+    assert load_settings(Path(spec.output)) == spec
+    with pytest.raises(DataError, match="not in what was scanned, 0 to 48"):
+        conversion.convert(changed(spec, end=400), CPU, Silent())
+    with pytest.raises(DataError, match="Name the settings yourself"):
+        load_settings(tmp_path / "other.mov")
