@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from ..media.view import Box, Patch
+from ..media.signal import Box
+from ..media.view import Patch
 from ..protocol import ConvertSettings
 from . import belonging, blend, colour
 from .faces import Face
