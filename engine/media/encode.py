@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+import av.filter
 import numpy as np
 from av.codec import CodecContext
 from av.codec.context import Flags
@@ -20,11 +21,11 @@ from av.video.stream import VideoStream
 
 from ..errors import MediaError
 from .colour import LIMITED, is_float, matrix_of, range_of, transfer_of, usual_matrix
-from .formats import RGB, Recipe, coded_size
 from .frametable import frame_table, open_movie, video_stream
 from .linear import display_signal, to_linear
-from .planes import planar, planar_name, reformatted
+from .planes import chroma_steps, planar, planar_name, reformatted
 from .reader import MediaInfo
+from .recipes import RGB, Recipe, coded_size
 from .signal import alpha_of, from_signal, signal_of
 from .sound import Timed, sound_tracks
 from .tone import LINEAR
@@ -59,11 +60,14 @@ class MovieSegment:
         self._path, self._recipe, self._info, self._threads = path, recipe, info, threads
         self._container: OutputContainer | None = None
         self._stream: VideoStream
+        self._fields: av.filter.Graph | None = None
         self._count = 0
 
     def write(self, picture: av.VideoFrame, number: int) -> None:
         """Encode the next frame; `number` is the source's."""
         frame = fitted(picture, self._recipe)
+        if self._recipe.fields:
+            frame = self._flagged(frame)
         if self._container is None:
             self._container = av.open(str(self._path), "w", format=self._recipe.segment)
             size = (frame.width, frame.height)
@@ -73,6 +77,19 @@ class MovieSegment:
         frame.pts, frame.time_base, frame.duration = self._count, 1 / self._info.fps, 1
         self._container.mux(self._stream.encode(frame))
         self._count += 1
+
+    def _flagged(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """The frame marked as interlaced: only FFmpeg's filters can."""
+        if self._fields is None:
+            self._fields = graph = av.filter.Graph()
+            base = 1 / self._info.fps
+            steps = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=base)
+            mark, sink = graph.add("setfield", f"mode={self._recipe.fields}"), graph.add("buffersink")
+            steps.link_to(mark)
+            mark.link_to(sink)
+            graph.configure()
+        self._fields.push(frame)
+        return cast(av.VideoFrame, self._fields.pull())
 
     def close(self) -> list[str]:
         """Finish the file; gives its name."""
@@ -139,7 +156,9 @@ def _in_format(picture: av.VideoFrame, recipe: Recipe) -> av.VideoFrame:
     else:
         same_range = range_of(picture) == tags.range and not old.name.startswith("gray")
         depth = old.components[0].bits == new.components[0].bits
-        easy = same_range and (matrix == matrix_of(picture) or tags.matrix == RGB) and (depth or tags.range == LIMITED)
+        woven = bool(recipe.fields) and chroma_steps(old.name)[1] != chroma_steps(new.name)[1]
+        same_matrix = matrix == matrix_of(picture) or tags.matrix == RGB
+        easy = not woven and same_range and same_matrix and (depth or tags.range == LIMITED)
     if easy:
         return reformatted(picture, recipe.pixel_format, tags.range)
     source = planar(picture)
@@ -147,7 +166,7 @@ def _in_format(picture: av.VideoFrame, recipe: Recipe) -> av.VideoFrame:
     if transfer_of(picture) == LINEAR:
         signal = display_signal(signal)
     form = planar_name(recipe.pixel_format)
-    made = from_signal(signal, alpha_of(source), form, matrix, tags.range)
+    made = from_signal(signal, alpha_of(source), form, matrix, tags.range, lines=2 if recipe.fields else 1)
     return reformatted(made, recipe.pixel_format, tags.range)
 
 
@@ -173,6 +192,9 @@ def add_picture(
     coder.thread_count = threads
     coder.color_range, coder.colorspace = recipe.colour.range, recipe.colour.matrix
     coder.color_primaries, coder.color_trc = recipe.colour.primaries, recipe.colour.transfer
+    if recipe.fields:
+        coder.field_order = 2 if recipe.fields == "tff" else 3
+        coder.flags |= Flags.interlaced_dct | Flags.interlaced_me
     coder.flags |= Flags.global_header  # the segments' headers are the joined movie's
     return stream
 

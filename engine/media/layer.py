@@ -9,9 +9,9 @@ import av
 import numpy as np
 
 from .colour import FULL, LIMITED, matrix_of, transfer_of, usual_matrix
-from .formats import Recipe
 from .linear import display_signal, linear_light
 from .planes import planar, planar_name
+from .recipes import Recipe
 from .signal import from_signal
 from .tone import LINEAR, ceiling, from_view
 from .view import Patch, view_of

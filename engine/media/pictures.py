@@ -12,6 +12,8 @@ from av.codec import CodecContext
 from av.packet import Packet
 
 from ..errors import MediaError
+from .colour import FULL, LIMITED
+from .exr import is_whole
 
 # Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.
 DEEP = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
@@ -68,7 +70,7 @@ def read_picture(path: Path) -> av.VideoFrame:
 
 
 def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:
-    if not data:
+    if not data or (codec == "exr" and not is_whole(data)):
         return None
     decoder = CodecContext.create(codec, "r")
     if codec == "png":
@@ -77,7 +79,11 @@ def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:
         frames = [*decoder.decode(Packet(data)), *decoder.decode(None)]  # type: ignore[attr-defined]
     except (av.FFmpegError, ValueError):
         return None
-    return frames[0] if frames and not frames[0].is_corrupt else None
+    if not frames or frames[0].is_corrupt:
+        return None
+    if frames[0].color_range != LIMITED:
+        frames[0].color_range = FULL  # pictures are, whether they say so or not
+    return frames[0]
 
 
 def _by_opencv(data: bytes) -> av.VideoFrame | None:

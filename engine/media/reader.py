@@ -16,6 +16,7 @@ import numpy as np
 from ..errors import MediaError
 from .colour import FULL, is_float, range_of, to_rgb, transfer_of
 from .frametable import FrameTable, decoded, frame_table, open_movie, video_stream
+from .mastering import mastering_of
 from .pictures import is_pictures, picture_files, read_picture
 from .planes import planar
 from .signal import Box
@@ -46,6 +47,7 @@ class MediaInfo:
     full_range            samples use their whole range
     field_order           "" is progressive; "tff" or "bff" is interlaced, that field first
     timecode              of frame 0, as hh:mm:ss:ff (; before ff is drop-frame); "" without one
+    mastering, light      HDR10's static metadata as encoders take it; "" without (see `media.mastering`)
     """
 
     path: Path
@@ -68,6 +70,8 @@ class MediaInfo:
     full_range: bool = False
     field_order: str = ""
     timecode: str = ""
+    mastering: str = ""
+    light: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,7 +216,10 @@ def _facts(first: av.VideoFrame) -> dict[str, Any]:
     """What a decoded frame tells of its footage."""
     rotation = rotation_of(first)
     parts = first.format.components
+    mastering, light = mastering_of(first)
     return {
+        "mastering": mastering,
+        "light": light,
         "width": first.height if rotation % 180 else first.width,
         "height": first.width if rotation % 180 else first.height,
         "pixel_format": first.format.name,

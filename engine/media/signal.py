@@ -88,9 +88,17 @@ def chroma_down(change: np.ndarray, across: int, down: int, lines: int) -> np.nd
 
 
 def from_signal(
-    signal: np.ndarray, alpha: np.ndarray | None, pixel_format: str, matrix: Colorspace, color_range: int
+    signal: np.ndarray,
+    alpha: np.ndarray | None,
+    pixel_format: str,
+    matrix: Colorspace,
+    color_range: int,
+    lines: int = 1,
 ) -> av.VideoFrame:
-    """A planar frame from (H, W, 3) R'G'B' and (H, W) alpha (None: opaque), both float32 0..1, rounded and clipped."""
+    """A planar frame from (H, W, 3) R'G'B' and (H, W) alpha (None: opaque), both float32 0..1, rounded and clipped.
+
+    `lines` 2 keeps the two fields of interlaced footage apart.
+    """
     height, width = signal.shape[:2]
     frame = av.VideoFrame(width, height, pixel_format)
     frame.color_range = color_range
@@ -101,7 +109,8 @@ def from_signal(
         luma = signal @ np.array([red, 1 - red - blue, blue], np.float32)
         across, down = chroma_steps(pixel_format)
         chroma = ((signal[..., 2] - luma) / (2 * (1 - blue)), (signal[..., 0] - luma) / (2 * (1 - red)))
-        planes = [luma, *(chroma_down(part, across, down, 1) for part in chroma)]
+        lines = lines if down == 2 else 1
+        planes = [luma, *(chroma_down(part, across, down, lines) for part in chroma)]
     for number, part in enumerate(parts):
         samples = plane_array(frame, part.plane)
         top = (1 << part.bits) - 1

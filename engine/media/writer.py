@@ -21,11 +21,12 @@ from ..errors import MediaError
 from ..protocol import OutputFormat
 from . import segments
 from .encode import MovieSegment, PictureSegment, join, move_folder
-from .formats import Recipe, check_output
+from .formats import check_output
 from .layer import layer_pictures, matte_recipe
 from .partial import partial_folder, remove_partial
 from .pictures import picture_files
 from .reader import Frame, MediaInfo, as_coded
+from .recipes import Recipe
 from .segments import Key, Segments
 from .timecode import moved
 from .view import Patch, carried
