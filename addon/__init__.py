@@ -15,10 +15,11 @@ from . import (
     presets,
     preview,
     properties,
+    setting_up,
 )
 
 # the timer comes last: it may call anything of the others
-_PARTS = (i18n, properties, people, curves, operators, presets, panels, overlay, preview, handlers, jobs)
+_PARTS = (i18n, properties, people, curves, operators, presets, panels, overlay, preview, setting_up, handlers, jobs)
 
 
 def register() -> None:

@@ -16,7 +16,7 @@ from . import client
 START_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1
 NOT_INSTALLED = (
-    "The engine is not installed. Install it as the README tells, "
+    "The engine is not set up. Press Set Up Engine, "
     "or name its Python in Understudy's preferences (Edit > Preferences > Add-ons)."
 )
 CLOSING = "Blender is closing."

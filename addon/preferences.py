@@ -19,6 +19,11 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         "Empty: the environment variable UNDERSTUDY_ENGINE_PYTHON, or the one in Understudy's own folder",
         subtype="FILE_PATH",
     )
+    wheels: StringProperty(
+        name="Folder of Wheels",
+        description="A folder that holds every package the engine needs: then it is set up without the network",
+        subtype="DIR_PATH",
+    )
     project_location: StringProperty(
         name="Keep projects in",
         description="The folder that scans, models and recast movies are kept in. "
@@ -35,14 +40,20 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        column = self.layout.column()
+        from . import setting_up
+
+        layout = self.layout
+        setting_up.draw(layout, lambda text, icon: layout.label(text=text, icon=icon, translate=False))
+        column = layout.column()
         column.use_property_split = True
+        column.prop(self, "wheels")
         column.prop(self, "engine_python")
         column.prop(self, "project_location")
         column.prop(self, "preview_cache")
         row = column.row(align=True)
         row.operator("understudy.start_engine")
         row.operator("understudy.stop_engine")
+        row.operator("understudy.remove_engine", icon="TRASH")
 
 
 def preferences() -> UnderstudyPreferences:
@@ -53,3 +64,8 @@ def preferences() -> UnderstudyPreferences:
 def engine_python() -> str:
     """The engine's Python as the user named it, absolute; empty when not named."""
     return bpy.path.abspath(preferences().engine_python)
+
+
+def wheels_folder() -> str:
+    """The folder of wheels as the user named it, absolute; empty when not named."""
+    return bpy.path.abspath(preferences().wheels)

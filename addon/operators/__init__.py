@@ -7,11 +7,11 @@ finished job brings is one undo step made when it arrives (`jobs`).
 
 import bpy
 
-from . import cancel, consent, convert, engine, identities, mark, people, place, scan, train, view
+from . import cancel, consent, convert, engine, identities, mark, people, place, scan, setup, train, view
 
 CLASSES = tuple(
     cls
-    for part in (mark, scan, people, identities, consent, train, convert, place, view, cancel, engine)
+    for part in (mark, scan, people, identities, consent, train, convert, place, view, cancel, engine, setup)
     for cls in part.CLASSES
 )
 

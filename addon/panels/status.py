@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import jobs, steps
+from .. import jobs, setting_up, steps
 from ..i18n import tr
 from .layout import SidebarPanel, duration, sentence
 
@@ -22,6 +22,11 @@ def _words(kind: str) -> str:
     }.get(kind, kind)
 
 
+def _needs_setup() -> bool:
+    """Nothing was set up, or something of another version; not while an engine answers."""
+    return jobs.engine.state != "ready" and (setting_up.needed() or setting_up.outdated())
+
+
 class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
     """Running jobs and the last error."""
 
@@ -34,7 +39,9 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         if state is None:
             return True
         return (
-            bool(state.error or jobs.engine.error or steps.locked(state) or steps.unfinished(state))
+            setting_up.installer.busy
+            or _needs_setup()
+            or bool(state.error or jobs.engine.error or steps.locked(state) or steps.unfinished(state))
             or not bpy.data.filepath
         )
 
@@ -53,6 +60,9 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
             box.alert = True
             sentence(box, context, tr(jobs.engine.error), "ERROR")
             box.operator("understudy.start_engine")
+        if setting_up.installer.busy or _needs_setup():
+            box = layout.box()
+            setting_up.draw(box, lambda text, icon: sentence(box, context, text, icon))
         for job in steps.unfinished(state):
             draw_job(layout.box(), context, job)
         if not bpy.data.filepath:

@@ -66,7 +66,8 @@ def addon(package: Path) -> SimpleNamespace:
     ) == {"FINISHED"}
     names = ["compat", "jobs", "launcher", "people", "placing", "poller", "preferences", "project", "properties",
              "sources", "steps", "timeline", "client", "operators", "panels", "preview", "overlay", "consent",
-             "coverage", "boxes", "geometry", "curves", "i18n", "hooks", "handlers"]  # fmt: skip
+             "coverage", "boxes", "geometry", "curves", "i18n", "hooks", "handlers", "installer",
+             "setting_up"]  # fmt: skip
     modules = {name: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
     return SimpleNamespace(protocol=importlib.import_module(f"{EXTENSION}.engine.protocol"), **modules)
 

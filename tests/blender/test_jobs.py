@@ -186,7 +186,7 @@ def test_engine_not_installed(addon, scene, clips, engine, tick_until):
     addon.preferences.preferences().engine_python = str(engine.home / "nowhere" / "python")
     flow.add_shot(scene, clips)
     flow.mark_and_scan(scene, tick_until)
-    assert scene.understudy.error.startswith("The engine is not installed.")
+    assert scene.understudy.error.startswith("The engine is not set up.")
     assert scene.understudy.jobs[-1].state == "failed"
     assert [strip.name for strip in scene.sequence_editor.strips] == ["shot"]
     assert list(engine.home.iterdir()) == []
