@@ -15,11 +15,26 @@ from . import (
     presets,
     preview,
     properties,
+    scene_strips,
     setting_up,
 )
 
 # the timer comes last: it may call anything of the others
-_PARTS = (i18n, properties, people, curves, operators, presets, panels, overlay, preview, setting_up, handlers, jobs)
+_PARTS = (
+    i18n,
+    properties,
+    people,
+    curves,
+    operators,
+    presets,
+    panels,
+    overlay,
+    preview,
+    scene_strips,
+    setting_up,
+    handlers,
+    jobs,
+)
 
 
 def register() -> None:

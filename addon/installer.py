@@ -301,11 +301,12 @@ class Installer:
 
         def hear(line: str) -> None:
             nonlocal seen
-            if found := _GETTING.match(line):
+            if line.startswith("Collecting "):
                 seen += 1
-                name = Path(found[2]).name.split("-")[0]
-                size = f" ({found[3]})" if found[3] else ""
-                self._step(0.05 + 0.6 * min(seen / count, 1.0), f"Downloading {name}{size}")
+                self._step(0.05 + 0.6 * min(seen / count, 1.0), f"Getting {re.split('[^A-Za-z0-9_-]', line[11:])[0]}")
+            elif found := _DOWNLOADING.match(line):
+                name = found[1].rpartition("/")[2].partition("-")[0]
+                self._say(message=f"Downloading {name} ({found[2]})")
 
         if self._call(command, log, hear) != 0:
             raise SetupFailed(f"The packages could not be downloaded: check the connection, then try again. {_log()}")
@@ -397,8 +398,8 @@ class Installer:
         self._say(state="idle", fraction=0.0, message="The engine was removed.")
 
 
-_GETTING = re.compile(r"\s*(Downloading|Using cached|File was already downloaded) (\S+)(?: \(([^)]*)\))?")
-"""What pip says of each package that it gets: how, its address or file, its size."""
+_DOWNLOADING = re.compile(r"\s*Downloading (\S+) \(([^)]*)\)")
+"""What pip says of a package that it downloads: its address or file, its size."""
 
 _QUIET = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"]
 

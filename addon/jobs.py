@@ -7,6 +7,7 @@ of this session are mirrored here and put back after an undo. What a job brings 
 from __future__ import annotations
 
 import json
+import os
 import queue
 import time
 import uuid
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..engine import protocol
-from . import consent, curves, hooks, people, preview, results
+from . import consent, curves, hooks, people, preview, project, results
 from .i18n import tr
 from .poller import EngineReport, JobReport, Poller
 from .preferences import engine_python
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 TICK_BUDGET_SECONDS = 0.002
 BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.5
 KEPT_FINISHED = 10
+ASIDE = "UNDERSTUDY_ASIDE"
+"""Set in the environment of a Blender that only renders: the jobs of its file are none of its business."""
 _FIELDS = (
     "id", "kind", "about", "model", "output", "state", "progress", "message", "seconds_left", "loss", "step",
     "preview", "verdict", "warning", "error", "last_seq",
@@ -57,6 +60,7 @@ def start(
     state = scene.understudy
     state.error = ""
     state.schema = SCHEMA
+    state.project = str(project.folder(state))
     _prune(state)
     job = state.jobs.add()
     job.id, job.kind, job.about = uuid.uuid4().hex, kind, json.dumps(about)
@@ -168,6 +172,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         if done:
             _undo_step(done)
         follow_up(scene, job_id)
+        project.adopt()
 
 
 def follow_up(scene: bpy.types.Scene, job_id: str) -> None:
@@ -194,6 +199,8 @@ def _remember(scene: bpy.types.Scene, job: UnderstudyJob) -> None:
 
 def resume() -> None:
     """Watch the unfinished jobs of the open file (after it was loaded, or the engine was started again)."""
+    if ASIDE in os.environ:
+        return
     _mirror.clear()
     people.forget_pictures()
     consent.look_again()
@@ -202,7 +209,7 @@ def resume() -> None:
     if _poller is not None:
         _poller.forget()
     for scene in bpy.data.scenes:
-        if scene.library:
+        if scene.library or scene.understudy.schema > SCHEMA:
             continue
         for job in scene.understudy.jobs:
             _remember(scene, job)

@@ -26,16 +26,23 @@ _saving_to = ""  # the .blend being written, which a saved copy does not make th
 
 
 def folder(state: UnderstudyState) -> Path:
-    """This .blend's project folder: named in the preferences, or beside the .blend, or kept until it is saved."""
-    elsewhere = preferences().project_location
-    blend = bpy.data.filepath
-    if blend and not elsewhere:
-        return Path(blend).with_suffix(".understudy")
-    if blend:
-        return Path(bpy.path.abspath(elsewhere)) / (Path(blend).stem + ".understudy")
+    """This .blend's project folder: the one it has had since its first job, else one named in the preferences, or
+    beside the .blend, or kept until it is saved. A .blend saved under another name goes on with the same folder.
+    """
+    if state.project and Path(state.project).is_dir():
+        return Path(state.project)
+    if bpy.data.filepath:
+        return _beside(bpy.data.filepath)
     if not state.project_id:
         state.project_id = uuid.uuid4().hex
     return protocol.home() / "unsaved" / state.project_id
+
+
+def _beside(blend: str) -> Path:
+    elsewhere = preferences().project_location
+    if elsewhere:
+        return Path(bpy.path.abspath(elsewhere)) / (Path(blend).stem + ".understudy")
+    return Path(blend).with_suffix(".understudy")
 
 
 def folder_if_named(state: UnderstudyState) -> Path | None:
@@ -92,8 +99,15 @@ def _absolute_from(path: str, blend: str) -> str:
 
 def _rewrite(change: Callable[[str], str]) -> None:
     for scene in bpy.data.scenes:
+        if scene.library:
+            continue
         state = scene.understudy
-        holders = [(state.shot, "source"), (state.shot.scan, "folder"), (state.shot.scan, "clip_path")]
+        holders = [
+            (state, "project"),
+            (state.shot, "source"),
+            (state.shot.scan, "folder"),
+            (state.shot.scan, "clip_path"),
+        ]
         for one in (one for identity in state.identities for one in identity.materials):
             holders += [(one, "clip_path"), (one.scan, "folder"), (one.scan, "clip_path")]
         for job in state.jobs:
@@ -115,9 +129,66 @@ def before_save(blend: str, *_: object) -> None:
 def after_save(*_: object) -> None:
     """Handler for save_post and save_post_fail: make our paths absolute again."""
     _rewrite(lambda path: _absolute_from(path, _saving_to))
+    adopt()
 
 
 @bpy.app.handlers.persistent
 def after_load(*_: object) -> None:
     """Handler for load_post: make our paths absolute from where the .blend lies now."""
     _rewrite(lambda path: _absolute_from(path, bpy.data.filepath))
+    for scene in _ours():
+        _mend(scene)
+
+
+# -- what was made before the .blend was first saved
+
+
+def adopt() -> None:
+    """Move what was made before the first save into the project folder; not while a job writes there.
+
+    Called after each save, and when a job has ended. Strips and properties follow. On one drive this is a rename;
+    from drive to drive the files stay where they are, where they work as well.
+    """
+    if not bpy.data.filepath:
+        return
+    for scene in _ours():
+        state = scene.understudy
+        old = protocol.home() / "unsaved" / state.project_id
+        busy = any(job.state not in protocol.FINAL_STATES for job in state.jobs)
+        if not state.project_id or not old.is_dir() or busy:
+            continue
+        new = _beside(bpy.data.filepath)
+        if new.exists():
+            continue  # another film of this name: ours stays where it is
+        try:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            old.rename(new)
+        except OSError:
+            continue
+        _follow(scene, str(old), str(new))
+
+
+def _mend(scene: bpy.types.Scene) -> None:
+    """The file was written before its project was moved into place: find it there."""
+    old = protocol.home() / "unsaved" / scene.understudy.project_id
+    if scene.understudy.project_id and bpy.data.filepath and not old.is_dir():
+        new = _beside(bpy.data.filepath)
+        if new.is_dir():
+            _follow(scene, str(old), str(new))
+
+
+def _follow(scene: bpy.types.Scene, old: str, new: str) -> None:
+    def moved(path: str) -> str:
+        return new + path[len(old) :] if path == old or path.startswith((old + "/", old + "\\")) else path
+
+    _rewrite(moved)
+    for strip in scene.sequence_editor.strips_all if scene.sequence_editor else ():
+        name = {"MOVIE": "filepath", "IMAGE": "directory"}.get(strip.type)
+        path = bpy.path.abspath(getattr(strip, name)) if name else ""
+        if path and moved(path) != path:
+            setattr(strip, name, relative(moved(path)) + ("/" if name == "directory" else ""))
+
+
+def _ours() -> list[bpy.types.Scene]:
+    """The scenes that are not linked from another file."""
+    return [scene for scene in bpy.data.scenes if not scene.library]

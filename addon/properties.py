@@ -205,6 +205,7 @@ class UnderstudyState(bpy.types.PropertyGroup):
 
     schema: IntProperty(description="SCHEMA of the add-on that wrote this; 0: nothing was written yet")
     project_id: StringProperty(description="Names the folder of a .blend that was never saved")
+    project: StringProperty(description="The project folder since the first job")
     shot: PointerProperty(type=UnderstudyShot)
     mark_by: EnumProperty(name="Mark by", description="What bounds the range that is marked", items=MARKS)
     playhead_in: IntProperty(name="In", description="First frame of the range", default=-1_000_000)

@@ -178,6 +178,9 @@ def missing_for_scan(state: UnderstudyState | None) -> str:
         return tr("Mark the range to recast first.")
     if scanning(state, SHOT):
         return tr("The shot is being scanned.")
+    if not Path(state.shot.source).exists():
+        return tr("The marked footage is not at {path}: find it with File > External Data, then mark it again.",
+                  path=state.shot.source)  # fmt: skip
     return ""
 
 
@@ -196,6 +199,8 @@ def missing_for_faces(state: UnderstudyState | None) -> str:
         return tr("Mark the range to recast first.")
     if not state.shot.scan.folder:
         return tr("Scan the shot first.")
+    if not Path(state.shot.scan.folder, "scan.json").is_file():
+        return tr("The shot's scan is not at {path} any more: find the people again.", path=state.shot.scan.folder)
     if not people.there(state.shot.scan):
         return tr("The shot shows no face.")
     if not len(state.identities):
@@ -213,6 +218,10 @@ def missing_for_faces(state: UnderstudyState | None) -> str:
             if any(len(one.scan.people) for one in face.materials):
                 return tr("Choose who of the people is {name}.", name=face.name)
             return tr("No face of {name} found: add other material.", name=face.name)
+        for one in people.material(face):
+            if not Path(one.scan, "scan.json").is_file():
+                return tr("The scan of {name} is not at {path} any more: find the faces again.", name=face.name,
+                          path=one.scan)  # fmt: skip
     return ""
 
 

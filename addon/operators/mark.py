@@ -5,10 +5,10 @@ from __future__ import annotations
 import bpy
 from bpy.props import EnumProperty
 
-from .. import compat, people, project, sources, steps, timeline
+from .. import compat, marking, project, scene_strips, sources, steps, timeline
 from ..i18n import tr
-from ..properties import MARKS, NOBODY, SCHEMA
-from .common import Undoable
+from ..properties import MARKS
+from .common import Outside, Undoable
 
 _UNSET = -1_000_000
 
@@ -81,26 +81,9 @@ class UNDERSTUDY_OT_mark_range(Undoable, bpy.types.Operator):
         except timeline.RangeError as error:
             return self.refuse(tr(error.template, **error.facts))
         project.folder(state)  # an unsaved .blend gets its folder's name here, where writing is allowed
-        take(state, strip, source, marked, stored)
+        marking.take(state, strip, source, marked, stored)
         self.report({"INFO"}, tr("Marked {n} frames of “{name}”", n=marked.end - marked.start, name=strip.name))
         return {"FINISHED"}
-
-
-def take(
-    state: bpy.types.PropertyGroup, strip: bpy.types.Strip, source: str, marked: timeline.MarkedRange, stored: int
-) -> None:
-    """Remember a marked range; people found in other frames than these are forgotten."""
-    shot = state.shot
-    before = (shot.source, shot.source_start, shot.source_end)
-    shot.strip_id, shot.strip_name, shot.channel = sources.remember(strip), strip.name, strip.channel
-    shot.start, shot.end, shot.stored_frames = marked.start, marked.end, stored
-    shot.source, shot.source_start, shot.source_end = source, marked.source_start, marked.source_end
-    if before != (shot.source, shot.source_start, shot.source_end):
-        people.clear(shot.scan)
-        for swap in state.swaps:
-            swap.person, swap.target = NOBODY, ""
-    state.error = ""
-    state.schema = SCHEMA
 
 
 class UNDERSTUDY_OT_set_in(Undoable, bpy.types.Operator):
@@ -131,4 +114,47 @@ class UNDERSTUDY_OT_set_out(Undoable, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (UNDERSTUDY_OT_mark_range, UNDERSTUDY_OT_set_in, UNDERSTUDY_OT_set_out)
+class UNDERSTUDY_OT_render_scene_strip(Undoable, bpy.types.Operator):
+    """Render what a scene strip shows, then mark that. What comes of it can be undone like any strip."""
+
+    bl_idname = "understudy.render_scene_strip"
+    bl_label = "Render Scene Strip"
+    bl_description = "Render what this scene strip shows to a movie, in a Blender of its own, and mark that"
+    bl_options = {"UNDO"}
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        if missing := steps.missing_for_mark(context):
+            return missing
+        strip = compat.active_strip(compat.sequencer_scene(context))
+        return "" if strip.type == "SCENE" and strip.scene else tr("Select a scene strip first.")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        why = scene_strips.begin(scene, compat.active_strip(scene))
+        return self.refuse(why) if why else {"FINISHED"}
+
+
+class UNDERSTUDY_OT_cancel_rendering(Outside, bpy.types.Operator):
+    """Stop rendering the scene strip. Not undoable: mark it again."""
+
+    bl_idname = "understudy.cancel_rendering"
+    bl_label = "Stop Rendering"
+    bl_description = "Stop rendering the scene strip; nothing of it is kept"
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return "" if scene_strips.rendering else tr("Nothing is being rendered.")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene_strips.cancel()
+        return {"FINISHED"}
+
+
+CLASSES = (
+    UNDERSTUDY_OT_render_scene_strip,
+    UNDERSTUDY_OT_cancel_rendering,
+    UNDERSTUDY_OT_mark_range,
+    UNDERSTUDY_OT_set_in,
+    UNDERSTUDY_OT_set_out,
+)

@@ -94,7 +94,7 @@ def _draw_material(
     row.operator("understudy.remove_material", text="", icon="X").material = material.key
     if steps.scanning(state, material.key):
         sentence(layout, context, tr("Its footage is being scanned."), "TIME")
-    elif not material.scan.folder:
+    elif not material.scan.folder or not Path(material.scan.folder).is_dir():
         layout.operator("understudy.scan_identity", icon="VIEWZOOM").material = material.key
     elif not people.there(material.scan):
         sentence(layout, context, tr("No face was found in its footage."), "ERROR")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import steps
+from .. import scene_strips, steps
 from ..i18n import tr
 from .layout import SidebarPanel, frames_in_words, missing, sentence
 
@@ -23,6 +23,10 @@ class UNDERSTUDY_PT_range(SidebarPanel, bpy.types.Panel):
                 row = layout.row(align=True)
                 row.operator("understudy.set_in", text=_point(tr("In"), state.playhead_in), translate=False)
                 row.operator("understudy.set_out", text=_point(tr("Out"), state.playhead_out), translate=False)
+        if (running := scene_strips.rendering) is not None:
+            row = layout.row(align=True)
+            row.progress(factor=running.done / running.frames, text=tr("Rendering the scene strip"), translate=False)
+            row.operator("understudy.cancel_rendering", text="", icon="X")
         missing(layout, context, steps.missing_for_mark(context))
         if state is None or not state.shot.strip_id:
             return

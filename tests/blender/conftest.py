@@ -67,7 +67,7 @@ def addon(package: Path) -> SimpleNamespace:
     names = ["compat", "jobs", "launcher", "people", "placing", "poller", "preferences", "project", "properties",
              "sources", "steps", "timeline", "client", "operators", "panels", "preview", "overlay", "consent",
              "coverage", "boxes", "geometry", "curves", "i18n", "hooks", "handlers", "installer",
-             "setting_up"]  # fmt: skip
+             "setting_up", "scene_strips"]  # fmt: skip
     modules = {name: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
     return SimpleNamespace(protocol=importlib.import_module(f"{EXTENSION}.engine.protocol"), **modules)
 

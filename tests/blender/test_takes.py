@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import bpy
@@ -197,3 +198,30 @@ def test_content_credentials_name_what_is_seen(scene, clips, engine, ready, reca
     tick_until(lambda: flow.idle(scene))
     spec = json.loads((engine.home / "fake_credential.json").read_text())
     assert spec["file"] == str(render) and spec["ingredients"] == [bpy.path.abspath(seen.filepath)]
+
+
+def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, engine, tmp_path):
+    """By a second Blender, while this one goes on."""
+    other = bpy.data.scenes.new("inner")
+    footage.prepare(other)
+    other.render.fps = 24
+    other.sequence_editor_create().strips.new_movie("counter", str(clips.movie), 1, 1)
+    other.frame_start, other.frame_end = 1, 48
+    strip = scene.sequence_editor.strips.new_scene("scene strip", other, 1, 10)
+    strip.scene_input = "SEQUENCER"
+    footage.prepare(scene)
+    addon.compat.set_span(strip, 14, 22)
+    scene.sequence_editor.active_strip = strip
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    with pytest.raises(RuntimeError, match="is being rendered"):
+        bpy.ops.understudy.mark_range()
+    deadline = time.monotonic() + 60
+    while addon.scene_strips.tick() is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    shot = scene.understudy.shot
+    assert scene.understudy.error == "" and (shot.start, shot.end) == (14, 22)
+    movie = next(s for s in scene.sequence_editor.strips if s.type == "MOVIE")
+    assert shot.strip_id == movie["understudy_id"] and movie.channel == 2
+    assert [footage.shown(scene, frame, tmp_path)[0] for frame in range(14, 22)] == list(range(4, 12))
+    assert sorted(f.suffix for f in Path(shot.source).parent.iterdir()) == [".log", ".mkv"]

@@ -1,0 +1,96 @@
+"""Saving, moving and sharing a .blend: what is ours goes along, or says why not."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import bpy
+import flow
+import pytest
+from test_jobs import reopen
+
+
+@pytest.fixture
+def placed(scene, clips, engine, tick_until):
+    engine.script(movie=str(clips.recast))
+    flow.ready_to_convert(scene, clips, tick_until)
+    bpy.ops.understudy.convert(draft=True)
+    tick_until(lambda: flow.idle(scene))
+    return flow.placed(scene)[0]
+
+
+def test_the_first_save_takes_the_project_along(addon, scene, engine, placed, tmp_path):
+    state = scene.understudy
+    old = engine.home / "unsaved" / state.project_id
+    assert (old / "recasts").is_dir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    new = tmp_path / "film.understudy"
+    assert not old.exists() and (new / "recasts").is_dir() and addon.project.folder(state) == new
+    assert Path(state.shot.scan.folder).is_dir() and str(new) in state.shot.scan.folder
+    assert str(new) in bpy.path.abspath(placed.filepath) and addon.steps.missing_for_swap(state) == ""
+    scene = reopen(tmp_path / "film.blend")  # written before the move
+    assert Path(scene.understudy.shot.scan.folder).parents[1] == new
+    assert Path(bpy.path.abspath(flow.placed(scene)[0].filepath)).is_file()
+
+
+def test_nothing_is_moved_under_a_running_job(addon, scene, engine, placed, clips, tick_until, tmp_path):
+    engine.script(hold=["train"])
+    assert bpy.ops.understudy.train() == {"FINISHED"}
+    tick_until(lambda: scene.understudy.jobs[-1].state == "running")
+    old = engine.home / "unsaved" / scene.understudy.project_id
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    assert old.is_dir() and addon.project.folder(scene.understudy) == old
+    engine.script(hold=[])
+    tick_until(lambda: flow.idle(scene))
+    assert not old.exists() and addon.project.folder(scene.understudy) == tmp_path / "film.understudy"
+    assert addon.steps.known_model(scene.understudy, "quick").startswith(str(tmp_path))
+
+
+def test_save_as_goes_on_with_the_same_project(addon, scene, engine, placed, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    (tmp_path / "b").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "b" / "second.blend"))
+    state = reopen(tmp_path / "b" / "second.blend").understudy
+    assert addon.project.folder(state) == tmp_path / "film.understudy"
+    assert addon.steps.missing_for_swap(state) == ""
+
+
+def test_a_project_that_is_gone_is_said(addon, scene, engine, placed, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    shutil.rmtree(tmp_path / "film.understudy")
+    state = reopen(tmp_path / "film.blend").understudy
+    assert "find the people again" in addon.steps.missing_for_swap(state)
+    with pytest.raises(RuntimeError, match=r"is not at .* any more: find the people again"):
+        bpy.ops.understudy.train()
+
+
+def test_footage_that_is_gone_is_said(addon, scene, clips, engine, tmp_path):
+    movie = tmp_path / "shot.mp4"
+    shutil.copy(clips.movie, movie)
+    flow.add_shot(scene, type(clips)(**{**vars(clips), "movie": movie}))
+    bpy.ops.understudy.mark_range()
+    movie.unlink()
+    with pytest.raises(RuntimeError, match="find it with File > External Data"):
+        bpy.ops.understudy.scan_shot()
+
+
+def test_a_file_of_a_newer_addon_is_left_alone(addon, scene, clips, engine):
+    flow.add_shot(scene, clips)
+    scene.understudy.schema = addon.properties.SCHEMA + 1
+    with pytest.raises(RuntimeError, match="newer Understudy"):
+        bpy.ops.understudy.mark_range()
+    assert addon.steps.missing_for_faces(scene.understudy).endswith("update the add-on to go on with it.")
+
+
+def test_a_linked_scene_is_left_alone(addon, scene, engine, placed, tmp_path):
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    bpy.ops.wm.read_homefile(use_factory_startup=True, use_empty=True)
+    with bpy.data.libraries.load(str(tmp_path / "film.blend"), link=True) as (there, here):
+        here.scenes = [there.scenes[0]]
+    (linked,) = [one for one in bpy.data.scenes if one.library]
+    assert "linked from another .blend" in addon.steps.locked(linked.understudy)
+    addon.jobs.resume()
+    addon.jobs.tick()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
+    assert not (tmp_path / "other.understudy").exists()
