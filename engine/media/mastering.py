@@ -7,17 +7,21 @@ import struct
 import av
 from av.sidedata.sidedata import SideData, Type
 
+from .tone import PQ
+
 
 def mastering_of(frame: av.VideoFrame) -> tuple[str, str]:
     """(mastering display, content light) of a decoded frame as x265 and x264 write them; "" where untold.
 
+    Only PQ footage is asked, and never a still picture: PyAV 18 frees what it lists of side data that has metadata (EXIF,
+    in PNG and TIFF files) a second time.
+
     SMPTE ST 2086: chromaticities in 0.00002, luminance in 0.0001 cd/m²; CTA-861.3: MaxCLL and MaxFALL in cd/m².
     """
     display = light = ""
-    try:
-        side_data = frame.side_data
-    except ValueError:  # a kind that PyAV does not know, as in TIFF files
-        return "", ""
+    if int(frame.color_trc) != PQ:
+        return display, light
+    side_data = frame.side_data
     for number in range(len(side_data)):
         data: SideData = side_data[number]  # type: ignore[literal-required]
         if data.type == Type.MASTERING_DISPLAY_METADATA and data.buffer_size >= 88:

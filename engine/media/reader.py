@@ -197,8 +197,11 @@ def _probe_movie(path: Path) -> MediaInfo:
         frames = list(islice(decoded(container, stream), FLAGGED))
         order = stream.codec_context.field_order
         interlaced = any(frame.interlaced_frame for frame in frames)
+        mastering, light = mastering_of(frames[0])
         return MediaInfo(
             path=path,
+            mastering=mastering,
+            light=light,
             fps=table.rate,
             frames=len(table),
             variable_frame_rate=table.variable,
@@ -216,10 +219,7 @@ def _facts(first: av.VideoFrame) -> dict[str, Any]:
     """What a decoded frame tells of its footage."""
     rotation = rotation_of(first)
     parts = first.format.components
-    mastering, light = mastering_of(first)
     return {
-        "mastering": mastering,
-        "light": light,
         "width": first.height if rotation % 180 else first.width,
         "height": first.width if rotation % 180 else first.height,
         "pixel_format": first.format.name,
