@@ -36,7 +36,8 @@ class Alignments:
     box        (N, 4) float32, x0 y0 x1 y1 in source pixels
     landmarks  (N, 468, 3) float32, x right and y down in source pixels (pixel centres at
                integers + 0.5), z in the same unit, smaller nearer to the camera
-    score      (N,) float32 0..1, the landmark network's own confidence
+    score      (N,) float32 0..1, the landmark network's own confidence; 0 where only a detector saw the face, or
+               it was carried for long: the box is right, the landmarks are a stand-in
     sharpness  (N,) float32 >= 0, variance of the Laplacian of the grey 128 px crop; larger is sharper
     embedding  (N, 128) float32, dlib's metric space: distance below about 0.5 is the same person
     track      (N,) int32 >= 0, one face followed inside one shot
@@ -62,8 +63,8 @@ class Alignments:
         return len(self.frame)
 
     def of_person(self, person: int) -> np.ndarray:
-        """Rows of one person, in frame order; none for -1, who is nobody."""
-        return np.flatnonzero(self.person == person) if person >= 0 else np.empty(0, np.int64)
+        """Rows of one person whose landmarks hold, in frame order; none for -1, who is nobody."""
+        return np.flatnonzero((self.person == person) & (self.score > 0)) if person >= 0 else np.empty(0, np.int64)
 
     def save(self, folder: Path) -> None:
         """Write `alignments.safetensors` into the scan folder."""

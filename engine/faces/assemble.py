@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from ..media.reader import MediaInfo
 from ..protocol import Clip
-from . import people, shots, track
+from . import align, people, shots, track
 from .alignments import LANDMARKS, Alignments
+from .boxes import areas, overlap
 from .measure import Face
 from .mesh import box_of
 from .observed import Observed
@@ -16,6 +19,10 @@ LONGEST_GAP = 0.5
 """Seconds over which a lost face is carried."""
 SHORTEST = 0.2
 """Seconds a face must be seen to be a person of its own, unless its shot is not much longer."""
+LIKELY = 0.75
+"""A detector's score for a face that nobody measured to be believed."""
+SEEN_OFTEN = 4
+"""Searches that must have seen such a face."""
 CLEAR = 0.7
 """Mean score of such a face."""
 
@@ -26,8 +33,9 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     `seen` may reach beyond the clip; what is there only helps to tell who is who.
     """
     end = info.frames if clip.end is None else clip.end
+    longest_gap = round(LONGEST_GAP * info.fps)
     shot = shots.divide(seen.signatures)
-    faces = sorted(seen.faces, key=lambda face: face.frame)
+    faces = sorted([*seen.faces, *_only_detected(seen)], key=lambda face: face.frame)
     unknown = np.full(128, np.nan, np.float32)
     frame = np.array([face.frame for face in faces], np.int32)
     embedding = np.array([unknown if face.embedding is None else face.embedding for face in faces]).reshape(-1, 128)
@@ -36,7 +44,7 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
         shot[frame - seen.start],
         np.array([face.box for face in faces]).reshape(-1, 4),
         embedding,
-        round(LONGEST_GAP * info.fps),
+        longest_gap,
     )
     columns: dict[str, list[np.ndarray]] = {}
     means: list[np.ndarray] = []
@@ -46,21 +54,21 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
         rows = _trusted(faces, np.flatnonzero(tracks == number))
         if not len(rows):
             continue
-        table, mean = _track_table(len(means), [faces[row] for row in rows], embedding[rows])
+        table, mean = _track_table(len(means), [faces[row] for row in rows], embedding[rows], longest_gap)
         inside = (table["frame"] >= clip.start) & (table["frame"] < end)
         if not inside.any():
             continue
         for name, column in table.items():
             columns.setdefault(name, []).append(column[inside])
         measured = [faces[row] for row in rows if not faces[row].carried]
-        shot_frames = int((shot == shot[measured[0].frame - seen.start]).sum())
+        shot_frames = int((shot == shot[faces[rows[0]].frame - seen.start]).sum())
         least = min(max(3, round(SHORTEST * info.fps)), (shot_frames + 1) // 2)
-        score = float(np.mean([face.score for face in measured]))
+        score = float(np.mean([face.score for face in measured])) if measured else 0.0
         good.append(len(measured) >= least and score >= CLEAR and bool(mean.any()))
         means.append(mean)
         frames.append(table["frame"][inside])
     person = people.group(np.array(means).reshape(-1, 128), frames, np.array(good, bool))
-    empty = _track_table(0, [], np.empty((0, 128), np.float32))[0] if not columns else {}
+    empty = _track_table(0, [], np.empty((0, 128), np.float32), longest_gap)[0] if not columns else {}
     joined = {name: np.concatenate(parts) for name, parts in columns.items()} or empty
     joined["person"] = person[joined["track"]] if len(person) else joined["track"]
     order = np.argsort(joined["frame"], kind="stable")
@@ -69,17 +77,50 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     )
 
 
+def _only_detected(seen: Observed) -> list[Face]:
+    """What detectors took for faces and the mesh did not (profiles, the blurred, the very small), as carried faces
+    of score 0 with the mean shape of the others put into their boxes; none where no face was measured at all."""
+    shapes = [face.landmarks for face in seen.faces if not face.carried]
+    if not shapes:
+        return []
+    shape = align.unposed(np.array(shapes[:: max(1, len(shapes) // 100)])).mean(0)
+    boxes: dict[int, list[np.ndarray]] = {}
+    for face in seen.faces:
+        boxes.setdefault(face.frame, []).append(face.box)
+    return [
+        Face(frame=g.frame, landmarks=_placed(shape, g.box), score=0.0, carried=True)
+        for g in seen.glimpses
+        if g.score >= LIKELY and not _shows(g.box, boxes.get(g.frame, []))
+    ]
+
+
+def _shows(box: np.ndarray, others: list[np.ndarray]) -> bool:
+    known = np.array(others).reshape(-1, 4)
+    return bool(((overlap(box[None], known) > 0.2) | (overlap(box[None], known, of_smaller=True) > 0.5)).any())
+
+
+def _placed(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Landmarks moved and scaled into a detector's box."""
+    own = box_of(landmarks)
+    scale = float(np.sqrt(areas(box) / np.maximum(areas(own), 1e-9)))
+    centre = np.append((own[:2] + own[2:]) / 2, 0)
+    return ((landmarks - centre) * scale + np.append((box[:2] + box[2:]) / 2, 0)).astype(np.float32)
+
+
 def _trusted(faces: list[Face], rows: np.ndarray) -> np.ndarray:
     """A track's rows without what was carried before its first or after its last face that was measured or
-    detected; none where nothing was measured."""
+    detected; none where nothing was measured, and only a few times something detected."""
     certain = [i for i, row in enumerate(rows) if faces[row].unseen == 0]
-    if all(faces[row].carried for row in rows):
+    if all(faces[row].carried for row in rows) and len(certain) < SEEN_OFTEN:
         return rows[:0]
     return rows[certain[0] : certain[-1] + 1]
 
 
-def _track_table(number: int, faces: list[Face], embedding: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def _track_table(
+    number: int, faces: list[Face], embedding: np.ndarray, longest_gap: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """A track's columns of the alignments, but for the person, and its mean embedding (zero: none was measured)."""
+    faces = _with_own_shape(faces)
     known = ~np.isnan(embedding[:, 0])
     mean = embedding[known].mean(0) if known.any() else np.zeros(128, np.float32)
     if not faces:
@@ -93,6 +134,7 @@ def _track_table(number: int, faces: list[Face], embedding: np.ndarray) -> tuple
     flown = np.array([face.carried for face in faces], np.bool_)
     carried = (measured < 0) | flown[measured]
     score = np.array([face.score for face in faces], np.float32)
+    score[_far(faces, longest_gap)] = 0
     return {
         "frame": every.astype(np.int32),
         "box": box_of(landmarks).astype(np.float32),
@@ -106,6 +148,27 @@ def _track_table(number: int, faces: list[Face], embedding: np.ndarray) -> tuple
         "track": np.full(len(every), number, np.int32),
         "carried": carried,
     }, mean
+
+
+def _with_own_shape(faces: list[Face]) -> list[Face]:
+    """Where only a detector saw this face, the shape it had when it was last (or next) measured."""
+    measured = [face for face in faces if face.score > 0 and not face.carried]
+    if not measured:
+        return faces
+    nearest = [min(measured, key=lambda m: abs(m.frame - face.frame)) for face in faces if face.score == 0]
+    shapes = iter(nearest)
+    return [
+        replace(face, landmarks=_placed(next(shapes).landmarks, face.box)) if face.score == 0 else face
+        for face in faces
+    ]
+
+
+def _far(faces: list[Face], longest_gap: int) -> np.ndarray:
+    """(n,) bool: further from a measured face than a gap may be long; its landmarks are no more than a stand-in."""
+    measured = np.array([face.frame for face in faces if not face.carried])
+    if not len(measured):
+        return np.ones(len(faces), bool)
+    return np.array([np.abs(measured - face.frame).min() > longest_gap for face in faces], bool)
 
 
 def _worse_neighbour(score: np.ndarray, measured: np.ndarray) -> np.ndarray:

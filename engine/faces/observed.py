@@ -25,7 +25,7 @@ from .alignments import LANDMARKS
 from .measure import Face, Glimpse
 
 KIND, SCHEMA = "observed", 1
-VERSION = 1
+VERSION = 2
 """Raised when frames would be measured otherwise: what an older version saw is not used."""
 FACTS = "media.json"
 

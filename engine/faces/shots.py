@@ -25,6 +25,8 @@ ZOOMS = (1.0, 0.92, 0.85, 0.78, 0.7, 1.09, 1.18, 1.3)
 """By which a picture is made larger to see whether it is another one, zoomed."""
 FLAT = 0.03
 """Standard deviation of a picture that shows nothing, as at the end of a fade."""
+TIMES_SUDDEN, COLOURS_SUDDEN = 15.0, 0.1
+"""After stillness less will do: two dark shots share most of their colours."""
 MEMORY = 12
 """Frames that the usual change is taken from."""
 LENGTHS = (50, 25, 12, 6)
@@ -50,7 +52,8 @@ def cuts(signatures: np.ndarray) -> np.ndarray:
         change = float(np.abs(greys[i] - greys[i - 1]).mean())
         replaced = float(np.abs(colours[i] - colours[i - 1]).sum(1).max() / 2)
         level = float(np.median(usual[-MEMORY:])) if usual else 0.0
-        if change > max(CHANGE, TIMES_USUAL * level) and replaced > COLOURS:
+        sudden = change > TIMES_SUDDEN * level and replaced > COLOURS_SUDDEN
+        if change > max(CHANGE, TIMES_USUAL * level) and (replaced > COLOURS or sudden):
             found[i] = True
             usual.clear()
         else:

@@ -7,6 +7,7 @@ zoo (MIT), run by OpenCV itself on the processor.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -24,8 +25,9 @@ LARGEST = 300.0
 class YuNet:
     """A detector; see `Detector`."""
 
-    def __init__(self) -> None:
-        path = downloads.require("yunet")
+    def __init__(self, file: Path | None = None) -> None:
+        """From a file of the network; None is the installed one."""
+        path = file or downloads.require("yunet")
         try:
             self.network = cv2.FaceDetectorYN.create(str(path), "", (320, 320), SCORE, OVERLAP)
         except cv2.error:
