@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,8 +40,10 @@ def write_arrays(path: Path, kind: str, schema: int, arrays: dict[str, np.ndarra
     replace_atomically(partial, path)
 
 
-def read_arrays(path: Path, kind: str, schema: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Read back what `write_arrays` wrote.
+def read_arrays(
+    path: Path, kind: str, schema: int, mapped: Collection[str] = ()
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read back what `write_arrays` wrote; the arrays named in `mapped` stay on disk until they are used.
 
     Raises DataError when the file is missing, damaged, of another kind or a newer version.
     """
@@ -51,7 +54,10 @@ def read_arrays(path: Path, kind: str, schema: int) -> tuple[dict[str, np.ndarra
             facts = json.loads((file.metadata() or {})["understudy"])
             if not isinstance(facts, dict):
                 raise ValueError("its header is no object")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays = {
+                name: map_array(path, name) if name in mapped else file.get_tensor(name)
+                for name in file.keys()  # noqa: SIM118
+            }
     except (SafetensorError, OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"{path} is damaged or not an Understudy file ({error}). Make it again.") from None
     if facts.get("kind") != kind:
@@ -62,3 +68,13 @@ def read_arrays(path: Path, kind: str, schema: int) -> tuple[dict[str, np.ndarra
             "Update Understudy, or make the file again."
         )
     return arrays, facts
+
+
+def map_array(path: Path, name: str) -> np.ndarray:
+    """One array of a file that `read_arrays` has found sound, mapped: read as it is used, never written back."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        entry = json.loads(file.read(length))[name]
+    dtypes = {"U8": np.uint8, "F32": np.float32, "I32": np.int32}
+    begin = 8 + length + int(entry["data_offsets"][0])
+    return np.memmap(path, dtypes[entry["dtype"]], "c", begin, tuple(entry["shape"]))

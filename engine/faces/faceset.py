@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,32 @@ from ..errors import DataError, NoFaceError
 from ..media.reader import read_frames
 from ..protocol import Identity
 from ..reporter import Reporter
-from .align import crop, crop_matrix, transform, yaw_pitch
+from .align import CROP_RADII, crop, crop_matrix, mesh_radius, transform, unposed, yaw_pitch
 from .alignments import LANDMARKS, Alignments, load_alignments
 from .masks import face_mask
+from .summary import coverage, missing_views
 
 SCHEMA = 1
 LIMIT = 1000
 """More faces than this add little variety: the rest is thinned evenly over pose, soft ones first."""
+ENLARGED = 1.5
+"""A face enlarged by more than this gives a crop that only looks like its size."""
+ENOUGH = 64
+"""So many large faces make the small ones dispensable."""
+COPY, COPY_DEGREES, COPY_FRAMES = 0.012, 1.5, 12
+"""Two faces are near-copies when their shapes differ by less (in radii of the mesh), their heads by fewer degrees,
+and they are at most so many frames apart."""
+TRACKS = 1_000_000
+_COLUMNS: dict[str, type] = {
+    "pixels": np.uint8,
+    "masks": np.uint8,
+    "landmarks": np.float32,
+    "shot": np.int32,
+    "frame": np.int32,
+    "sharpness": np.float32,
+    "exposure": np.float32,
+    "enlarged": np.float32,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +51,8 @@ class Faceset:
     shot      (N,) int32, changes where the material or the track changes: neighbours in time share it
     frame     (N,) int32, source frame within its clip
     sharpness (N,) float32, as in the alignments
+    exposure  (N,) float32 0..1, the share of the face that is neither burnt out nor lost in black
+    enlarged  (N,) float32, crop pixels for each pixel of the footage; above 1 there is no more detail to be had
     """
 
     name: str
@@ -40,6 +62,18 @@ class Faceset:
     shot: np.ndarray
     frame: np.ndarray
     sharpness: np.ndarray
+    exposure: np.ndarray
+    enlarged: np.ndarray
+
+    @property
+    def clip(self) -> np.ndarray:
+        """(N,) int32: which of the identity's material each face is from, counted from 0."""
+        return self.shot // TRACKS
+
+    @property
+    def track(self) -> np.ndarray:
+        """(N,) int32: its track there. Whole tracks are what may be held out: their frames are too alike to part."""
+        return self.shot % TRACKS
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -51,13 +85,13 @@ class Faceset:
 
     def save(self, path: Path) -> None:
         """Write the faceset as one file."""
-        arrays = {n: getattr(self, n) for n in ("pixels", "masks", "landmarks", "shot", "frame", "sharpness")}
+        arrays = {name: getattr(self, name) for name in _COLUMNS}
         write_arrays(path, "faceset", SCHEMA, arrays, {"name": self.name})
 
 
 def load_faceset(path: Path) -> Faceset:
-    """Read a faceset. Raises DataError when it is missing or damaged."""
-    arrays, facts = read_arrays(path, "faceset", SCHEMA)
+    """Read a faceset; its pixels and masks stay on disk until they are used. Raises DataError when it is damaged."""
+    arrays, facts = read_arrays(path, "faceset", SCHEMA, mapped=("pixels", "masks"))
     shape = arrays["pixels"].shape if "pixels" in arrays else ()
     count, size = (shape[0], shape[1]) if len(shape) == 4 else (0, 0)
     expected = {
@@ -68,6 +102,9 @@ def load_faceset(path: Path) -> Faceset:
         "frame": (np.int32, (count,)),
         "sharpness": (np.float32, (count,)),
     }
+    for name in ("exposure", "enlarged"):  # a faceset of before these were measured
+        arrays.setdefault(name, np.ones(count, np.float32))
+        expected[name] = (np.float32, (count,))
     for name, (dtype, shape) in expected.items():
         if not count or name not in arrays or arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise DataError(f"{path} is damaged: {name} is missing or misshapen. Gather the faces again.")
@@ -76,45 +113,89 @@ def load_faceset(path: Path) -> Faceset:
     return Faceset(name=str(facts.get("name", path.stem)), **{name: arrays[name] for name in expected})
 
 
-def choose_rows(alignments: Alignments, person: int, limit: int) -> np.ndarray:
-    """Rows of a person worth keeping: measured, not carried, and not more than `limit`.
+@dataclass(frozen=True)
+class Source:
+    """One scan's faces of an identity: which of its rows may be cut."""
 
-    Where there are too many, cells of a yaw × pitch grid are thinned alike (the fullest first), sharp faces
-    kept before soft ones, as DeepFaceLab's *final* sort does.
+    scan: str
+    alignments: Alignments
+    rows: np.ndarray
+
+
+def choose_faces(sources: Sequence[Source], limit: int) -> list[np.ndarray]:
+    """Rows of each source worth keeping, ascending, not more than `limit` of all together.
+
+    Where there are too many, cells of a yaw × pitch grid over all sources are thinned alike (the fullest first);
+    in each, sharp faces stay before soft ones and near-copies of a sharper face of the same track go first, as
+    DeepFaceLab's *final* sort does.
     """
-    rows = alignments.of_person(person)
-    measured = rows[~alignments.carried[rows]]
-    if len(measured) <= limit:
-        return measured
-    cells = np.floor(yaw_pitch(alignments.landmarks[measured]) / 10).astype(int)
-    _, cell = np.unique(cells, axis=0, return_inverse=True)
+    parts = [(s.alignments, s.rows) for s in sources]
+    if sum(len(rows) for _, rows in parts) <= limit:
+        return [rows for _, rows in parts]
+    pose = np.concatenate([yaw_pitch(a.landmarks[rows]) for a, rows in parts])
+    sharpness = np.concatenate([a.sharpness[rows] for a, rows in parts])
+    copies = np.concatenate([_copies(a, rows) for a, rows in parts])
+    _, cell = np.unique(np.floor(pose / 10).astype(int), axis=0, return_inverse=True)
     cell = cell.reshape(-1)
-    order = np.argsort(-alignments.sharpness[measured], kind="stable")
-    rank = np.empty(len(measured), int)  # place of each face within its cell, sharpest first
+    order = np.lexsort((-sharpness, copies))
+    rank = np.empty(len(order), int)  # place of each face within its cell, the best first
     seen = np.zeros(cell.max() + 1, int)
     for index in order:
         rank[index] = seen[cell[index]]
         seen[cell[index]] += 1
-    kept = np.argsort(rank, kind="stable")[:limit]
-    return measured[np.sort(kept)]
+    kept = np.sort(np.lexsort((rank, copies))[:limit])
+    offsets = np.cumsum([0, *(len(rows) for _, rows in parts)])
+    return [
+        rows[kept[(kept >= low) & (kept < high)] - low]
+        for (_, rows), low, high in zip(parts, offsets[:-1], offsets[1:], strict=True)
+    ]
+
+
+def _copies(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
+    """(n,) bool: faces that show what a sharper one nearby in their track shows, in pose and in expression."""
+    copy = np.zeros(len(rows), bool)
+    shape, pose = unposed(alignments.landmarks[rows]), yaw_pitch(alignments.landmarks[rows])
+    for step in range(1, COPY_FRAMES + 1):
+        first, second = np.arange(len(rows) - step), np.arange(step, len(rows))
+        same = (alignments.track[rows[first]] == alignments.track[rows[second]]) & (
+            alignments.frame[rows[second]] - alignments.frame[rows[first]] <= COPY_FRAMES
+        )
+        first, second = first[same], second[same]
+        moved = np.sqrt(((shape[first] - shape[second]) ** 2).sum(-1).mean(-1))
+        alike = (moved < COPY) & (np.abs(pose[first] - pose[second]).max(-1) < COPY_DEGREES)
+        softer = np.where(alignments.sharpness[rows[first]] < alignments.sharpness[rows[second]], first, second)
+        copy[softer[alike]] = True
+    return copy
+
+
+def enlargement(alignments: Alignments, rows: np.ndarray, size: int) -> np.ndarray:
+    """By how much each of some faces is enlarged in a crop of `size` pixels, (n,); below 1 it is reduced."""
+    return size / (CROP_RADII * np.maximum(mesh_radius(alignments.landmarks[rows]), 1e-6))
+
+
+def exposure(pixels: np.ndarray, mask: np.ndarray) -> float:
+    """The share 0..1 of a crop's face that is neither burnt out nor lost in black."""
+    bright = pixels.max(-1)[mask > 127]
+    return float(((bright > 16) & (bright < 250)).mean()) if len(bright) else 0.0
 
 
 def gather(identity: Identity, size: int, report: Reporter, limit: int = LIMIT) -> Faceset:
-    """Cut an identity's faces out of the full-resolution frames of all its material.
+    """Cut an identity's faces out of the full-resolution frames of all its material, `limit` at most.
 
-    Raises NoFaceError when a scan does not know the person, DataError or MediaError when a file is gone.
+    Faces that would be enlarged by more than ENLARGED are left out where enough others are there. What the
+    material does not show is said in words. Raises NoFaceError when a scan does not know the person, DataError or
+    MediaError when a file is gone.
     """
-    columns: dict[str, list[np.ndarray | int | np.floating]] = {
-        n: [] for n in ("pixels", "masks", "landmarks", "shot", "frame", "sharpness")
-    }
-    for number, material in enumerate(identity.material):
-        alignments = load_alignments(Path(material.scan))
-        rows = choose_rows(alignments, material.person, max(1, limit // len(identity.material)))
+    sources = _enough_pixels([_source(identity, m.scan, m.person) for m in identity.material], identity, size, report)
+    chosen = choose_faces(sources, limit)
+    views = np.sum([coverage(s.alignments.landmarks[rows]) for s, rows in zip(sources, chosen, strict=True)], axis=0)
+    if lacking := missing_views(views.tolist()):
+        report.log(f"{identity.name}: {', '.join(lacking)}.")
+    columns: dict[str, list[np.ndarray | int | float | np.floating]] = {name: [] for name in _COLUMNS}
+    for number, (source, rows) in enumerate(zip(sources, chosen, strict=True)):
         if not len(rows):
-            raise NoFaceError(
-                f"Person {material.person} is not in the scan {material.scan}. "
-                f"Choose {identity.name} among the people that the scan found."
-            )
+            continue
+        alignments = source.alignments
         by_frame: dict[int, list[int]] = {}
         for row in rows:
             by_frame.setdefault(int(alignments.frame[row]), []).append(int(row))
@@ -127,15 +208,46 @@ def gather(identity: Identity, size: int, report: Reporter, limit: int = LIMIT) 
                 matrix = crop_matrix(alignments.landmarks[row], size)
                 landmarks = transform(alignments.landmarks[row], matrix)
                 pixels = crop(frame.rgb, matrix, size)
+                mask = face_mask(pixels, landmarks)
                 columns["pixels"].append(pixels)
-                columns["masks"].append(face_mask(pixels, landmarks))
+                columns["masks"].append(mask)
                 columns["landmarks"].append(landmarks)
-                columns["shot"].append(number * 1_000_000 + int(alignments.track[row]))
+                columns["shot"].append(number * TRACKS + int(alignments.track[row]))
                 columns["frame"].append(frame.index)
                 columns["sharpness"].append(alignments.sharpness[row])
+                columns["exposure"].append(exposure(pixels, mask))
+                columns["enlarged"].append(float(enlargement(alignments, np.array([row]), size)[0]))
             done = (frame.index + 1 - first) / (last + 1 - first)
-            report.progress((number + done) / len(identity.material), f"Cutting out the faces of {identity.name}")
-    dtypes = {"shot": np.int32, "frame": np.int32, "sharpness": np.float32}
-    return Faceset(
-        name=identity.name, **{n: np.asarray(c, dtypes[n]) if n in dtypes else np.stack(c) for n, c in columns.items()}
+            report.progress((number + done) / len(sources), f"Cutting out the faces of {identity.name}")
+    return Faceset(name=identity.name, **{name: np.array(columns[name], dtype) for name, dtype in _COLUMNS.items()})
+
+
+def _source(identity: Identity, scan: str, person: int) -> Source:
+    alignments = load_alignments(Path(scan))
+    rows = alignments.of_person(person)
+    measured = rows[~alignments.carried[rows]]
+    if not len(measured):
+        raise NoFaceError(
+            f"Person {person} is not in the scan {scan}. Choose {identity.name} among the people that the scan found."
+        )
+    return Source(scan, alignments, measured)
+
+
+def _enough_pixels(sources: list[Source], identity: Identity, size: int, report: Reporter) -> list[Source]:
+    """The sources without the faces that are too small for crops of this size, where enough others are there."""
+    large = [s.rows[enlargement(s.alignments, s.rows, size) <= ENLARGED] for s in sources]
+    total, left = sum(len(s.rows) for s in sources), sum(map(len, large))
+    if left == total:
+        return sources
+    if left < min(ENOUGH, total):
+        most = max(enlargement(s.alignments, s.rows, size).max() for s in sources)
+        report.log(
+            f"{identity.name}'s faces are small for {size} pixels: they are enlarged by up to {most:.1f} times. "
+            "Larger footage is better.",
+            "warning",
+        )
+        return sources
+    report.log(
+        f"{total - left} of {total} faces of {identity.name} are left out: they are too small for {size} pixels."
     )
+    return [Source(s.scan, s.alignments, rows) for s, rows in zip(sources, large, strict=True)]

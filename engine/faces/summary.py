@@ -48,6 +48,22 @@ def coverage(landmarks: np.ndarray) -> list[list[int]]:
     return [[int(n) for n in row] for row in counts]
 
 
+def missing_views(counts: list[list[int]]) -> list[str]:
+    """What a coverage lacks, in words: which ways its person never looks."""
+    table = np.array(counts)
+    sides, heights = table.sum(0), table.sum(1)
+    views = {
+        "profile to the picture's left": sides[0],
+        "three-quarter view to the picture's left": sides[1],
+        "view from the front": sides[2:5].sum(),
+        "three-quarter view to the picture's right": sides[5],
+        "profile to the picture's right": sides[6],
+        "face looking up": heights[:2].sum(),
+        "face looking down": heights[3:].sum(),
+    }
+    return [f"no {view}" for view, count in views.items() if not count]
+
+
 def merit(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
     """How good a picture of its person each of some rows makes, (n,) >= 0: frontal, sharp, sure, large, measured."""
     turn = np.radians(align.yaw_pitch(alignments.landmarks[rows]))
