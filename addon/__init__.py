@@ -7,6 +7,7 @@ from . import (
     handlers,
     i18n,
     jobs,
+    menus,
     operators,
     overlay,
     panels,
@@ -21,20 +22,9 @@ from . import (
 
 # the timer comes last: it may call anything of the others
 _PARTS = (
-    i18n,
-    properties,
-    people,
-    curves,
-    operators,
-    presets,
-    panels,
-    overlay,
-    preview,
-    scene_strips,
-    setting_up,
-    handlers,
-    jobs,
-)
+    i18n, properties, people, curves, operators, presets, panels, menus, overlay, preview, scene_strips, setting_up,
+    handlers, jobs,
+)  # fmt: skip
 
 
 def register() -> None:

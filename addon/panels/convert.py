@@ -23,10 +23,12 @@ class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
             column = fields(layout)
             column.prop(state, "format")
             column.prop(state, "layer")
-        for text, icon, draft in (("Recast", "RENDER_ANIMATION", False), ("Draft, without Training", "SHADERFX", True)):
-            row = layout.row()
-            row.enabled = not steps.missing_for_convert(state, draft)
-            row.operator("understudy.convert", text=text, icon=icon).draft = draft
+        row = layout.row()
+        row.enabled = not steps.missing_for_convert(state, draft=False)
+        row.operator("understudy.convert", icon="RENDER_ANIMATION").draft = False
+        row = layout.row()
+        row.enabled = not steps.missing_for_convert(state, draft=True)
+        row.operator("understudy.convert", text="Draft, without Training", icon="SHADERFX").draft = True
         missing(layout, context, steps.missing_for_convert(state, draft=False))
         strip = active_recast(context)
         if strip is not None:
