@@ -9,6 +9,7 @@ stays, so that a cancelled set-up goes on where it stopped.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -130,6 +131,7 @@ def requirements() -> list[str]:
     return list(_project()["dependencies"])
 
 
+@functools.cache
 def _project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 

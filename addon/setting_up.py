@@ -55,7 +55,8 @@ def outdated() -> bool:
     global _version
     if _version is None:
         _version = installers.set_up()
-    return bool(_version) and _version != installers.version()
+    ours = launcher.find_python(engine_python()) == installers.python_of(installers.environment())
+    return ours and bool(_version) and _version != installers.version()
 
 
 def draw(layout: bpy.types.UILayout, say) -> None:  # type: ignore[no-untyped-def]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -88,21 +89,71 @@ def test_a_damaged_movie_of_a_face_is_said_and_leaves_nothing(scene, clips, real
 
 
 def test_a_draft_of_real_people(addon, scene, real, tick_until, tmp_path):
-    """A portrait recast with itself: the whole way through the real engine, without training."""
+    """A portrait recast with itself: the whole way through the real engine, without training. No operator and no
+    tick may take longer than an interface can afford."""
     if not (PORTRAIT.is_file() and NETWORKS.is_dir()):
         pytest.skip(f"needs {PORTRAIT} and the face networks in {NETWORKS}: `make footage models` fetches them")
+    ticks: list[float] = []
+    clock: list[float] = []
+
+    def until_idle():
+        def once():
+            began, worked = time.perf_counter(), time.thread_time()
+            addon.jobs.tick()
+            ticks.append(time.thread_time() - worked)  # on a busy machine the clock measures the others
+            clock.append(time.perf_counter() - began)
+            return flow.idle(scene)
+
+        tick_until(once, 150)
+        assert scene.understudy.error == ""
+
     strip = scene.sequence_editor.strips.new_image("portrait", str(PORTRAIT), 1, 10)
     addon.compat.set_span(strip, 10, 34)
     scene.sequence_editor.active_strip = strip
     bpy.ops.understudy.mark_range()
     bpy.ops.understudy.scan_shot()
     bpy.ops.understudy.add_identity()
-    tick_until(lambda: flow.idle(scene), 90)
-    assert scene.understudy.error == "" and len(scene.understudy.shot.scan.people) == 1
+    until_idle()
+    state = scene.understudy
+    assert len(state.shot.scan.people) == 1
+    assert addon.people.amount_in_words(state.identities[0]).startswith("1 frame, no left profiles")
+    state.shot.scan.people[0].name = "Eileen"  # told to the engine, and known in the project from now on
+    until_idle()
+    assert state.shot.scan.people[0].known
     flow.agree(scene, tick_until)
+    known = addon.consent.records(addon.project.folder(state))
+    assert set(known) == {state.swaps[0].identity, state.swaps[0].target}
+
+    frame = first_preview(addon, scene, tick_until)
+    assert frame.error == "" and frame.steps == 0
+    image = bpy.data.images[frame.image]
+    assert tuple(image.size) == (512, 512)
+    print(f"the first preview took {frame.seconds:.2f} s")
+    addon.preview.forget()
+
     bpy.ops.understudy.convert(draft=True)
-    tick_until(lambda: flow.idle(scene), 90)
-    assert scene.understudy.error == ""
+    until_idle()
     (placed,) = flow.placed(scene)
     assert addon.compat.span(placed) == (10, 34) and placed.channel == 2
     assert Path(bpy.path.abspath(placed.filepath)).is_file()
+    ordinary = sorted(ticks)[int(len(ticks) * 0.99) - 1]
+    print(f"{len(ticks)} ticks, p99 {ordinary * 1000:.2f} ms, longest (places the strip) {max(ticks) * 1000:.1f} ms, "
+          f"by the clock {max(clock) * 1000:.1f} ms")  # fmt: skip
+    assert ordinary < 0.004 and max(ticks) < 0.05
+
+
+def first_preview(addon, scene, tick_until):
+    """What the overlay would draw on the playhead's frame."""
+    view, found = bpy.context.window_manager.understudy, []
+    view.show = True
+    scene.frame_set(20)
+    region = SimpleNamespace(view2d=SimpleNamespace(view_to_region=lambda x, y, clip: (x, y)))
+
+    def came():
+        addon.preview.tick()
+        found[:] = [addon.overlay.frame_to_show(view, addon.preview.here(scene), region)]
+        return found[0] is not None
+
+    tick_until(came, 120)
+    view.show = False
+    return found[0]

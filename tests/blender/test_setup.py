@@ -49,6 +49,7 @@ def small(addon, tmp_path, monkeypatch):
         "import sys, tinydependency\nprint('asked', *sys.argv[1:], tinydependency.word)\n"
     )
     shutil.copy(addon.installer.ROOT / "pyproject.toml", root)
+    addon.installer.version()  # read before the root is another
     monkeypatch.setattr(addon.installer, "ROOT", root)
     monkeypatch.setattr(addon.installer, "PINS", pins)
     monkeypatch.setattr(addon.installer, "requirements", lambda: ["tinydependency"])
