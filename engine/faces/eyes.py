@@ -20,6 +20,8 @@ from .topology import LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS
 SIZE = 64
 MARGIN = 2.3
 BATCH = 32
+IRIS_POINTS = 5
+"""The iris's centre, then its rim."""
 WORTH_LOOKING = (5.0, 12.0)
 """Width of an eye in source pixels: below the first the mesh keeps its points, above the second the new ones count."""
 
@@ -43,7 +45,6 @@ class Eyes:
         self.device = device
         self.network = GraphNet(facts["program"], tensors).to(device).eval()
 
-    @torch.inference_mode()
     def __call__(self, images: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
         """Put lids, corners and brows where they are: (n, 468, 3) → a new (n, 468, 3) float32.
 
@@ -51,6 +52,22 @@ class Eyes:
         mesh's.
         """
         refined = landmarks.copy()
+        for face, vertices, width, points, _ in self._look(images, landmarks):
+            low, high = WORTH_LOOKING
+            trust = float(np.clip((width - low) / (high - low), 0, 1))
+            refined[face, vertices, :2] += trust * (points - refined[face, vertices, :2])
+        return refined
+
+    def irises(self, images: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
+        """Centres of both irises, the person's right one first: images as above → (n, 2, 2) float32 source pixels."""
+        centres = [iris for *_, iris in self._look(images, landmarks)]
+        return np.asarray(centres, np.float32).reshape(-1, 2, 2)
+
+    @torch.inference_mode()
+    def _look(
+        self, images: Sequence[np.ndarray], landmarks: np.ndarray
+    ) -> list[tuple[int, np.ndarray, float, np.ndarray, np.ndarray]]:
+        """Right eye, left eye, face by face: face, vertices, width of the eye, their (71, 2) places, the iris (2,)."""
         # the network knows one eye; the other is shown to it in a mirror
         eyes = [
             (face, vertices, _region(landmarks[face], corners, flip))
@@ -61,20 +78,21 @@ class Eyes:
             )
         ]
         if not eyes:
-            return refined
+            return []
         crops = torch.from_numpy(np.stack([align.crop(images[face], m, SIZE) for face, _, (m, _) in eyes]))
         found = []
         for batch in torch.split(crops, BATCH):
             outputs = self.network(batch.to(self.device).permute(0, 3, 1, 2).float().div_(255))
-            points = next(o for o in outputs if o.numel() == 3 * len(RIGHT_EYE) * len(batch))
-            found.append(points.reshape(len(batch), -1, 3)[..., :2].float().cpu())
-        low, high = WORTH_LOOKING
+            lids = next(o for o in outputs if o.numel() == 3 * len(RIGHT_EYE) * len(batch))
+            iris = next(o for o in outputs if o.numel() == 3 * IRIS_POINTS * len(batch))
+            both = torch.cat([o.reshape(len(batch), -1, 3)[..., :2] for o in (lids, iris)], 1)
+            found.append(both.float().cpu())
+        looked = []
         for (face, vertices, (matrix, width)), points in zip(eyes, torch.cat(found).numpy(), strict=True):
             back = cv2.invertAffineTransform(matrix)
             seen = points @ back[:, :2].T + back[:, 2]
-            trust = float(np.clip((width - low) / (high - low), 0, 1))
-            refined[face, vertices, :2] += trust * (seen - refined[face, vertices, :2])
-        return refined
+            looked.append((face, vertices, width, seen[: len(RIGHT_EYE)], seen[len(RIGHT_EYE)]))
+        return looked
 
 
 def _region(landmarks: np.ndarray, corners: tuple[int, int], flip: bool) -> tuple[np.ndarray, float]:

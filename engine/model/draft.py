@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from ..faces.topology import MIRROR
 from .filters import blur
+from .gaze import turned
 from .mesh import Geometry, spread
 from .views import VISIBLE, Views, take
 
@@ -19,7 +20,11 @@ LIGHT_SIGMA = 0.10
 
 
 def warp(
-    target: Geometry, views: Views, choice: torch.Tensor, shift: torch.Tensor | None = None
+    target: Geometry,
+    views: Views,
+    choice: torch.Tensor,
+    shift: torch.Tensor | None = None,
+    gaze: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """One view for each target, in the target's geometry.
 
@@ -27,7 +32,8 @@ def warp(
     `own`, where it is the view's face and not its hair or what is behind it, and `visible`, how much of
     that the view showed well, not turned away. The crop of the views may be larger than the target's.
     shift (B, 468, 2) in pixels of the views' crop moves the places that vertices are read from (training's
-    way to learn from imperfect warps).
+    way to learn from imperfect warps). gaze (B, 2, 2) are the target's irises in its crop's pixels: the eyes
+    look there.
     """
     count = len(views)
     frame, is_mirrored = choice % count, choice >= count
@@ -43,8 +49,13 @@ def warp(
     picture = take(views.pixels, frame).float() / 255
     if side > 1.5 * target.size:  # do not alias where the target is rendered smaller
         picture = F.interpolate(picture, size=(target.size, target.size), mode="area")
+    places = values[:, :2]
+    if gaze is not None and views.irises is not None:
+        seen = views.irises[frame]
+        seen = torch.where(is_mirrored[:, None, None], seen.flip(1), seen)  # each eye reads the other one's place
+        places = turned(target, places, gaze, seen * (2 / side) - 1)
     sampled = F.grid_sample(
-        picture, values[:, :2].permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
+        picture, places.permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
     )
     low, high = VISIBLE
     own = sampled[:, 3:] * target.inside
@@ -104,17 +115,18 @@ def draft(
     views: Views,
     choice: torch.Tensor,
     shift: torch.Tensor | None = None,
+    gaze: torch.Tensor | None = None,
 ) -> Draft:
     """Recast B faces with two views each.
 
-    picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64; `shift` as in `warp`, for
-    both. The second view fills what the first shows badly; what both show badly is stretched from the first,
+    picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64; `shift` and `gaze` as in `warp`,
+    for both. The second view fills what the first shows badly; what both show badly is stretched from the first,
     and what is no face in either (hair, background) is left to the target's light. The opening of the mouth
     stays the target's: teeth and tongue belong to the performance, and the source seldom shows the right ones.
     """
     wanted = light(picture, target.inside)
-    first, own_first, seen_first = warp(target, views, choice[:, 0], shift)
-    second, own_second, seen_second = warp(target, views, choice[:, 1], shift)
+    first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
+    second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
     first = relight(first, seen_first, picture, target.inside, wanted)
     second = relight(second, seen_second, picture, target.inside, wanted)
     first = wanted + own_first * (first - wanted)

@@ -123,7 +123,10 @@ def make_material(faceset: Faceset, views: Views, size: int, report: Reporter) -
 
     return Material(
         views=replace(
-            views, pixels=reduced(views.pixels), landmarks=torch.from_numpy(landmarks[..., :2].copy()).to(device)
+            views,
+            pixels=reduced(views.pixels),
+            landmarks=torch.from_numpy(landmarks[..., :2].copy()).to(device),
+            irises=None if views.irises is None else views.irises * scale,
         ),
         maps=torch.from_numpy(maps).to(device),
         candidates=torch.from_numpy(find_candidates(faceset, views, trained)),
@@ -203,7 +206,8 @@ def _render(material: Material, draws: Draws, shape: torch.Tensor) -> tuple[torc
     target = geometry(material.views.landmarks[frame], material.maps[frame])
     bend = torch.cat([torch.ones_like(shape[:, :1]), shape, shape[:, :2] ** 2, shape[:, :1] * shape[:, 1:2]], 1)
     shift = bend @ (material.jitter * draws.bend.to(device))
-    drafted = draft(target, truth, material.views, draws.choice.to(device), shift)
+    gaze = None if material.views.irises is None else material.views.irises[frame]
+    drafted = draft(target, truth, material.views, draws.choice.to(device), shift, gaze)
     inputs = refiner_input(target, drafted, truth, shape)
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT

@@ -10,12 +10,13 @@ import torch.nn.functional as F
 
 from .draft import draft
 from .filters import blur
+from .gaze import irises
 from .mesh import Geometry, geometry, triangle_map
 from .networks import Refiner, refiner_input
 from .precision import autocast
 from .views import Views
 
-FEATHER = 0.03
+FEATHER = 0.02
 """Width of the soft edge, in crop sides; it lies inside the face."""
 
 
@@ -68,14 +69,19 @@ def recast(
     """
     device, size = picture.device, picture.shape[-1]
     target = target_geometry(landmarks, size, device)
-    drafted = draft(target, picture, source.views, choice)
+    pixels = (picture * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
+    seen = irises(pixels, landmarks, device)
+    gaze = None if seen is None else torch.from_numpy(seen).to(device)
+    drafted = draft(target, picture, source.views, choice, gaze=gaze)
     mask = soft_edge(target.inside * own_mask * drafted.coverage)
     if source.refiner is None or drafts_only:
         return drafted.face, mask
     small_size = source.network_size
     small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
     small_picture = _resize(picture, small_size)
-    inputs = refiner_input(small, draft(small, small_picture, source.views, choice), small_picture, source.shape)
+    small_gaze = None if gaze is None else gaze * (small_size / size)
+    small_draft = draft(small, small_picture, source.views, choice, gaze=small_gaze)
+    inputs = refiner_input(small, small_draft, small_picture, source.shape)
     batch: list[torch.Tensor | None] = [None] * len(source.refiner.decoders)
     batch[source.decoder] = inputs
     with autocast(device):

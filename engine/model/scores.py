@@ -99,9 +99,8 @@ class Scorer:
 
     def _points(self, pictures: np.ndarray, near: np.ndarray) -> np.ndarray:
         assert self.nets
-        mesh = self.nets[1]
-        found = [mesh(p, [region_of_face(face)])[0][0] for p, face in zip(pictures, near, strict=True)]
-        return np.stack(found)[..., :2]
+        found, _ = self.nets[1](list(pictures), [region_of_face(face) for face in near])
+        return found[..., :2]
 
     def score(self, training: Training, trained: float) -> Score:
         """Measure now; `trained` is the mean training loss since the last time. The first call is the draft's."""

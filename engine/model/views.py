@@ -13,6 +13,7 @@ import torch
 from ..faces.align import mirrored, unposed, yaw_pitch
 from ..faces.faceset import Faceset
 from ..faces.topology import INNER_LIPS, MIRROR
+from .gaze import irises
 from .mesh import vertex_visibility
 from .shape import neutral_face
 
@@ -61,6 +62,7 @@ class Views:
     """One identity's frames on a device.
 
     pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
+    `irises` (N, 2, 2) float32 crop pixels, None where they could not be measured.
     `neutral` (468, 3) is the person's face at rest (`shape.neutral_face`).
     `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
     """
@@ -68,6 +70,7 @@ class Views:
     pixels: torch.Tensor
     landmarks: torch.Tensor
     facing: torch.Tensor
+    irises: torch.Tensor | None
     pose: np.ndarray
     expression: np.ndarray
     neutral: np.ndarray
@@ -107,10 +110,12 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     flipped = mirrored(faceset.landmarks, faceset.size)
     pose, expression = describe(faceset.landmarks)
     pose_flipped, expression_flipped = describe(flipped)
+    seen = irises(faceset.pixels, faceset.landmarks, device)
     return Views(
         pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), faceset.masks[:, None]], 1), device),
         landmarks=torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device),
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
+        irises=None if seen is None else torch.from_numpy(seen).to(device),
         pose=np.concatenate([pose, pose_flipped]),
         expression=np.concatenate([expression, expression_flipped]),
         neutral=neutral_face(faceset.landmarks),

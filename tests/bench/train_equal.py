@@ -112,8 +112,8 @@ class Bench:
         return self.embedder.embed(pictures, landmarks)
 
     def points(self, pictures: np.ndarray, near: np.ndarray) -> np.ndarray:
-        found = [self.mesh(p, [region_of_face(face)])[0][0] for p, face in zip(pictures, near, strict=True)]
-        return np.stack(found)[..., :2]
+        found, _ = self.mesh(list(pictures), [region_of_face(face) for face in near])
+        return found[..., :2]
 
     def row(
         self, name: str, minutes: float, steps: int, similar: float, swaps: list[tuple[np.ndarray, np.ndarray]]

@@ -1,0 +1,62 @@
+"""Where somebody looks: irises measured, and the source's eyes turned to where the target's look.
+
+The iris network is MediaPipe's (see `faces.eyes`); a draft's pixels between the lids are read from as far aside
+as the iris has to go, ever less towards the lids.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ..faces import weights
+from ..faces.eyes import Eyes
+from .filters import blur
+from .mesh import Geometry
+
+EYE_TRIANGLES = ((870, 884), (884, 898))
+"""The triangles between the lids: of the right eye (left in the picture), then of the left one."""
+REACH = 0.035
+"""How far around the iris its neighbourhood goes along, in crop sides."""
+LIMIT = 0.12
+"""An iris that seems farther away than this (in -1..1 of a crop) was not seen."""
+
+
+@functools.cache
+def _eyes(device: str) -> Eyes | None:
+    return None if weights.missing() else Eyes(device)
+
+
+def irises(pictures: np.ndarray, landmarks: np.ndarray, device: torch.device) -> np.ndarray | None:
+    """Centres of both irises, right one first: (N, S, S, 3) uint8 RGB, (N, 468, 3) → (N, 2, 2) float32 in its pixels.
+
+    None where the network is not at hand.
+    """
+    eyes = _eyes(str(device))
+    return None if eyes is None else eyes.irises(list(pictures), landmarks)
+
+
+def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:
+    """Places to read a texture from, changed so that the source's irises come to lie where the target's are.
+
+    places (B, 2, S, S) are where each pixel reads in the source's picture, -1..1; wanted (B, 2, 2) the target's
+    irises in pixels of its crop; shown (B, 2, 2) the source's, -1..1.
+    """
+    size = target.size
+    centre = torch.arange(size, device=places.device, dtype=places.dtype) + 0.5
+    for eye, (first, last) in enumerate(EYE_TRIANGLES):
+        between = ((target.triangle >= first) & (target.triangle < last)).to(places.dtype)[:, None] * target.inside
+        between = blur(between, 0.006 * size)
+        here = wanted[:, eye, :, None, None]
+        at = (here * 2 / size - 1).permute(0, 2, 3, 1)  # (B, 1, 1, 2)
+        read = F.grid_sample(places, at, padding_mode="border", align_corners=False)
+        seen = F.grid_sample(between, at, padding_mode="border", align_corners=False)
+        away = shown[:, eye, :, None, None] - read
+        known = (away.norm(dim=1, keepdim=True) < LIMIT) & (seen > 0.5)  # a closed eye has no iris to move
+        distance = (centre - here[:, 0]) ** 2 + (centre[:, None] - here[:, 1]) ** 2
+        near = torch.exp(-distance / (2 * (REACH * size) ** 2))[:, None]
+        places = places + away * known * near * between
+    return places
