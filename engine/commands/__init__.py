@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .alignments import AlignmentsCommand
 from .arguments import NotUnderstood
 from .convert import Convert
 from .doctor import Doctor
@@ -26,6 +27,7 @@ COMMANDS: dict[str, Any] = {
     "swap": SwapAll,
     "scan": Scan,
     "people": People,
+    "alignments": AlignmentsCommand,
     "train": Train,
     "convert": Convert,
     "identity": Identity,

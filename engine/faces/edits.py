@@ -35,6 +35,13 @@ def settle(
     """
     project = project or project_of(output)
     roster = who.follow_earlier(alignments, *who.earlier_edits(output, project, alignments.clip.path))
+    return install(alignments, roster, folder, project)
+
+
+def install(
+    alignments: Alignments, roster: Roster, folder: Path, project: Path
+) -> tuple[Alignments, list[PersonSummary]]:
+    """Fill a fresh scan folder with `edits.json` and the pictures of a roster; answers as `settle`."""
     roster = who.with_known_names(alignments, roster, project)
     alignments = replace(alignments, person=who.person_column(alignments, roster))
     who.write_edits(folder, alignments, roster)

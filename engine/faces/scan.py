@@ -48,7 +48,7 @@ def scan(
     info = probe(path)
     end = require_range(info, clip.start, clip.end)
     names = chosen(detectors)
-    with _replacing(output) as folder:
+    with replacing(output) as folder:
         store = Store(project or project_of(output), path, names)
         observe(path, clip.start, end, store, Part(reporter, 0.0, 0.95), names, device)
         reporter.progress(0.95, "Sorting the faces into people")
@@ -79,7 +79,7 @@ def scan(
 
 
 @contextmanager
-def _replacing(output: Path) -> Iterator[Path]:
+def replacing(output: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `output` when all went well and vanishes otherwise."""
     foreign = [p for p in output.iterdir() if not _is_ours(p)] if output.is_dir() else []
     if foreign or (output.exists() and not output.is_dir()):

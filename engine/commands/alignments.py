@@ -1,0 +1,82 @@
+"""`understudy alignments`: what was found, for other programs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import tyro
+
+from .arguments import Json, Output, watching
+
+
+@dataclass(kw_only=True)
+class Export:
+    """Write a scan's faces as JSON."""
+
+    scan: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCAN_DIR")]
+    """The scan folder."""
+    output: Output
+    """The JSON file."""
+    format: Literal["understudy", "faceswap"] = "understudy"
+    """understudy holds everything; faceswap holds boxes and 68 points."""
+    person: Annotated[int | None, tyro.conf.arg(metavar="PERSON", help_behavior_hint="")] = None
+    """For faceswap: only this person; without it, everybody."""
+    json: Json = False
+
+    def run(self) -> dict[str, Any]:
+        """Write the file."""
+        from ..faces.interchange import export_faceswap, export_json
+
+        with watching("Run the same command again.") as reporter, reporter.stage("Exporting"):
+            if self.format == "faceswap":
+                count = export_faceswap(self.scan, self.output, reporter, self.person)
+            else:
+                count = export_json(self.scan, self.output, reporter)
+        return {"file": str(self.output.resolve()), "faces": count}
+
+
+@dataclass(kw_only=True)
+class Import:
+    """Make a scan of a JSON file."""
+
+    source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
+    """What `understudy alignments export` wrote."""
+    output: Output
+    """The scan folder to write; an earlier scan there is replaced."""
+    footage: Annotated[Path | None, tyro.conf.arg(metavar="FOOTAGE", help_behavior_hint="")] = None
+    """Where the footage is now; without it, where the file says."""
+    json: Json = False
+
+    def run(self) -> dict[str, Any]:
+        """Write the scan."""
+        from ..console import show_people
+        from ..faces.interchange import import_json
+
+        with watching("Run the same command again.") as reporter, reporter.stage("Importing"):
+            summary = import_json(self.source, self.output.resolve(), reporter, self.footage)
+        show_people(self.output, summary.people)
+        return {"scan": str(self.output.resolve()), "people": len(summary.people), "frames": summary.frames}
+
+
+@dataclass(kw_only=True)
+class AlignmentsCommand:
+    """Export and import alignments as JSON."""
+
+    command: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[Export, tyro.conf.subcommand("export", prefix_name=False)]
+        | Annotated[Import, tyro.conf.subcommand("import", prefix_name=False)]
+    ]
+
+    manual: ClassVar[str] = """\
+  docs/interchange.md describes the format, and what other programs' formats cannot hold.
+
+Example
+  understudy alignments export work/shot -o shot.json
+  understudy alignments import shot.json -o work/again
+"""
+
+    def run(self) -> dict[str, Any]:
+        """Export or import."""
+        return self.command.run()
