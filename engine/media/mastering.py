@@ -13,8 +13,8 @@ from .tone import PQ
 def mastering_of(frame: av.VideoFrame) -> tuple[str, str]:
     """(mastering display, content light) of a decoded frame as x265 and x264 write them; "" where untold.
 
-    Only PQ footage is asked, and never a still picture: PyAV 18 frees what it lists of side data that has metadata (EXIF,
-    in PNG and TIFF files) a second time.
+    Only PQ footage is asked, and never a still picture: PyAV 18 frees a second time what it lists of side data that
+    has metadata (EXIF, in PNG and TIFF files).
 
     SMPTE ST 2086: chromaticities in 0.00002, luminance in 0.0001 cd/m²; CTA-861.3: MaxCLL and MaxFALL in cd/m².
     """
