@@ -191,7 +191,7 @@ class Installer:
             self._say(state="failed", error=f"The set-up met a fault of its own ({error!r}): please report it.")
 
     def _say(self, **facts: object) -> None:
-        self.progress = Progress(**{**self.progress.__dict__, **facts})  # type: ignore[arg-type]
+        self.progress = Progress(**{**self.progress.__dict__, **facts})
 
     def _step(self, fraction: float, message: str) -> None:
         if self._stopping.is_set():
