@@ -17,8 +17,9 @@ from ..errors import DataError, UnderstudyError
 
 SCHEMA = 1
 FILE_NAME = "people.safetensors"
-SAME_PERSON = 0.48
-"""Distance of two mean embeddings up to which a face is a known one; see docs/benchmarks.md for what was measured."""
+SAME_PERSON = 0.40
+"""Distance of two mean embeddings up to which a face is a known one. Nearer than grouping asks for: a wrong name
+is worse than none, and small faces of different people come as near as .43 (docs/benchmarks.md)."""
 CLEARLY = 0.06
 """A name is given only when the next name is farther by this."""
 PATIENCE = 20.0

@@ -18,6 +18,8 @@ from .alignments import Alignments
 SUMMARY = "scan.json"
 BOXES = "boxes.json"
 THUMBNAIL = 128
+CALM = 0.2
+"""A mouth that is open by this, in radii of the mesh, is not how one remembers a face."""
 
 
 def read_summary(scan: Path) -> ScanSummary:
@@ -65,13 +67,25 @@ def missing_views(counts: list[list[int]]) -> list[str]:
 
 
 def merit(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
-    """How good a picture of its person each of some rows makes, (n,) >= 0: frontal, sharp, sure, large, measured."""
+    """How good a picture of their person each of some rows makes, (n,) >= 0.
+
+    Frontal, sharp, sure and large faces do, with the eyes as open as usual and the mouth nearly closed; those that
+    were not measured do not.
+    """
     turn = np.radians(align.yaw_pitch(alignments.landmarks[rows]))
     frontal = np.cos(turn).prod(-1).clip(0)
     height = np.ptp(alignments.landmarks[rows, :, 1], axis=-1)
     large = np.minimum(height / THUMBNAIL, 1) ** 0.5
     good = frontal**2 * np.log1p(alignments.sharpness[rows]) * alignments.score[rows] * large
-    return np.where(alignments.carried[rows], 0, good)
+    straight = align.unposed(alignments.landmarks[rows])
+
+    def opening(upper: int, lower: int) -> np.ndarray:
+        return np.linalg.norm(straight[:, upper] - straight[:, lower], axis=-1)
+
+    eyes = opening(159, 145) + opening(386, 374)
+    awake = np.clip(eyes / max(float(np.median(eyes)), 1e-6), 0.2, 1)
+    calm = np.exp(-((opening(13, 14) / CALM) ** 2))
+    return np.where(alignments.carried[rows], 0, good * awake * (0.3 + 0.7 * calm))
 
 
 def write_thumbnail(path: Path, alignments: Alignments, row: int) -> None:
