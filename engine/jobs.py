@@ -11,7 +11,7 @@ from typing import Any
 from .errors import UnderstudyError
 from .protocol import ConsentSpec, ConvertSpec, JobKind, JobSpec, PeopleSpec, ScanSpec, TrainSpec
 from .provenance.consent import people_of, project_folder, record_consent, require_consent
-from .reporter import Part, Reporter
+from .reporter import Part, Reporter, Silent
 
 # Read when torch loads its OpenMP. Threads that spin while they wait make every step many times slower as
 # soon as another program (Blender, say) wants the same cores.
@@ -65,18 +65,26 @@ def _people(spec: PeopleSpec, reporter: Reporter) -> dict[str, Any]:
 def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     import torch
 
-    from .model.folder import prepare
+    from .model.folder import prepare, read_card
     from .model.trainer import train
+    from .model.training import join_ranks, meet
 
     minutes = math.inf if spec.minutes is None else spec.minutes
     if not minutes > 0:
         raise UnderstudyError("The training time must be a number of minutes, more than 0.")
     folder = Path(spec.output)
     trains = spec.preset != "draft"
-    card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0))
+    base = Path(spec.warm_start) if spec.warm_start else None
+    if base:
+        read_card(base)  # before anything is gathered
+    rank = join_ranks()  # several processes under torchrun: the first one gathers and reports
+    if not rank:
+        card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0))
+    meet()
+    if rank:
+        card, reporter = read_card(folder), Silent()
     if trains:
-        start = Path(spec.warm_start) if spec.warm_start else None
-        card = train(folder, card, minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0), start)
+        card = train(folder, card, minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0), base)
     return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
 
 

@@ -21,14 +21,19 @@ class Train:
     output: Output
     """The model folder; a model of the same people there is trained further."""
     preset: Preset = "quick"
-    """draft trains nothing; quick is for minutes on a CPU; standard is sharper and wants a GPU."""
+    """draft trains nothing; quick is for minutes on a CPU; standard and fine are sharper and want a GPU."""
     minutes: Minutes = None
+    until_converged: bool = False
+    """Train for as long as it helps, with no limit of time."""
+    begin_from: Annotated[Path | None, tyro.conf.arg(name="from", metavar="MODEL_DIR")] = None
+    """A model of the same preset whose training this one begins with; people it knows keep what it learned of them."""
     consent: Consents = field(default_factory=list)
     project: Project = None
     json: Json = False
 
     manual: ClassVar[str] = """\
-  Gathers everybody's faces, then trains until the time is up. A run that was stopped or killed
+  Gathers everybody's faces, then trains until it has converged or the time is up. The same people and
+  more of them may be named again for a model that is there: whoever is new is added. A run that was stopped or killed
   goes on from its last checkpoint when the same command is given again. Nobody is trained whose
   consent is not on record: you are asked once, or say it with --consent, or with
   understudy identity consent.
@@ -40,7 +45,10 @@ Writes into the model folder
   model.json             who is in it, and how long it was trained
   facesets/              everybody's faces
   weights.safetensors    the network; checkpoint.safetensors to go on from
-  preview.jpg            what it can do by now
+  preview.jpg            what it can do by now; timelapse/ how it came to that
+
+Several GPUs
+  torchrun --standalone --nproc-per-node 2 -m understudy.engine train … trains on two.
 """
 
     def run(self) -> dict[str, Any]:
@@ -60,7 +68,8 @@ Writes into the model folder
             identities=identities,
             output=str(output),
             preset=self.preset,
-            minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
+            minutes=None if self.until_converged else MINUTES[self.preset] if self.minutes is None else self.minutes,
+            warm_start=str(self.begin_from.resolve()) if self.begin_from else "",
             project=str(project),
         )
         with (

@@ -78,7 +78,8 @@ def train(
         watch.preview = Preview(folder, card, sets, views, watch.scorer, report)
         watch.card = keep(folder, card, training)
     _connect(training, materials, device, report)
-    while training.seconds < 60 * minutes:
+    done = training.seconds >= 60 * minutes
+    while not done:
         losses = step(training, materials, shape, report)
         if training.step % every:
             continue
@@ -91,8 +92,7 @@ def train(
             if watch:
                 watch.training = training
             continue
-        if _agreed(bool(watch and watch.look(values)), device):
-            break
+        done = _agreed(bool(watch and watch.look(values)), device)
     return watch.finish() if watch else replace(card, steps=training.step)
 
 
@@ -139,7 +139,7 @@ class _Watch:
                 self.show()
         except Stopped as stop:
             self.stopped = stop
-        return self.stopped is not None
+        return self.stopped is not None or training.seconds >= 60 * self.minutes
 
     def keep(self) -> None:
         """Write a checkpoint, unless the network went astray since the losses were last read."""

@@ -78,6 +78,12 @@ def join_ranks() -> int:
     return ranks()[0]
 
 
+def meet() -> None:
+    """Wait for the other processes, where there are any."""
+    if ranks()[1] > 1:
+        dist.barrier()
+
+
 def batch_size(identities: int) -> int:
     """Faces of each identity in one step."""
     return max(2, min(BATCH, JOINT // identities))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from understudy.engine.model.convergence import Score, best_of, judge
 from understudy.engine.model.folder import facesets, load_refiner, prepare, read_card
 from understudy.engine.model.material import make_material
 from understudy.engine.model.views import make_views
-from understudy.engine.protocol import Identity, Material, Verdict
+from understudy.engine.protocol import Identity, Material, TrainSpec, Verdict, to_json
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -256,6 +257,12 @@ for _ in range(4):
     torch.distributed.all_reduce(losses)
     if not rank:
         print("LOSSES", *losses.tolist(), flush=True)
+from understudy.engine import jobs
+from understudy.engine.protocol import TrainSpec, from_json
+import json
+spec = from_json(TrainSpec, json.loads(sys.argv[2]))
+done = jobs.run("train", spec, Silent())
+print("DONE", rank, done["steps"], flush=True)
 torch.distributed.destroy_process_group()
 """
 
@@ -266,11 +273,14 @@ def test_two_processes_train_as_one(tmp_path: Path, people: list[Identity]) -> N
     (tmp_path / "two.py").write_text(TWO)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    ran = subprocess.run(
-        [*command, str(tmp_path / "two.py"), str(folder)], capture_output=True, text=True, timeout=120, env=environment
-    )
-    assert ran.returncode == 0, ran.stderr[-2000:]
+    spec = TrainSpec(identities=people[:2], output=str(folder), minutes=0.05)
+    command += [str(tmp_path / "two.py"), str(folder), json.dumps(to_json(spec))]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    assert ran.returncode == 0, ran.stderr[:3000]
     together = [[float(x) for x in line.split()[1:]] for line in ran.stdout.splitlines() if line.startswith("LOSSES")]
+    done = [line.split()[1:] for line in ran.stdout.splitlines() if line.startswith("DONE")]
+    assert sorted(rank for rank, _ in done) == ["0", "1"] and len({steps for _, steps in done}) == 1
+    assert read_card(folder).steps == int(done[0][1]) > 0
     alone, materials, shape = ready(folder)
     expected = [training.step(alone, materials, shape, Silent()) for _ in range(4)]
     assert torch.allclose(torch.tensor(together), torch.stack(expected), rtol=1e-3)
