@@ -19,10 +19,8 @@ LONGEST_GAP = 0.5
 """Seconds over which a lost face is carried."""
 SHORTEST = 0.2
 """Seconds a face must be seen to be a person of its own, unless its shot is not much longer."""
-LIKELY = 0.75
-"""A detector's score for a face that nobody measured to be believed."""
-SEEN_OFTEN = 4
-"""Searches that must have seen such a face."""
+SEEN_OFTEN, LIKELY = 3, 0.7
+"""Searches that must have seen a face that was never measured, and their mean score."""
 CLEAR = 0.7
 """Mean score of such a face."""
 
@@ -88,9 +86,9 @@ def _only_detected(seen: Observed) -> list[Face]:
     for face in seen.faces:
         boxes.setdefault(face.frame, []).append(face.box)
     return [
-        Face(frame=g.frame, landmarks=_placed(shape, g.box), score=0.0, carried=True)
+        Face(frame=g.frame, landmarks=_placed(shape, g.box), score=0.0, carried=True, glimpse=g.score)
         for g in seen.glimpses
-        if g.score >= LIKELY and not _shows(g.box, boxes.get(g.frame, []))
+        if not _shows(g.box, boxes.get(g.frame, []))
     ]
 
 
@@ -111,8 +109,10 @@ def _trusted(faces: list[Face], rows: np.ndarray) -> np.ndarray:
     """A track's rows without what was carried before its first or after its last face that was measured or
     detected; none where nothing was measured, and only a few times something detected."""
     certain = [i for i, row in enumerate(rows) if faces[row].unseen == 0]
-    if all(faces[row].carried for row in rows) and len(certain) < SEEN_OFTEN:
-        return rows[:0]
+    if all(faces[row].carried for row in rows):
+        sights = [faces[row].glimpse for row in rows if faces[row].glimpse]
+        if len(sights) < SEEN_OFTEN or np.mean(sights) < LIKELY:
+            return rows[:0]
     return rows[certain[0] : certain[-1] + 1]
 
 

@@ -48,7 +48,7 @@ class Face:
     """One face on one frame; the arrays are as `alignments` describes them.
 
     `carried`: not measured, but moved there by optical flow. `unseen` counts the frames since a face was
-    last measured or detected there: 0 where it was.
+    last measured or detected there: 0 where it was. `glimpse` is a detector's score where only it saw the face.
     """
 
     frame: int
@@ -58,6 +58,7 @@ class Face:
     embedding: np.ndarray | None = None
     carried: bool = False
     unseen: int = 0
+    glimpse: float = 0.0
 
     @property
     def box(self) -> np.ndarray:

@@ -17,11 +17,13 @@ FRIEND = 0.45
 """Two embeddings nearer than this are one person, wherever in the shot he comes back."""
 NEARBY = 2.0
 """As far from where he was lost, in his own size, as he may come back."""
+PACE, FURTHEST = 0.2, 0.7
+"""How far a face may have moved in each frame it was not seen, and at most, in its own size."""
 FORESIGHT = 5
 """Frames over which a lost face is expected to move on as it did."""
-WINDOW = 5
-TIME_SIGMA = 2.5
-FACE_SIGMA, POINT_SIGMA = 0.008, 0.012
+WINDOW = 8
+TIME_SIGMA = 4.0
+FACE_SIGMA, POINT_SIGMA = 0.008, 0.008
 """Movements, as shares of the distance between the eyes, that count as jitter of the whole mesh and of a point."""
 
 
@@ -59,7 +61,9 @@ def link(frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.nda
         for j, t in enumerate(live):
             if tracks[t].count:
                 distance[:, j] = np.linalg.norm(embedding[rows] - tracks[t].total / tracks[t].count, axis=1)
-        near = (common > LEAST_OVERLAP) & ~(distance > STRANGER)
+        apart = np.minimum(_apart(box[rows], last), _apart(box[rows], last + moved))
+        # what moves while nobody looks leaves its place
+        near = ((common > LEAST_OVERLAP) | (apart < np.minimum(PACE * (gap - 1), FURTHEST))) & ~(distance > STRANGER)
         back = (distance < FRIEND) & (gap > 1) & (_apart(box[rows], last) < NEARBY)
         cost = np.where(near, 1 - common + 0.5 * np.nan_to_num(distance, nan=0.4), 1e3)
         cost = np.minimum(cost, np.where(back, 1 + np.nan_to_num(distance), 1e3))
@@ -107,18 +111,21 @@ def steady(landmarks: np.ndarray) -> np.ndarray:
 
     A bilateral mean over time: a neighbouring frame counts the less the later or earlier it is,
     the further the whole face has moved, and the further the single point has. A still face is
-    averaged over many frames; a blink or a turn is left as it was measured. The window is
-    symmetric, so nothing lags.
+    averaged over many frames; a blink or a turn is left as it was measured. How far they moved is
+    judged by a lightly smoothed track, or noise would pass for motion. The window is symmetric, so
+    nothing lags.
     """
     count = len(landmarks)
+    padded = np.pad(landmarks[..., :2].astype(np.float32), ((1, 1), (0, 0), (0, 0)), mode="edge")
+    pilot = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
     eyes = np.linalg.norm(np.diff(landmarks[:, EYE_LINE], axis=1)[:, 0], axis=-1)
     unit = np.maximum(np.median(eyes), 1e-6)
     total = landmarks.astype(np.float64)
     weight = np.ones((count, landmarks.shape[1], 1))
     for step in range(1, min(WINDOW, count - 1) + 1):
-        moved = (landmarks[step:] - landmarks[:-step]) / unit
-        whole = (moved[..., :2].mean(1) ** 2).sum(-1)[:, None]
-        single = (moved[..., :2] ** 2).sum(-1)
+        moved = (pilot[step:] - pilot[:-step]) / unit
+        whole = (moved.mean(1) ** 2).sum(-1)[:, None]
+        single = (moved**2).sum(-1)
         close = np.exp(-0.5 * (step / TIME_SIGMA) ** 2 - 0.5 * whole / FACE_SIGMA**2 - 0.5 * single / POINT_SIGMA**2)[
             ..., None
         ]

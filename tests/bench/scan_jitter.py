@@ -22,7 +22,7 @@ from understudy.engine.faces.mesh import EYE_LINE
 FRAMES = 48
 MOTIONS = {
     "still": lambda t, unit: 0 * t,
-    "slow drift, .5 % a frame": lambda t, unit: 0.005 * unit * t,
+    "slow sway, to .5 % a frame": lambda t, unit: 0.04 * unit * np.sin(0.125 * t),
     "quick shake, to 12 % a frame": lambda t, unit: 0.3 * unit * np.sin(0.4 * t),
     "sudden start and stop, 8 % a frame": lambda t, unit: 0.08 * unit * np.clip(t - 16, 0, 16),
 }

@@ -66,8 +66,8 @@ def test_a_face_that_was_never_measured_is_nobodys() -> None:
 
 
 def test_a_doubtful_or_rare_sight_is_no_face() -> None:
-    doubtful = [glimpse(i, 300.0, 0.7) for i in range(2, 60, 4)]
-    rare = [glimpse(i, 450.0) for i in (2, 6, 10)]
+    doubtful = [glimpse(i, 300.0, 0.65) for i in range(2, 60, 4)]
+    rare = [glimpse(i, 450.0) for i in (2, 6)]
     double = [glimpse(i, 10.0) for i in range(2, 60, 4)]  # where a measured face is
     assert set(table([face(i, 0.0) for i in range(60)], doubtful + rare + double).track) == {0}
 
