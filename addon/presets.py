@@ -9,7 +9,7 @@ from bl_ui.utils import PresetPanel
 from . import steps
 
 FIELDS = (
-    "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain",
+    "shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain",
     "erode_top", "erode_right", "erode_bottom", "erode_left",
 )  # fmt: skip
 FOLDER = "understudy/fit"

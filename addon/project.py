@@ -62,11 +62,13 @@ def scan_folder(state: UnderstudyState, clip: protocol.Clip) -> Path:
 def new_recast(state: UnderstudyState, name: str, promised: set[str], ending: str) -> Path:
     """A name in the project that no recast and no job that still runs (`promised`) has; a folder's has no `ending`."""
     recasts, number = folder(state) / "recasts", 1
-    while True:
-        path = recasts / f"{slug(name)}-{number:02d}{ending}"
-        if not any(path.parent.glob(f"{path.stem}.*")) and not path.exists() and str(path) not in promised:
-            return path
+    taken = {Path(path).stem for path in promised} | {
+        path.stem for path in (recasts.iterdir() if recasts.is_dir() else ())
+    }
+    # no dot but the ending's: a folder whose name has one looks like a file
+    while (stem := f"{slug(name).replace('.', '-')}-{number:02d}") in taken:
         number += 1
+    return recasts / f"{stem}{ending}"
 
 
 def slug(name: str) -> str:

@@ -185,8 +185,16 @@ class UnderstudyFit(bpy.types.PropertyGroup):
         name="Feather", description="Width of the soft edge, in parts of the face's width",
         default=0.1, min=0.0, max=0.5,
     )  # fmt: skip
-    colour: EnumProperty(name="Colour", description="How the face takes on the colour of the one below", items=COLOURS)
-    blend: EnumProperty(name="Blend", description="How the seam is hidden", items=BLENDS)
+    colour: EnumProperty(
+        name="Colour", description="How the face takes on the colour of the one below", items=COLOURS,
+        default="reinhard",
+    )  # fmt: skip
+    blend: EnumProperty(name="Blend", description="How the seam is hidden", items=BLENDS, default="multiband")
+    shape: FloatProperty(
+        name="Own Shape",
+        description="How much of their own proportions the new face keeps; 0: those of the face below",
+        default=0.7, min=0.0, max=1.0, subtype="FACTOR",
+    )  # fmt: skip
     smooth: FloatProperty(
         name="Steady", description="How much of the jitter from frame to frame is taken out",
         default=1.0, min=0.0, max=1.0, subtype="FACTOR",
@@ -281,6 +289,7 @@ def settings(fit: UnderstudyFit) -> protocol.ConvertSettings:
         feather=round(fit.feather, 4),
         colour=fit.colour,
         blend=fit.blend,
+        shape=round(fit.shape, 4),
         smooth=round(fit.smooth, 4),
         match_sharpness=fit.match_sharpness,
         match_grain=fit.match_grain,

@@ -116,6 +116,20 @@ def test_ranges(addon, scene, clips, engine):
     assert strip["understudy_id"] == state.shot.strip_id
 
 
+def test_the_fit_begins_as_the_engines_does(addon, scene):
+    assert addon.properties.settings(scene.understudy.fit) == addon.protocol.ConvertSettings()
+
+
+def test_recasts_get_names_that_are_free_and_look_like_what_they_are(addon, scene, engine):
+    recasts = addon.project.folder(scene.understudy) / "recasts"
+    first = addon.project.new_recast(scene.understudy, "shot v1.2", set(), "")
+    assert first.name == "shot-v1-2-01"
+    first.mkdir(parents=True)
+    (recasts / "shot-v1-2-02.mov").touch()
+    promised = {str(recasts / "shot-v1-2-03.mp4")}
+    assert addon.project.new_recast(scene.understudy, "shot v1.2", promised, ".mp4").name == "shot-v1-2-04.mp4"
+
+
 def test_a_layer_lies_over_its_source_with_alpha(addon, scene, clips, engine, ready, recast):
     ready(flow.add_shot(scene, clips))
     scene.understudy.layer = True
