@@ -27,6 +27,7 @@ Exit codes
   5    the face networks are not installed (understudy models fetch)
   6    a scan, model or other file of Understudy is missing or damaged
   7    somebody's permission is not on record (understudy identity consent)
+  8    a file does not fit its content credentials (understudy verify)
   70   a fault in Understudy itself
   130  stopped by Ctrl-C; run the same command again to go on
 """

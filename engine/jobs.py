@@ -9,7 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UnderstudyError
-from .protocol import ConsentSpec, ConvertSpec, JobKind, JobSpec, PeopleSpec, ScanSpec, TrainSpec
+from .protocol import (
+    ConsentSpec,
+    ConvertSpec,
+    CredentialSpec,
+    ForgetSpec,
+    JobKind,
+    JobSpec,
+    PeopleSpec,
+    ReportSpec,
+    ScanSpec,
+    TrainSpec,
+)
 from .provenance.consent import people_of, project_folder, record_consent, require_consent
 from .reporter import Part, Reporter, Silent
 
@@ -92,13 +103,34 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     import torch
 
     from .convert.convert import convert
+    from .provenance.recasts import certify, marker
 
-    counts = convert(spec, torch.device(pick_device()), reporter)
-    return {"movie": spec.output, **counts}
+    counts = convert(spec, torch.device(pick_device()), reporter, marker(spec))
+    return {"movie": spec.output, **counts, "credentials": certify(spec, counts, reporter)}
 
 
 def _consent(spec: ConsentSpec, reporter: Reporter) -> dict[str, Any]:
     return {"record": str(record_consent(Path(spec.project), spec.record))}
+
+
+def _forget(spec: ForgetSpec, reporter: Reporter) -> dict[str, Any]:
+    from .provenance.forget import forget
+
+    found = forget(Path(spec.project), spec.identity, spec.dry_run)
+    items = [{"path": str(item.path), "what": item.what, "bytes": item.bytes} for item in found]
+    return {"removed": [] if spec.dry_run else [item["path"] for item in items], "items": items}
+
+
+def _report(spec: ReportSpec, reporter: Reporter) -> dict[str, Any]:
+    from .provenance.report import write_report
+
+    return {"report": str(write_report(Path(spec.project), Path(spec.output)))}
+
+
+def _credential(spec: CredentialSpec, reporter: Reporter) -> dict[str, Any]:
+    from .provenance.recasts import credential
+
+    return {"file": spec.file, "credentials": credential(spec)}
 
 
 _RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
@@ -107,4 +139,7 @@ _RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
     "train": _train,
     "convert": _convert,
     "consent": _consent,
+    "forget": _forget,
+    "report": _report,
+    "credential": _credential,
 }

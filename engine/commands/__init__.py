@@ -20,6 +20,7 @@ from .scan import Scan
 from .serve import Serve
 from .swap import SwapAll
 from .train import Train
+from .verify import Verify
 
 __all__ = ["COMMANDS", "NotUnderstood"]
 
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "convert": Convert,
     "identity": Identity,
+    "verify": Verify,
     "models": Models,
     "serve": Serve,
     "jobs": Jobs,

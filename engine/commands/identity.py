@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from .arguments import THIS_PROJECT, Json
+from .arguments import THIS_PROJECT, Json, Output
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
@@ -80,11 +80,63 @@ class List:
 
 
 @dataclass(kw_only=True)
+class Forget:
+    """Erase somebody's faces, and all that was derived from them."""
+
+    name: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="NAME")]
+    """The project's name for them."""
+    project: Folder = field(default_factory=Path)
+    """The project folder."""
+    dry_run: bool = False
+    """Only list what would go."""
+    json: Json = False
+
+    def run(self) -> dict[str, Any]:
+        """List, and remove."""
+        from .. import jobs
+        from ..protocol import ForgetSpec
+        from ..reporter import Silent
+
+        spec = ForgetSpec(project=str(self.project.resolve()), identity=self.name, dry_run=self.dry_run)
+        result = jobs.run("forget", spec, Silent())
+        for item in result["items"]:
+            print(f"{item['bytes'] / 1e6:9.1f} MB  {item['path']}  ({item['what']})")
+        total = sum(item["bytes"] for item in result["items"]) / 1e6
+        print(f"{total:9.1f} MB  {'would go' if self.dry_run else 'gone for good; the consent is kept as a note'}")
+        return result
+
+
+@dataclass(kw_only=True)
+class Report:
+    """Write who was recast where, and with whose permission, as a page to print."""
+
+    output: Output
+    """The page to write (.html)."""
+    project: Folder = field(default_factory=Path)
+    """The project folder."""
+    json: Json = False
+
+    def run(self) -> dict[str, Any]:
+        """Write it."""
+        from .. import jobs
+        from ..protocol import ReportSpec
+        from ..reporter import Silent
+
+        spec = ReportSpec(project=str(self.project.resolve()), output=str(self.output.resolve()))
+        result = jobs.run("report", spec, Silent())
+        print(result["report"])
+        return result
+
+
+@dataclass(kw_only=True)
 class Identity:
-    """Say who agreed to be recast or to lend a face."""
+    """Say who agreed to be recast or to lend a face; report it; forget them."""
 
     what: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Consent, tyro.conf.subcommand("consent")] | Annotated[List, tyro.conf.subcommand("list")]
+        Annotated[Consent, tyro.conf.subcommand("consent")]
+        | Annotated[List, tyro.conf.subcommand("list")]
+        | Annotated[Report, tyro.conf.subcommand("report")]
+        | Annotated[Forget, tyro.conf.subcommand("forget")]
     ]
 
     manual: ClassVar[str] = """\
@@ -95,6 +147,8 @@ Example
   understudy identity consent Ann --project film.understudy --person "Ann Lee" \\
     --basis "written permission" --scope "the film Winter" --file release.pdf
   understudy identity list --project film.understudy
+  understudy identity report --project film.understudy -o report.html
+  understudy identity forget Ann --project film.understudy --dry-run
 """
 
     def run(self) -> dict[str, Any]:

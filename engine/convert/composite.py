@@ -17,8 +17,9 @@ from .patch import Place, warped
 
 View = Callable[[Box], np.ndarray]
 """A rectangle x0, y0, x1, y1 of a frame as (h, w, 3) float32 RGB 0..1."""
-Mark = Callable[[np.ndarray, np.ndarray], np.ndarray]
-"""Puts the durable mark into a crop: face (S, S, 3) float32 RGB 0..255, mask (S, S) float32 0..1 → marked face."""
+Mark = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+"""Puts the durable mark into a crop: face (S, S, 3) float32 RGB 0..255, mask (S, S) float32 0..1, the recast face's
+landmarks (468, 3) in the crop's pixels → marked face."""
 
 
 def composite(
@@ -36,7 +37,7 @@ def composite(
     for face, place, measures in faces:
         fresh = finished(face, measures, settings)
         if mark is not None:
-            fresh = mark(fresh, face.mask)
+            fresh = mark(fresh, face.mask, face.placement.landmarks)
         under, beneath = _so_far(view, place, patches)
         if face.moved.any():
             under, changed = _moved(under, face, place)

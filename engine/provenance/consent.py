@@ -57,6 +57,18 @@ def record_consent(project: Path, record: ConsentRecord) -> Path:
     return path
 
 
+def withdraw(project: Path, identity: str, date: str) -> None:
+    """Make an identity's consent stand no longer; what was recorded is kept as its history, and that it was withdrawn.
+
+    Nothing happens where there is none.
+    """
+    path = consent_file(project, identity)
+    old = _read(path)
+    if old and "forgotten" not in old:
+        history = old.pop("history", [])
+        _write(path, {"identity": old["identity"], "forgotten": date, "history": [*history, old]})
+
+
 def missing(project: Path, identities: Iterable[str]) -> list[str]:
     """Those of the identities for whom no consent stands, each once."""
     return [name for name in dict.fromkeys(identities) if read_consent(project, name) is None]

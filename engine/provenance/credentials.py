@@ -1,0 +1,134 @@
+"""Content credentials (C2PA): what a file is made of and who says so, signed, inside it or beside it.
+
+The library that signs and reads them is native code and parses what strangers send: it runs in a process of its own
+(`signing`), so that nothing it does can take a job along. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import MediaError, UnderstudyError
+
+FORMATS = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/quicktime",
+    ".png": "image/png",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg",
+}
+"""Files that carry their credentials; all others have a sidecar."""
+PATIENCE, BYTES_A_SECOND = 120.0, 2_000_000
+"""Seconds to wait for the signing process, and how many bytes of a file it is given a second more for."""
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """Something a file was made from. `path` is opened for credentials of its own; relationship is C2PA's: parentOf,
+    componentOf (placed in it) or inputTo (learned from). `sha256` is of the whole file, `title` names it."""
+
+    title: str
+    relationship: str
+    sha256: str = ""
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said of a file: its title, ingredients, and the facts of our own assertion, plain JSON."""
+
+    title: str
+    description: str
+    ingredients: list[Ingredient]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a reader found. `state` is Trusted, Valid (whole, but of a signer nobody vouches for) or Invalid;
+    `problems` are C2PA's codes of what does not fit."""
+
+    id: str
+    state: str
+    signer: str
+    problems: list[str]
+    facts: dict[str, Any]
+    ingredients: list[dict[str, str]]
+    actions: list[dict[str, str]]
+    sidecar: bool
+
+    @property
+    def tampered(self) -> bool:
+        """Whether file and credentials do not belong together, or one of them was changed."""
+        return self.state == "Invalid"
+
+
+def sidecar(path: Path) -> Path:
+    """Where the credentials of a file lie that cannot carry them."""
+    return path.with_suffix(".c2pa")
+
+
+def release() -> str:
+    """This Understudy's version."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("understudy")
+    except PackageNotFoundError:
+        return "development"
+
+
+def sign(path: Path, claim: Claim) -> str:
+    """Give one file its credentials (and XMP); returns their id.
+
+    The signed file takes the place of the other in one step. Raises MediaError or UnderstudyError and leaves the file
+    as it was.
+    """
+    return sign_all([path], claim)
+
+
+def sign_all(paths: list[Path], claim: Claim) -> str:
+    """The same claim for every picture of a sequence; returns the first one's id."""
+    ingredients = [{**asdict(i), "path": str(i.path) if i.path else None} for i in claim.ingredients]
+    order = {"sign": [str(path) for path in paths], "claim": {**asdict(claim), "ingredients": ingredients}}
+    read = [path for path in (*paths, *(i.path for i in claim.ingredients)) if path]
+    return str(_apart(order, read)["id"])
+
+
+def read_credentials(path: Path) -> Credentials | None:
+    """The credentials in a file, or beside it; None where there are none.
+
+    Raises MediaError when the file cannot be read.
+    """
+    if path.suffix.lower() not in FORMATS and not sidecar(path).is_file():
+        return None
+    found = _apart({"read": str(path)}, [path])["found"]
+    return Credentials(**found) if found else None
+
+
+def _apart(order: dict[str, Any], files: list[Path]) -> dict[str, Any]:
+    """What the signing process answers. Raises the error that it met."""
+    size = sum(path.stat().st_size for path in files if path.is_file())
+    command = [sys.executable, "-m", f"{__package__}.signing"]
+    try:
+        done = subprocess.run(
+            command, input=json.dumps(order), capture_output=True, text=True, encoding="utf-8", check=False,
+            timeout=PATIENCE + size / BYTES_A_SECOND,
+        )  # fmt: skip
+        answer = json.loads(done.stdout.splitlines()[-1])
+    except (subprocess.TimeoutExpired, ValueError, IndexError):
+        raise MediaError(
+            f"The content credentials of {files[0].name} could not be made or read: the process that does it ended. "
+            "Try again; if it comes back, the file is damaged."
+        ) from None
+    if "error" in answer:
+        raise (MediaError if answer["media"] else UnderstudyError)(answer["error"])
+    return dict(answer)

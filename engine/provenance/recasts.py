@@ -1,0 +1,213 @@
+"""The project's recasts: the number in their mark, their credentials, and a line for each in the project's records.
+
+`<project>/provenance/<id>.json` says of each conversion who was recast where, by what, and what came of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..arrays import write_json
+from ..errors import DataError
+from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, to_json
+from ..reporter import Reporter
+from .consent import hash_file, project_folder, read_consent, replaced, today
+from .credentials import Claim, Ingredient, read_credentials, sidecar, sign_all
+
+PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
+FOLDER = "provenance"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """One swap as a record keeps it: names of the project, and of whom consent had been recorded (empty: of nobody)."""
+
+    person: int
+    identity: str
+    target: str
+    identity_person: str = ""
+    target_person: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recast:
+    """A conversion as the project records it; `mark` is the number in its faces, None where there is none."""
+
+    id: str
+    date: str
+    output: str
+    output_sha256: str
+    source: str
+    source_sha256: str
+    start: int
+    end: int
+    frames: int
+    recast: int
+    cast: list[Cast]
+    model: str
+    model_sha256: str
+    facesets: dict[str, str] = field(default_factory=dict)
+    mark: int | None = None
+    mark_reason: str = ""
+    credentials: str = ""
+
+
+def recast_id(spec: ConvertSpec) -> str:
+    """What names a conversion: the same for the same spec and model, so that one taken up again carries one mark."""
+    card = Path(spec.model) / "model.json"
+    model = card.read_bytes() if card.is_file() else b""
+    text = json.dumps(to_json(spec), sort_keys=True).encode()
+    return hashlib.sha256(text + hashlib.sha256(model).digest()).hexdigest()[:16]
+
+
+def marker(spec: ConvertSpec) -> Callable[..., Any] | None:
+    """What puts the mark of this conversion into a face, as `mark.embed` does; None where it is left out."""
+    if not spec.settings.mark:
+        return None
+    from .mark import embed, number_of
+
+    return partial(embed, number=number_of(recast_id(spec)))
+
+
+def certify(spec: ConvertSpec, counts: dict[str, int], reporter: Reporter) -> str:
+    """Sign what a conversion made, and record it in the project. Returns the credentials' id.
+
+    Raises DataError or MediaError when its scan, model or output cannot be read.
+    """
+    from .mark import number_of
+
+    reporter.progress(1.0, "Signing the recast")
+    output, model, project = Path(spec.output), Path(spec.model), project_folder(spec)
+    clip = _clip(Path(spec.scan))
+    source = Path(clip.path)
+    files = _outputs(output)
+    start = clip.start if spec.start is None else spec.start
+    identifier = recast_id(spec)
+    number = number_of(identifier) if spec.settings.mark else None
+    weights = model / "weights.safetensors"
+    facesets = {path.name: hash_file(path) for path in sorted(model.glob("facesets/*.faceset"))}
+    model_hash = hash_file(weights) if weights.is_file() and spec.use_refiner else ""
+    source_hash = _hash(source)
+    parent = next(iter(_outputs(source)), source)
+    made_of = [Ingredient(source.name, "parentOf", source_hash, parent)]
+    made_of += [Ingredient("faceset", "inputTo", digest) for digest in facesets.values()]
+    if model_hash:
+        made_of.append(Ingredient("model", "inputTo", model_hash))
+    facts = {
+        "id": identifier,
+        "mark": number,
+        "markReason": spec.settings.mark_reason if number is None else "",
+        "sourceSha256": source_hash,
+        "frames": [start, start + counts["frames"]],
+        "framesRecast": counts["recast"],
+        "facesRecast": len(spec.swaps),
+        "modelSha256": model_hash,
+        "facesetsSha256": list(facesets.values()),
+    }
+    faces = "A face was" if len(spec.swaps) == 1 else f"{len(spec.swaps)} faces were"
+    claim = Claim(output.name, f"{faces} replaced by machine learning.", made_of, facts)
+    credentials = sign_all(files, claim)
+    cast = [_cast(project, spec, n) for n in range(len(spec.swaps))]
+    record = Recast(
+        id=identifier,
+        date=today(),
+        output=str(output),
+        output_sha256=_hash(output),
+        source=str(source),
+        source_sha256=source_hash,
+        start=start,
+        end=start + counts["frames"],
+        frames=counts["frames"],
+        recast=counts["recast"],
+        cast=cast,
+        model=str(model),
+        model_sha256=model_hash,
+        facesets=facesets,
+        mark=number,
+        mark_reason=spec.settings.mark_reason if number is None else "",
+        credentials=credentials,
+    )
+    (project / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_json(project / FOLDER / f"{identifier}.json", asdict(record))
+    return credentials
+
+
+def credential(spec: CredentialSpec) -> str:
+    """Sign a render of the timeline whose ingredients are recasts; returns the credentials' id.
+
+    Raises DataError when a file is not there, MediaError when it cannot be signed.
+    """
+    file, project = Path(spec.file), Path(spec.project)
+    recasts = [Path(path) for path in spec.ingredients]
+    for path in (file, *recasts):
+        if not path.exists():
+            raise DataError(f"{path} is not there. Render the timeline again, or choose the file that was rendered.")
+    known = {Path(recast.output): recast for recast in all_recasts(project)}
+    made_of = [Ingredient(path.name, "componentOf", _hash(path), _outputs(path)[0]) for path in recasts]
+    ids = [known[path].id for path in recasts if path in known]
+    claim = Claim(file.name, "A film was rendered that holds recast faces.", made_of, {"recasts": ids})
+    return sign_all(_outputs(file), claim)
+
+
+def all_recasts(project: Path) -> list[Recast]:
+    """Every recast that the project records, oldest first. Raises DataError when a record is damaged."""
+    found = []
+    for path in sorted((project / FOLDER).glob("*.json"), key=lambda p: p.stat().st_mtime):
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            cast = [Cast(**part) for part in data.pop("cast")]
+            found.append(Recast(**data, cast=cast))
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise DataError(f"{path} is damaged ({error}). Move it away to go on.") from None
+    return found
+
+
+def files_of(recast: Recast) -> list[Path]:
+    """What is there of a recast: the file or folder, its credentials beside it, the settings that made it."""
+    output = Path(recast.output)
+    beside = [output.with_name(output.name + suffix) for suffix in (".understudy.json", ".part")]
+    beside.append(sidecar(output))
+    beside += output.parent.glob(f"{output.stem}*matte*") if output.stem else []
+    return [path for path in dict.fromkeys([output, *beside]) if path.exists()]
+
+
+def _clip(scan: Path) -> Clip:
+    try:
+        return from_json(Clip, json.loads((scan / "scan.json").read_text(encoding="utf-8"))["clip"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise DataError(f"{scan} holds no finished scan. Scan the footage first.") from None
+
+
+def _cast(project: Path, spec: ConvertSpec, number: int) -> Cast:
+    swap = spec.swaps[number]
+    target = swap.target
+    if not target and spec.project:
+        target = replaced(spec.scan, swap.person)
+    people = [read_consent(project, name) if name else None for name in (swap.identity, target)]
+    names = [record.person if record else "" for record in people]
+    return Cast(
+        person=swap.person, identity=swap.identity, target=target, identity_person=names[0], target_person=names[1]
+    )
+
+
+def _outputs(path: Path) -> list[Path]:
+    """A file, or the pictures of a folder."""
+    if path.is_dir():
+        return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+    return [path]
+
+
+def _hash(path: Path) -> str:
+    """SHA-256 of a file; of a folder of pictures that of their hashes in order."""
+    if not path.is_dir():
+        return hash_file(path)
+    return hashlib.sha256("".join(hash_file(p) for p in _outputs(path)).encode()).hexdigest()
+
+
+__all__ = ["Cast", "Recast", "all_recasts", "certify", "credential", "files_of", "marker", "read_credentials"]

@@ -1,0 +1,120 @@
+"""What a file says of itself: its content credentials, its XMP, and the mark in its faces."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import MediaError, NoFaceError
+from ..faces.alignments import load_alignments
+from ..faces.scan import scan
+from ..media.reader import probe, read_frames
+from ..protocol import Clip
+from ..reporter import Reporter
+from .credentials import Credentials, read_credentials
+from .mark import PRESENT, Found, Reader
+from .xmp import DIGITAL_SOURCE_TYPE, read_source_type
+
+FRAMES = 120
+"""So many frames are looked at for the mark, from the first on."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found. marks: the best reading of every mark; faces: how many were looked at (None: not looked for)."""
+
+    credentials: Credentials | None
+    source_type: str | None
+    marks: list[Found]
+    faces: int | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON, as the command line prints it."""
+        found = self.credentials
+        return {
+            "credentials": found.id if found else "",
+            "state": found.state if found else "none",
+            "tampered": bool(found and found.tampered),
+            "signer": found.signer if found else "",
+            "problems": found.problems if found else [],
+            "facts": found.facts if found else {},
+            "ingredients": found.ingredients if found else [],
+            "digital_source_type": self.source_type or "",
+            "marks": [{"number": mark.number, "score": round(mark.score, 2)} for mark in self.marks],
+            "faces": self.faces,
+        }
+
+    def sentences(self) -> list[str]:
+        """The same for somebody who reads it."""
+        return [*_of_credentials(self.credentials), _of_xmp(self.source_type), _of_mark(self)]
+
+
+def verify(path: Path, reporter: Reporter, device: str = "cpu", frames: int = FRAMES) -> Verdict:
+    """Look at a file; `frames` 0 leaves its pixels alone.
+
+    Raises MediaError when the file is not there, or no footage.
+    """
+    if not path.is_file():
+        raise MediaError(f"{path} is not there, or a folder. Name one movie or picture.")
+    credentials, source_type = read_credentials(path), read_source_type(path)
+    marks, faces = read_marks(path, frames, reporter, device) if frames else ([], None)
+    return Verdict(credentials, source_type, marks, faces)
+
+
+def read_marks(path: Path, frames: int, reporter: Reporter, device: str = "cpu") -> tuple[list[Found], int]:
+    """The marks in the faces of the first frames, the surest first, and how many faces were looked at."""
+    end = min(probe(path).frames, frames)
+    with tempfile.TemporaryDirectory(prefix="understudy-verify-") as aside:
+        folder = Path(aside) / "scan"
+        try:
+            scan(Clip(path=str(path), end=end), folder, reporter, device)
+        except NoFaceError:
+            return [], 0
+        alignments = load_alignments(folder)
+    readers: dict[int, Reader] = {}
+    for frame in read_frames(path, 0, end):
+        for row in np.flatnonzero(alignments.frame == frame.index):
+            readers.setdefault(int(alignments.track[row]), Reader()).add(frame.rgb, alignments.landmarks[row])
+    found = sorted((reader.found() for reader in readers.values()), key=lambda mark: -mark.score)
+    return list({mark.number: mark for mark in reversed(found) if mark.present}.values())[::-1], len(readers)
+
+
+def _of_credentials(found: Credentials | None) -> list[str]:
+    if found is None:
+        return ["Content credentials: none."]
+    where = "beside it" if found.sidecar else "in it"
+    if found.tampered:
+        return [
+            f"Content credentials ({where}) do NOT fit: the file was changed after it was signed, or they belong to "
+            f"another ({', '.join(found.problems)})."
+        ]
+    vouched = "whom a trusted authority vouches for" if found.state == "Trusted" else "for whom nobody vouches"
+    made = [action["description"] for action in found.actions if "description" in action]
+    sources = ", ".join(f"{i['title']}{' (with credentials of its own)' * bool(i['credentials'])}"
+                        for i in found.ingredients)  # fmt: skip
+    return [
+        f"Content credentials ({where}) fit: {found.id}, signed by {found.signer}, {vouched}.",
+        *(f"  {text}" for text in made),
+        *([f"  Made of: {sources}."] if sources else []),
+    ]
+
+
+def _of_xmp(source_type: str | None) -> str:
+    if source_type == DIGITAL_SOURCE_TYPE:
+        return "Metadata: says that parts of it were made by a trained network (IPTC digital source type)."
+    return f"Metadata: IPTC digital source type {source_type}." if source_type else "Metadata: no digital source type."
+
+
+def _of_mark(verdict: Verdict) -> str:
+    if verdict.faces is None:
+        return "Mark in the faces: not looked for."
+    if verdict.marks:
+        read = ", ".join(
+            f"recast {mark.number:04x} ({mark.score:.1f} deviations from chance)" for mark in verdict.marks
+        )
+        return f"Mark in the faces: {read}."
+    return f"Mark in the faces: none in {verdict.faces} faces (less than {PRESENT:g} deviations from chance)."
