@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from .protocol import (
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent
 from .reporter import Part, Reporter, Silent
+from .sources import facts, remember, require_unchanged
 
 # Read when torch loads its OpenMP. Threads that spin while they wait make every step many times slower as
 # soon as another program (Blender, say) wants the same cores.
@@ -40,11 +42,26 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     try:
         if isinstance(spec, TrainSpec | ConvertSpec) and spec.project:
             require_consent(project_folder(spec), people_of(spec))
+        require_unchanged(spec)
         return _RUNNERS[kind](spec, reporter)
     except (OSError, SafetensorError) as error:  # a full disk, a folder that may not be written
         raise UnderstudyError(
             f"A file could not be read or written ({error}). Make room on the disk, or choose another folder."
         ) from error
+    except MemoryError:
+        raise UnderstudyError(_NO_MEMORY.format("This computer")) from None
+    except RuntimeError as error:
+        if _is_out_of_memory(error):
+            raise UnderstudyError(_NO_MEMORY.format("The graphics card")) from None
+        raise
+
+
+_NO_MEMORY = "{} has no memory left for this job. Close other programs that use it, or choose a smaller preset."
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    torch = sys.modules.get("torch")  # whoever has not loaded it has met no error of its own
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def pick_device() -> str:
@@ -61,8 +78,11 @@ def pick_device() -> str:
 def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     from .faces.scan import scan
 
+    source = Path(spec.clip.path)
+    seen = facts(source) if source.exists() else {}
     project = Path(spec.project) if spec.project else None
     summary = scan(spec.clip, Path(spec.output), reporter, pick_device(), project, spec.detectors)
+    remember(spec, seen)
     return {"scan": spec.output, "people": len(summary.people), "frames": summary.frames}
 
 

@@ -36,6 +36,7 @@ TICK = 0.2  # seconds between two looks at a running job
 IDLE = 5.0  # seconds between two looks when nothing runs; a new job does not wait for them
 FAREWELL = 10.0  # seconds that workers get to pause when the engine stops
 POLITE = 20.0  # seconds that a cancelled job gets to reach a safe point before it is told to end where it stands
+LAST_WORDS = 5.0  # seconds that a worker whose job has ended may take to be gone
 STERN = 10.0  # seconds it gets for that before it is killed
 HANG = 900.0  # seconds without any sign of life after which a worker is taken for hung
 
@@ -125,6 +126,7 @@ class Supervisor:
             raise UnderstudyError(
                 f"What is needed to retry job {job_id} was cleared away. Submit it again as a new job."
             )
+        self._let_end(job_id)
         return self._wish(job_id, rundir.RETRY, lambda job: job.state in ("failed", "cancelled"))
 
     def set_priority(self, job_id: str, priority: int) -> Job:
@@ -133,6 +135,14 @@ class Supervisor:
             job = self.store.set_priority(job_id, priority)
         self._wake.set()
         return job
+
+    def _let_end(self, job_id: str) -> None:
+        """Wait a moment for the worker of a job that has ended: it may not be gone yet."""
+        deadline = time.monotonic() + LAST_WORDS
+        while self.store.follow(job_id).state in FINAL_STATES and job_id in self._active:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.05)
 
     def _wish(self, job_id: str, flag: str, fits: Callable[[Job], bool]) -> Job:
         with self._lock:
