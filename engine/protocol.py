@@ -435,6 +435,8 @@ def _read(expected: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where} lacks {missing}.") from None
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if expected is int and isinstance(value, float) and value.is_integer():
+        return int(value)  # JSON knows no difference between 1 and 1.0
     if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):
         raise ValueError(f"{where} must be {expected.__name__}, not {type(value).__name__}.")
     return value

@@ -40,11 +40,14 @@ def _require_unchanged(scan: Path) -> None:
     try:
         kept = json.loads((scan / FILE_NAME).read_text(encoding="utf-8"))
         path, size, time, digest = Path(kept["path"]), kept["bytes"], kept["time"], kept["digest"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # an older scan, or one that is damaged: its reader says so
-    if not path.exists():
-        raise MediaError(f"{path} is not there any more. Put it back, or scan the footage where it is now.")
-    now = facts(path)
+    try:
+        now = facts(path)
+    except (OSError, ValueError):
+        raise MediaError(
+            f"{str(path)[:300]} is not there any more. Put it back, or scan the footage where it is now."
+        ) from None
     if now["bytes"] == size and (now["time"] == time or now["digest"] == digest):
         return
     raise MediaError(f"{path} has changed since it was scanned, so its faces may be elsewhere now. Scan it again.")

@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,48 +19,22 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from ..errors import UnderstudyError
-from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobKind, JobSpec, PreviewSpec, from_json, to_json
+from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobSpec, PreviewSpec, from_json, to_json
 from .device import Device
 from .disk import usage
+from .document import HIGHEST, Priority, Prune, Submission, document
 from .guard import Guard, answer, failure
+from .paths import Forbidden, Occupied, check_form, check_output
+from .store import Taken
 from .warm import NoPreview, Stale, Warm
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
 LONGEST_WAIT = 30.0  # seconds
-PRIORITY = 1_000_000  # the highest
 LOOK = 0.1  # seconds between two looks of a waiting reader
-PATHS = {"path", "output", "scan", "model", "project", "file", "warm_start"}  # the specs' fields that name files
-MAY_BE_EMPTY = {"model", "project", "file", "warm_start"}
-
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Submission:
-    """The body of `POST /v1/jobs`."""
-
-    id: str
-    kind: JobKind
-    spec: dict[str, Any]
-    priority: int = 0
-    after: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Priority:
-    """The body of `POST /v1/jobs/{id}/priority`."""
-
-    priority: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prune:
-    """The body of `POST /v1/prune`: the newest `keep` jobs that have ended stay."""
-
-    keep: int
 
 
 def create_app(
@@ -84,12 +58,20 @@ def create_app(
     @app.post("/v1/jobs")
     async def submit(request: Request) -> Response:
         asked = await read(request, Submission)
-        if not -PRIORITY <= asked.priority <= PRIORITY:
-            raise HTTPException(400, f"priority must be from {-PRIORITY} to {PRIORITY}.")
+        if not -HIGHEST <= asked.priority <= HIGHEST:
+            raise HTTPException(400, f"priority must be from {-HIGHEST} to {HIGHEST}.")
         try:
             spec: JobSpec = from_json(SPECS[asked.kind], asked.spec)
-            _check_paths(to_json(spec))
+            plain = to_json(spec)
+            check_form(plain)
+            if store.job(asked.id) is None:  # what was accepted already may have made its output by now
+                ours = {str(job.spec.get("output")) for job in store.jobs()}
+                await run_in_threadpool(check_output, plain, store.home, ours)
             job = await run_in_threadpool(supervisor.submit, asked.id, asked.kind, spec, asked.priority, asked.after)
+        except (Occupied, Taken) as error:
+            raise HTTPException(409, str(error)) from None
+        except Forbidden as error:
+            raise HTTPException(403, str(error)) from None
         except (ValueError, OverflowError) as error:
             raise HTTPException(400, str(error)) from None
         return answer(to_json(job))
@@ -122,8 +104,8 @@ def create_app(
     async def priority(job_id: str, request: Request) -> Response:
         find(job_id)
         asked = await read(request, Priority)
-        if not -PRIORITY <= asked.priority <= PRIORITY:
-            raise HTTPException(400, f"priority must be from {-PRIORITY} to {PRIORITY}.")
+        if not -HIGHEST <= asked.priority <= HIGHEST:
+            raise HTTPException(400, f"priority must be from {-HIGHEST} to {HIGHEST}.")
         return answer(to_json(await run_in_threadpool(supervisor.set_priority, job_id, asked.priority)))
 
     def offer(name: str, act: Callable[[str], Job]) -> None:
@@ -141,7 +123,7 @@ def create_app(
     async def preview(request: Request) -> Response:
         spec = await read(request, PreviewSpec)
         try:
-            _check_paths(to_json(spec))
+            check_form(to_json(spec))
             return answer(to_json(await run_in_threadpool(warm.render, spec)))
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
@@ -160,7 +142,7 @@ def create_app(
     @app.get("/v1/disk")
     async def disk(project: str = "") -> Response:
         try:
-            _check_paths({"project": project})
+            check_form({"project": project})
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
         items = await run_in_threadpool(usage, store.home, Path(project) if project else None)
@@ -193,6 +175,7 @@ def create_app(
     async def fault(_: Request, error: Exception) -> Response:
         return failure(500, f"The engine met a fault of its own ({type(error).__name__}); engine.log has the details.")
 
+    app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app
 
 
@@ -211,17 +194,3 @@ def _parse(body: bytes) -> Any:
     except (ValueError, RecursionError):  # no JSON, NaN or 1e999, a lone surrogate, nested too deep
         raise ValueError("The request's body is not plain JSON in UTF-8 with finite numbers.") from None
     return data
-
-
-def _check_paths(spec: Any) -> None:
-    """Raise ValueError unless every path of a spec is an absolute one: the worker has a folder of its own."""
-    if isinstance(spec, list):
-        for part in spec:
-            _check_paths(part)
-    elif isinstance(spec, dict):
-        for name, value in spec.items():
-            if name in PATHS and isinstance(value, str) and (value or name not in MAY_BE_EMPTY):
-                if not Path(value).is_absolute() or "\0" in value:
-                    raise ValueError(f"{name} must be an absolute path, not {value[:200]!r}.")
-            else:
-                _check_paths(value)

@@ -37,6 +37,10 @@ BATCH = 1000  # events in one answer
 logger = logging.getLogger(__name__)
 
 
+class Taken(ValueError):
+    """The submission does not fit the jobs there are."""
+
+
 class Store:
     """The jobs of one home folder. One process at a time opens it (`supervisor.serve` sees to that)."""
 
@@ -61,8 +65,8 @@ class Store:
     def submit(self, job_id: str, kind: JobKind, spec: JobSpec, priority: int = 0, after: Sequence[str] = ()) -> Job:
         """Accept a job: it is on disk when this returns. The same job again changes nothing.
 
-        Raises ValueError when the id is not one, or stands for another job, or a job in `after` is not
-        known; UnderstudyError when the disk does not take it.
+        Raises ValueError when the id is not one, Taken when it stands for another job or a job in `after` is
+        not known; UnderstudyError when the disk does not take it.
         """
         if not ID.fullmatch(job_id):
             raise ValueError("A job's id is 1 to 64 letters, digits, - and _.")
@@ -72,9 +76,9 @@ class Store:
                 return known
             # two names that differ in case alone are one folder on some systems
             if known or any(job_id.casefold() == other.casefold() for other in self._jobs):
-                raise ValueError(f"The id {job_id} is taken by another job; choose a new one.")
+                raise Taken(f"The id {job_id} is taken by another job; choose a new one.")
             if unknown := next((name for name in after if name not in self._jobs), None):
-                raise ValueError(f"There is no job {unknown[:64]} that {job_id} could wait for. Submit that one first.")
+                raise Taken(f"There is no job {unknown[:64]} that {job_id} could wait for. Submit that one first.")
             job = Job(
                 id=job_id,
                 kind=kind,

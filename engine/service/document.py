@@ -1,0 +1,173 @@
+"""The OpenAPI document, with what the calls take and answer; built when it is asked for."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from ..protocol import SPECS, EngineInfo, Event, Job, JobKind, PreviewResult, PreviewSpec
+from .paths import LONGEST, MAY_BE_EMPTY, NAMES
+
+HIGHEST = 1_000_000  # priority
+ABSOLUTE = r"^[A-Za-z]:[\\/][^\x00]*$" if sys.platform == "win32" else r"^/[^\x00]*$"
+REF = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """The body of `POST /v1/jobs`."""
+
+    id: str
+    kind: JobKind
+    spec: dict[str, Any]
+    priority: int = 0
+    after: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Priority:
+    """The body of `POST /v1/jobs/{id}/priority`."""
+
+    priority: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prune:
+    """The body of `POST /v1/prune`: the newest `keep` jobs that have ended stay."""
+
+    keep: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Jobs:
+    """The answer of `GET /v1/jobs`."""
+
+    jobs: list[Job]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """The answer of `GET /v1/jobs/{id}/events`."""
+
+    events: list[Event]
+    job: Job
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removed:
+    """The answer of `POST /v1/prune`."""
+
+    removed: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """A part of a project, and the room it takes."""
+
+    path: str
+    kind: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Items:
+    """The answer of `GET /v1/disk`."""
+
+    items: list[Item]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """What every refusal answers: one sentence that says what to do."""
+
+    error: str
+
+
+BODIES: dict[str, type] = {
+    "/v1/jobs": Submission,
+    "/v1/jobs/{job_id}/priority": Priority,
+    "/v1/preview": PreviewSpec,
+    "/v1/prune": Prune,
+}
+ANSWERS: dict[str, type] = {
+    "/v1/engine": EngineInfo,
+    "/v1/jobs/{job_id}/events": Told,
+    "/v1/preview": PreviewResult,
+    "/v1/prune": Removed,
+    "/v1/disk": Items,
+}
+REFUSALS = {400: "bad request", 401: "no token", 403: "not allowed", 404: "not known", 413: "too large", 507: "no room"}
+
+
+def document(app: FastAPI) -> dict[str, Any]:
+    """The whole document. Bodies are read by `protocol.from_json`, so their schemas come from the same dataclasses."""
+    told = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    components: dict[str, Any] = {}
+    told["components"] = {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
+    for parameter in told["paths"]["/v1/disk"]["get"].get("parameters", []):
+        parameter["schema"] = {"anyOf": [{"const": ""}, {"type": "string", "pattern": ABSOLUTE, "maxLength": LONGEST}]}
+    told["security"] = [{"token": []}]
+    failure = _schema(Failure, components)
+    for path, methods in told["paths"].items():
+        for method, call in methods.items():
+            listed = path == "/v1/jobs" and method == "get"
+            answer = Jobs if listed else ANSWERS.get(path, Job if path.startswith("/v1/jobs") else None)
+            schema = _schema(answer, components) if answer else {"type": "object"}
+            call["responses"] = {"200": _json(schema, "done")}
+            if path == "/":
+                call["responses"] = {"200": {"description": "the page", "content": {"text/html": {}}}}
+            more = {409: "in the way"} if path in ("/v1/jobs", "/v1/preview") and method == "post" else {}
+            more |= {422: "no picture"} if path == "/v1/preview" else {}
+            for status, meaning in (REFUSALS | more).items():
+                call["responses"][str(status)] = _json(failure, meaning)
+            if method == "post" and path in BODIES:
+                call["requestBody"] = {**_json(_body(BODIES[path], components), ""), "required": True}
+                del call["requestBody"]["description"]
+    return told
+
+
+def _json(schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _body(body: type, components: dict[str, Any]) -> dict[str, Any]:
+    schema = _schema(body, components)
+    if body is not Submission:
+        for name, (low, high) in {"priority": (-HIGHEST, HIGHEST), "keep": (0, None)}.items():
+            found = components[body.__name__]["properties"].get(name)
+            if found is not None:
+                found |= {"minimum": low} | ({"maximum": high} if high is not None else {})
+        return schema
+    base = components.pop("Submission")
+    base["properties"]["id"] |= {"pattern": "^[A-Za-z0-9_-]{1,64}$"}
+    base["properties"]["priority"] |= {"minimum": -HIGHEST, "maximum": HIGHEST}
+    kinds = []
+    for kind, spec in SPECS.items():
+        one = copy.deepcopy(base)
+        one["properties"] |= {"kind": {"const": kind}, "spec": _schema(spec, components)}
+        kinds.append(one)
+    return {"oneOf": kinds}
+
+
+def _schema(cls: type, components: dict[str, Any]) -> dict[str, Any]:
+    """A reference to the schema of a dataclass, which is put among the components."""
+    from pydantic import TypeAdapter
+
+    schema = TypeAdapter(cls).json_schema(ref_template=REF)
+    parts = {**schema.pop("$defs", {}), cls.__name__: schema}
+    for name, part in parts.items():
+        if name not in components:
+            components[name] = part
+            for field_name, described in part.get("properties", {}).items():
+                if field_name in NAMES and described.get("type") == "string":
+                    absolute = {"pattern": ABSOLUTE, "maxLength": LONGEST}
+                    if field_name in MAY_BE_EMPTY and "default" in described:
+                        described["anyOf"] = [{"const": ""}, {"type": described.pop("type"), **absolute}]
+                    else:
+                        described |= absolute
+    return {"$ref": REF.format(model=cls.__name__)}

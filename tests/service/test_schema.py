@@ -1,0 +1,66 @@
+"""The API against its own OpenAPI document: schemathesis asks what the document allows, and much that it does not."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis.errors import Unsatisfiable
+from understudy.engine import protocol
+from understudy.engine.protocol import Clip, EngineInfo, PreviewResult, ScanSpec
+from understudy.engine.service.device import Device
+from understudy.engine.service.server import create_app
+from understudy.engine.service.store import Store
+from understudy.engine.service.supervisor import Supervisor
+
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed (group engine-dev)")
+
+TOKEN = "t" * 64
+EXAMPLES = 6  # a call; tests/bench/service_fuzz.py asks more
+
+
+class Renderer:
+    """Stands where the previewer's process would: whatever is asked has a picture."""
+
+    def render(self, spec: Any) -> PreviewResult:
+        return PreviewResult(path="/previews/1.png", steps=spec.frame & 0xFFFF, seconds=0.1)
+
+
+def make_app(home: Path) -> Any:
+    store = Store(home)
+    supervisor = Supervisor(store, "scripted:run")  # never started: nothing is run
+    store.submit("known", "scan", ScanSpec(clip=Clip(path="/a.mp4"), output=str(home / "known")))
+    info = EngineInfo(protocol=protocol.PROTOCOL, version="0", pid=1, device="", url="http://127.0.0.1")
+    device = Device(home / "device.json")
+    device.ask = lambda: "cpu"  # type: ignore[method-assign]
+    return create_app(supervisor, Renderer(), device, TOKEN, info, lambda: None)  # type: ignore[arg-type]
+
+
+def examine(home: Path, examples: int) -> int:
+    """Ask every call of the document `examples` times in accordance with it, and as often not; returns how often."""
+    headers = {"Authorization": f"Bearer {TOKEN}", "Host": "127.0.0.1"}
+    schema = schemathesis.openapi.from_asgi("/openapi.json", make_app(home), headers=headers)
+    asked = 0
+    for found in schema.get_all_operations():
+        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+            # (its pytest plugin does not know the newest pytest; its strategies do not need it)
+            @seed(1)
+            @settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+            @given(case=found.ok().as_strategy(generation_mode=mode))
+            def ask(case: Any) -> None:
+                nonlocal asked
+                asked += 1
+                case.call_and_validate(headers=headers)
+
+            with contextlib.suppress(Unsatisfiable):  # a call without parameters has no wrong ones
+                ask()
+    return asked
+
+
+def test_the_api_is_as_its_document_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = examine(tmp_path, EXAMPLES)
+    with capsys.disabled():
+        print(f"\nschemathesis: {asked} requests, all checks pass")
