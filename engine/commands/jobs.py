@@ -18,7 +18,9 @@ from .arguments import Json, NotUnderstood
 if TYPE_CHECKING:
     from ..client import Engine
 
-Action = Literal["list", "show", "add", "pause", "resume", "cancel", "retry", "priority", "wait", "prune", "disk"]
+Action = Literal[
+    "list", "show", "add", "pause", "resume", "cancel", "retry", "priority", "wait", "prune", "disk", "open"
+]
 WISHES = ("pause", "resume", "cancel", "retry")
 LONG_POLL = 20  # seconds
 
@@ -28,7 +30,7 @@ class Jobs:
     """See to the queue of the engine that runs."""
 
     action: Annotated[tyro.conf.Positional[Action], tyro.conf.arg(metavar="ACTION")]
-    """list, show, add, pause, resume, cancel, retry, priority, wait, prune or disk."""
+    """list, show, add, pause, resume, cancel, retry, priority, wait, prune, disk or open."""
     names: tyro.conf.Positional[list[str]] = field(default_factory=list)
     """Jobs by their ids, or by the first letters of them. add: KIND and SPEC.json. disk: a project folder."""
     after: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="ID")] = field(default_factory=list)
@@ -42,7 +44,8 @@ class Jobs:
     manual: ClassVar[str] = """\
   Pausing keeps what was done and frees the memory; resuming goes on from there. A job that failed
   or was cancelled can be retried. wait returns when all the jobs named have ended, and fails when
-  one of them did. UNDERSTUDY_ENGINE=http://127.0.0.1:PORT#TOKEN means another engine than this
+  one of them did. open prints the address of a page for your browser: the queue, loss curves and
+  previews, to look at only. UNDERSTUDY_ENGINE=http://127.0.0.1:PORT#TOKEN means another engine than this
   machine's own.
 
 Examples
@@ -66,6 +69,10 @@ Examples
             return removed
         if self.action == "add":
             return _shown([self._add(engine)])
+        if self.action == "open":
+            told = engine.call("POST", "/v1/key")
+            print(f"For two minutes, and for one browser: {told['url']}")
+            return told
         if self.action == "disk":
             return _disk(engine, self.names)
         if not self.names:

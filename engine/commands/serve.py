@@ -16,6 +16,8 @@ class Serve:
 
     port: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
     """Port on 127.0.0.1; without it, a free one."""
+    idle_minutes: Annotated[float | None, tyro.conf.arg(metavar="MINUTES", help_behavior_hint="")] = None
+    """End after as many minutes in which nobody asked for anything and no job was to be done."""
     json: Json = False
 
     manual: ClassVar[str] = """\
@@ -30,5 +32,5 @@ Example
         """Serve until told to stop."""
         from ..service.serve import serve
 
-        serve(self.port)
+        serve(self.port, idle=None if self.idle_minutes is None else 60 * self.idle_minutes)
         return {}

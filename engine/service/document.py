@@ -82,6 +82,13 @@ class Items:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Address:
+    """The answer of `POST /v1/key`: where a browser sees the page, once and soon."""
+
+    url: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Failure:
     """What every refusal answers: one sentence that says what to do."""
 
@@ -100,6 +107,7 @@ ANSWERS: dict[str, type] = {
     "/v1/preview": PreviewResult,
     "/v1/prune": Removed,
     "/v1/disk": Items,
+    "/v1/key": Address,
 }
 REFUSALS = {400: "bad request", 401: "no token", 403: "not allowed", 404: "not known", 413: "too large", 507: "no room"}
 
@@ -121,6 +129,9 @@ def document(app: FastAPI) -> dict[str, Any]:
             call["responses"] = {"200": _json(schema, "done")}
             if path == "/":
                 call["responses"] = {"200": {"description": "the page", "content": {"text/html": {}}}}
+            if path.startswith("/page/"):
+                pictures: dict[str, Any] = {"image/jpeg": {}, "image/png": {}}
+                call["responses"] = {"200": {"description": "a picture", "content": pictures}}
             more = {409: "in the way"} if path in ("/v1/jobs", "/v1/preview") and method == "post" else {}
             more |= {422: "no picture"} if path == "/v1/preview" else {}
             for status, meaning in (REFUSALS | more).items():

@@ -15,6 +15,7 @@ from ..durable import lock
 from . import rundir
 from .schedule import LIGHT
 
+LARGEST_LOG = 2_000_000  # bytes of worker.log, after which the next worker begins a new one
 WORKER = f"{__package__}.worker"
 
 
@@ -92,6 +93,9 @@ def spawn(folder: Path, runner: str, lease: int, devices: int) -> Attempt:
         seen = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
         environment["CUDA_VISIBLE_DEVICES"] = seen[lease] if lease < len(seen) else str(lease)
     (folder / rundir.LEASE).write_text(str(lease), encoding="ascii")
+    with contextlib.suppress(OSError):
+        if (folder / rundir.LOG).stat().st_size > LARGEST_LOG:
+            (folder / rundir.LOG).replace(folder / f"{rundir.LOG}.1")
     with (folder / rundir.LOG).open("ab") as log:
         child = subprocess.Popen(
             [sys.executable, "-P", "-m", WORKER, str(folder), runner],

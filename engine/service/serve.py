@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
+import logging.handlers
 import os
 import secrets
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 
 import uvicorn
@@ -25,15 +27,18 @@ from .supervisor import Supervisor
 from .warm import Warm
 from .worker import RUNNER
 
+LOG_BYTES, LOGS = 2_000_000, 3  # of engine.log, and how many older ones are kept
+
 logger = logging.getLogger(__name__)
 
 
-def serve(port: int | None = None, runner: str = RUNNER, recaster: str = RECASTER) -> None:
+def serve(port: int | None = None, runner: str = RUNNER, recaster: str = RECASTER, idle: float | None = None) -> None:
     """Run the engine on 127.0.0.1 (a free port unless one is named) until it is told to stop.
 
     Running jobs pause when it stops and go on at its next start. `runner` is what workers call (see
-    `worker`), `recaster` what renders previews (see `previewer`). Raises UnderstudyError when an engine
-    runs already, or the port is taken.
+    `worker`), `recaster` what renders previews (see `previewer`). With `idle` it ends itself after as many
+    seconds without a request and without a job to do. Raises UnderstudyError when an engine runs already, or
+    the port is taken.
     """
     home = protocol.home()
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -42,10 +47,10 @@ def serve(port: int | None = None, runner: str = RUNNER, recaster: str = RECASTE
             raise UnderstudyError(f"An engine is running already for {home}. Use that one, or stop it first.")
         _log_to(home / "engine.log")
         with _listen(port) as listening:
-            _serve(home, listening, runner, recaster)
+            _serve(home, listening, runner, recaster, idle)
 
 
-def _serve(home: Path, listening: socket.socket, runner: str, recaster: str) -> None:
+def _serve(home: Path, listening: socket.socket, runner: str, recaster: str, idle: float | None) -> None:
     token = secrets.token_hex(32)
     info = EngineInfo(
         protocol=protocol.PROTOCOL,
@@ -57,7 +62,15 @@ def _serve(home: Path, listening: socket.socket, runner: str, recaster: str) -> 
     store = Store(home)
     device = Device(home / "device.json")
     warm = Warm(home, recaster)
-    supervisor = Supervisor(store, runner, device.count, warm.rest)
+    last = [time.monotonic()]  # when somebody last asked for something
+
+    def chores() -> None:
+        warm.rest()
+        if idle is not None and not supervisor.working() and time.monotonic() - last[0] > idle:
+            logger.info("nobody has asked for anything for %.0f s", idle)
+            stop()
+
+    supervisor = Supervisor(store, runner, device.count, chores)
     server = uvicorn.Server(uvicorn.Config("", log_config=None, access_log=False, lifespan="off", ws="none"))
 
     def stop() -> None:
@@ -65,7 +78,9 @@ def _serve(home: Path, listening: socket.socket, runner: str, recaster: str) -> 
         warm.close()
         server.should_exit = True
 
-    server.config.app = create_app(supervisor, warm, device, token, info, stop)
+    server.config.app = create_app(
+        supervisor, warm, device, token, info, stop, lambda: last.__setitem__(0, time.monotonic())
+    )
     signal.signal(signal.SIGTERM, lambda *_: stop())  # uvicorn raises it again after it stopped: the rest must run
     supervisor.start()
     write_json(protocol.address_file(), {**protocol.to_json(info), "token": token}, mode=0o600)
@@ -99,6 +114,6 @@ def _listen(port: int | None) -> socket.socket:
 
 def _log_to(path: Path) -> None:
     """Everything the process logs goes to `path`; no request line does, so no token can."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOGS, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

@@ -16,14 +16,15 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ..errors import UnderstudyError
 from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobSpec, PreviewSpec, from_json, to_json
 from .device import Device
 from .disk import usage
 from .document import HIGHEST, Priority, Prune, Submission, document
-from .guard import Guard, answer, failure
+from .guard import Guard, Visitors, answer, failure
+from .page import Page
 from .paths import Forbidden, Occupied, check_form, check_output
 from .store import Taken
 from .warm import NoPreview, Stale, Warm
@@ -33,17 +34,31 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = 30.0  # seconds
 LOOK = 0.1  # seconds between two looks of a waiting reader
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
 def create_app(
-    supervisor: Supervisor, warm: Warm, device: Device, token: str, info: EngineInfo, stop: Callable[[], None]
+    supervisor: Supervisor,
+    warm: Warm,
+    device: Device,
+    token: str,
+    info: EngineInfo,
+    stop: Callable[[], None],
+    seen: Callable[[], None] = lambda: None,
 ) -> FastAPI:
-    """The API. Every call needs `token`; `stop` makes the process that serves it end soon."""
+    """The API. Every call needs `token`; `stop` makes the process that serves it end soon; `seen` hears of calls."""
     app = FastAPI(title="Understudy's engine", version=info.protocol, docs_url=None, redoc_url=None)
-    app.add_middleware(Guard, token=token)
+    visitors = Visitors()
+    app.add_middleware(Guard, token=token, visitors=visitors, seen=seen)
     store = supervisor.store
+    pages = Page(store)
 
     def find(job_id: str) -> Job:
         job = store.job(job_id)
@@ -64,9 +79,12 @@ def create_app(
             spec: JobSpec = from_json(SPECS[asked.kind], asked.spec)
             plain = to_json(spec)
             check_form(plain)
-            if store.job(asked.id) is None:  # what was accepted already may have made its output by now
-                ours = {str(job.spec.get("output")) for job in store.jobs()}
+            ours = {str(job.spec.get("output")) for job in store.jobs()}
+            try:
                 await run_in_threadpool(check_output, plain, store.home, ours)
+            except Occupied:
+                if store.job(asked.id) is None:  # what was accepted already may have made its output by now
+                    raise
             job = await run_in_threadpool(supervisor.submit, asked.id, asked.kind, spec, asked.priority, asked.after)
         except (Occupied, Taken) as error:
             raise HTTPException(409, str(error)) from None
@@ -147,6 +165,29 @@ def create_app(
             raise HTTPException(400, str(error)) from None
         items = await run_in_threadpool(usage, store.home, Path(project) if project else None)
         return answer({"items": items})
+
+    @app.post("/v1/key")
+    async def key() -> Response:
+        return answer({"url": f"{info.url}/?key={visitors.key()}"})
+
+    @app.get("/")
+    async def page(key: str = "") -> Response:
+        if key:
+            cookie = visitors.welcome(key)
+            if cookie is None:
+                raise HTTPException(401, "This address was used before, or is too old: understudy jobs open makes one.")
+            response: Response = RedirectResponse("/", 303)
+            response.set_cookie(visitors.COOKIE, cookie, httponly=True, samesite="strict", path="/")
+            return response
+        title = f"Understudy {info.version} on {device.ask() or 'this computer'}"
+        return HTMLResponse(await run_in_threadpool(pages.render, title), headers=PAGE_HEADERS)
+
+    @app.get("/page/preview/{job_id}")
+    async def picture(job_id: str) -> Response:
+        found = await run_in_threadpool(pages.picture, job_id)
+        if found is None:
+            raise HTTPException(404, "There is no preview of this job.")
+        return Response(found[0], media_type=found[1], headers=PAGE_HEADERS)
 
     @app.post("/v1/shutdown")
     async def shutdown() -> Response:

@@ -31,11 +31,13 @@ class Engine:
         self.home = home
         self.runner = runner
         self.limits = limits or {}  # "supervisor.HANG" and their like, in place of those for real use
+        self.idle: float | None = None
         self.process: subprocess.Popen[str] | None = None
         self.http = httpx.Client()
 
     def command(self) -> list[str]:
-        call = f"serve.serve(runner={self.runner!r}, recaster='scripted:Still')" if self.runner else "serve.serve()"
+        scripted = f"runner={self.runner!r}, recaster='scripted:Still', " if self.runner else ""
+        call = f"serve.serve({scripted}idle={self.idle})"
         limits = "".join(f"{name} = {value}; " for name, value in self.limits.items())
         return [sys.executable, "-c", f"from understudy.engine.service import serve, supervisor, warm; {limits}{call}"]
 

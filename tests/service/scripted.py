@@ -44,6 +44,8 @@ def run(kind: str, spec: ScanSpec | PeopleSpec, reporter: Reporter) -> dict[str,
         reporter.log(f"step {step}")
         reporter.loss(step, {"l1": 1 / (step + 1)})
         reporter.progress((step + 1) / steps, f"step {step} of {steps}")
+        if script.get("preview") and step == steps // 2:
+            reporter.preview(_picture(output / "preview.jpg"), "a gradient")
         if (step + 1) % every == 0:
             partial = output / "checkpoint.part"
             partial.write_text(str(step + 1))
@@ -53,6 +55,14 @@ def run(kind: str, spec: ScanSpec | PeopleSpec, reporter: Reporter) -> dict[str,
     if script.get("end") == "bug":
         raise KeyError("a bug")
     return {"scan": output, "steps": steps}
+
+
+def _picture(path: Path) -> Path:
+    import cv2
+    import numpy as np
+
+    cv2.imwrite(str(path), np.tile(np.arange(256, dtype=np.uint8), (160, 1)))
+    return path
 
 
 def convert(kind: str, spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import stat
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -60,7 +62,7 @@ def test_the_same_submission_is_the_same_job(shared_engine: Engine) -> None:
     assert listed.count("twice") == 1
     for changed in ({"spec": spec | {"output": "/elsewhere"}}, {"id": "TWICE"}):
         answer = shared_engine.http.post("/v1/jobs", json=body | changed)
-        assert answer.status_code == 400 and "taken" in answer.json()["error"]
+        assert answer.status_code == 409 and "taken" in answer.json()["error"]
 
 
 def test_a_failed_job_says_why(shared_engine: Engine) -> None:
@@ -129,7 +131,9 @@ def test_strangers_are_refused(shared_engine: Engine, headers: dict[str, str], s
     assert status == 200 or answer.json()["error"].endswith(".")
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/redoc", "/v1/engine", "/v1/shutdown", "/nowhere"])
+@pytest.mark.parametrize(
+    "path", ["/", "/page/preview/a", "/v1/key", "/docs", "/redoc", "/v1/engine", "/v1/shutdown", "/nowhere"]
+)
 def test_nothing_is_told_without_the_token(shared_engine: Engine, path: str) -> None:
     for method in ("GET", "POST", "OPTIONS"):
         assert httpx.request(method, f"{shared_engine.http.base_url}{path}").status_code == 401
@@ -258,6 +262,7 @@ def test_the_supervisor_stays_small(shared_engine: Engine, capsys: pytest.Captur
     resident = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096 / 1e6
     with capsys.disabled():
         print(f"\nsupervisor: {resident:.0f} MB resident")
+    assert resident < 80
 
 
 def test_starting_time(stopped_engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
@@ -266,3 +271,61 @@ def test_starting_time(stopped_engine: Engine, capsys: pytest.CaptureFixture[str
     assert stopped_engine.http.get("/v1/jobs").status_code == 200
     with capsys.disabled():
         print(f"\nengine answers {time.monotonic() - began:.2f} s after its start")
+
+
+def test_an_idle_engine_ends_itself_but_not_while_there_is_work(stopped_engine: Engine) -> None:
+    stopped_engine.limits = {"supervisor.IDLE": 0.2}
+    stopped_engine.idle = 2.0
+    engine = stopped_engine.start()
+    engine.submit("busy", steps=2, hold=[1])
+    engine.wait_for_step("busy", 0)
+    time.sleep(3)
+    assert engine.process.poll() is None
+    engine.let_go("busy", 1)
+    assert engine.process.wait(60) == 0
+    assert not (engine.home / "engine.json").exists()
+    engine.start()
+    assert engine.job("busy")["state"] == "done"
+
+
+def test_logs_rotate(tmp_path: Path) -> None:
+    from understudy.engine.service import launch, serve
+
+    code = (
+        "import logging\n"
+        "from pathlib import Path\n"
+        "from understudy.engine.service import serve\n"
+        "serve.LOG_BYTES = 2000\n"
+        f"serve._log_to(Path({str(tmp_path / 'engine.log')!r}))\n"
+        "for n in range(500): logging.info('line %d', n)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    logs = sorted(tmp_path.glob("engine.log*"))
+    assert len(logs) == 1 + serve.LOGS and all(log.stat().st_size <= 2000 for log in logs)
+    assert "line 499" in (tmp_path / "engine.log").read_text()
+    folder = tmp_path / "job"
+    folder.mkdir()
+    (folder / "worker.log").write_bytes(b"x" * (launch.LARGEST_LOG + 1))
+    attempt = launch.spawn(folder, "scripted:run", 0, 1)
+    attempt.child.wait(60)
+    assert (folder / "worker.log.1").stat().st_size > launch.LARGEST_LOG > (folder / "worker.log").stat().st_size
+
+
+def test_the_idle_supervisor_hardly_works(shared_engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+
+    def used() -> float:
+        fields = Path(f"/proc/{shared_engine.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / ticks
+
+    def jobs() -> dict[str, Any]:
+        return shared_engine.http.get("/v1/jobs").json()
+
+    wait_until(lambda: all(job["state"] != "running" for job in jobs()["jobs"]), "rest")
+    time.sleep(0.5)
+    before = used()
+    time.sleep(4)
+    spent = (used() - before) / 4
+    with capsys.disabled():
+        print(f"\nidle supervisor: {spent:.2%} of a core")
+    assert spent < 0.02  # the clock's own grain is 0.25 % here
