@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 
 from .durable import sync_folder
 from .errors import DataError
+from .protocol import parse_json
 
 
 def replace_atomically(partial: Path, final: Path) -> None:
@@ -51,7 +52,7 @@ def read_arrays(
         raise DataError(f"{path} is not there. Make it again, or point to where it was moved.")
     try:
         with safe_open(path, framework="np") as file:
-            facts = json.loads((file.metadata() or {})["understudy"])
+            facts = parse_json((file.metadata() or {})["understudy"])
             if not isinstance(facts, dict):
                 raise ValueError("its header is no object")
             arrays = {
@@ -74,7 +75,7 @@ def map_array(path: Path, name: str) -> np.ndarray:
     """One array of a file that `read_arrays` has found sound, mapped: read as it is used, never written back."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
-        entry = json.loads(file.read(length))[name]
+        entry = parse_json(file.read(length))[name]
     dtypes = {"U8": np.uint8, "F32": np.float32, "I32": np.int32}
     begin = 8 + length + int(entry["data_offsets"][0])
     return np.memmap(path, dtypes[entry["dtype"]], "c", begin, tuple(entry["shape"]))

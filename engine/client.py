@@ -39,7 +39,7 @@ class Engine:
             headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
             connection.request(method, path, None if body is None else json.dumps(body), headers)
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            answer = protocol.parse_json(response.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             raise UnderstudyError(
                 f"No engine answers at {self.url} ({error}). Start it with understudy serve, or from Blender."
@@ -58,7 +58,7 @@ def find() -> Engine:
         if named:
             url, _, token = named.partition("#")
         else:
-            told = json.loads(protocol.address_file().read_text(encoding="utf-8"))
+            told = protocol.parse_json(protocol.address_file().read_text(encoding="utf-8"))
             url, token = str(told["url"]), str(told["token"])
         parts = urllib.parse.urlsplit(url.rstrip("/"))
         if parts.scheme != "http" or parts.hostname not in LOOPBACK or not parts.port or not token:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import protocol
 from .errors import ModelsMissingError
+from .protocol import parse_json
 
 LIBRARIES = {
     "numpy": "numpy",
@@ -186,7 +187,7 @@ def _engine() -> Check:
     if not path.is_file():
         return Check(name="running engine", found="none (Blender starts one; or: understudy serve)", needed=False)
     try:
-        address = json.loads(path.read_text(encoding="utf-8"))
+        address = parse_json(path.read_text(encoding="utf-8"))
         call = urllib.request.Request(
             f"{address['url']}/v1/engine", headers={"Authorization": f"Bearer {address['token']}"}
         )

@@ -9,6 +9,7 @@ ranges are half-open, `[start, end)`.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import sys
@@ -392,6 +393,14 @@ def to_json(message: Any) -> dict[str, Any]:
     return asdict(message)
 
 
+def parse_json(text: str | bytes) -> Any:
+    """JSON of a file or a message that may come from anybody. Raises ValueError for whatever is no JSON."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+
+
 def from_json(cls: type[T], data: Any) -> T:
     """Build `cls` from parsed JSON, checking types; unknown fields are ignored.
 
@@ -434,7 +443,10 @@ def _read(expected: Any, value: Any, where: str) -> Any:
             missing = str(error).rsplit(":", 1)[-1].strip()
             raise ValueError(f"{where} lacks {missing}.") from None
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ValueError(f"{where} is too large.") from None
     if expected is int and isinstance(value, float) and value.is_integer():
         return int(value)  # JSON knows no difference between 1 and 1.0
     if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):

@@ -8,13 +8,12 @@ only looked at where the time differs, so that a copied or restored file still c
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from .arrays import write_json
 from .errors import MediaError
-from .protocol import ConvertSpec, JobSpec, ScanSpec, TrainSpec
+from .protocol import ConvertSpec, JobSpec, ScanSpec, TrainSpec, parse_json
 
 FILE_NAME = "source.json"
 SCHEMA = 1
@@ -38,7 +37,7 @@ def require_unchanged(spec: JobSpec) -> None:
 
 def _require_unchanged(scan: Path) -> None:
     try:
-        kept = json.loads((scan / FILE_NAME).read_text(encoding="utf-8"))
+        kept = parse_json((scan / FILE_NAME).read_text(encoding="utf-8"))
         path, size, time, digest = Path(kept["path"]), kept["bytes"], kept["time"], kept["digest"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # an older scan, or one that is damaged: its reader says so

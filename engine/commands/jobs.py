@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from ..errors import UnderstudyError
-from ..protocol import FINAL_STATES, Job, from_json
+from ..protocol import FINAL_STATES, Job, from_json, parse_json
 from .arguments import Json, NotUnderstood
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ Examples
             raise NotUnderstood("understudy jobs add takes a kind and a file: understudy jobs add scan spec.json.")
         kind, file = self.names
         try:
-            spec = json.loads(Path(file).read_text(encoding="utf-8"))
+            spec = parse_json(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UnderstudyError(
                 f"{file} is not a spec ({error}). docs/architecture.md says what one holds."

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from pathlib import Path
 
 from ..arrays import write_json
 from ..errors import DataError
-from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, from_json, to_json
+from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, from_json, parse_json, to_json
 
 SIDES = ("top", "right", "bottom", "left")
 ERODE_LIMIT, FEATHER_LIMIT = 0.4, 0.5
@@ -49,6 +48,6 @@ def load_settings(output: Path) -> ConvertSpec:
     if not path.is_file():
         raise DataError(f"{path} is not there: nothing tells how {output.name} was made. Name the settings yourself.")
     try:
-        return from_json(ConvertSpec, json.loads(path.read_text(encoding="utf-8"))["convert"])
+        return from_json(ConvertSpec, parse_json(path.read_text(encoding="utf-8"))["convert"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}). Name the settings yourself.") from None

@@ -20,6 +20,7 @@ import numpy as np
 from ..arrays import read_arrays, write_arrays, write_json
 from ..errors import DataError
 from ..media.pictures import is_pictures, picture_files
+from ..protocol import parse_json
 from . import shots
 from .alignments import LANDMARKS
 from .measure import Face, Glimpse
@@ -152,7 +153,7 @@ class Store:
     def _forget_outdated(self) -> None:
         for facts in self.all.glob(f"*/{FACTS}"):
             try:
-                known = json.loads(facts.read_text(encoding="utf-8"))
+                known = parse_json(facts.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue
             changed = any(known.get(name) != self.facts[name] for name in ("files", "size", "mtime", "version"))

@@ -8,7 +8,6 @@ of its file is: tracks are matched by frames and boxes, never by number. The per
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 
 from ..arrays import write_json
 from ..errors import DataError
+from ..protocol import parse_json
 from . import known
 from .alignments import Alignments
 from .boxes import overlap
@@ -286,7 +286,7 @@ def _places(alignments: Alignments, track: int) -> Places:
 def read_edits(path: Path) -> dict[str, Any]:
     """An `edits.json` as it stands. Raises DataError when it is damaged."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
         if data["schema"] != SCHEMA or not isinstance(data["media"], str):
             raise ValueError(f"version {data['schema']}")
         data["edited"], data["pending"], data["request"]

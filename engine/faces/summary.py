@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 from ..arrays import replace_atomically
 from ..errors import DataError
 from ..media.reader import read_frames
-from ..protocol import PITCH_EDGES, YAW_EDGES, ScanSummary, from_json
+from ..protocol import PITCH_EDGES, YAW_EDGES, ScanSummary, from_json, parse_json
 from . import align
 from .alignments import Alignments
 
@@ -28,7 +27,7 @@ def read_summary(scan: Path) -> ScanSummary:
     if not path.is_file():
         raise DataError(f"{scan} holds no finished scan. Scan the footage first: understudy scan FOOTAGE -o {scan}")
     try:
-        return from_json(ScanSummary, json.loads(path.read_text(encoding="utf-8")))
+        return from_json(ScanSummary, parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}). Scan the footage again.") from None
 

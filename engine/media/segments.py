@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays import write_json
+from ..protocol import parse_json
 
 LENGTH = 120
 """Frames of a segment: whole groups of pictures, a few seconds of work at most to do again."""
@@ -113,7 +114,7 @@ def _marker(first: int) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
-        data = json.loads(path.read_text(encoding="utf-8"))
+        data = parse_json(path.read_text(encoding="utf-8"))
         return data if isinstance(data, dict) else None
     return None
 

@@ -16,7 +16,7 @@ from ..arrays import replace_atomically, write_json
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
-from ..protocol import Identity, Preset, from_json
+from ..protocol import Identity, Preset, from_json, parse_json
 from ..reporter import Part, Reporter
 from .networks import SIZES, Refiner
 
@@ -48,7 +48,7 @@ def read_card(folder: Path) -> ModelCard:
     if not path.is_file():
         raise DataError(f"{folder} holds no model. Train one first, or point to where it was moved.")
     try:
-        card = from_json(ModelCard, json.loads(path.read_text(encoding="utf-8")))
+        card = from_json(ModelCard, parse_json(path.read_text(encoding="utf-8")))
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}). Train the model again.") from None
     if card.schema != SCHEMA:
@@ -135,7 +135,10 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote. Raises DataError when it is missing or damaged."""
     try:
         with safe_open(path, framework="pt") as file:
-            return {k: file.get_tensor(k) for k in file.keys()}, json.loads(file.metadata()["understudy"])  # noqa: SIM118
+            facts = parse_json(file.metadata()["understudy"])
+            if not isinstance(facts, dict):
+                raise ValueError("its header is no object")
+            return {k: file.get_tensor(k) for k in file.keys()}, facts  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
 
@@ -171,7 +174,7 @@ def load_refiner(folder: Path, card: ModelCard) -> Refiner | None:
     tensors, facts = load_tensors(path)
     try:
         refiner.load_state_dict(named_weights(tensors, list(facts.get("identities", card.identities)), card.identities))
-    except RuntimeError as error:
+    except (RuntimeError, TypeError, ValueError) as error:
         raise DataError(f"{path} does not fit its model.json ({error}). Train the model again.") from None
     return refiner.eval()
 

@@ -14,7 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConsentError, DataError, UnderstudyError
-from ..protocol import Basis, ConsentRecord, ConvertSpec, TrainSpec, consent_file, from_json, project_of, to_json
+from ..protocol import (
+    Basis,
+    ConsentRecord,
+    ConvertSpec,
+    TrainSpec,
+    consent_file,
+    from_json,
+    parse_json,
+    project_of,
+    to_json,
+)
 
 BASES: tuple[Basis, ...] = typing.get_args(Basis)
 LARGEST_COPY = 32 << 20
@@ -104,7 +114,7 @@ def people_of(spec: TrainSpec | ConvertSpec) -> list[str]:
 def replaced(scan: str, person: int) -> str:
     """The name that a scan gives a person. Raises UnderstudyError when nobody has named them yet."""
     try:
-        people = json.loads((Path(scan) / "scan.json").read_text(encoding="utf-8"))["people"]
+        people = parse_json((Path(scan) / "scan.json").read_text(encoding="utf-8"))["people"]
         (found,) = [p for p in people if p["id"] == person]
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"The scan {scan} does not know person {person}. Scan the footage again.") from None
@@ -173,7 +183,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         if "forgotten" not in found:
             from_json(ConsentRecord, found)
         if not isinstance(found.get("history", []), list):
