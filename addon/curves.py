@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
+import time
 
 import bpy
 import bpy.utils.previews
 
-WIDTH, HEIGHT = 256, 96
+WIDTH, HEIGHT = 144, 144  # an icon's place is square
+REDRAW_SECONDS = 1.0
 LINE, GRID = (0.95, 0.6, 0.2, 1.0), (0.5, 0.5, 0.5, 0.35)
 KEPT_POINTS = 4096
 
 _losses: dict[str, list[tuple[int, float]]] = {}  # job id → (step, loss)
 _pictures: bpy.utils.previews.ImagePreviewCollection | None = None
-_drawn: dict[str, int] = {}  # job id → points in the picture
+_drawn: dict[str, tuple[int, float]] = {}  # job id → points in the picture, when it was drawn
 
 
 def add(job: str, losses: list[tuple[int, float]]) -> None:
@@ -39,11 +41,10 @@ def icon(job: str) -> int:
         return 0
     if job not in _pictures:
         _pictures.new(job).image_size = (WIDTH, HEIGHT)
-    if _drawn.get(job) != len(known):
-        _pictures[job].image_pixels_float.foreach_set(picture(known)) if hasattr(
-            _pictures[job].image_pixels_float, "foreach_set"
-        ) else setattr(_pictures[job], "image_pixels_float", picture(known))
-        _drawn[job] = len(known)
+    drawn, when = _drawn.get(job, (0, 0.0))
+    if drawn != len(known) and time.monotonic() - when > REDRAW_SECONDS:
+        _pictures[job].image_pixels_float = picture(known)
+        _drawn[job] = (len(known), time.monotonic())
     return _pictures[job].icon_id
 
 
