@@ -197,6 +197,13 @@ def _remember(scene: bpy.types.Scene, job: UnderstudyJob) -> None:
     _mirror[job.id] = (scene.name, {name: getattr(job, name) for name in _FIELDS})
 
 
+def change(scene: bpy.types.Scene, job: UnderstudyJob, **fields: str) -> None:
+    """Set fields of a job so that an undo does not take them back."""
+    for name, value in fields.items():
+        setattr(job, name, value)
+    _remember(scene, job)
+
+
 def resume() -> None:
     """Watch the unfinished jobs of the open file (after it was loaded, or the engine was started again)."""
     if ASIDE in os.environ:

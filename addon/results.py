@@ -33,26 +33,32 @@ def _scan_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any
     folder = str(result.get("scan") or job.output)
     people.forget_pictures()
     preview.forget_faces()
-    try:
-        if about["target"] == steps.SHOT:
-            shot = state.shot
-            if (shot.source, shot.source_start, shot.source_end) != (clip.path, clip.start, clip.end):
-                return ""  # another range was marked meanwhile
-            people.fill(shot.scan, clip, folder)
-            steps.choose_default(state)
-            found = shot.scan
-        else:
-            material = material_named(state, about["target"])
-            if material is None:
-                return ""  # it was removed meanwhile
-            people.fill(material.scan, clip, folder)
-            material.person = _likely(state, material)
-            found = material.scan
-    except people.ScanUnreadable as error:
-        raise Unusable(str(error)) from None
-    if people.main_person(found) == NOBODY:
+    found = [_fill(state, target, clip, folder) for target in (about["target"], *about.get("also", ()))]
+    if not any(found):
+        return ""  # another range was marked, or the identity removed, meanwhile
+    if all(people.main_person(scan) == NOBODY for scan in found if scan):
         raise Unusable(tr("No face was found in the marked footage: choose frames that show one."))
     return tr("Find people")
+
+
+def _fill(state: UnderstudyState, target: str, clip: protocol.Clip, folder: str) -> UnderstudyScan | None:
+    """Put a scan where it was asked for; None when that is not there any more."""
+    try:
+        if target == steps.SHOT:
+            shot = state.shot
+            if (shot.source, shot.source_start, shot.source_end) != (clip.path, clip.start, clip.end):
+                return None
+            people.fill(shot.scan, clip, folder)
+            steps.choose_default(state)
+            return shot.scan
+        material = material_named(state, target)
+        if material is None:
+            return None
+        people.fill(material.scan, clip, folder)
+        material.person = _likely(state, material)
+        return material.scan
+    except people.ScanUnreadable as error:
+        raise Unusable(str(error)) from None
 
 
 def material_named(state: UnderstudyState, key: str) -> UnderstudyMaterial | None:

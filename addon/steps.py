@@ -101,7 +101,10 @@ def unfinished(state: UnderstudyState) -> list[UnderstudyJob]:
 
 def scanning(state: UnderstudyState, whose: str) -> bool:
     """Whether the shot (SHOT) or a material's clip (its key) is being scanned."""
-    return any(job.kind == "scan" and about(job).get("target") == whose for job in unfinished(state))
+    return any(
+        job.kind == "scan" and whose in (about(job).get("target"), *about(job).get("also", ()))
+        for job in unfinished(state)
+    )
 
 
 def recasting(state: UnderstudyState) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import bpy
 from bpy.props import StringProperty
 
@@ -15,6 +17,11 @@ def start_scan(scene: bpy.types.Scene, clip: protocol.Clip, target: str) -> None
     """Scan `clip` for `target`: `steps.SHOT` or a material's key."""
     state = scene.understudy
     folder = str(project.scan_folder(state, clip))
+    for job in steps.unfinished(state):  # the same footage, for the shot and for an identity: one scan does for both
+        if job.kind == "scan" and job.output == folder:
+            about = steps.about(job)
+            jobs.change(scene, job, about=json.dumps({**about, "also": [*about.get("also", []), target]}))
+            return
     about = {"target": target, "clip": protocol.to_json(clip)}
     spec = protocol.ScanSpec(clip=clip, output=folder, project=str(project.folder(state)))
     jobs.start(scene, "scan", spec, about=about, output=folder)
