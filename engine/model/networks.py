@@ -25,6 +25,7 @@ SIZES: dict[Preset, tuple[int, int]] = {"quick": (128, 24), "standard": (256, 48
 """Preset → side of the crop in pixels, channels at the finest level."""
 
 SLOPE = 0.1
+SURE = 4.0
 CHANGE = 0.2
 """The draft is nearly right: small changes come easily, so that the first steps spoil nothing."""
 
@@ -99,6 +100,8 @@ class Refiner(nn.Module):
             head = decoder.get_submodule("head")
             assert isinstance(head, nn.Conv2d)
             nn.init.zeros_(head.weight)
+            assert head.bias is not None
+            nn.init.constant_(head.bias[12:], SURE)  # the mask's four, as they are folded: all of the draft is face
 
     def forward(self, inputs: list[torch.Tensor | None]) -> list[tuple[torch.Tensor, torch.Tensor] | None]:
         """Refine a batch for each identity (None: nothing for this one) in one pass of the encoder.

@@ -93,7 +93,9 @@ def recast(
     trust = torch.exp(-((blur(change.abs().mean(1, keepdim=True), 0.01 * small_size) / 0.06) ** 2))
     detail = drafted.face - _resize(_resize(drafted.face, small_size), size)
     face = (_resize(refined, size) + detail * _resize(trust, size)).clamp(0, 1)
-    return face, mask * _resize(logits.sigmoid(), size)
+    # nearly sure is sure: what is left of the target's face inside the mask takes from the likeness
+    own = ((logits.sigmoid() - 0.1) / 0.7).clamp(0, 1)
+    return face, mask * _resize(own, size)
 
 
 def _resize(x: torch.Tensor, size: int) -> torch.Tensor:
