@@ -140,13 +140,14 @@ class ConvertSettings:
 
     erode             how far the mask is drawn in, at each side: top, right, bottom, left
     feather           width of the mask's soft edge
-    colour            how the face takes on the colour of the one it replaces
-    blend             how the seam is hidden
+    colour            how the face takes on the colour of the one it replaces: light (low frequencies only),
+                      reinhard (mean and spread), mkl (linear, least change), histogram, none
+    blend             how the seam is hidden: multiband, feather, seamless (gradient domain)
     shape             0..1, how much of the source's own proportions the face gets; 0 keeps the target's
     smooth            0..1, how much of the landmarks' jitter is taken out over time
     match_sharpness   the face gets the softness and motion blur of the picture around it
     match_grain       the face gets the grain or noise of the picture around it
-    mark              a durable, invisible mark is put into the recast face; False needs `mark_reason`
+    mark              a durable, invisible mark is put into the recast face; false needs `mark_reason`
     """
 
     erode: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])

@@ -2,30 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ..protocol import ConvertSpec, project_of
-from .arguments import Consents, Json, Output, Project, obtain_consent, read_swap, watching
+from ..protocol import ConvertSettings, ConvertSpec, OutputFormat, from_json, project_of, to_json
+from .arguments import Consents, End, Json, NotUnderstood, Output, Project, obtain_consent, read_swap, watching
+
+
+def settings_manual() -> str:
+    """The settings as `ConvertSettings` describes them, each with what it is unless named."""
+    lines: list[str] = []
+    values = to_json(ConvertSettings())
+    for line in (ConvertSettings.__doc__ or "").splitlines():
+        name = line.strip().split(" ")[0]
+        if name in values:
+            value = values[name]
+            told = ",".join(f"{v:g}" for v in value) if isinstance(value, list) else str(value).lower()
+            lines.append(f"  {line.strip()} [{told}]" if told else f"  {line.strip()}")
+        elif lines and line.startswith(" " * 12):
+            lines.append(f"  {line[4:]}")
+    return "\n".join(lines)
+
+
+def read_settings(texts: Sequence[str], base: ConvertSettings) -> ConvertSettings:
+    """`base` with each NAME=VALUE in its place."""
+    values = to_json(base)
+    for text in texts:
+        name, found, told = text.partition("=")
+        if not found or name not in values:
+            raise NotUnderstood(f"--set {text} is not NAME=VALUE with one of {', '.join(values)}.")
+        old = values[name]
+        try:
+            if isinstance(old, bool):
+                values[name] = {"true": True, "false": False}[told.lower()]
+            elif isinstance(old, list):
+                values[name] = [float(part) for part in told.split(",")]
+            else:
+                values[name] = float(told) if isinstance(old, float) else told
+        except (ValueError, KeyError):
+            kind = {bool: "true or false", list: "numbers with commas between them"}.get(type(old), "a number")
+            raise NotUnderstood(f"--set {text}: {name} wants {kind}.") from None
+    try:
+        return from_json(ConvertSettings, values)
+    except ValueError as error:
+        raise NotUnderstood(f"--set: {error}") from None
 
 
 @dataclass(kw_only=True)
 class Convert:
     """Recast a scanned shot with a trained model."""
 
-    scan: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="SCAN_DIR")]
+    scan: Annotated[tyro.conf.Positional[Path | None], tyro.conf.arg(metavar="[SCAN_DIR]", help_behavior_hint="")] = (
+        None
+    )
     """The scan of the shot; its range of frames is what is recast."""
-    model: Annotated[Path, tyro.conf.arg(metavar="MODEL_DIR")]
+    model: Annotated[Path | None, tyro.conf.arg(metavar="MODEL_DIR", help_behavior_hint="")] = None
     """The model folder."""
-    swap: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="PERSON[:TARGET]=NAME")]
+    swap: Annotated[
+        tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="PERSON[:TARGET]=NAME", help_behavior_hint="")
+    ] = field(default_factory=list)
     """A person of the scan, and the identity of the model that appears instead. TARGET names who
     the person is, unless the scan knows. Once for each person recast."""
     output: Output
-    """The movie to write: .mp4, .mov or .mkv."""
-    draft: bool = False
+    """The movie to write: .mp4, .mov or .mkv; for a format of pictures, a folder."""
+    like: Annotated[Path | None, tyro.conf.arg(metavar="RESULT", help_behavior_hint="")] = None
+    """An earlier result: everything that is not named here is as it was for that one."""
+    start: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
+    """First source frame to recast; without it, the first that was scanned."""
+    end: End = None
+    format: Annotated[OutputFormat | None, tyro.conf.arg(help_behavior_hint="")] = None
+    """How the result is coded; without it, like the source."""
+    layer: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
+    """Write only the recast face with straight alpha, and its matte beside it."""
+    set: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="NAME=VALUE", help_behavior_hint="")] = (
+        field(default_factory=list)
+    )
+    """One of the settings below. Once for each."""
+    draft: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
     """Recast without the trained network, with what the scans show."""
     consent: Consents = field(default_factory=list)
     project: Project = None
@@ -35,43 +92,69 @@ class Convert:
   Writes the shot again with other faces: same size, same frame rate, same sound, and every
   pixel outside the faces as it was. The movie says in its metadata that it shows synthetic faces.
 
-Example
+Examples
   understudy convert work/shot --model work/model --swap 0:Cleo=Ann --swap 2:Dan=Bob -o recast.mp4
+  understudy convert work/shot --model work/model --swap 0=Ann --set colour=mkl --set erode=0,0.02,0,0.02 -o b.mov
+  understudy convert --like b.mov work/shot2 -o c.mov
+
+Settings (lengths in parts of the face's width)
+{settings}
 
 Writes
-  recast.mp4             once it is complete; until then the folder recast.mp4.part
-"""
+  recast.mp4                     once it is complete; until then the folder recast.mp4.part
+  recast.mp4.understudy.json     what made it, for --like
+""".replace("{settings}", settings_manual())
 
     def run(self) -> dict[str, Any]:
         """Recast the shot."""
         from .. import jobs
+        from ..convert.settings import check_settings
         from ..media.formats import check_output
         from ..media.reader import probe
         from ..model.folder import read_card
         from ..provenance.consent import replaced
         from ..swap import read_summary, require_person
 
-        swaps = [read_swap(text) for text in self.swap]
-        check_output(self.output, probe(Path(read_summary(self.scan).clip.path)))
+        spec = self._asked()
+        check_settings(spec.settings)
+        scan, model, swaps = Path(spec.scan), Path(spec.model), spec.swaps
+        check_output(self.output, probe(Path(read_summary(scan).clip.path)), spec.format, spec.layer)
         for swap in swaps:
-            require_person(self.scan, swap.person)
-        read_card(self.model)
-        model = self.model.resolve()
+            require_person(scan, swap.person)
+        read_card(model)
         project = self.project.resolve() if self.project else project_of(model)
-        swaps = [replace(s, target=s.target or replaced(str(self.scan), s.person)) for s in swaps]
+        swaps = [replace(s, target=s.target or replaced(str(scan), s.person)) for s in swaps]
         roles = {s.identity: f"whose face appears from {model.name}" for s in swaps}
-        roles |= {s.target: f"person {s.person} of {self.scan.name}, who is recast" for s in swaps}
+        roles |= {s.target: f"person {s.person} of {scan.name}, who is recast" for s in swaps}
         obtain_consent(project, roles, self.consent)
-        spec = ConvertSpec(
-            scan=str(self.scan.resolve()),
-            model=str(model),
-            swaps=swaps,
-            output=str(self.output.resolve()),
-            use_refiner=not self.draft,
-            project=str(project),
-        )
         with (
-            watching("Run the same command again: the conversion starts over.") as reporter,
+            watching("Run the same command again: it goes on after the last finished segment.") as reporter,
             reporter.stage("Recasting"),
         ):
-            return jobs.run("convert", spec, reporter)
+            return jobs.run("convert", replace(spec, swaps=swaps, project=str(project)), reporter)
+
+    def _asked(self) -> ConvertSpec:
+        """What is to be done: as named here, and for the rest as for the result that this one is to be like."""
+        named: dict[str, Any] = {"output": str(self.output.resolve())}
+        if self.scan:
+            named["scan"] = str(self.scan.resolve())
+        if self.model:
+            named["model"] = str(self.model.resolve())
+        if self.swap:
+            named["swaps"] = [read_swap(text) for text in self.swap]
+        named |= {n: v for n in ("start", "end", "format") if (v := getattr(self, n)) is not None}
+        if self.layer:
+            named["layer"] = True
+        if self.draft:
+            named["use_refiner"] = False
+        if self.like:
+            from ..convert.settings import load_settings
+
+            like = load_settings(self.like)
+            if self.scan:  # another shot has other frames
+                like = replace(like, start=None, end=None)
+            return replace(like, **named, settings=read_settings(self.set, like.settings))
+        for name, option in (("scan", "SCAN_DIR"), ("model", "--model"), ("swaps", "--swap")):
+            if name not in named:
+                raise NotUnderstood(f"{option} is missing. Name it, or an earlier result with --like.")
+        return ConvertSpec(**named, settings=read_settings(self.set, ConvertSettings()))
