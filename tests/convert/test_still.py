@@ -75,7 +75,9 @@ def test_weights_that_changed_are_seen(
 ) -> None:
     model = tmp_path / "model"
     card = prepare(model, woman, "quick", Silent())
-    spec = PreviewSpec(scan=str(carphone_folder), swaps=SWAPS, frame=5, model=str(model))
+    spec = PreviewSpec(
+        scan=str(carphone_folder), swaps=SWAPS, frame=5, model=str(model), settings=ConvertSettings(colour="none")
+    )
     assert stills.render(spec, tmp_path / "untrained.png").steps == 0  # no weights yet: the draft
 
     def train(steps: int, shade: float) -> np.ndarray:
