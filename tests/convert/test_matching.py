@@ -73,7 +73,9 @@ def test_black_and_white_and_toned_footage_stay_so(face: np.ndarray) -> None:
     assert np.ptp(plain, axis=-1).max() < 1.0
     sepia = np.clip(grey * np.float32([1.0, 0.9, 0.75]) + np.float32([8, 2, 0]), 0, 255)
     toned = colour.apply_tint(face, colour.measure_tint(sepia, oval()))
-    assert np.abs(toned - sepia).mean() < 3
+    line, found = (colour.measure_tint(picture, oval()) for picture in (sepia, toned))
+    assert line[0] == found[0] == 1 and np.allclose(line[[2, 4]], found[[2, 4]], atol=0.02)
+    assert np.allclose(line[[1, 3]], found[[1, 3]], atol=2)
     assert (colour.apply_tint(face, colour.measure_tint(face, oval())) == face).all()
 
 
@@ -119,7 +121,8 @@ def test_a_blend_is_the_face_inside_and_the_footage_outside(method: Any, face: n
 
 
 def test_each_side_is_drawn_in_by_itself(placement: Placement) -> None:
-    mask = oval()
+    mask = np.zeros((SIZE, SIZE), np.float32)
+    mask[40:220, 60:200] = 1
     whole = fitted(mask, placement, ConvertSettings(feather=0.0))
     assert (whole == mask).all()
     width = face_width(placement)
@@ -146,7 +149,8 @@ def test_landmarks_are_steadied_but_motion_is_kept(astronaut_scan: Any) -> None:
     frames = np.arange(40)
     assert np.abs(steadied(moving, frames, 1.0) - moving)[..., :2].max() < 0.05  # no lag, not at the ends either
     scale = float(np.ptp(base[:, 0]))
-    noisy = moving + np.random.default_rng(0).normal(0, 0.002 * scale, moving.shape).astype(np.float32)
+    noise = np.random.default_rng(0).normal(0, 0.0012 * scale, moving.shape)  # what a face mesh jitters by
+    noisy = moving + noise.astype(np.float32)
     left = [np.abs(steadied(noisy, frames, a) - moving)[..., :2].std() for a in (0.0, 1.0)]
     assert left[1] < 0.7 * left[0]
     blink = moving.copy()
