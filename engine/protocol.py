@@ -152,8 +152,8 @@ class ConvertSettings:
 
     erode: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
     feather: float = 0.1
-    colour: ColourMethod = "reinhard"
-    blend: BlendMethod = "multiband"
+    colour: ColourMethod = "mkl"
+    blend: BlendMethod = "feather"
     shape: float = 0.7
     smooth: float = 1.0
     match_sharpness: bool = True

@@ -21,6 +21,8 @@ LIGHT_SIGMA = 0.10
 LEVELS = np.linspace(0, 255, 33)
 _QUANTILES = (np.arange(32) + 0.5) / 32
 _FEWEST = 40
+GAINS = (0.8, 1.25)
+"""Contrast is changed within these: two people's faces differ in relief by more than in light."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -44,13 +46,16 @@ def measure(method: ColourMethod, face: np.ndarray, target: np.ndarray, weight: 
     if len(ours) < _FEWEST:
         return neutral(method)
     alike = _alike(ours, theirs)
-    ours, theirs = ours[alike], theirs[alike]
     if method == "reinhard":
         a, b = _lab(ours), _lab(theirs)
-        gain = np.clip((b.std(0) + 0.3) / (a.std(0) + 0.3), 0.5, 2.0)
-        return np.concatenate([gain, a.mean(0), b.mean(0)]).astype(np.float32)
+        gain = np.clip((_spread(b) + 0.3) / (_spread(a) + 0.3), *GAINS)
+        gain = 1 + _likeness(a, b) * (gain - 1)
+        return np.concatenate([gain, a[alike].mean(0), b[alike].mean(0)]).astype(np.float32)
     if method == "mkl":
-        return np.concatenate([_monge(ours, theirs).ravel(), ours.mean(0), theirs.mean(0)]).astype(np.float32)
+        means = ours[alike].mean(0), theirs[alike].mean(0)
+        matrix = np.eye(3) + _likeness(ours, theirs).mean() * (_monge(ours, theirs) - np.eye(3))
+        return np.concatenate([matrix.ravel(), *means]).astype(np.float32)
+    ours, theirs = ours[alike], theirs[alike]
     steps = []
     for channel in range(3):
         x, y = (np.quantile(values[:, channel], _QUANTILES) for values in (ours, theirs))
@@ -102,7 +107,7 @@ def _alike(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     used = np.ones(len(ours), bool)
     for part in (0.85, 0.7, 0.6):
         a, b = ours[used], theirs[used]
-        gain = np.clip((b.std(0) + 1) / (a.std(0) + 1), 0.5, 2.0)
+        gain = np.clip((b.std(0) + 1) / (a.std(0) + 1), *GAINS)
         left = np.abs((ours - a.mean(0)) * gain + b.mean(0) - theirs).max(1)
         used = left <= np.quantile(left, part)
     return used
@@ -147,6 +152,23 @@ def _light(face: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarr
     return cv2.resize(grid, (GRID, GRID), interpolation=cv2.INTER_AREA).ravel()
 
 
+def _spread(values: np.ndarray) -> np.ndarray:
+    """How far most of the values (N, 3) lie apart: (3,), a standard deviation where they are Gaussian."""
+    low, high = np.quantile(values, (0.1, 0.9), axis=0)
+    return (high - low) / 2.563
+
+
+def _likeness(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """How far contrast may be compared at all: (3,) 0..1, the part of one face's variance that the other explains.
+
+    Faces of unlike relief differ in contrast under the same light; only where both rise and fall together does
+    a difference tell of light.
+    """
+    a, b = ours - ours.mean(0), theirs - theirs.mean(0)
+    both = (a * b).mean(0) / np.maximum(a.std(0) * b.std(0), 1e-3)
+    return np.clip(both, 0, 1) ** 2
+
+
 def _monge(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     floor = np.eye(3) * 2.0**2
     a, b = (np.cov(x.T.astype(np.float64)) + floor for x in (ours, theirs))
@@ -154,7 +176,7 @@ def _monge(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     inverse = np.linalg.inv(root)
     matrix = inverse @ _root(root @ b @ root) @ inverse
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * np.clip(values, 0.3, 2.0)) @ vectors.T
+    return (vectors * np.clip(values, *GAINS)) @ vectors.T
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:

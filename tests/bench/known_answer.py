@@ -37,7 +37,7 @@ from understudy.engine.convert.patch import place_of
 from understudy.engine.convert.plan import Placement
 from understudy.engine.convert.render import Rendered, settled
 from understudy.engine.faces.align import crop_matrix, hull_mask, mesh_radius, transform
-from understudy.engine.faces.detect import Detector
+from understudy.engine.faces.detectors.search import Search
 from understudy.engine.faces.mesh import Mesh, region_of_detection
 from understudy.engine.model.recast import soft_edge, target_geometry
 from understudy.engine.protocol import ConvertSettings
@@ -76,7 +76,7 @@ class Heads:
     """The two heads, and their motion."""
 
     def __init__(self, folder: Path = FOOTAGE) -> None:
-        detector, mesh = Detector("cpu"), Mesh("cpu")
+        detector, mesh = Search(), Mesh("cpu")
         pictures, faces = zip(*(_portrait(folder / name, detector, mesh) for name in PICTURES), strict=True)
         self.landmarks = faces[0]
         self.first = pictures[0].astype(np.float32)
@@ -236,7 +236,7 @@ def errors(results: list[Shot], heads: list[Shot]) -> dict[str, float]:
     return {name: float(np.mean(values)) for name, values in found.items()}
 
 
-def _portrait(path: Path, detector: Detector, mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+def _portrait(path: Path, detector: Search, mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     """A photograph with its face at the middle and FACE wide: (SIZE, SIZE, 3) uint8 and (468, 3)."""
     picture = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
     (landmarks,) = face_of(picture, detector, mesh)
@@ -248,10 +248,10 @@ def _portrait(path: Path, detector: Detector, mesh: Mesh) -> tuple[np.ndarray, n
     return cut, transform(landmarks, matrix)
 
 
-def face_of(picture: np.ndarray, detector: Detector, mesh: Mesh) -> np.ndarray:
+def face_of(picture: np.ndarray, detector: Search, mesh: Mesh) -> np.ndarray:
     """Landmarks (1, 468, 3) of the surest face of a picture."""
-    found = detector(picture)
-    return mesh(picture, [region_of_detection(found.boxes[0], found.eyes[0])])[0]
+    (found,) = detector([picture])
+    return mesh([picture], [region_of_detection(found.boxes[0], found.points[0, :2])])[0]
 
 
 def _as_other(first: np.ndarray, a: np.ndarray, second: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -48,10 +48,10 @@ def test_a_result_is_made_again_like_it_was(run: Any, carphone_folder: Path, ast
     prepare(Path("model"), [Identity(name="woman", material=material)], "draft", Silent())
     consent = ["--consent", "woman=Eileen Collins:test footage", "--consent", "man=A Man:test footage"]
     words = ["--model", "model", "--swap", "0:man=woman", "--start", "3", "--end", "9", "--format", "ffv1"]
-    said = ["--set", "colour=mkl", "--set", "feather=0.15"]
+    said = ["--set", "colour=reinhard", "--set", "feather=0.15"]
     code, answer, _ = run("convert", carphone_folder, *words, *said, "-o", "a/shot.mkv", *consent)
     assert code == 0 and answer["frames"] == 6
-    assert load_settings(Path("a/shot.mkv")).settings == ConvertSettings(colour="mkl", feather=0.15)
+    assert load_settings(Path("a/shot.mkv")).settings == ConvertSettings(colour="reinhard", feather=0.15)
     code, answer, _ = run("convert", "--like", "a/shot.mkv", "-o", "b/shot.mkv")
     assert code == 0 and answer["frames"] == 6
     first, second = ([f.rgb for f in read_frames(Path(p))] for p in ("a/shot.mkv", "b/shot.mkv"))

@@ -161,3 +161,54 @@ def test_footage_that_changed_since_the_scan_is_refused(
         convert(tmp_path, drafts, [Swap(person=0, identity="woman")], tmp_path / "out.mp4")
     assert load_alignments(tmp_path).clip.path == str(other)
     assert not list(tmp_path.glob("out*"))
+
+
+def test_who_stands_nearer_and_keeps_their_face_is_not_touched(carphone_scan: Any, drafts: Path) -> None:
+    """Another person's face, put half in front of the one that is recast, and then half behind it."""
+    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    first = {n: getattr(carphone_scan, n)[:1] for n in names}
+    face = first["landmarks"]
+    shift = np.float32([0.5 * np.ptp(face[0, :, 0]), 0, 0])
+    sources = load_sources(drafts, {"woman"}, CPU, use_refiner=False)
+    frame = next(iter(read_frames(Path(carphone_scan.clip.path), int(first["frame"][0]))))
+    mattes = {}
+    for scale in (1.2, 0.8):
+        other = (face - face.mean(1, keepdims=True)) * np.float32(scale) + face.mean(1, keepdims=True) + shift
+        second = {**first, "landmarks": other, "person": first["person"] + 1, "track": first["track"] + 1}
+        columns = {n: np.concatenate([first[n], second[n]]) for n in names}
+        both = replace(carphone_scan, **columns)
+        plan = make_plan(both, [Swap(person=0, identity="woman")], sources)
+        picture, matte = recast_still(frame, Work(plan, sources, ConvertSettings(shape=0.0), CPU))
+        hull = cv2.convexHull(other[0, :, :2])
+        inside = np.zeros(matte.shape, np.uint8)
+        cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
+        mattes[scale] = matte[cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0]
+        assert matte.max() > 0.9
+        assert (picture[matte == 0] == frame.rgb[matte == 0]).all()
+    assert mattes[1.2].max() == 0  # the one in front keeps every pixel
+    assert mattes[0.8].max() > 0.9  # the one behind is covered by the face in front of it
+
+
+def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, drafts: Path) -> None:
+    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    first = {n: getattr(carphone_scan, n)[:1] for n in names}
+    face = first["landmarks"]
+    shift = np.float32([0.4 * np.ptp(face[0, :, 0]), 0, 0])
+    other = (face - face.mean(1, keepdims=True)) * np.float32(0.8) + face.mean(1, keepdims=True) + shift
+    second = {**first, "landmarks": other, "person": first["person"] + 1, "track": first["track"] + 1}
+    both = replace(carphone_scan, **{n: np.concatenate([first[n], second[n]]) for n in names})
+    sources = load_sources(drafts, {"woman"}, CPU, use_refiner=False)
+    frame = next(iter(read_frames(Path(carphone_scan.clip.path), int(first["frame"][0]))))
+    settings = ConvertSettings(shape=0.0, blend="feather", match_grain=False)
+
+    def recast(*people: int) -> tuple[np.ndarray, np.ndarray]:
+        plan = make_plan(both, [Swap(person=p, identity="woman") for p in people], sources)
+        return recast_still(frame, Work(plan, sources, settings, CPU))
+
+    alone, near = recast(0)
+    together, union = recast(0, 1)
+    again, _ = recast(1, 0)
+    assert (together == again).all()
+    covered = near > 0.999
+    assert covered.any() and (together[covered] == alone[covered]).all()
+    assert (union > 0).sum() > (near > 0).sum()

@@ -1,0 +1,168 @@
+"""How fast is conversion, where does its time go, and does its memory stay flat?
+
+usage: python tests/bench/convert_speed.py SCAN MODEL IDENTITY OUT_FOLDER [--frames 48] [--height 1080] [--loop 0]
+
+The scanned clip's frames are scaled to each height (1080 alone, or several: --height 360 1080 2160) and its
+alignments with them, written as H.264, and recast. Prints frames a second of the whole conversion, its ratio to
+decoding and encoding the same file untouched, CPU milliseconds a frame of each stage measured by itself (decode,
+network with cutting out, measuring, compositing, encode), and peak memory. `--loop N` repeats the clip's frames to
+N of them and prints the memory at every eighth of the conversion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import torch
+from understudy.engine.convert.composite import composite
+from understudy.engine.convert.convert import convert
+from understudy.engine.convert.faces import render_faces
+from understudy.engine.convert.plan import make_plan
+from understudy.engine.convert.render import BATCH, Work, render
+from understudy.engine.convert.sources import load_sources
+from understudy.engine.faces.alignments import Alignments, load_alignments
+from understudy.engine.media.reader import probe, read_frames
+from understudy.engine.media.writer import MovieWriter
+from understudy.engine.protocol import Clip, ConvertSpec, Swap
+from understudy.engine.reporter import Silent
+
+CPU = torch.device("cpu")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("scan", type=Path)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("identity")
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--frames", type=int, default=48)
+    parser.add_argument("--height", type=int, nargs="+", default=[1080])
+    parser.add_argument("--loop", type=int, default=0)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    for height in options.height:
+        scan = scaled(load_alignments(options.scan), height, options.frames, options.loop, options.out)
+        one(scan, options.model.resolve(), options.identity, options.out, bool(options.loop))
+
+
+def one(scan: Path, model: Path, identity: str, out: Path, watch: bool) -> None:
+    """Measure the conversion of one scan."""
+    alignments = load_alignments(scan)
+    path = Path(alignments.clip.path)
+    info = probe(path)
+    spec = ConvertSpec(
+        scan=str(scan), model=str(model), swaps=[Swap(person=0, identity=identity)], output=str(out / "recast.mp4")
+    )
+    plain = [time.perf_counter(), time.process_time()]
+    with MovieWriter(out / "plain.mp4", info, 0, info.frames) as writer:
+        for frame in read_frames(path):
+            writer.write(frame)
+    plain = [time.perf_counter() - plain[0], time.process_time() - plain[1]]
+
+    class Watch(Silent):
+        told = -1
+
+        def progress(self, fraction: float, message: str) -> None:
+            if watch and int(8 * fraction) != self.told and message.startswith("Recasting"):
+                self.told = int(8 * fraction)
+                print(f"  {fraction:6.1%}  {resident():7.0f} MB", flush=True)
+
+    begun = [time.perf_counter(), time.process_time()]
+    convert(spec, CPU, Watch())
+    whole = [time.perf_counter() - begun[0], time.process_time() - begun[1]]
+    print(
+        f"{info.width}×{info.height}, {info.frames} frames: {info.frames / whole[0]:.1f} frames/s, "
+        f"{whole[0] / plain[0]:.1f} × decode + encode ({info.frames / plain[0]:.1f} frames/s); CPU time "
+        f"{1000 * whole[1] / info.frames:.0f} ms a frame, {whole[1] / plain[1]:.1f} × decode + encode; "
+        f"{resident():.0f} MB now, {peak():.0f} MB at most",
+        flush=True,
+    )
+    if not watch:
+        stages(spec, alignments, info.frames, plain[1])
+
+
+def stages(spec: ConvertSpec, alignments: Alignments, count: int, plain: float) -> None:
+    """CPU time of each stage by itself."""
+    sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, CPU, True)
+    plan = make_plan(alignments, spec.swaps, sources, 1.0, None, spec.settings.shape)
+    work = Work(plan, sources, spec.settings, CPU, 1)
+    spent = dict.fromkeys(("decode", "to RGB", "network", "measure", "composite"), 0.0)
+    frames = iter(read_frames(Path(alignments.clip.path)))
+    rendered = 0
+    while rendered < min(count, 6 * BATCH):
+        t = [time.process_time()]
+        batch = [f for _, f in zip(range(BATCH), frames, strict=False)]
+        t.append(time.process_time())
+        for frame in batch:
+            _ = frame.rgb
+        t.append(time.process_time())
+        render_faces(batch, plan, sources, CPU, spec.settings)
+        t.append(time.process_time())
+        made = render(batch, work, None)
+        t.append(time.process_time())
+        for item in made:
+            composite(item.frame.view, item.frame.index, item.faces, spec.settings, work.mark)
+        t.append(time.process_time())
+        steps = np.diff(t)
+        steps[3] -= steps[2]
+        for name, step in zip(spent, steps, strict=True):
+            spent[name] += step
+        rendered += len(batch)
+    each = {name: 1000 * seconds / rendered for name, seconds in spent.items()}
+    each["encode"] = 1000 * plain / count - each["decode"]
+    print("  CPU ms a frame: " + ", ".join(f"{name} {value:.1f}" for name, value in each.items()), flush=True)
+
+
+def scaled(alignments: Alignments, height: int, frames: int, loop: int, out: Path) -> Path:
+    """A scan of the clip's first frames at another height, repeated there and back to `loop` frames."""
+    factor = height / alignments.height
+    width = round(alignments.width * factor / 2) * 2
+    factors = np.array([width / alignments.width, factor], np.float32)
+    folder = out / f"scan-{height}"
+    folder.mkdir(exist_ok=True)
+    pictures = [f.rgb for f in read_frames(Path(alignments.clip.path), 0, frames)]
+    count = max(loop, frames)
+    order = [min(n % (2 * frames), 2 * frames - 1 - n % (2 * frames)) for n in range(count)]
+    path = out / f"clip-{height}.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "14", "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for n in order:
+            picture = cv2.resize(pictures[n], (width, height), interpolation=cv2.INTER_CUBIC)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    rows = {int(alignments.frame[r]): int(r) for r in alignments.of_person(0)}
+    pairs = [(n, rows[source]) for n, source in enumerate(order) if source in rows]
+    numbers, chosen = (np.array(x) for x in zip(*pairs, strict=True))
+    names = ("box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    columns = {name: getattr(alignments, name)[chosen] for name in names}
+    columns["box"] = columns["box"] * np.tile(factors, 2)
+    columns["landmarks"] = columns["landmarks"] * np.float32([*factors, factor])
+    clip = Clip(path=str(path.resolve()), start=0, end=None)
+    made = replace(
+        alignments, clip=clip, width=width, height=height, fps=Fraction(25), frame=numbers.astype(np.int32), **columns
+    )
+    made.save(folder)
+    return folder
+
+
+def resident() -> float:
+    """Memory of this process now, MB (Linux)."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+
+def peak() -> float:
+    """Its peak, MB (Linux)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    main()
