@@ -179,7 +179,7 @@ def test_who_stands_nearer_and_keeps_their_face_is_not_touched(carphone_scan: An
         both = replace(carphone_scan, **columns)
         plan = make_plan(both, [Swap(person=0, identity="woman")], sources)
         picture, matte = recast_still(frame, Work(plan, sources, ConvertSettings(shape=0.0), CPU))
-        hull = cv2.convexHull(other[0, :, :2])
+        hull = cv2.convexHull(other[0, :, :2].astype(np.float32))
         inside = np.zeros(matte.shape, np.uint8)
         cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
         mattes[scale] = matte[cv2.erode(inside, np.ones((3, 3), np.uint8)) > 0]
