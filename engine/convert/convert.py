@@ -31,11 +31,10 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
     """Recast a scanned clip, or frames `spec.start` to `spec.end` of it, into `spec.output`.
 
     Frame k of the result is frame `start + k` of the source. Returns {"frames": all, "recast": those with a face
-    to recast}. Every sample where there is no new face is the source's own up to the movie's coding; `mark` puts the
-    durable mark into each face. Stopped or
-    killed, it goes on after its last finished segment when it is called again, and the result is the same, byte
-    for byte. Beside the result lies what made it (`settings.save_settings`). Raises DataError, NoFaceError or
-    MediaError and leaves no movie.
+    to recast}. Every sample where there is no new face is the source's own up to the movie's coding; `mark` puts
+    the durable mark into each face. Stopped or killed, it goes on after its last finished segment when it is
+    called again, and the result is the same, byte for byte. Beside the result lies what made it
+    (`settings.save_settings`). Raises DataError, NoFaceError or MediaError and leaves no movie.
     """
     settings = spec.settings
     check_settings(settings)

@@ -31,6 +31,7 @@ from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.writer import MovieWriter
 from understudy.engine.protocol import Clip, ConvertSpec, Swap
+from understudy.engine.provenance.recasts import marker
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -92,7 +93,7 @@ def stages(spec: ConvertSpec, alignments: Alignments, count: int, plain: float) 
     """CPU time of each stage by itself."""
     sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, CPU, True)
     plan = make_plan(alignments, spec.swaps, sources, 1.0, None, spec.settings.shape)
-    work = Work(plan, sources, spec.settings, CPU, 1)
+    work = Work(plan, sources, spec.settings, CPU, marker(spec))
     spent = dict.fromkeys(("decode", "to RGB", "network", "measure", "composite"), 0.0)
     frames = iter(read_frames(Path(alignments.clip.path)))
     rendered = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +50,17 @@ def test_a_result_is_made_again_like_it_was(run: Any, carphone_folder: Path, ast
     consent = ["--consent", "woman=Eileen Collins:test footage", "--consent", "man=A Man:test footage"]
     words = ["--model", "model", "--swap", "0:man=woman", "--start", "3", "--end", "9", "--format", "ffv1"]
     said = ["--set", "colour=reinhard", "--set", "feather=0.15"]
+    said += ["--set", "mark=false", "--set", "mark_reason=two results are compared"]  # each would carry its own number
     code, answer, _ = run("convert", carphone_folder, *words, *said, "-o", "a/shot.mkv", *consent)
     assert code == 0 and answer["frames"] == 6
-    assert load_settings(Path("a/shot.mkv")).settings == ConvertSettings(colour="reinhard", feather=0.15)
+    expected = ConvertSettings(colour="reinhard", feather=0.15, mark=False, mark_reason="two results are compared")
+    assert load_settings(Path("a/shot.mkv")).settings == expected
     code, answer, _ = run("convert", "--like", "a/shot.mkv", "-o", "b/shot.mkv")
     assert code == 0 and answer["frames"] == 6
     first, second = ([f.rgb for f in read_frames(Path(p))] for p in ("a/shot.mkv", "b/shot.mkv"))
     assert all((x == y).all() for x, y in zip(first, second, strict=True))
     code, _, _ = run("convert", "--like", "a/shot.mkv", "--set", "colour=none", "-o", "c/shot.mkv")
-    assert code == 0 and load_settings(Path("c/shot.mkv")).settings == ConvertSettings(colour="none", feather=0.15)
+    assert code == 0 and load_settings(Path("c/shot.mkv")).settings == replace(expected, colour="none")
     code, answer, _ = run("convert", "-o", "d.mp4")
     assert code == 2 and "SCAN_DIR is missing" in answer["error"]
     settings_file(Path("a/shot.mkv")).write_text(json.dumps({"convert": {"scan": 3}}))
