@@ -92,7 +92,7 @@ def test_weights_that_changed_are_seen(
         assert result.steps == steps
         return shown(tmp_path / "shown.png").astype(int)
 
-    plain, darker = train(10, 0.0), train(20, -2.0)
+    plain, darker = train(10, 0.0), train(20, -4.0)
     assert (darker - plain).min() < -20
 
 
