@@ -42,6 +42,11 @@ def sequencer():
     return bpy.context.workspace.sequencer_scene.understudy
 
 
+def strips():
+    """The strips of the scene that the sequencer shows, lowest channel first."""
+    return sorted(bpy.context.workspace.sequencer_scene.sequence_editor.strips, key=lambda strip: strip.channel)
+
+
 def look():
     """Answer one question, if there is one."""
     global _last
@@ -56,7 +61,14 @@ def look():
     with connection:
         connection.settimeout(5)
         asked = connection.makefile().readline()
-        names = {"bpy": bpy, "regions": regions, "tabs": tabs, "sequencer": sequencer, "blocks": _blocks}
+        names = {
+            "bpy": bpy,
+            "regions": regions,
+            "tabs": tabs,
+            "strips": strips,
+            "sequencer": sequencer,
+            "blocks": _blocks,
+        }
         try:
             answer = {"value": eval(asked, names)}
             text = json.dumps(answer)

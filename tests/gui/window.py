@@ -271,7 +271,8 @@ class Window:
         self.type(str(path if path.exists() else path.parent))
         self.key("Return", "Escape")
         if not path.exists():
-            self.fill("blend", path.name, self.region("FILE_BROWSER", "EXECUTE"))
+            x, y, width, height = self.region("FILE_BROWSER", "EXECUTE")
+            self.write(x + width // 4, y + height // 2, path.name)
         self.click_at(*self.seek(button, self.region("FILE_BROWSER", "EXECUTE")))
         self.wait(lambda: not self._browsing(), "end of the file browser")
         time.sleep(1)
@@ -284,8 +285,12 @@ class Window:
     def fill(self, beside: str, text: str, within: tuple[int, int, int, int], right: int = 0) -> None:
         """Write `text` into the field that stands `right` pixels to the right of the words `beside`."""
         x, y = self.seek(beside, within)
-        self.click_at(x + right, y)
-        self.command("xdotool", "click", "1")  # twice: a number's field is written into after a double click
+        self.write(x + right, y, text)
+
+    def write(self, x: int, y: int, text: str) -> None:
+        """Double click on a field and write into it."""
+        self.click_at(x, y)
+        self.command("xdotool", "click", "1")  # a number's field is written into after a double click
         time.sleep(0.3)
         self.key("ctrl+a")
         self.type(text)
