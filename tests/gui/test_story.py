@@ -102,7 +102,7 @@ def test_the_whole_way(window: Window) -> None:
     # the draft shows over the preview before anything is trained
     panel = window.region("SEQUENCE_EDITOR", "UI")
     px, py = window.seek("4 Preview", panel)
-    window.click_at(px - 24, py)
+    window.click_at(px - 42, py)  # the box before the title
     window.wait(lambda: window.ask("bpy.context.window_manager.understudy.show"), "preview switched on")
     window.wait(lambda: window.find("Draft not trained yet", (x, y, width, height)), "draft over the preview", 90)
     time.sleep(1)
