@@ -249,8 +249,14 @@ class Window:
 
     def new_video_editing(self) -> None:
         """File > New > Video Editing."""
-        self.key("ctrl+n")
-        self.click_at(*self.seek("Video Editing", (0, 0, WIDTH, HEIGHT)))
+
+        def offered() -> tuple[int, int] | None:
+            self.key("Escape", "ctrl+n")  # a window that has only just opened may miss the first keys
+            time.sleep(1)
+            return self.find("Video Editing", (0, 0, WIDTH, HEIGHT))
+
+        self.move(WIDTH // 2, HEIGHT // 2)
+        self.click_at(*self.wait(offered, "menu of templates", 60))
         self.wait(lambda: any(r[1] == "PREVIEW" for r in self.ask("regions()")), "Video Editing")
 
     def add_movie(self, path: Path) -> None:
