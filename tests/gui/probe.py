@@ -12,7 +12,7 @@ import bpy
 
 _listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
 _listener.bind(os.environ["UNDERSTUDY_PROBE"])
-_listener.listen(1)
+_listener.listen(8)
 _listener.setblocking(False)
 _blocks = []
 _last = 0.0

@@ -139,7 +139,7 @@ class Window:
                 connection.connect(str(self._probe))
                 connection.sendall(expression.encode() + b"\n")
                 answer = json.loads(connection.makefile().readline())
-        except (FileNotFoundError, ConnectionError, TimeoutError, json.JSONDecodeError):
+        except (FileNotFoundError, ConnectionError, TimeoutError, BlockingIOError, json.JSONDecodeError):
             return None
         assert "error" not in answer, f"{expression}: {answer['error']}"
         return answer["value"]
