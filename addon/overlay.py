@@ -120,7 +120,8 @@ def _draw_wipe(here: preview.Here, place: Any, wipe: float, scale: float) -> Non
 
 def _draw_note(text: str, corner: tuple[float, float], scale: float) -> None:
     if text:
-        _label(text[:120], corner[0] + 4 * scale, corner[1] + 8 * scale, scale, LINE)
+        top = bpy.context.region.height - 22 * scale  # above the picture, but never outside of what is seen
+        _label(text[:120], max(corner[0] + 4 * scale, 8 * scale), min(corner[1] + 8 * scale, top), scale, LINE)
 
 
 def _draw_badges(scene: bpy.types.Scene, here: preview.Here, place: Any, scale: float) -> None:
