@@ -3,6 +3,7 @@
 One Python expression a line comes over a Unix socket; its value goes back as JSON.
 """
 
+import contextlib
 import json
 import os
 import socket
@@ -58,20 +59,12 @@ def look():
     except BlockingIOError:
         _last = time.perf_counter()
         return EVERY
-    with connection:
+    with connection, contextlib.suppress(OSError):  # who asked may have given up waiting
         connection.settimeout(5)
         asked = connection.makefile().readline()
-        names = {
-            "bpy": bpy,
-            "regions": regions,
-            "tabs": tabs,
-            "strips": strips,
-            "sequencer": sequencer,
-            "blocks": _blocks,
-        }
+        names = {"bpy": bpy, "regions": regions, "tabs": tabs, "strips": strips, "sequencer": sequencer}
         try:
-            answer = {"value": eval(asked, names)}
-            text = json.dumps(answer)
+            text = json.dumps({"value": eval(asked, {**names, "blocks": _blocks})})
         except Exception as error:
             text = json.dumps({"error": f"{type(error).__name__}: {error}"})
         connection.sendall(text.encode() + b"\n")
