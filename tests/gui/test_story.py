@@ -108,10 +108,15 @@ def test_the_whole_way(window: Window) -> None:
     time.sleep(1)
     draft = window.screenshot("draft over the preview")
     assert difference(original, draft) > 4
-    window.click("Wipe")
+    _, wy = window.seek("Wipe", panel)
+    window.click_at(panel[0] + 27, wy)  # the arrows before the slider
     window.wait(lambda: window.ask("bpy.context.window_manager.understudy.use_wipe"), "wipe")
+    window.click_at(panel[0] + 325, wy)  # the mouse behind it
+    window.drag((x + width // 2, y + height // 2), (x + width // 2 - 60, y + height // 2))
+    window.wait(lambda: window.ask("bpy.context.window_manager.understudy.wipe") < 0.48, "dragged wipe")
     window.screenshot("wipe")
-    window.click_at(*window.seek("Wipe", panel))
+    window.click_at(panel[0] + 27, wy)
+    window.wait(lambda: not window.ask("bpy.context.window_manager.understudy.use_wipe"), "no wipe")
 
     window.fill("Minutes", "0.5", panel, right=120)
     assert abs(window.ask("sequencer().minutes") - 0.5) < 1e-3
