@@ -222,16 +222,6 @@ class Window:
         self.clicks += 1
         time.sleep(0.4)
 
-    def drag(self, start: tuple[int, int], end: tuple[int, int]) -> None:
-        """Press, move in steps, release."""
-        self.move(*start)
-        self.command("xdotool", "mousedown", "1")
-        for step in range(1, 9):
-            self.move(*(round(a + (b - a) * step / 8) for a, b in zip(start, end, strict=True)))  # type: ignore[arg-type]
-        self.command("xdotool", "mouseup", "1")
-        self.clicks += 1
-        time.sleep(0.3)
-
     def key(self, *keys: str) -> None:
         """Press keys, such as ctrl+z, under the mouse."""
         for key in keys:
