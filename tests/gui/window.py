@@ -326,17 +326,15 @@ class Window:
         self.wait(in_front, f"tab {text} in front", seconds)
 
     def seek(self, text: str, within: tuple[int, int, int, int], *, last: bool = False) -> tuple[int, int]:
-        """Where the words stand; scrolls, up first and then down, until they are seen."""
+        """Where the words stand; scrolls until they are seen."""
         x, y, width, height = within
-        deadline = time.monotonic() + 20
-        scrolled = 0
+        wheel = [5] * 8 + [4] * 12 + [5] * 14  # down from where the panel stands, up to its top, down to its end
         while not (found := self.find(text, within, last)):
-            if time.monotonic() > deadline:
+            if not wheel:
                 self.screenshot(f"no {text}")
                 raise AssertionError(f'"{text}" is not on the screen')
             self.move(x + width // 2, y + height // 2)
-            self.command("xdotool", "click", "--repeat", "4" if scrolled else "30", "5" if scrolled else "4")
-            scrolled = (scrolled + 1) % 12
+            self.command("xdotool", "click", "--repeat", "4", str(wheel.pop(0)))
             time.sleep(0.3)
         return found
 
