@@ -15,6 +15,8 @@ from . import client
 
 START_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1
+IDLE_MINUTES = "60"
+"""With no job and nobody asking for so long, an engine that Blender started ends itself."""
 NOT_INSTALLED = (
     "The engine is not set up. Press Set Up Engine, "
     "or name its Python in Understudy's preferences (Edit > Preferences > Add-ons)."
@@ -91,7 +93,7 @@ def _spawn(python: Path, log: Path) -> subprocess.Popen:
         detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     with log.open("ab") as output:
         return subprocess.Popen(
-            [python, "-m", "understudy.engine", "serve"],
+            [python, "-m", "understudy.engine", "serve", "--idle-minutes", IDLE_MINUTES],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -40,7 +40,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     from safetensors import SafetensorError
 
     try:
-        if isinstance(spec, TrainSpec | ConvertSpec) and spec.project:
+        if isinstance(spec, TrainSpec | ConvertSpec):
             require_consent(project_folder(spec), people_of(spec))
         require_unchanged(spec)
         return _RUNNERS[kind](spec, reporter)

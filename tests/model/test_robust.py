@@ -267,9 +267,12 @@ torch.distributed.destroy_process_group()
 """
 
 
-def test_two_processes_train_as_one(tmp_path: Path, people: list[Identity]) -> None:
+def test_two_processes_train_as_one(
+    tmp_path: Path, people: list[Identity], record_consent: Callable[..., None]
+) -> None:
     folder = tmp_path / "model"
     prepare(folder, people[:2], "quick", Silent())
+    record_consent(tmp_path, *(person.name for person in people[:2]))
     (tmp_path / "two.py").write_text(TWO)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

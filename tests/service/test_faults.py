@@ -19,7 +19,7 @@ from understudy.engine.reporter import Silent
 
 from . import queue_at_work
 from .harness import Engine, wait_until
-from .training import make_scan
+from .training import agree, make_scan
 
 
 @contextlib.contextmanager
@@ -74,6 +74,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 def test_footage_that_changed_or_went_is_refused_and_a_copy_is_not(real: Engine, tmp_path: Path) -> None:
     scan = scanned(tmp_path / "scan")
     frames = tmp_path / "scan" / "frames"
+    agree(tmp_path, "Ada", "Bea")
     job = submit(real, "as-it-was", "train", training(scan, tmp_path / "model"))
     assert job["state"] == "done", job["error"]
     for frame in frames.iterdir():
@@ -81,7 +82,7 @@ def test_footage_that_changed_or_went_is_refused_and_a_copy_is_not(real: Engine,
     assert submit(real, "copied", "train", training(scan, tmp_path / "model2"))["state"] == "done"
     first = sorted(frames.iterdir())[0]
     first.write_bytes(first.read_bytes() + b"changed")
-    swaps = [{"person": 0, "identity": "Ada"}]
+    swaps = [{"person": 0, "identity": "Ada", "target": "Bea"}]
     convert = {"scan": str(scan), "model": str(tmp_path / "model"), "swaps": swaps, "output": str(tmp_path / "o.mp4")}
     for kind, spec in (("train", training(scan, tmp_path / "model3")), ("convert", convert)):
         job = submit(real, f"changed-{kind}", kind, spec)
@@ -110,6 +111,7 @@ def test_facts_tell_one_file_from_another(tmp_path: Path) -> None:
 def test_a_full_disk_under_the_project(real: Engine, tmp_path: Path) -> None:
     scan = scanned(tmp_path / "scan", 12)
     with small_disk(tmp_path / "small", "100k") as disk:
+        agree(disk, "Ada")
         job = submit(real, "no-room", "train", training(scan, disk / "model"))
         assert job["state"] == "failed" and "Make room" in job["error"], job["error"]
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
@@ -120,6 +122,7 @@ def test_a_full_disk_under_the_project(real: Engine, tmp_path: Path) -> None:
 def test_a_folder_that_may_not_be_written(real: Engine, tmp_path: Path) -> None:
     scan = scanned(tmp_path / "scan")
     with small_disk(tmp_path / "disk", "1m") as disk:
+        agree(disk, "Ada")
         subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
         job = submit(real, "read-only", "train", training(scan, disk / "model"))
         assert job["state"] == "failed" and "choose another folder" in job["error"], job["error"]

@@ -8,7 +8,7 @@ from typing import Any
 from understudy.engine.model.folder import load_tensors, read_card
 
 from .harness import Engine, wait_until
-from .training import make_scan
+from .training import agree, make_scan
 
 MINUTES = 0.1
 
@@ -27,6 +27,7 @@ def test_a_killed_training_loses_at_most_the_steps_since_its_checkpoint(stopped_
     stopped_engine.runner = "training:run"
     engine = stopped_engine.start()
     model = engine.home / "model"
+    agree(engine.home, "Ada", "Bea")
     identities = [
         {"name": name, "material": [{"scan": str(make_scan(engine.home / name, 24, seed)), "person": 0}]}
         for seed, name in enumerate(["Ada", "Bea"])

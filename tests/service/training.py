@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from understudy.engine.faces.alignments import LANDMARKS, Alignments
 from understudy.engine.faces.topology import OVAL, TRIANGLES
-from understudy.engine.protocol import Clip, JobKind, JobSpec
+from understudy.engine.protocol import Clip, ConsentRecord, JobKind, JobSpec
+from understudy.engine.provenance.consent import record_consent
 from understudy.engine.reporter import Reporter
 
 CHECKPOINT_SECONDS = 1.0
@@ -42,6 +43,13 @@ def face() -> np.ndarray:
     circle[OVAL] = np.column_stack([np.sin(angle), -np.cos(angle)])
     flat = np.linalg.solve(matrix, circle)
     return np.column_stack([flat, -np.sqrt(np.clip(1 - (flat**2).sum(1), 0, None))])
+
+
+def agree(project: Path, *identities: str) -> None:
+    """Record consent: whom a job names may be trained and recast in this project."""
+    for name in identities:
+        record = ConsentRecord(identity=name, person=name, basis="test footage", scope="tests", date="2026-01-01")
+        record_consent(project, record)
 
 
 def make_scan(folder: Path, frames: int, seed: int) -> Path:
