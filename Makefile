@@ -33,7 +33,7 @@ announce-demo:
 	@echo "fetches the face networks and the footage, then recasts a face in Blender and trains for $(MINUTES) minutes."
 	@echo "On two processor cores all of it takes about $$(( $(firstword $(subst ., ,$(MINUTES))) + 4 )) minutes."
 
-test: lint blenders test-engine test-blender test-gui
+test: lint blenders test-engine test-blender
 
 lint: engine
 	$(ENGINE)/bin/ruff check

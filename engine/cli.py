@@ -71,7 +71,7 @@ def execute(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code; what the user meets is printed."""
     as_json = "--json" in arguments
     if not arguments or arguments[0] in ("-h", "--help"):
-        commands = "\n".join(f"  {name:9}{command.__doc__}" for name, command in COMMANDS.items())
+        commands = "\n".join(f"  {name:11}{command.__doc__}" for name, command in COMMANDS.items())
         print(OVERVIEW.format(commands=commands, exit_codes=EXIT_CODES), end="")
         return 0 if arguments else USAGE
     if arguments[0] == "--version":
