@@ -187,9 +187,9 @@ class UnderstudyFit(bpy.types.PropertyGroup):
     )  # fmt: skip
     colour: EnumProperty(
         name="Colour", description="How the face takes on the colour of the one below", items=COLOURS,
-        default="reinhard",
+        default="mkl",
     )  # fmt: skip
-    blend: EnumProperty(name="Blend", description="How the seam is hidden", items=BLENDS, default="multiband")
+    blend: EnumProperty(name="Blend", description="How the seam is hidden", items=BLENDS, default="feather")
     shape: FloatProperty(
         name="Own Shape",
         description="How much of their own proportions the new face keeps; 0: those of the face below",
