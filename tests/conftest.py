@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,27 @@ def consent(project: Path, *identities: str) -> None:
 def record_consent() -> Callable[..., None]:
     """`consent(project, "Ann", "Bob")`: they may be trained and recast there."""
     return consent
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """No file of this process grows beyond so many bytes: what a full disk says, without filling one.
+
+    It holds for the block alone: pytest's own report, which may go into a longer file, is written outside of it.
+    """
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.fixture(scope="session")
+def disk_full_after() -> Callable[[int], AbstractContextManager[None]]:
+    """`full_after(bytes)`: a block in which the disk is full."""
+    return full_after
 
 
 @pytest.fixture

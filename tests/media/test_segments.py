@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 
@@ -168,24 +169,17 @@ def test_what_a_cancelled_job_leaves_is_removed(tmp_path, footage):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_keeps_what_is_finished(tmp_path, footage):
-    resource = pytest.importorskip("resource")
-    output, before = tmp_path / "out.mkv", resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def narrow(frame: Frame) -> list[Patch]:
-        if frame.index == 14:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (20000, before[1]))
-        return []
-
-    try:
-        with (
-            pytest.raises(MediaError, match="The disk is full"),
-            MovieWriter(output, probe(footage), 1, FRAMES, format="ffv1", key=lambda a, b: "the settings") as writer,
-        ):
-            for frame in read_frames(footage, 1, FRAMES):
-                writer.write(frame, narrow(frame))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+def test_a_full_disk_keeps_what_is_finished(tmp_path, footage, disk_full_after):
+    output = tmp_path / "out.mkv"
+    with (
+        ExitStack() as later,
+        pytest.raises(MediaError, match="The disk is full"),
+        MovieWriter(output, probe(footage), 1, FRAMES, format="ffv1", key=lambda a, b: "the settings") as writer,
+    ):
+        for frame in read_frames(footage, 1, FRAMES):
+            if frame.index == 14:
+                later.enter_context(disk_full_after(20000))
+            writer.write(frame, [])
     assert not output.exists()
     assert convert(output, footage, format="ffv1") == list(range(13, FRAMES))
 

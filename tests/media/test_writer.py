@@ -364,22 +364,12 @@ def test_too_few_frames_are_no_movie(tmp_path, make_clip):
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
 
-@pytest.fixture
-def small_files():
-    """No file grows beyond so many bytes: what a full disk says, without filling one."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
 @pytest.mark.parametrize(("name", "format"), [
     ("out.mp4", "h264"), ("out.mkv", "ffv1"), ("out.mov", "prores-hq"), ("out", "png"), ("out", "exr"),
 ])  # fmt: skip
-def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path, make_clip, small_files, name, format):
+def test_a_full_disk_is_said_so_and_leaves_nothing(tmp_path, make_clip, disk_full_after, name, format):
     source = make_clip(tmp_path / "in.mp4", 10)
-    small_files(3000)
-    with pytest.raises(MediaError, match="The disk is full"):
+    with disk_full_after(3000), pytest.raises(MediaError, match="The disk is full"):
         recast(source, tmp_path / name, format=format)
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import resource
-import signal
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -88,25 +87,15 @@ def test_history_counts_deaths_since_the_job_last_got_further(tmp_path: Path) ->
         assert (log.history.attempts, log.history.deaths, log.history.best) == (3, 0, 0.6)
 
 
-@pytest.fixture
-def full_after() -> object:
-    """Lets this process write files only up to a size: the disk is full there."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    signal.signal(signal.SIGXFSZ, handler)
-
-
-def test_a_full_disk_leaves_no_half_event(tmp_path: Path, full_after: Callable[[int], None]) -> None:
+def test_a_full_disk_leaves_no_half_event(
+    tmp_path: Path, disk_full_after: Callable[[int], AbstractContextManager[None]]
+) -> None:
     path = tmp_path / "events.jsonl"
     size = len(three(path))
     with EventLog(path) as log:
-        full_after(size + 20)  # a part of the line fits
-        with pytest.raises(OSError):
+        with disk_full_after(size + 20), pytest.raises(OSError):  # a part of the line fits
             log.append("log", {"level": "info", "text": "x" * 100})
         assert path.stat().st_size == size
-        full_after(resource.RLIM_INFINITY)
         assert log.append("log", {"level": "info", "text": "room again"}).seq == 4
     assert [event.seq for event in written(path)] == [1, 2, 3, 4]
 
