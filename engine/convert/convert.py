@@ -12,6 +12,7 @@ import torch
 
 from ..errors import DataError
 from ..faces.alignments import Alignments, load_alignments
+from ..faces.masks import check_drawn
 from ..media.reader import Frame, MediaInfo, probe, read_frames
 from ..media.view import Patch
 from ..media.writer import MovieWriter
@@ -52,7 +53,8 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
     start, end = range_of(spec, alignments, info)
     sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, device, spec.use_refiner)
     plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
-    work = Work(plan, sources, settings, device, mark)
+    check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
+    work = Work(plan, sources, settings, device, mark, Path(spec.scan))
     writer = MovieWriter(
         Path(spec.output),
         info,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from ..faces.align import crop
-from ..faces.masks import face_mask
+from ..faces.masks import drawn_face_mask, drawn_mask, face_mask
 from ..media.reader import Frame
 from ..model.recast import Source, recast
 from ..model.shape import move_picture
@@ -41,8 +42,11 @@ def render_faces(
     sources: dict[str, Source],
     device: torch.device,
     settings: ConvertSettings,
+    scan: Path | None = None,
 ) -> dict[int, list[Face]]:
     """Frame index → its recast faces, farther ones first; frames without one are left out.
+
+    Masks drawn by hand in the folder `scan` hold where there are any.
 
     Faces of one source and size go through the network together, across frames.
     """
@@ -50,11 +54,19 @@ def render_faces(
     for frame in frames:
         for placement in plan.get(frame.index, ()):
             groups.setdefault((placement.source, placement.size), []).append((frame, placement))
+    drawn = {f.index: drawn_mask(scan, f.index, *f.rgb.shape[:2]) for f in frames if scan and plan.get(f.index)}
+
+    def own_mask(frame: Frame, placement: Placement, picture: np.ndarray) -> np.ndarray:
+        by_hand = drawn.get(frame.index)
+        if by_hand is None:
+            return face_mask(picture, placement.measured)
+        return drawn_face_mask(by_hand, placement.measured, placement.matrix, placement.size)
+
     done: dict[int, Face] = {}  # by placement's identity
     for (name, size), members in groups.items():
         pictures = np.stack([crop(f.rgb, p.matrix, size) for f, p in members])
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
-        own_masks = np.stack([face_mask(c, points) for c, points in zip(pictures, measured, strict=True)])
+        own_masks = np.stack([own_mask(f, p, c) for (f, p), c in zip(members, pictures, strict=True)])
         crops = np.concatenate([pictures, own_masks[..., None]], -1)
         shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
         # a picture of where it is itself tells, once moved, from where every pixel came

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ class Work:
     settings: ConvertSettings
     device: torch.device
     mark: Mark | None = None
+    scan: Path | None = None
 
 
 def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
@@ -53,7 +55,7 @@ def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
 
 def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rendered]:
     """Recast and measure the faces of one batch."""
-    made = render_faces(frames, work.plan, work.sources, work.device, work.settings)
+    made = render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan)
 
     def look(frame: Frame) -> Rendered:
         faces = []

@@ -74,7 +74,7 @@ class StillRecaster:
     def _recast(
         self, frame: Frame, plan: dict[int, list[Placement]], sources: dict[str, Source], spec: PreviewSpec
     ) -> np.ndarray:
-        picture, matte = recast_still(frame, Work(plan, sources, spec.settings, self._device))
+        picture, matte = recast_still(frame, Work(plan, sources, spec.settings, self._device, scan=Path(spec.scan)))
         if spec.view == "matte":
             return np.repeat(np.round(255 * matte).astype(np.uint8)[..., None], 3, 2)
         return picture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..faces.masks import drawn_path
 from ..model.folder import faceset_path, read_card
 from ..protocol import ConvertSpec, to_json
 from .measures import REACH
@@ -33,6 +34,9 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
             return "untouched"
         digest.update(made_by)
         for frame in frames:
+            drawn = drawn_path(Path(spec.scan), frame)
+            if frame in plan and drawn.is_file():
+                digest.update(json.dumps([frame, drawn.stat().st_size, drawn.stat().st_mtime_ns]).encode())
             for placement in plan.get(frame, ()):
                 told = [frame, placement.source, placement.size, placement.track, placement.choice.tolist()]
                 digest.update(json.dumps(told).encode())

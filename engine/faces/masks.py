@@ -1,14 +1,22 @@
 """Which pixels of a crop are the person's face: the landmarks' hull, less the hair that hangs into it.
 
-The mesh reaches to where the hairline is on most people; a fringe, a hat or a headband lies inside it.
+The mesh reaches to where the hairline is on most people; a fringe, a hat or a headband lies inside it. Where somebody
+drew a mask of a frame by hand, it holds instead: `masks/NNNNNN.png` in the scan folder, by source frame number.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
+
 import cv2
 import numpy as np
 
-from .align import hull_mask
+from ..errors import DataError
+from .align import crop, hull_mask
+
+FOLDER = "masks"
+"""Inside a scan folder: masks drawn by hand."""
 
 # the part of the hull above the brows and along the temples, in order
 _FOREHEAD = [127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356, 300, 293, 334, 296, 336]
@@ -55,6 +63,43 @@ def face_mask(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     hanging = np.maximum.accumulate(other[::-1], axis=0)[::-1]
     other = cv2.GaussianBlur(np.where(forehead > 0, hanging, other), (0, 0), size / 110)
     return np.round(hull * (1 - np.clip(1.3 * other, 0, 1))).astype(np.uint8)
+
+
+def drawn_path(scan: Path, frame: int) -> Path:
+    """Where the mask of a source frame drawn by hand would lie."""
+    return scan / FOLDER / f"{frame:06d}.png"
+
+
+def drawn_mask(scan: Path, frame: int, height: int, width: int) -> np.ndarray | None:
+    """(H, W) uint8 drawn by hand for a source frame, 255 where a face may be replaced; None where nobody drew one.
+
+    Raises DataError when it is no picture, or not of the footage's size.
+    """
+    path = drawn_path(scan, frame)
+    if not path.is_file():
+        return None
+    mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
+    if mask is None:
+        raise DataError(f"The drawn mask {path} is no picture. Save it as a grey PNG, or delete it.")
+    if mask.shape != (height, width):
+        raise DataError(
+            f"The drawn mask {path} is {mask.shape[1]}×{mask.shape[0]}, but its footage is {width}×{height}. "
+            "Draw it at the footage's size, or delete it."
+        )
+    return mask
+
+
+def check_drawn(scan: Path, frames: Iterable[int], height: int, width: int) -> None:
+    """Read what was drawn for these source frames, so that a bad one is told before hours of work. Raises DataError."""
+    if (scan / FOLDER).is_dir():
+        for frame in frames:
+            drawn_mask(scan, frame, height, width)
+
+
+def drawn_face_mask(drawn: np.ndarray, landmarks: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
+    """(S, S) uint8 as `face_mask`, from a frame's drawn mask; matrix (2, 3) and landmarks as for the crop."""
+    mask: np.ndarray = np.minimum(hull_mask(landmarks, size), crop(drawn, matrix, size))
+    return mask
 
 
 def _fill(mask: np.ndarray, ring: np.ndarray) -> None:

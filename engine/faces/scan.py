@@ -18,6 +18,7 @@ from .alignments import FILE_NAME
 from .assemble import assemble
 from .detectors import chosen
 from .edits import settle
+from .masks import FOLDER as MASKS
 from .observe import observe
 from .observed import Store
 from .roster import EDITS
@@ -96,6 +97,8 @@ def replacing(output: Path) -> Iterator[Path]:
         ) from None
     try:
         yield partial
+        if (output / MASKS).is_dir():  # drawn by hand: they outlive a new scan
+            shutil.copytree(output / MASKS, partial / MASKS)
         if output.exists():
             output.rename(old)
         partial.rename(output)
@@ -109,6 +112,6 @@ def replacing(output: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in (FILE_NAME, SUMMARY, BOXES, EDITS) or (
+    return path.name in (FILE_NAME, SUMMARY, BOXES, EDITS, MASKS) or (
         path.name.startswith("person-") and path.suffix == ".jpg"
     )

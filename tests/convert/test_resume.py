@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from understudy.engine.convert import convert as conversion
@@ -111,6 +114,34 @@ def test_other_settings_make_again_only_what_they_touch(tmp_path: Path, spec: Co
     watched = StopsAt()
     conversion.convert(changed(spec, settings=ConvertSettings(colour="none")), CPU, watched)
     assert watched.frames == LENGTH
+
+
+def test_a_drawn_mask_is_taken_and_only_its_segment_made_again(
+    tmp_path: Path, spec: ConvertSpec, carphone_folder: Path, carphone_scan: Any
+) -> None:
+    scan = tmp_path / "scan"
+    shutil.copytree(carphone_folder, scan)
+    spec = changed(spec, scan=str(scan), end=2 * LENGTH + 4, settings=ConvertSettings(shape=0.0))
+    (scan / "masks").mkdir()
+    path = scan / "masks" / f"{2 * LENGTH + 1:06d}.png"
+    cv2.imwrite(str(path), np.zeros((carphone_scan.height // 2, carphone_scan.width), np.uint8))
+    watched = StopsAt()
+    with pytest.raises(DataError, match="Draw it at the footage's size"):
+        conversion.convert(spec, CPU, watched)
+    assert watched.frames == 0  # said before anything was made
+    path.unlink()
+    with pytest.raises(Stopped):
+        conversion.convert(spec, CPU, StopsAt(2 * LENGTH + 2))
+    cv2.imwrite(str(path), np.zeros((carphone_scan.height, carphone_scan.width), np.uint8))  # nothing is to be replaced
+    watched = StopsAt()
+    conversion.convert(spec, CPU, watched)
+    assert watched.frames == LENGTH + 4  # the segment before the last is still measured beside it
+    shown, footage = (
+        list(f.rgb.astype(int) for f in read_frames(Path(path), 2 * LENGTH, 2 * LENGTH + 4))
+        for path in (spec.output, carphone_scan.clip.path)
+    )
+    away = [float(np.abs(a - b).mean()) for a, b in zip(shown, footage, strict=True)]
+    assert away[1] < 0.7 * min(away[0], away[2], away[3])
 
 
 def test_a_range_is_converted_and_its_settings_are_kept(tmp_path: Path, spec: ConvertSpec) -> None:

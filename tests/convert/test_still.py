@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,30 @@ def test_every_view_of_a_frame_from_material_alone(
     assert shown(tmp_path / "small.png").shape == (72, 88, 3)
     assert result.seconds <= time.perf_counter() - begun and result.seconds < 5  # warm: nothing is gathered again
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_mask_drawn_by_hand_holds_as_soon_as_it_lies_there(
+    tmp_path: Path, stills: StillRecaster, carphone_folder: Path, carphone_scan: Any, woman: list[Identity]
+) -> None:
+    scan = tmp_path / "scan"
+    shutil.copytree(carphone_folder, scan)
+    spec = PreviewSpec(
+        scan=str(scan), swaps=SWAPS, frame=20, identities=woman, view="matte", settings=ConvertSettings(shape=0.0)
+    )
+    stills.render(spec, tmp_path / "automatic.png")
+    middle = round(float(carphone_scan.landmarks[carphone_scan.frame == 20][0, 1, 0]))
+    drawn = np.zeros((carphone_scan.height, carphone_scan.width), np.uint8)
+    drawn[:, middle:] = 255
+    (scan / "masks").mkdir()
+    cv2.imwrite(str(scan / "masks" / "000020.png"), drawn)
+    stills.render(spec, tmp_path / "drawn.png")
+    automatic, by_hand = (shown(tmp_path / f"{name}.png")[..., 0] for name in ("automatic", "drawn"))
+    assert automatic[:, : middle - 3].max() > 250 and automatic[:, middle + 3 :].max() > 250
+    assert by_hand[:, : middle - 3].max() == 0 and by_hand[:, middle + 3 :].max() > 250
+    (scan / "masks" / "000020.png").write_bytes(b"")
+    with pytest.raises(DataError, match="no picture"):
+        stills.render(spec, tmp_path / "bad.png")
+    assert not (tmp_path / "bad.png").exists()
 
 
 def test_a_frame_without_the_person_comes_back_as_it_is(
