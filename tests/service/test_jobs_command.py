@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .harness import Engine
+from .harness import Engine, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def jobs(engine: Engine, *arguments: str, code: int = 0, **environment: str) -> 
 
 def test_the_queue_is_seen_to_from_the_command_line(engine: Engine, tmp_path: Path) -> None:
     engine.submit("aa-running", steps=3, checkpoint=1, hold=[1])
-    engine.wait_for_step("aa-running", 0)
+    wait_until(lambda: engine.job("aa-running")["progress"] > 0, "the first step's progress")
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps(engine.spec("added", steps=1)))
     added = jobs(engine, "add", "scan", str(spec), "--after", "aa", "--priority", "3")[0]["jobs"][0]
