@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -78,6 +79,23 @@ class Geometry:
         """Side of the crop in pixels."""
         return int(self.triangle.shape[-1])
 
+    @cached_property
+    def rows(self) -> torch.Tensor:
+        """(B · S · S,) int64: each pixel's row in a table of all triangles of the batch, one face after the other."""
+        first = torch.arange(len(self.triangle), device=self.triangle.device) * len(TRIANGLES)
+        return (self.triangle + first[:, None, None]).reshape(-1)
+
+    @cached_property
+    def weights(self) -> torch.Tensor:
+        """(3, B, S, S): how much each corner of its triangle counts at a pixel."""
+        batch, size = self.triangle.shape[:2]
+        centre = torch.arange(size, device=self.inverse.device, dtype=self.inverse.dtype) + 0.5
+        forms = self.inverse.permute(3, 2, 0, 1).reshape(9, -1).index_select(1, self.rows)
+        along_x, along_y, constant = forms.reshape(3, 3, batch, size, size)
+        # a pixel at a triangle's edge may have its centre just outside; beside a sliver that would be far beyond it
+        found = (along_x * centre + along_y * centre[:, None] + constant).clamp(-0.5, 1.5)
+        return found / found.sum(0).clamp(min=1e-6)
+
 
 def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
     """Join landmarks (B, 468, 2 or 3) in crop pixels with their triangle maps (B, S, S) int16."""
@@ -100,16 +118,11 @@ def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
 def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
     """Interpolate vertex attributes (B, 468, C) over the pixels that see the mesh: (B, C, S, S), 0 outside."""
     batch, size, channels = target.triangle.shape[0], target.size, attributes.shape[-1]
-    pixels = target.triangle.reshape(batch, -1)
-    forms = target.inverse.flatten(2).gather(1, pixels[..., None].expand(-1, -1, 9)).reshape(batch, size, size, 3, 3)
-    centre = torch.arange(size, device=attributes.device, dtype=attributes.dtype) + 0.5
-    x, y = centre[None, None, :, None], centre[None, :, None, None]
-    # a pixel at a triangle's edge may have its centre just outside; beside a sliver that would be far beyond it
-    weights = (forms[..., 0] * x + forms[..., 1] * y + forms[..., 2]).clamp(-0.5, 1.5)
-    weights = weights / weights.sum(-1, keepdim=True).clamp(min=1e-6)
-    corners = _TRIANGLES.to(attributes.device)[pixels].reshape(batch, -1, 1).expand(-1, -1, channels)
-    values = attributes.gather(1, corners).reshape(batch, size, size, 3, channels)
-    return (values * weights[..., None]).sum(-2).permute(0, 3, 1, 2) * target.inside
+    # planes of one corner's one attribute: read once a pixel, and added up along memory
+    table = attributes[:, _TRIANGLES.to(attributes.device)].permute(2, 3, 0, 1).reshape(3 * channels, -1)
+    a, b, c = table.index_select(1, target.rows).reshape(3, channels, batch, size, size)
+    u, v, w = target.weights
+    return (a * u + b * v + c * w).transpose(0, 1) * target.inside
 
 
 def _cross(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from .draft import draft
-from .filters import blur
+from .filters import blur, eroded
 from .gaze import irises
 from .mesh import Geometry, geometry, triangle_map
 from .networks import Refiner, refiner_input
@@ -44,10 +44,8 @@ def soft_edge(inside: torch.Tensor) -> torch.Tensor:
     """A face's silhouette (B, 1, S, S) 0..1 drawn in and softened, 0 at its rim, itself a little within."""
     size = inside.shape[-1]
     reach = max(1, round(FEATHER * size))
-    # the picture's border is no rim of the face, but a face that leaves the crop must not end in a hard line
-    padded = F.pad(inside, (1, 1, 1, 1))
-    drawn_in = -F.max_pool2d(-padded, 2 * reach + 1, 1, reach)[..., 1:-1, 1:-1]
-    return (blur(drawn_in, reach / 2) * inside).clamp(0, 1)
+    # a face that leaves the crop must not end in a hard line: the picture's border counts as its rim
+    return (blur(eroded(inside, reach), reach / 2) * inside).clamp(0, 1)
 
 
 @torch.inference_mode()
