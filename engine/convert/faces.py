@@ -85,5 +85,6 @@ def render_faces(
         faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
         for (_, placement), f, m, *rest in zip(members, faces, masks, pictures, moves, origins, strict=True):
-            done[id(placement)] = Face(placement, f, fitted(m, placement, settings), *rest)
+            shown_mask = np.float32(placement.opacity) * fitted(m, placement, settings)
+            done[id(placement)] = Face(placement, f, shown_mask, *rest)
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}

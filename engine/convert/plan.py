@@ -21,6 +21,9 @@ TAKE = 2048
 """Faces whose views are chosen together: the choice compares every one with every view, and memory must not grow
 with the length of a take."""
 RENDER_SIZES = (128, 256, 512)
+FADE = 6
+"""Frames over which a recast face gives way to the footage's own before the mesh fails on it (a profile, mostly),
+and comes back after it: what cannot be recast is left alone, and nothing jumps."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class Placement:
     matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels, of the shape
     that the recast face gets, measured the same as the footage has them; choice (V,) views as `choose_views`
     gives them; radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the
-    face moves from this frame to the next, in crop pixels; nearer holds the outlines (K, 2), in crop pixels, of
-    faces in front of this one that keep their own.
+    face moves from this frame to the next, in crop pixels; opacity 0..1 is how much of it is to be seen; nearer holds
+    the outlines (K, 2), in crop pixels, of faces in front of this one that keep their own.
     """
 
     source: str
@@ -43,6 +46,7 @@ class Placement:
     radius: float
     track: int
     motion: np.ndarray
+    opacity: float = 1.0
     nearer: tuple[np.ndarray, ...] = ()
 
 
@@ -58,6 +62,7 @@ def make_plan(
 
     `smooth` 0..1 is how much of the landmarks' jitter is taken out over time, `shape` 0..1 how much of the
     source's own proportions the recast faces get.
+    Where the mesh does not hold a face is left alone; towards such frames of its track it fades (FADE).
     Raises NoFaceError when a person of a swap is not in the scan, DataError when one is swapped twice.
     """
     report = report or Silent()
@@ -72,23 +77,42 @@ def make_plan(
             names = ", ".join(map(str, known)) or "nobody"
             raise NoFaceError(f"Person {swap.person} does not appear in this clip; the scan knows {names}.")
         source = sources[swap.identity]
+        failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0))
         neutral = np.median(unposed(alignments.landmarks[rows]), 0)
         change = shape * difference(neutral_face(alignments.landmarks[rows]), source.views.neutral)
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
             faces = steadied(alignments.landmarks[own], alignments.frame[own], smooth)
+            opacity = fading(alignments.frame[own], alignments.frame[failed[alignments.track[failed] == track]])
             side = _side(faces)
             for part in range(0, len(own), TAKE):
                 report.check()
                 some = slice(part, part + TAKE)
                 for frame, placement in _follow(
-                    alignments.frame[own[some]], faces[some], int(track), source, swap, neutral, change, side
+                    alignments.frame[own[some]],
+                    faces[some],
+                    opacity[some],
+                    int(track),
+                    source,
+                    swap,
+                    neutral,
+                    change,
+                    side,
                 ):
                     plan.setdefault(frame, []).append(placement)
     _guard(plan, alignments, set(people))
     for placements in plan.values():
         placements.sort(key=lambda p: p.radius)
     return plan
+
+
+def fading(frames: np.ndarray, failed: np.ndarray) -> np.ndarray:
+    """How much of a recast face shows at each of a track's frames, (T,) 0..1, by how near the mesh fails on it."""
+    if not len(failed):
+        return np.ones(len(frames))
+    distance = np.abs(frames[:, None] - failed).min(1)
+    t = np.clip(distance / (FADE + 1), 0, 1)
+    return t * t * (3 - 2 * t)
 
 
 def _side(faces: np.ndarray) -> float:
@@ -100,6 +124,7 @@ def _side(faces: np.ndarray) -> float:
 def _follow(
     frames: np.ndarray,
     faces: np.ndarray,
+    opacity: np.ndarray,
     track: int,
     source: Source,
     swap: Swap,
@@ -122,13 +147,14 @@ def _follow(
         placement = Placement(
             source=swap.identity,
             matrix=matrix,
-            landmarks=reshaped(measured, change),
+            landmarks=reshaped(measured, float(opacity[n]) * change),
             measured=measured,
             choice=choice,
             size=size,
             radius=float(mesh_radius(face)),
             track=track,
             motion=matrix[:, :2] @ (np.mean(moved, 0) if moved else np.zeros(2)),
+            opacity=float(opacity[n]),
         )
         placed.append((int(frame), placement))
     return placed

@@ -39,6 +39,7 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
                 digest.update(json.dumps([frame, drawn.stat().st_size, drawn.stat().st_mtime_ns]).encode())
             for placement in plan.get(frame, ()):
                 told = [frame, placement.source, placement.size, placement.track, placement.choice.tolist()]
+                told.append(placement.opacity)
                 digest.update(json.dumps(told).encode())
                 for array in (placement.matrix, placement.landmarks, placement.measured, *placement.nearer):
                     digest.update(np.ascontiguousarray(array).tobytes())
