@@ -69,9 +69,7 @@ def render_faces(
         own_masks = np.stack([own_mask(f, p, c) for (f, p), c in zip(members, pictures, strict=True)])
         crops = np.concatenate([pictures, own_masks[..., None]], -1)
         shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
-        # a picture of where it is itself tells, once moved, from where every pixel came
-        places = ((torch.arange(size, device=device) + 0.5) / size).expand(len(members), 1, size, size)
-        shown, moved = move_picture(torch.cat([shown, places, places.mT], 1), measured, landmarks)
+        shown, moved, field = move_picture(shown, measured, landmarks)
         face, mask = recast(
             sources[name],
             landmarks,
@@ -80,7 +78,9 @@ def render_faces(
             torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
         )
         pictures = np.ascontiguousarray((shown[:, :3] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
-        origins = np.ascontiguousarray((shown[:, 4:] * size).permute(0, 2, 3, 1).cpu().numpy())
+        place = torch.arange(size, device=device) + 0.5
+        places = torch.stack([place.expand(size, size), place[:, None].expand(size, size)])
+        origins = np.ascontiguousarray((places - field).permute(0, 2, 3, 1).cpu().numpy())
         moves = np.ascontiguousarray(moved[:, 0].cpu().numpy())
         faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())

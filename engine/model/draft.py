@@ -64,8 +64,8 @@ def warp(
 
 def light(picture: torch.Tensor, weight: torch.Tensor, sigma: float = LIGHT_SIGMA) -> torch.Tensor:
     """The low frequencies of a picture (B, 3, S, S) under a weight (B, 1, S, S), unmixed with what is outside."""
-    width = sigma * picture.shape[-1]
-    return blur(picture * weight, width) / (blur(weight, width) + 1e-3)
+    both = blur(torch.cat([picture * weight, weight], 1), sigma * picture.shape[-1])
+    return both[:, :3] / (both[:, 3:] + 1e-3)
 
 
 # BT.601 luma and scaled colour differences: a rotation that keeps brightness apart from colour
@@ -82,17 +82,18 @@ def relight(
     black-and-white). weight says where the texture is real, inside where the target's face is; all
     (B, ·, S, S), RGB 0..1.
     """
-    shown = light(texture, weight)
+    detail = texture - light(texture, weight)
     matrix = _TO_YCC.to(texture.device)
-    detail = torch.einsum("yc,bchw->byhw", matrix, texture - shown)
-    example = torch.einsum("yc,bchw->byhw", matrix, picture - wanted)
 
     def spread_of(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return ((x**2 * w).sum((2, 3), keepdim=True) / (w.sum((2, 3), keepdim=True) + 1e-6)).sqrt()
+        """(B, 3): deviation of luma and both colours, from the second moments of R, G and B."""
+        moments = (x * w).flatten(2) @ x.flatten(2).mT
+        return ((matrix @ moments * matrix).sum(2).clamp(min=0) / (w.sum((2, 3)) + 1e-6)).sqrt()
 
-    gain = (spread_of(example, inside) + 1e-5) / (spread_of(detail, weight) + 1e-4)
+    gain = (spread_of(picture - wanted, inside) + 1e-5) / (spread_of(detail, weight) + 1e-4)
     gain = torch.cat([gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)], 1)
-    return (wanted + torch.einsum("cy,byhw->bchw", torch.linalg.inv(matrix), detail * gain)).clamp(0, 1)
+    changed = torch.linalg.inv(matrix) @ (gain[..., None] * matrix)  # to luma and colours, and back
+    return (wanted + (changed @ detail.flatten(2)).view_as(detail)).clamp(0, 1)
 
 
 @dataclass(frozen=True)

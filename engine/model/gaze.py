@@ -47,16 +47,16 @@ def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: 
     """
     size = target.size
     centre = torch.arange(size, device=places.device, dtype=places.dtype) + 0.5
-    for eye, (first, last) in enumerate(EYE_TRIANGLES):
-        between = ((target.triangle >= first) & (target.triangle < last)).to(places.dtype)[:, None] * target.inside
-        between = blur(between, 0.006 * size)
+    eyes = [(target.triangle >= first) & (target.triangle < last) for first, last in EYE_TRIANGLES]
+    between = blur(torch.stack(eyes, 1).to(places.dtype) * target.inside, 0.006 * size)
+    for eye in range(2):
         here = wanted[:, eye, :, None, None]
         at = (here * 2 / size - 1).permute(0, 2, 3, 1)  # (B, 1, 1, 2)
         read = F.grid_sample(places, at, padding_mode="border", align_corners=False)
-        seen = F.grid_sample(between, at, padding_mode="border", align_corners=False)
+        seen = F.grid_sample(between[:, eye : eye + 1], at, padding_mode="border", align_corners=False)
         away = shown[:, eye, :, None, None] - read
         known = (away.norm(dim=1, keepdim=True) < LIMIT) & (seen > 0.5)  # a closed eye has no iris to move
-        distance = (centre - here[:, 0]) ** 2 + (centre[:, None] - here[:, 1]) ** 2
-        near = torch.exp(-distance / (2 * (REACH * size) ** 2))[:, None]
-        places = places + away * known * near * between
+        near_x, near_y = (torch.exp(-((centre - here[:, n, 0]) ** 2) / (2 * (REACH * size) ** 2)) for n in (0, 1))
+        share = between[:, eye] * near_x[:, None] * near_y[..., None]
+        places = places + away * known * share[:, None]
     return places

@@ -84,7 +84,7 @@ class Scorer:
         moved = reshaped(own, SHAPE * difference(neutral_face(faces.landmarks), self.views[source].neutral))
         pixels = np.concatenate([faces.pixels[rows], faces.masks[rows, ..., None]], -1)
         shown = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
-        shown, _ = move_picture(shown, own, moved)
+        shown, *_ = move_picture(shown, own, moved)
         choice = np.concatenate([choose_views(face[None], self.views[source]) for face in own])
         return SwapCase(
             target=target,

@@ -83,23 +83,25 @@ def reshaped(landmarks: np.ndarray, change: np.ndarray) -> np.ndarray:
     return (landmarks + moved).astype(np.float32)
 
 
-def move_picture(picture: torch.Tensor, landmarks: np.ndarray, moved: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+def move_picture(
+    picture: torch.Tensor, landmarks: np.ndarray, moved: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Bring a target's picture into a face's new shape.
 
     picture (B, C, S, S) is any picture of the crop, landmarks and moved (B, 468, 3) its mesh before and after in
-    crop pixels. Returns the moved picture and (B, 1, S, S) 0..1 where it is another than before; both are the
-    picture's own again at the crop's border.
+    crop pixels. Returns the moved picture, (B, 1, S, S) 0..1 where it is another than before, and (B, 2, S, S) by
+    how many pixels, x and y, each came here; all end before the crop's border.
     """
     size, device = picture.shape[-1], picture.device
     if np.array_equal(landmarks, moved):
-        return picture, torch.zeros_like(picture[:, :1])
+        return picture, torch.zeros_like(picture[:, :1]), picture.new_zeros(len(picture), 2, size, size)
     field = _displacement(landmarks, moved, size).to(device)
     place = torch.arange(size, device=device) + 0.5
     y, x = torch.meshgrid(place, place, indexing="ij")
     grid = torch.stack([x - field[:, 0], y - field[:, 1]], -1) * (2 / size) - 1
     result = F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
-    changed = ((field.norm(dim=1, keepdim=True) - 0.05) / 0.45).clamp(0, 1)
-    return picture + changed * (result - picture), changed
+    changed = ((torch.hypot(field[:, :1], field[:, 1:]) - 0.05) / 0.45).clamp(0, 1)
+    return picture + changed * (result - picture), changed, changed * field
 
 
 def _displacement(landmarks: np.ndarray, moved: np.ndarray, size: int) -> torch.Tensor:

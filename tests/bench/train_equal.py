@@ -196,7 +196,7 @@ def measure_ours(
         change = SHAPE * difference(neutral_face(faces.landmarks), views[source].neutral)
         moved = reshaped(faces.landmarks[rows], change)
         shown = torch.cat([pictures_of(faces.pixels[rows]), masks_of(faces.masks[rows])], 1)
-        shown, _ = move_picture(shown, faces.landmarks[rows], moved)
+        shown, *_ = move_picture(shown, faces.landmarks[rows], moved)
         choice = torch.from_numpy(choose_views(faces.landmarks, views[source])[rows])
         face, mask = recast(
             Source(views[source], refiner, source, size, shape), moved, shown[:, :3], shown[:, 3:], choice

@@ -47,7 +47,7 @@ def test_the_picture_around_moves_along_and_ends_at_the_border(carphone_faces: A
     size = carphone_faces.size
     place = torch.arange(size).float() / size
     ramp = torch.stack(torch.meshgrid(place, place, indexing="xy"))[None].repeat(2, 1, 1, 1)  # each pixel's own place
-    moved, where = move_picture(ramp, before, after)
+    moved, where, field = move_picture(ramp, before, after)
     edge = torch.ones(size, size, dtype=torch.bool)
     edge[2:-2, 2:-2] = False
     assert torch.equal(moved[..., edge], ramp[..., edge]) and where[..., edge].max() == 0
@@ -57,5 +57,5 @@ def test_the_picture_around_moves_along_and_ends_at_the_border(carphone_faces: A
         shown = face[:, y, x].T.numpy() * size
         assert np.abs(shown - (old[inner, :2] + np.floor(new[inner, :2]) - new[inner, :2])).max() < 2.0
     assert (moved[:, 0].diff(dim=-1) > -1e-4).all()  # nothing folds over
-    untouched, nowhere = move_picture(ramp, before, before)
+    untouched, nowhere, _ = move_picture(ramp, before, before)
     assert torch.equal(untouched, ramp) and nowhere.max() == 0
