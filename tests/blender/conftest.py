@@ -34,13 +34,24 @@ else:
 
 def pytest_sessionfinish() -> None:
     if "bpy" in sys.modules:
-        _unload()
+        import addon_utils
+
+        addon_utils.disable(EXTENSION)
 
 
-def _unload() -> None:
-    import addon_utils
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End at once when everything is reported.
 
-    addon_utils.disable(EXTENSION)
+    As a module, Blender 4.5 sometimes never comes back from its own clearing up at exit: it destroys a condition
+    that a thread of it still waits on (`GlobalState::~GlobalState`).
+    """
+    session = config.pluginmanager.get_plugin("session")
+    if "bpy" in sys.modules and session is not None:
+        _aside.cleanup()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(session.exitstatus))
 
 
 @pytest.fixture(scope="session")

@@ -47,7 +47,7 @@ def test_the_picture_around_moves_along_and_ends_at_the_border(carphone_faces: A
     size = carphone_faces.size
     place = torch.arange(size).float() / size
     ramp = torch.stack(torch.meshgrid(place, place, indexing="xy"))[None].repeat(2, 1, 1, 1)  # each pixel's own place
-    moved, where, field = move_picture(ramp, before, after)
+    moved, where, _ = move_picture(ramp, before, after)
     edge = torch.ones(size, size, dtype=torch.bool)
     edge[2:-2, 2:-2] = False
     assert torch.equal(moved[..., edge], ramp[..., edge]) and where[..., edge].max() == 0
