@@ -117,7 +117,8 @@ def demo(options: argparse.Namespace, out: Path, say) -> None:
             stop_engine(addon)
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     say("Rendering the comparison in Blender …")
-    person = addon.steps.target(scene.understudy)
+    (swap,) = addon.steps.chosen(scene.understudy)
+    person = addon.people.person_of(scene.understudy.shot.scan, swap.person)
     columns = [("source", shot_strip), *((name, strip) for name, strip in placed.items())]
     video = demo_pictures.before_after(scene, [columns[0], columns[-1]], out / "before-after.mp4")
     sheet = demo_pictures.contact_sheet(scene, columns, list(person.box), out / "sheet.png")
