@@ -110,7 +110,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
         read_card(base)  # before anything is gathered
     rank = join_ranks()  # several processes under torchrun: the first one gathers and reports
     if not rank:
-        card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0))
+        card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0), spec.network)
     meet()
     if rank:
         card, reporter = read_card(folder), Silent()

@@ -25,6 +25,7 @@ JobKind = Literal["scan", "people", "train", "convert", "consent", "forget", "re
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 EventKind = Literal["state", "progress", "log", "loss", "preview", "verdict"]
 Preset = Literal["draft", "quick", "standard", "fine"]
+Network = Literal["refine", "shared"]
 Verdict = Literal["improving", "slowing", "converged", "overfitting"]
 OutputFormat = Literal["same", "h264", "h265", "prores-hq", "prores-4444", "dnxhr", "ffv1", "png", "tiff", "exr"]
 ColourMethod = Literal["light", "reinhard", "mkl", "histogram", "none"]
@@ -111,7 +112,8 @@ class TrainSpec:
 
     `minutes` is the wall-clock limit of this model's training, over all its resumed runs, None until
     it has converged; training stops by itself when it has converged before. The preset `draft` trains
-    nothing and only gathers the facesets. `warm_start` is the folder of a model to begin from.
+    nothing and only gathers the facesets. `warm_start` is the folder of a model to begin from. `network` is what
+    is trained: refine makes drafts into faces, shared is for footage where the mesh does not hold (profiles, blur).
     """
 
     identities: list[Identity]
@@ -120,6 +122,7 @@ class TrainSpec:
     minutes: float | None = 10.0
     warm_start: str = ""
     project: str = ""
+    network: Network = "refine"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ..protocol import Preset, TrainSpec, project_of
+from ..protocol import Network, Preset, TrainSpec, project_of
 from .arguments import MINUTES, Consents, Json, Minutes, Output, Project, obtain_consent, read_identities, watching
 
 
@@ -27,6 +27,9 @@ class Train:
     """Train for as long as it helps, with no limit of time."""
     begin_from: Annotated[Path | None, tyro.conf.arg(name="from", metavar="MODEL_DIR")] = None
     """A model of the same preset whose training this one begins with; people it knows keep what it learned of them."""
+    network: Network = "refine"
+    """refine makes drafts into faces within minutes; shared is for footage in which faces turn into full profile or are
+    blurred, where no mesh holds: it has to learn everything, for hours."""
     consent: Consents = field(default_factory=list)
     project: Project = None
     json: Json = False
@@ -71,6 +74,7 @@ Several GPUs
             minutes=None if self.until_converged else MINUTES[self.preset] if self.minutes is None else self.minutes,
             warm_start=str(self.begin_from.resolve()) if self.begin_from else "",
             project=str(project),
+            network=self.network,
         )
         with (
             watching("Run the same command again: training goes on from its last checkpoint.") as reporter,

@@ -13,6 +13,7 @@ from ..faces.masks import drawn_face_mask, drawn_mask, face_mask
 from ..media.reader import Frame
 from ..model.recast import Source, recast
 from ..model.shape import move_picture
+from ..model.shared import Shared
 from ..protocol import ConvertSettings
 from .fit import fitted
 from .plan import Placement
@@ -58,6 +59,8 @@ def render_faces(
 
     def own_mask(frame: Frame, placement: Placement, picture: np.ndarray) -> np.ndarray:
         by_hand = drawn.get(frame.index)
+        if by_hand is None and isinstance(sources[placement.source].refiner, Shared):
+            return np.full(picture.shape[:2], 255, np.uint8)  # it knows by itself where the face is
         if by_hand is None:
             return face_mask(picture, placement.measured)
         return drawn_face_mask(by_hand, placement.measured, placement.matrix, placement.size)

@@ -12,6 +12,7 @@ from ..faces.align import crop_matrix, mesh_radius, transform, unposed
 from ..faces.alignments import Alignments
 from ..model.recast import Source
 from ..model.shape import difference, neutral_face, reshaped
+from ..model.shared import Shared
 from ..model.views import choose_views
 from ..protocol import Swap
 from ..reporter import Reporter, Silent
@@ -62,7 +63,8 @@ def make_plan(
 
     `smooth` 0..1 is how much of the landmarks' jitter is taken out over time, `shape` 0..1 how much of the
     source's own proportions the recast faces get.
-    Where the mesh does not hold a face is left alone; towards such frames of its track it fades (FADE).
+    Where the mesh does not hold, a shared encoder recasts what the track carried there (in the target's own shape);
+    without one a face is left alone; towards such frames of its track it fades (FADE).
     Raises NoFaceError when a person of a swap is not in the scan, DataError when one is swapped twice.
     """
     report = report or Silent()
@@ -71,15 +73,17 @@ def make_plan(
     if len(set(people)) != len(people):
         raise DataError("A person can get one face only. Remove one of the two swaps.")
     for swap in swaps:
-        rows = alignments.of_person(swap.person)
+        source = sources[swap.identity]
+        meshless = isinstance(source.refiner, Shared)
+        rows = np.flatnonzero(alignments.person == swap.person) if meshless else alignments.of_person(swap.person)
         if not len(rows):
             known = sorted(set(alignments.person[alignments.person >= 0].tolist()))
             names = ", ".join(map(str, known)) or "nobody"
             raise NoFaceError(f"Person {swap.person} does not appear in this clip; the scan knows {names}.")
-        source = sources[swap.identity]
-        failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0))
+        failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0) & (not meshless))
         neutral = np.median(unposed(alignments.landmarks[rows]), 0)
-        change = shape * difference(neutral_face(alignments.landmarks[rows]), source.views.neutral)
+        change = difference(neutral_face(alignments.landmarks[rows]), source.views.neutral)
+        change *= 0.0 if meshless else shape
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
             faces = steadied(alignments.landmarks[own], alignments.frame[own], smooth)

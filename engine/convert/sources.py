@@ -9,8 +9,9 @@ import torch
 from ..errors import DataError
 from ..faces.faceset import Faceset
 from ..model.folder import ModelCard, facesets, load_refiner, read_card
-from ..model.networks import SIZES, Refiner
+from ..model.networks import SIZES
 from ..model.recast import Source
+from ..model.shared import Net
 from ..model.trainer import canonical_shape
 from ..model.views import make_views
 
@@ -36,9 +37,13 @@ def require_known(card: ModelCard, names: set[str]) -> None:
 
 
 def make_sources(
-    card: ModelCard, sets: list[Faceset], refiner: Refiner | None, names: set[str], device: torch.device
+    card: ModelCard, sets: list[Faceset], refiner: Net | None, names: set[str], device: torch.device
 ) -> dict[str, Source]:
-    """The wanted identities of a model from its facesets, in the card's order, and its network on the device."""
+    """The wanted identities of a model from its facesets, in the card's order, and its network on the device.
+
+    Drafts are made of faces on which the mesh holds.
+    """
+    sets = [faceset.measured() for faceset in sets]
     size = SIZES[card.preset][0] if card.preset in SIZES else 0
     shape = canonical_shape(sets).to(device)
     known = enumerate(zip(card.identities, sets, strict=True))  # the card's names, not those in the facesets' files

@@ -140,7 +140,8 @@ class StillRecaster:
     ) -> dict[int, list[Placement]]:
         swaps = tuple((swap.person, swap.identity) for swap in spec.swaps)
         scanned = stamp_of(Path(spec.scan) / alignments.FILE_NAME)
-        key = ("plan", spec.scan, scanned, swaps, stamp, spec.settings.smooth, spec.settings.shape)
+        kinds = tuple(type(source.refiner).__name__ for source in sources.values())
+        key = ("plan", spec.scan, scanned, swaps, stamp, kinds, spec.settings.smooth, spec.settings.shape)
         plan: dict[int, list[Placement]] = self._keep(
             key, lambda: make_plan(scan, spec.swaps, sources, spec.settings.smooth, shape=spec.settings.shape)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ _COLUMNS: dict[str, type] = {
     "sharpness": np.float32,
     "exposure": np.float32,
     "enlarged": np.float32,
+    "coarse": np.bool_,
 }
 
 
@@ -53,6 +54,8 @@ class Faceset:
     sharpness (N,) float32, as in the alignments
     exposure  (N,) float32 0..1, the share of the face that is neither burnt out nor lost in black
     enlarged  (N,) float32, crop pixels for each pixel of the footage; above 1 there is no more detail to be had
+    coarse    (N,) bool, the mesh did not hold (a profile, a blur): landmarks and mask are what the track carried there,
+              good for the place of the crop and no more
     """
 
     name: str
@@ -64,6 +67,7 @@ class Faceset:
     sharpness: np.ndarray
     exposure: np.ndarray
     enlarged: np.ndarray
+    coarse: np.ndarray
 
     @property
     def clip(self) -> np.ndarray:
@@ -83,6 +87,12 @@ class Faceset:
         """Side of a crop in pixels."""
         return int(self.pixels.shape[1])
 
+    def measured(self) -> Faceset:
+        """The faces on which the mesh holds."""
+        if not self.coarse.any():
+            return self
+        return replace(self, **{name: getattr(self, name)[~self.coarse] for name in _COLUMNS})
+
     def save(self, path: Path) -> None:
         """Write the faceset as one file."""
         arrays = {name: getattr(self, name) for name in _COLUMNS}
@@ -94,7 +104,7 @@ def load_faceset(path: Path) -> Faceset:
     arrays, facts = read_arrays(path, "faceset", SCHEMA, mapped=("pixels", "masks"))
     shape = arrays["pixels"].shape if "pixels" in arrays else ()
     count, size = (shape[0], shape[1]) if len(shape) == 4 else (0, 0)
-    expected = {
+    expected: dict[str, tuple[type, tuple[int, ...]]] = {
         "pixels": (np.uint8, (count, size, size, 3)),
         "masks": (np.uint8, (count, size, size)),
         "landmarks": (np.float32, (count, LANDMARKS, 3)),
@@ -105,9 +115,13 @@ def load_faceset(path: Path) -> Faceset:
     for name in ("exposure", "enlarged"):  # a faceset of before these were measured
         arrays.setdefault(name, np.ones(count, np.float32))
         expected[name] = (np.float32, (count,))
+    arrays.setdefault("coarse", np.zeros(count, np.bool_))
+    expected["coarse"] = (np.bool_, (count,))
     for name, (dtype, shape) in expected.items():
         if not count or name not in arrays or arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise DataError(f"{path} is damaged: {name} is missing or misshapen. Gather the faces again.")
+    if arrays["coarse"].all():
+        raise DataError(f"{path} is damaged: it has no face that was measured. Gather the faces again.")
     if not 16 <= size <= 4096 or not (np.abs(arrays["landmarks"]) < 16 * size).all():  # not-a-number fails too
         raise DataError(f"{path} is damaged: its landmarks are no places in its crops. Gather the faces again.")
     return Faceset(name=str(facts.get("name", path.stem)), **{name: arrays[name] for name in expected})
@@ -179,14 +193,18 @@ def exposure(pixels: np.ndarray, mask: np.ndarray) -> float:
     return float(((bright > 16) & (bright < 250)).mean()) if len(bright) else 0.0
 
 
-def gather(identity: Identity, size: int, report: Reporter, limit: int = LIMIT) -> Faceset:
+def gather(
+    identity: Identity, size: int, report: Reporter, limit: int = LIMIT, *, with_coarse: bool = False
+) -> Faceset:
     """Cut an identity's faces out of the full-resolution frames of all its material, `limit` at most.
 
+    `with_coarse` also takes those on which the mesh does not hold, where the track carries them.
     Faces that would be enlarged by more than ENLARGED are left out where enough others are there. What the
     material does not show is said in words. Raises NoFaceError when a scan does not know the person, DataError or
     MediaError when a file is gone.
     """
-    sources = _enough_pixels([_source(identity, m.scan, m.person) for m in identity.material], identity, size, report)
+    sources = [_source(identity, m.scan, m.person, with_coarse) for m in identity.material]
+    sources = _enough_pixels(sources, identity, size, report)
     chosen = choose_faces(sources, limit)
     views = np.sum([coverage(s.alignments.landmarks[rows]) for s, rows in zip(sources, chosen, strict=True)], axis=0)
     if lacking := missing_views(views.tolist()):
@@ -216,13 +234,14 @@ def gather(identity: Identity, size: int, report: Reporter, limit: int = LIMIT) 
                 columns["frame"].append(frame.index)
                 columns["sharpness"].append(alignments.sharpness[row])
                 columns["exposure"].append(exposure(pixels, mask))
+                columns["coarse"].append(bool(alignments.carried[row]))
                 columns["enlarged"].append(float(enlargement(alignments, np.array([row]), size)[0]))
             done = (frame.index + 1 - first) / (last + 1 - first)
             report.progress((number + done) / len(sources), f"Cutting out the faces of {identity.name}")
     return Faceset(name=identity.name, **{name: np.array(columns[name], dtype) for name, dtype in _COLUMNS.items()})
 
 
-def _source(identity: Identity, scan: str, person: int) -> Source:
+def _source(identity: Identity, scan: str, person: int, with_coarse: bool) -> Source:
     alignments = load_alignments(Path(scan))
     rows = alignments.of_person(person)
     measured = rows[~alignments.carried[rows]]
@@ -230,7 +249,7 @@ def _source(identity: Identity, scan: str, person: int) -> Source:
         raise NoFaceError(
             f"Person {person} is not in the scan {scan}. Choose {identity.name} among the people that the scan found."
         )
-    return Source(scan, alignments, measured)
+    return Source(scan, alignments, np.flatnonzero(alignments.person == person) if with_coarse else measured)
 
 
 def _enough_pixels(sources: list[Source], identity: Identity, size: int, report: Reporter) -> list[Source]:

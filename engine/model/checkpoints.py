@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from ..errors import DataError, UnderstudyError
-from ..protocol import Preset
 from ..reporter import Reporter, Silent
 from .convergence import Score
 from .folder import ModelCard, load_tensors, named_weights, save_tensors, write_card
@@ -63,6 +62,12 @@ def put_out(folder: Path, card: ModelCard, training: Training) -> None:
     save_tensors(folder / "weights.safetensors", training.average.state_dict(), _facts(card, training))
 
 
+def begin_of(card: ModelCard, device: torch.device) -> Training:
+    """A new training of a model that is described by its card."""
+    size, width = SIZES[card.preset]
+    return begin(len(card.identities), width, device, card.network, size)
+
+
 def resume(folder: Path, card: ModelCard, device: torch.device, report: Reporter | None = None) -> Training | None:
     """The training as its last good checkpoint left it, or None where there is none.
 
@@ -87,8 +92,7 @@ def resume(folder: Path, card: ModelCard, device: torch.device, report: Reporter
 
 def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
     tensors, facts = load_tensors(path)
-    preset: Preset = card.preset
-    training = begin(len(card.identities), SIZES[preset][1], device)
+    training = begin_of(card, device)
     try:
         known = list(facts.get("identities", card.identities))
         for network, prefix in ((training.refiner, "model."), (training.average, "average.")):
@@ -130,13 +134,13 @@ def warm_start(other: Path, other_card: ModelCard, card: ModelCard, device: torc
     People that both know bring their decoders; the others begin with the mean of that model's decoders.
     Raises DataError when the other was never trained, UnderstudyError when its preset is another.
     """
-    if other_card.preset != card.preset:
+    if (other_card.preset, other_card.network) != (card.preset, card.network):
         raise UnderstudyError(
-            f"{other} is a model of the preset {other_card.preset}, not {card.preset}. "
-            "Begin from a model of the same preset, or without one."
+            f"{other} is a model of the preset {other_card.preset} and the network {other_card.network}, not "
+            f"{card.preset} and {card.network}. Begin from a model of the same preset and network, or without one."
         )
     tensors, facts = load_tensors(other / "weights.safetensors")
-    training = begin(len(card.identities), SIZES[card.preset][1], device)
+    training = begin_of(card, device)
     weights = named_weights(tensors, list(facts.get("identities", other_card.identities)), card.identities)
     try:
         training.refiner.load_state_dict(weights)

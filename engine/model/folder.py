@@ -16,9 +16,10 @@ from ..arrays import replace_atomically, write_json
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
-from ..protocol import Identity, Preset, from_json, parse_json
+from ..protocol import Identity, Network, Preset, from_json, parse_json
 from ..reporter import Part, Reporter
-from .networks import SIZES, Refiner
+from .networks import SIZES
+from .shared import Net, make_network
 
 SCHEMA = 1
 DRAFT_FACES = 256
@@ -35,6 +36,7 @@ class ModelCard:
     material: list[list[str]]
     steps: int = 0
     minutes: float = 0.0
+    network: Network = "refine"
 
 
 def faceset_size(preset: Preset) -> int:
@@ -66,11 +68,13 @@ def faceset_path(folder: Path, card: ModelCard, name: str) -> Path:
     return folder / "facesets" / f"{card.identities.index(name)}.faceset"
 
 
-def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Reporter) -> ModelCard:
+def prepare(
+    folder: Path, identities: list[Identity], preset: Preset, report: Reporter, network: Network = "refine"
+) -> ModelCard:
     """Make or check a model folder: gather the facesets of all identities that are new or changed.
 
     People may be added to a model that is there; they come after those it knows. Nothing is written before all
-    are gathered. Raises DataError where the folder holds a model of other people or another preset,
+    are gathered. Raises DataError where the folder holds a model of other people, another preset or network,
     UnderstudyError where `folder` cannot be one.
     """
     if any(place.exists() and not place.is_dir() for place in (folder, *folder.parents)):
@@ -81,7 +85,7 @@ def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Re
     if not all(i.name and i.material for i in identities):
         raise DataError("Every identity needs a name and footage that shows them. Add what is missing.")
     material = [[_fingerprint(m.scan, m.person) for m in i.material] for i in identities]
-    card = ModelCard(schema=SCHEMA, preset=preset, identities=names, material=material)
+    card = ModelCard(schema=SCHEMA, preset=preset, identities=names, material=material, network=network)
     old = read_card(folder) if (folder / "model.json").is_file() else None
     changed = set(names)
     if old:
@@ -94,20 +98,31 @@ def prepare(folder: Path, identities: list[Identity], preset: Preset, report: Re
             raise DataError(
                 f"{folder} already holds a model of the preset {old.preset}. Choose another folder for {preset}."
             )
+        if network != old.network and "draft" not in (preset, old.preset):
+            raise DataError(
+                f"{folder} already holds a model with the network {old.network}. "
+                f"Choose another folder for one with {network}."
+            )
         shown = dict(zip(names, material, strict=True))
         order = [*old.identities, *(n for n in names if n not in old.identities)]
         card = replace(
             old,
             preset=old.preset if preset == "draft" else preset,
+            network=old.network if preset == "draft" else network,
             identities=order,
             material=[shown[n] for n in order],
         )
-        if faceset_size(old.preset) == faceset_size(card.preset):
+        if (faceset_size(old.preset), old.network) == (faceset_size(card.preset), card.network):
             before = dict(zip(old.identities, old.material, strict=True))
             changed = {n for n in order if before.get(n) != shown[n]}
     new = [i for i in identities if i.name in changed]
     gathered = [
-        gather(identity, faceset_size(card.preset), Part(report, n / len(new), (n + 1) / len(new)))
+        gather(
+            identity,
+            faceset_size(card.preset),
+            Part(report, n / len(new), (n + 1) / len(new)),
+            with_coarse=card.network == "shared",
+        )
         for n, identity in enumerate(new)
     ]
     (folder / "facesets").mkdir(parents=True, exist_ok=True)
@@ -144,7 +159,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
 
 
 def named_weights(weights: dict[str, torch.Tensor], known: list[str], names: list[str]) -> dict[str, torch.Tensor]:
-    """A refiner's weights for the people `names` out of those of a refiner for the people `known`.
+    """A network's weights for the people `names` out of those of a network for the people `known`.
 
     Whoever that one does not know begins with the mean of its decoders, which is a face like any other.
     """
@@ -160,7 +175,7 @@ def named_weights(weights: dict[str, torch.Tensor], known: list[str], names: lis
     return result
 
 
-def load_refiner(folder: Path, card: ModelCard) -> Refiner | None:
+def load_refiner(folder: Path, card: ModelCard) -> Net | None:
     """The trained network on the CPU in evaluation mode, or None for a draft, which has none.
 
     Raises DataError when it was never trained, or its file is damaged.
@@ -170,7 +185,7 @@ def load_refiner(folder: Path, card: ModelCard) -> Refiner | None:
     path = folder / "weights.safetensors"
     if not path.is_file():
         raise DataError(f"The model {folder} was never trained. Train it, or recast as a draft (--draft).")
-    refiner = Refiner(len(card.identities), SIZES[card.preset][1])
+    refiner = make_network(card.network, len(card.identities), *SIZES[card.preset])
     tensors, facts = load_tensors(path)
     try:
         refiner.load_state_dict(named_weights(tensors, list(facts.get("identities", card.identities)), card.identities))

@@ -41,7 +41,8 @@ class Material:
 
     The truth for frame j is view j: `views.pixels[j]`. maps (N, S, S) int16; candidates (N, K) int64 views, none
     of them held out; weights (N,) chance of each frame, rare poses raised, held-out ones never; held (H,) the
-    rows held out, or some of the others where nothing could be spared; jitter in pixels.
+    rows held out, or some of the others where nothing could be spared; jitter in pixels; coarse (N,) bool, on the
+    CPU, as in the faceset.
     """
 
     views: Views
@@ -50,6 +51,7 @@ class Material:
     weights: torch.Tensor
     held: np.ndarray
     jitter: float
+    coarse: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,9 @@ def make_material(faceset: Faceset, views: Views, size: int, report: Reporter) -
         maps=torch.from_numpy(maps).to(device),
         candidates=torch.from_numpy(find_candidates(faceset, views, trained)),
         weights=torch.from_numpy(weights),
-        held=held if len(held) else trained,
+        held=next(rows for rows in (held[~faceset.coarse[held]], trained[~faceset.coarse[trained]]) if len(rows)),
         jitter=size * JITTER,
+        coarse=torch.from_numpy(faceset.coarse.copy()),
     )
 
 
@@ -202,7 +205,7 @@ def _render(material: Material, draws: Draws, shape: torch.Tensor) -> tuple[torc
     device = material.maps.device
     frame = draws.frame.to(device)
     view = take(material.views.pixels, frame).float() / 255
-    truth, mask = _relit(view[:, :3], draws.light.to(device)), view[:, 3:]
+    truth, mask = relit(view[:, :3], draws.light.to(device)), view[:, 3:]
     target = geometry(material.views.landmarks[frame], material.maps[frame])
     bend = torch.cat([torch.ones_like(shape[:, :1]), shape, shape[:, :2] ** 2, shape[:, :1] * shape[:, 1:2]], 1)
     shift = bend @ (material.jitter * draws.bend.to(device))
@@ -220,7 +223,7 @@ def _render(material: Material, draws: Draws, shape: torch.Tensor) -> tuple[torc
     return inputs, truth, mask, weight
 
 
-def _relit(picture: torch.Tensor, dice: torch.Tensor) -> torch.Tensor:
+def relit(picture: torch.Tensor, dice: torch.Tensor) -> torch.Tensor:
     """The same faces in another exposure, white balance and contrast; now and then without colour. dice (B, 7) 0..1."""
     d = dice[:, :, None, None]
     gain = 1 + (d[:, :1] - 0.5) * 0.5 + (d[:, 1:4] - 0.5) * 0.16

@@ -16,11 +16,11 @@ from ..arrays import replace_atomically
 from ..faces.faceset import Faceset
 from ..reporter import Reporter
 from .folder import ModelCard
-from .material import render
 from .networks import SIZES, Refiner
 from .precision import autocast
 from .recast import Source, recast, soft_edge
 from .scores import Scorer, SwapCase
+from .shared import Net, render_for, window
 from .training import Training
 from .views import Views
 
@@ -66,7 +66,7 @@ class Preview:
             for picture in pictures[1::2]:
                 picture.unlink()
 
-    def _swap(self, case: SwapCase, refiner: Refiner) -> list[np.ndarray]:
+    def _swap(self, case: SwapCase, refiner: Net) -> list[np.ndarray]:
         size = SIZES[self.card.preset][0]
         source = Source(self.views[case.source], refiner, case.source, size, self.scorer.shape)
         face, mask = recast(source, case.landmarks, case.picture, case.mask, case.choice)
@@ -75,17 +75,18 @@ class Preview:
         return [_strip(case.picture), reenacted, _strip(whole), _strip(mask.expand_as(whole))]
 
     @torch.inference_mode()
-    def _reenacted(self, number: int, refiner: Refiner, count: int = COLUMNS) -> list[np.ndarray]:
+    def _reenacted(self, number: int, refiner: Net, count: int = COLUMNS) -> list[np.ndarray]:
         draws = self.scorer.draws[number]
         rows = torch.from_numpy(np.linspace(0, len(draws) - 1, min(count, len(draws))).round().astype(int))
-        inputs, truth, _, _, _ = render(self.scorer.materials, draws.part(rows), self.scorer.shape)
+        inputs, truth, _, _, _ = render_for(refiner, self.scorer.materials, draws.part(rows), self.scorer.shape)
         batch: list[torch.Tensor | None] = [None] * len(self.sets)
         batch[number] = inputs
         with autocast(inputs.device):
             result = refiner(batch)[number]
         assert result is not None
         face, logits = result
-        mask = logits.sigmoid() * soft_edge(inputs[:, -1:])
+        refined = isinstance(refiner, Refiner)  # its last input is the mesh's silhouette
+        mask = logits.sigmoid() * (soft_edge(inputs[:, -1:]) if refined else window(truth.shape[-1], truth.device))
         return [_strip(truth), _strip(truth + mask * (face - truth))]
 
 

@@ -12,8 +12,9 @@ from .draft import draft
 from .filters import blur, eroded
 from .gaze import irises
 from .mesh import Geometry, geometry, triangle_map
-from .networks import Refiner, refiner_input
+from .networks import refiner_input
 from .precision import autocast
+from .shared import Net, Shared, window
 from .views import Views
 
 FEATHER = 0.02
@@ -22,13 +23,13 @@ FEATHER = 0.02
 
 @dataclass(frozen=True)
 class Source:
-    """One identity ready to appear: its views, and the refiner (None: drafts only) with its decoder's number.
+    """One identity ready to appear: its views, and the network (None: drafts only) with its decoder's number.
 
     `network_size` is the side of the crop that the refiner was trained at; `shape` (468, 3) its canonical face.
     """
 
     views: Views
-    refiner: Refiner | None
+    refiner: Net | None
     decoder: int
     network_size: int
     shape: torch.Tensor
@@ -63,9 +64,13 @@ def recast(
     landmarks (B, 468, 3) float32 in pixels of the crop; picture (B, 3, R, R) the target's crop, RGB 0..1;
     own_mask (B, 1, R, R) 0..1 where the target's face is (`face_mask`); choice (B, 2) views as
     `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its mask (B, 1, R, R) 0..1,
-    soft at the rim.
+    soft at the rim. The shared encoder looks at the picture alone: neither landmarks nor views count, and the mask is
+    its own within `own_mask`.
     """
     device, size = picture.device, picture.shape[-1]
+    if isinstance(source.refiner, Shared) and not drafts_only:
+        face, logits = _through(source, source.refiner, _resize(picture, source.network_size))
+        return _resize(face, size), soft_edge(_resize(_sure(logits), size) * window(size, device) * own_mask)
     target = target_geometry(landmarks, size, device)
     pixels = (picture * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     seen = irises(pixels, landmarks, device)
@@ -80,20 +85,27 @@ def recast(
     small_gaze = None if gaze is None else gaze * (small_size / size)
     small_draft = draft(small, small_picture, source.views, choice, gaze=small_gaze)
     inputs = refiner_input(small, small_draft, small_picture, source.shape)
-    batch: list[torch.Tensor | None] = [None] * len(source.refiner.decoders)
-    batch[source.decoder] = inputs
-    with autocast(device):
-        result = source.refiner(batch)[source.decoder]
-    assert result is not None
-    refined, logits = result
+    refined, logits = _through(source, source.refiner, inputs)
     change = refined - inputs[:, :3]
     # the draft is finer than the network's picture: its detail is kept where the network agreed with it
     trust = torch.exp(-((blur(change.abs().mean(1, keepdim=True), 0.01 * small_size) / 0.06) ** 2))
     detail = drafted.face - _resize(_resize(drafted.face, small_size), size)
     face = (_resize(refined, size) + detail * _resize(trust, size)).clamp(0, 1)
-    # nearly sure is sure: what is left of the target's face inside the mask takes from the likeness
-    own = ((logits.sigmoid() - 0.1) / 0.7).clamp(0, 1)
-    return face, mask * _resize(own, size)
+    return face, mask * _resize(_sure(logits), size)
+
+
+def _through(source: Source, network: Net, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    batch: list[torch.Tensor | None] = [None] * len(network.decoders)
+    batch[source.decoder] = inputs
+    with autocast(inputs.device):
+        result = network(batch)[source.decoder]
+    assert result is not None
+    return result
+
+
+def _sure(logits: torch.Tensor) -> torch.Tensor:
+    """Mask 0..1. Nearly sure is sure: what is left of the target's face inside the mask takes from the likeness."""
+    return ((logits.sigmoid() - 0.1) / 0.7).clamp(0, 1)
 
 
 def _resize(x: torch.Tensor, size: int) -> torch.Tensor:

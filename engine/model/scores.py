@@ -15,10 +15,10 @@ from ..protocol import ConvertSettings
 from .convergence import Score
 from .losses import face_loss
 from .material import Draws, Material, render
-from .networks import Refiner
 from .precision import autocast
 from .recast import Source, recast
 from .shape import difference, move_picture, neutral_face, reshaped
+from .shared import Net, Shared, render_for, straight_dice
 from .training import Training
 from .views import EXPRESSIVE_VERTICES, Views, choose_views
 
@@ -58,10 +58,13 @@ def swap_pairs(identities: int) -> list[tuple[int, int]]:
 class Scorer:
     """Scores a training by the same faces every time; see `Score`."""
 
-    def __init__(self, sets: list[Faceset], views: list[Views], materials: list[Material], shape: torch.Tensor) -> None:
+    def __init__(
+        self, sets: list[Faceset], views: list[Views], materials: list[Material], shape: torch.Tensor, network: Net
+    ) -> None:
+        self.shared = isinstance(network, Shared)  # knows no draft to compare with, and takes the target's own outline
         self.views, self.materials, self.shape = views, materials, shape
         self.device = shape.device
-        self.draws = [_fixed_draws(n, m) for n, m in enumerate(materials)]
+        self.draws = [_fixed_draws(n, m, network) for n, m in enumerate(materials)]
         self.nets = None if weights.missing() else (Embedder(str(self.device)), Mesh(str(self.device)))
         self.cases: list[SwapCase] = []
         self.who: list[np.ndarray] = []
@@ -81,7 +84,8 @@ class Scorer:
         faces, held = sets[target], self.materials[target].held
         rows = held[np.linspace(0, len(held) - 1, min(FACES // 2, len(held))).round().astype(int)]
         own = faces.landmarks[rows]
-        moved = reshaped(own, SHAPE * difference(neutral_face(faces.landmarks), self.views[source].neutral))
+        change = difference(neutral_face(faces.landmarks), self.views[source].neutral)
+        moved = reshaped(own, (0.0 if self.shared else SHAPE) * change)
         pixels = np.concatenate([faces.pixels[rows], faces.masks[rows, ..., None]], -1)
         shown = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
         shown, *_ = move_picture(shown, own, moved)
@@ -104,8 +108,9 @@ class Scorer:
 
     def score(self, training: Training, trained: float) -> Score:
         """Measure now; `trained` is the mean training loss since the last time. The first call is the draft's."""
-        loss = self._reenacted(training.average if training.step else None)
-        swaps = [self._recast(case, training.average if training.step else None) for case in self.cases]
+        network = training.average if training.step or self.shared else None
+        loss = self._reenacted(network)
+        swaps = [self._recast(case, network) for case in self.cases]
         identity, expression = np.mean(swaps, 0).tolist() if swaps else (0.0, 0.0)
         found = (loss, identity, expression)
         if self.draft is None:
@@ -114,10 +119,13 @@ class Scorer:
         return Score(training.step, training.seconds, *found, trained, float(np.mean(parts)))
 
     @torch.inference_mode()
-    def _reenacted(self, refiner: Refiner | None) -> float:
+    def _reenacted(self, refiner: Net | None) -> float:
         losses = []
         for number, draws in enumerate(self.draws):
-            inputs, truth, _, weight, _ = render(self.materials, draws, self.shape)
+            if refiner is None:
+                inputs, truth, _, weight, _ = render(self.materials, draws, self.shape)
+            else:
+                inputs, truth, _, weight, _ = render_for(refiner, self.materials, draws, self.shape)
             batch: list[torch.Tensor | None] = [None] * len(self.draws)
             batch[number] = inputs
             face = inputs[:, :3]  # the draft
@@ -129,7 +137,7 @@ class Scorer:
             losses.append(face_loss(face, truth, weight).mean())
         return float(torch.stack(losses).mean())
 
-    def _recast(self, case: SwapCase, refiner: Refiner | None) -> tuple[float, float]:
+    def _recast(self, case: SwapCase, refiner: Net | None) -> tuple[float, float]:
         """Identity and expression distance of one swap."""
         assert self.nets
         size = int(self.materials[case.source].maps.shape[-1])
@@ -145,7 +153,7 @@ class Scorer:
         return float(identity), float((100 * distance / eyes).mean())
 
 
-def _fixed_draws(number: int, material: Material) -> Draws:
+def _fixed_draws(number: int, material: Material, network: Net) -> Draws:
     rows = material.held[np.linspace(0, len(material.held) - 1, min(FACES, len(material.held))).round().astype(int)]
     frame = torch.from_numpy(rows)
     count = len(rows)
@@ -155,7 +163,7 @@ def _fixed_draws(number: int, material: Material) -> Draws:
         frame=frame,
         choice=material.candidates[frame][:, [0, second]],
         light=torch.full((count, 7), 0.5),
-        bend=torch.zeros(count, 7, 2),
+        bend=straight_dice(network, count),
         flip=torch.zeros(count, dtype=torch.bool),
         own=torch.ones(count, dtype=torch.bool),
     )

@@ -19,7 +19,7 @@ from ..errors import DataError, Stopped
 from ..faces.align import unposed
 from ..faces.faceset import Faceset
 from ..reporter import Reporter
-from .checkpoints import is_sound, keep, put_out, resume, warm_start
+from .checkpoints import begin_of, is_sound, keep, put_out, resume, warm_start
 from .convergence import WORDS, best_of, judge
 from .curves import Curves
 from .folder import ModelCard, facesets, read_card
@@ -28,7 +28,7 @@ from .networks import SIZES
 from .precision import compiled
 from .preview import Preview
 from .scores import Scorer
-from .training import Training, begin, ranks, step
+from .training import Training, ranks, step
 from .views import make_views
 
 CHECKPOINT_SECONDS = 30.0
@@ -60,7 +60,7 @@ def train(
     """
     torch.set_flush_denormal(True)
     rank, world = ranks()
-    size, width = SIZES[card.preset]
+    size = SIZES[card.preset][0]
     sets = facesets(folder, card)
     report.progress(0.0, "Preparing the faces for training")
     views = [make_views(s, device) for s in sets]
@@ -70,10 +70,13 @@ def train(
     if training is None and base is not None:
         training = warm_start(base, read_card(base), card, device)
         report.log(f"Begins with what {base.name} has learned")
-    training = training or begin(len(sets), width, device)
+    training = training or begin_of(card, device)
     report.log(f"Training at step {training.step}, {training.seconds / 60:.1f} of {_limit(minutes)} done")
     every = 1 if device.type == "cpu" else READ_EVERY
-    watch = _Watch(folder, card, minutes, training, Scorer(sets, views, materials, shape), report) if not rank else None
+    watch = None
+    if not rank:
+        scorer = Scorer(sets, views, materials, shape, training.refiner)
+        watch = _Watch(folder, card, minutes, training, scorer, report)
     if watch:
         watch.preview = Preview(folder, card, sets, views, watch.scorer, report)
         watch.card = keep(folder, card, training)

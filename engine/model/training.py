@@ -12,12 +12,13 @@ import torch.distributed as dist
 from torch import nn
 
 from ..errors import UnderstudyError
+from ..protocol import Network
 from ..reporter import Reporter
 from .convergence import Score
 from .losses import face_loss, mask_loss
-from .material import Draws, Material, draw, render
-from .networks import Refiner
+from .material import Draws, Material, draw
 from .precision import autocast
+from .shared import Net, Shared, draw_crops, make_network, render_for
 
 BATCH = 8
 """Faces of each identity in one step."""
@@ -42,8 +43,8 @@ class Training:
     `parts` is in how many goes a batch is computed, doubled when memory runs out.
     """
 
-    refiner: Refiner
-    average: Refiner
+    refiner: Net
+    average: Net
     optimiser: torch.optim.AdamW
     generator: torch.Generator
     step: int = 0
@@ -54,10 +55,10 @@ class Training:
     network: Callable[[list[torch.Tensor | None]], list[tuple[torch.Tensor, torch.Tensor] | None]] | None = None
 
 
-def begin(identities: int, width: int, device: torch.device) -> Training:
-    """A new training; the same seed every time."""
+def begin(identities: int, width: int, device: torch.device, network: Network = "refine", size: int = 128) -> Training:
+    """A new training of a network of this kind for crops of `size`; the same seed every time."""
     torch.manual_seed(0)
-    refiner = Refiner(identities, width).to(device)
+    refiner = make_network(network, identities, size, width).to(device)
     refiner = refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     average = copy.deepcopy(refiner).requires_grad_(False)
     optimiser = torch.optim.AdamW(refiner.parameters(), LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
@@ -95,9 +96,14 @@ def own_share(count: int, batch: int = BATCH) -> int:
     return round(batch * (low + (high - low) * min(1.0, count / ENOUGH)))
 
 
-def draw_all(materials: list[Material], generator: torch.Generator) -> list[Draws]:
-    """One step's batch for every decoder: of its own identity first, the rest from one of the others."""
+def draw_all(materials: list[Material], generator: torch.Generator, network: Net | None = None) -> list[Draws]:
+    """One step's batch for every decoder: of its own identity first, the rest from one of the others.
+
+    The shared encoder's decoders get their own faces only: nothing but their own face must come out of them.
+    """
     batch = batch_size(len(materials))
+    if isinstance(network, Shared):
+        return [draw_crops(materials, number, batch, generator) for number in range(len(materials))]
     drawn = []
     for number, material in enumerate(materials):
         own = own_share(len(material.views), batch) if len(materials) > 1 else batch
@@ -120,7 +126,7 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
     )
     for group in training.optimiser.param_groups:
         group["lr"] = rate
-    drawn = draw_all(materials, training.generator)
+    drawn = draw_all(materials, training.generator, training.refiner)
     while True:
         training.optimiser.zero_grad(set_to_none=True)
         try:
@@ -153,7 +159,8 @@ def _gradients(training: Training, materials: list[Material], drawn: list[Draws]
     parts = training.parts * world
     losses = torch.zeros(len(materials), device=shape.device)
     for part in range(training.parts):
-        pictures = [render(materials, d.part(slice(part * world + rank, None, parts)), shape) for d in drawn]
+        shares = [d.part(slice(part * world + rank, None, parts)) for d in drawn]
+        pictures = [render_for(training.refiner, materials, share, shape) for share in shares]
         with autocast(shape.device):
             results = network([p[0] for p in pictures])
         total = torch.zeros((), device=shape.device)
@@ -163,7 +170,7 @@ def _gradients(training: Training, materials: list[Material], drawn: list[Draws]
             assert result is not None
             face, logits = result
             loss, edge = face_loss(face, truth, weight), mask_loss(logits, mask)
-            owned = own.float() / whole.own.sum()
+            owned = own.float() / whole.own.sum().clamp(min=1)
             total = total + loss.sum() / len(whole) + 0.1 * (edge * owned).sum()
             losses[number] += (loss * owned).sum().detach()
         last = part == training.parts - 1
