@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 
 class UnderstudyError(Exception):
     """Anything that is the input's or the machine's fault, not the code's.
@@ -44,6 +46,13 @@ class ConsentError(UnderstudyError):
 
 
 class Stopped(UnderstudyError):
-    """The user asked to stop; what is done so far is kept and can be taken up again."""
+    """The user asked to stop; what is done so far is kept and can be taken up again.
+
+    `wish`: stop for good, stop until it is taken up again, or (`leave`) only this program ends.
+    """
 
     exit_code = 130
+
+    def __init__(self, sentence: str, wish: Literal["cancel", "pause", "leave"] = "pause") -> None:
+        super().__init__(sentence)
+        self.wish = wish

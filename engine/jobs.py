@@ -23,6 +23,8 @@ from .protocol import (
     TrainSpec,
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent
+from .remote.exchange import clear_mirror
+from .remote.link import chosen
 from .reporter import Part, Reporter, Silent
 from .sources import facts, remember, require_unchanged
 
@@ -43,6 +45,12 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         if isinstance(spec, TrainSpec | ConvertSpec):
             require_consent(project_folder(spec), people_of(spec))
         require_unchanged(spec)
+        if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen()):
+            from .remote.run import run as run_there
+
+            return run_there(remote, kind, spec, reporter)
+        if isinstance(spec, ForgetSpec) and not spec.dry_run:
+            clear_mirror(Path(spec.project))
         return _RUNNERS[kind](spec, reporter)
     except (OSError, SafetensorError) as error:  # a full disk, a folder that may not be written
         raise UnderstudyError(

@@ -16,6 +16,7 @@ from .identity import Identity
 from .jobs import Jobs
 from .models import Models
 from .people import People
+from .remote import RemoteCommand
 from .scan import Scan
 from .serve import Serve
 from .swap import SwapAll
@@ -36,5 +37,6 @@ COMMANDS: dict[str, Any] = {
     "models": Models,
     "serve": Serve,
     "jobs": Jobs,
+    "remote": RemoteCommand,
     "doctor": Doctor,
 }

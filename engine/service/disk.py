@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 PARTS = {"scans": "scan", "models": "model", "recasts": "recast"}
-OWN = {"models": "networks", "jobs": "jobs", "previews": "previews", "media": "media"}
+OWN = {"models": "networks", "jobs": "jobs", "previews": "previews", "media": "media", "mirrors": "mirrors"}
 
 
 def usage(home: Path, project: Path | None) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from ..protocol import SPECS, EngineInfo, Event, Job, JobKind, PreviewResult, PreviewSpec
+from .exchange import Arrived, Placed, Placing
 from .paths import LONGEST, MAY_BE_EMPTY, NAMES
 
 HIGHEST = 1_000_000  # priority
@@ -82,10 +83,18 @@ class Items:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Address:
+class Page:
     """The answer of `POST /v1/key`: where a browser sees the page, once and soon."""
 
     url: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """The body of `POST /v1/remote`: the engine of another machine that is to work; with no `url`, this one."""
+
+    url: str
+    token: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +105,8 @@ class Failure:
 
 
 BODIES: dict[str, type] = {
+    "/v1/mirrors/{key}": Placing,
+    "/v1/remote": Address,
     "/v1/jobs": Submission,
     "/v1/jobs/{job_id}/priority": Priority,
     "/v1/preview": PreviewSpec,
@@ -107,7 +118,9 @@ ANSWERS: dict[str, type] = {
     "/v1/preview": PreviewResult,
     "/v1/prune": Removed,
     "/v1/disk": Items,
-    "/v1/key": Address,
+    "/v1/key": Page,
+    "/v1/media/{digest}": Arrived,
+    "/v1/remote": EngineInfo,
 }
 REFUSALS = {400: "bad request", 401: "no token", 403: "not allowed", 404: "not known", 413: "too large", 507: "no room"}
 
@@ -125,6 +138,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         for method, call in methods.items():
             listed = path == "/v1/jobs" and method == "get"
             answer = Jobs if listed else ANSWERS.get(path, Job if path.startswith("/v1/jobs") else None)
+            answer = Placed if path == "/v1/mirrors/{key}" and method == "post" else answer
             schema = _schema(answer, components) if answer else {"type": "object"}
             call["responses"] = {"200": _json(schema, "done")}
             if path == "/":
@@ -132,7 +146,10 @@ def document(app: FastAPI) -> dict[str, Any]:
             if path.startswith("/page/"):
                 pictures: dict[str, Any] = {"image/jpeg": {}, "image/png": {}}
                 call["responses"] = {"200": {"description": "a picture", "content": pictures}}
-            more = {409: "in the way"} if path in ("/v1/jobs", "/v1/preview") and method == "post" else {}
+            if path.endswith(("/file", "/previews/{name}")):
+                call["responses"] = {"200": {"description": "bytes", "content": {"application/octet-stream": {}}}}
+            clashes = path in ("/v1/jobs", "/v1/preview", "/v1/remote") or path.startswith(("/v1/media", "/v1/mirrors"))
+            more = {409: "in the way"} if clashes and (method != "get" or path.endswith("/file")) else {}
             more |= {422: "no picture"} if path == "/v1/preview" else {}
             for status, meaning in (REFUSALS | more).items():
                 call["responses"][str(status)] = _json(failure, meaning)

@@ -14,8 +14,9 @@ from collections import deque
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, Literal
 
+from ..durable import raise_flag
 from ..errors import Stopped, UnderstudyError
 from ..protocol import EventKind, Verdict
 from . import rundir
@@ -103,7 +104,13 @@ class Recorder:
                 "Make room on that disk, then start the job again."
             )
         if self.cancelled or self.paused:
-            raise Stopped("The job was stopped; what it had done so far is kept.")
+            held = (self._folder / rundir.HOLD).exists()
+            wish: Literal["cancel", "pause", "leave"] = "cancel" if self.cancelled else "pause" if held else "leave"
+            raise Stopped("The job was stopped; what it had done so far is kept.", wish)
+
+    def heed(self) -> None:
+        """Say that the job is stopping and may take its time over it: there are results to bring home."""
+        raise_flag(self._folder / rundir.HEEDED)
 
     def pause(self) -> None:
         """Stop at the next safe point, to go on another time."""

@@ -13,6 +13,7 @@ cancel         stop for good
 hold           stop, and stay out of the queue until it is taken away
 retry          begin anew what failed or was cancelled
 pause          stop and go on another time; the engine's own, when it ends
+heeded         the worker's answer to cancel: it stops, and brings results home from another machine
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ CANCEL = "cancel"
 HOLD = "hold"
 RETRY = "retry"
 PAUSE = "pause"
+HEEDED = "heeded"
 
 
 def create(folder: Path, job_id: str, kind: JobKind, spec: JobSpec) -> None:
@@ -72,7 +74,7 @@ def conclude(folder: Path, log: EventLog) -> None:
 
 def reopen(folder: Path, log: EventLog) -> None:
     """Begin anew a job that has ended and whose `retry` flag is up; repeated after a crash, it does the same."""
-    for name in (CANCEL, HOLD, RESULT):
+    for name in (CANCEL, HOLD, HEEDED, RESULT):
         (folder / name).unlink(missing_ok=True)
     sync_folder(folder)
     log.append("state", {"state": "queued", "retry": True}, durable=True)

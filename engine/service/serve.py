@@ -6,6 +6,7 @@ import importlib.metadata
 import logging
 import logging.handlers
 import os
+import re
 import secrets
 import signal
 import socket
@@ -32,12 +33,19 @@ LOG_BYTES, LOGS = 2_000_000, 3  # of engine.log, and how many older ones are kep
 logger = logging.getLogger(__name__)
 
 
-def serve(port: int | None = None, runner: str = RUNNER, recaster: str = RECASTER, idle: float | None = None) -> None:
+def serve(
+    port: int | None = None,
+    runner: str = RUNNER,
+    recaster: str = RECASTER,
+    idle: float | None = None,
+    token_file: Path | None = None,
+) -> None:
     """Run the engine on 127.0.0.1 (a free port unless one is named) until it is told to stop.
 
     Running jobs pause when it stops and go on at its next start. `runner` is what workers call (see
     `worker`), `recaster` what renders previews (see `previewer`). With `idle` it ends itself after as many
-    seconds without a request and without a job to do. Raises UnderstudyError when an engine runs already, or
+    seconds without a request and without a job to do. `token_file` keeps the token from one start to the next, for
+    clients on other machines; it is made where it is not there. Raises UnderstudyError when an engine runs already, or
     the port is taken.
     """
     home = protocol.home()
@@ -47,17 +55,34 @@ def serve(port: int | None = None, runner: str = RUNNER, recaster: str = RECASTE
             raise UnderstudyError(f"An engine is running already for {home}. Use that one, or stop it first.")
         _log_to(home / "engine.log")
         with _listen(port) as listening:
-            _serve(home, listening, runner, recaster, idle)
+            _serve(home, listening, runner, recaster, idle, _token(token_file) if token_file else secrets.token_hex(32))
 
 
-def _serve(home: Path, listening: socket.socket, runner: str, recaster: str, idle: float | None) -> None:
-    token = secrets.token_hex(32)
+def _token(file: Path) -> str:
+    """The token that a file of its user's keeps."""
+    try:
+        try:
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as made:
+                made.write(secrets.token_hex(32) + "\n")
+        except FileExistsError:
+            if sys.platform != "win32" and file.stat().st_mode & 0o077:
+                raise UnderstudyError(f"Others may read the token in {file}. Say: chmod 600 {file}") from None
+        token = file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise UnderstudyError(f"The token file {file} cannot be used ({error}). Name another.") from None
+    if not re.fullmatch(r"[!-~]{32,1000}", token):
+        raise UnderstudyError(f"{file} holds no token of 32 letters and digits or more. Remove it: a new one is made.")
+    return token
+
+
+def _serve(home: Path, listening: socket.socket, runner: str, recaster: str, idle: float | None, token: str) -> None:
     info = EngineInfo(
         protocol=protocol.PROTOCOL,
         version=importlib.metadata.version("understudy"),
         pid=os.getpid(),
         device="",
         url=f"http://127.0.0.1:{listening.getsockname()[1]}",
+        host=socket.gethostname(),
     )
     store = Store(home)
     device = Device(home / "device.json")

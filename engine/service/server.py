@@ -20,12 +20,17 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ..errors import UnderstudyError
 from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobSpec, PreviewSpec, from_json, to_json
+from ..remote.link import Away, checked, choose
+from ..remote.status import Watch
 from .device import Device
 from .disk import usage
-from .document import HIGHEST, Priority, Prune, Submission, document
+from .document import HIGHEST, Address, Priority, Prune, Submission, document
+from .exchange import offer_exchange
 from .guard import Guard, Visitors, answer, failure
+from .mirror import Mirrors
 from .page import Page
 from .paths import Forbidden, Occupied, check_form, check_output
+from .schedule import HEAVY
 from .store import Taken
 from .warm import NoPreview, Stale, Warm
 
@@ -59,6 +64,8 @@ def create_app(
     app.add_middleware(Guard, token=token, visitors=visitors, seen=seen)
     store = supervisor.store
     pages = Page(store)
+    watch = Watch()
+    mirrors = Mirrors(store.home)
 
     def find(job_id: str) -> Job:
         job = store.job(job_id)
@@ -68,7 +75,22 @@ def create_app(
 
     @app.get("/v1/engine")
     async def engine() -> Response:
-        return answer(to_json(replace(info, device=device.ask())))
+        return answer(to_json(replace(info, device=device.ask(), remote=watch.ask())))
+
+    @app.post("/v1/remote")
+    async def remote(request: Request) -> Response:
+        asked = await read(request, Address)
+        busy = [job.id for job in store.jobs() if job.kind in HEAVY and job.state in ("running", "paused")]
+        if busy:
+            raise HTTPException(409, f"Jobs are under way ({', '.join(busy)}). Let them end, or cancel them, first.")
+        try:
+            if asked.url:
+                await run_in_threadpool(choose, checked(asked.url, asked.token))
+            else:
+                choose(None)
+        except (Away, ValueError, UnderstudyError) as error:
+            raise HTTPException(409, str(error)) from None
+        return answer(to_json(replace(info, device=device.ask(), remote=watch.ask())))
 
     @app.post("/v1/jobs")
     async def submit(request: Request) -> Response:
@@ -155,6 +177,7 @@ def create_app(
         asked = await read(request, Prune)
         if asked.keep < 0:
             raise HTTPException(400, "keep must be 0 or more.")
+        await run_in_threadpool(mirrors.prune)
         return answer({"removed": await run_in_threadpool(store.prune, asked.keep)})
 
     @app.get("/v1/disk")
@@ -188,6 +211,8 @@ def create_app(
         if found is None:
             raise HTTPException(404, "There is no preview of this job.")
         return Response(found[0], media_type=found[1], headers=PAGE_HEADERS)
+
+    offer_exchange(app, mirrors, store, read)
 
     @app.post("/v1/shutdown")
     async def shutdown() -> Response:

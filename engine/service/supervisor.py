@@ -214,7 +214,8 @@ class Supervisor:
         now = time.monotonic()
         if attempt.cancelled is None and self._flag(job_id, rundir.CANCEL):
             attempt.cancelled = now
-        if attempt.cancelled is not None and now - attempt.cancelled > POLITE:
+        pressed = attempt.cancelled is not None and not self._flag(job_id, rundir.HEEDED)
+        if pressed and attempt.cancelled is not None and now - attempt.cancelled > POLITE:
             if not attempt.told:
                 attempt.told = True
                 logger.warning("job %s does not stop: its worker is told to end", job_id)

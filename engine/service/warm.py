@@ -14,7 +14,10 @@ import threading
 import time
 from pathlib import Path
 
+from ..errors import UnderstudyError
 from ..protocol import PreviewResult, PreviewSpec, from_json, to_json
+from ..remote.link import Away, Refused, Remote, chosen
+from ..remote.run import still
 from .previewer import RECASTER
 
 PREVIEWER = f"{__package__}.previewer"
@@ -81,6 +84,8 @@ class Warm:
     def _ask(self, spec: PreviewSpec) -> PreviewResult:
         try:
             self._make_room()
+            if remote := chosen():
+                return _from(remote, spec, self._folder)
             output = self._folder / f"{secrets.token_hex(8)}.png"
             request = json.dumps({"spec": to_json(spec), "output": str(output)}).encode() + b"\n"
             began, rested = time.monotonic(), self._child is not None
@@ -147,6 +152,17 @@ class Warm:
                 break
             file.unlink(missing_ok=True)
             size -= bytes_
+
+
+def _from(remote: Remote, spec: PreviewSpec, folder: Path) -> PreviewResult:
+    try:
+        return still(remote, spec, folder)
+    except Refused as error:
+        if error.status == 409:
+            raise Stale from None
+        raise NoPreview(str(error)) from None
+    except (Away, UnderstudyError) as error:
+        raise NoPreview(str(error)) from None
 
 
 def _said(child: subprocess.Popen[bytes], patience: float, request: bytes = b"") -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from understudy.engine.durable import lock
 
+IMPORTS = "from pathlib import Path; from understudy.engine.service import serve, supervisor, warm; "
 PATIENCE = 120.0  # seconds; only a failing test waits so long
 
 
@@ -32,14 +33,16 @@ class Engine:
         self.runner = runner
         self.limits = limits or {}  # "supervisor.HANG" and their like, in place of those for real use
         self.idle: float | None = None
+        self.token_file: Path | None = None
         self.process: subprocess.Popen[str] | None = None
         self.http = httpx.Client()
 
     def command(self) -> list[str]:
         scripted = f"runner={self.runner!r}, recaster='scripted:Still', " if self.runner else ""
-        call = f"serve.serve({scripted}idle={self.idle})"
+        token = f", token_file=Path({str(self.token_file)!r})" if self.token_file else ""
+        call = f"serve.serve({scripted}idle={self.idle}{token})"
         limits = "".join(f"{name} = {value}; " for name, value in self.limits.items())
-        return [sys.executable, "-c", f"from understudy.engine.service import serve, supervisor, warm; {limits}{call}"]
+        return [sys.executable, "-c", f"{IMPORTS}{limits}{call}"]
 
     def environment(self) -> dict[str, str]:
         paths = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))

@@ -65,6 +65,20 @@ def _picture(path: Path) -> Path:
     return path
 
 
+def bulky(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
+    """A scan that makes what it reads, backwards. Where that begins with `hold`, it waits until it is stopped."""
+    source, output = Path(spec.clip.path), Path(spec.output)
+    data = source.read_bytes()
+    for step in range(100_000 if data.startswith(b"hold") else 1):
+        reporter.check()
+        reporter.log(f"step {step}")
+        time.sleep(0.05)
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "bulk.bin").write_bytes(data[::-1])
+    (output / "scan.json").write_text(json.dumps({"clip": {"path": str(source)}}))
+    return {"scan": output, "people": 0}
+
+
 def convert(kind: str, spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     """Begin a real movie of the footage named as the scan, then die; hang if the model is called hangs."""
     from understudy.engine.media.reader import probe, read_frames

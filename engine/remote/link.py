@@ -1,0 +1,213 @@
+"""Which engine on another machine does the work, and the way to it. Standard library only.
+
+`remote.json` of Understudy's home names it: the local end of an SSH tunnel, and the token. The file is
+there while a remote engine is to be used.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import time
+import urllib.parse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .. import protocol
+from ..durable import raise_flag, write_json
+from ..errors import UnderstudyError
+from ..protocol import EngineInfo, from_json, parse_json
+
+LOOPBACK = {"127.0.0.1", "localhost"}
+TIMEOUT = 20.0  # seconds without a byte after which the connection counts as lost
+HASHING = 600.0  # seconds that a list of large files may take
+OWED = "remote-owed"
+PAUSE = 1.0  # seconds between two attempts
+
+
+class Away(Exception):
+    """Nobody answers."""
+
+
+class Refused(UnderstudyError):
+    """The other engine said no; the message is its own sentence."""
+
+    def __init__(self, status: int, sentence: str) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Remote:
+    """Where the tunnel to another machine's engine begins here, and the token it wants."""
+
+    url: str
+    token: str
+
+
+def chosen() -> Remote | None:
+    """The remote engine that is to be used; None for this computer's own. Raises UnderstudyError for a damaged file."""
+    try:
+        found = parse_json(_file().read_text(encoding="ascii"))
+        return checked(str(found["url"]), str(found["token"]))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnderstudyError(f"{_file()} is damaged ({error}). Say again: understudy remote use, or off.") from None
+
+
+def choose(remote: Remote | None) -> EngineInfo | None:
+    """Use this remote engine from now on, after a word with it; None means this computer's own.
+
+    Raises UnderstudyError when nobody answers, or an engine that cannot work with this one.
+    """
+    if remote is None:
+        _file().unlink(missing_ok=True)
+        return None
+    info = Link(remote, give_up).info()
+    if info.pid and info.url and _same_home(info):
+        raise UnderstudyError("That is this computer's own engine. Name the local end of a tunnel to another machine.")
+    write_json(_file(), {"url": remote.url, "token": remote.token}, mode=0o600)
+    return info
+
+
+def checked(url: str, token: str) -> Remote:
+    """An address as it may be used: plain HTTP where a tunnel begins, on loopback. Raises UnderstudyError."""
+    try:
+        parts = urllib.parse.urlsplit(url.strip().rstrip("/"))
+        plain = parts.scheme == "http" and parts.hostname in LOOPBACK and parts.port and parts.path == ""
+    except ValueError:
+        plain = None
+    if not plain:
+        raise UnderstudyError(
+            f"{url[:200]!r} is not http://127.0.0.1:PORT. Open a tunnel (ssh -N -L PORT:127.0.0.1:PORT HOST) and name "
+            "its end on this computer: nothing is sent over the network in the clear."
+        )
+    if (
+        not token.strip().isascii()
+        or not token.strip().isprintable()
+        or " " in token.strip()
+        or len(token.strip()) < 32
+    ):
+        raise UnderstudyError(
+            "The remote engine's token is missing. Copy its token file from there, and name the copy."
+        )
+    return Remote(url.strip().rstrip("/"), token.strip())
+
+
+def owe(job_id: str) -> None:
+    """Remember that a job over there is to be cancelled, which it could not be told."""
+    folder = protocol.home() / OWED
+    folder.mkdir(parents=True, exist_ok=True)
+    raise_flag(folder / job_id)
+
+
+def settle(link: Link) -> None:
+    """Cancel the jobs over there that are owed to be. Raises Away."""
+    for flag in sorted((protocol.home() / OWED).glob("*")):
+        try:
+            link.call("POST", f"/v1/jobs/{flag.name}/cancel")
+        except Refused as error:
+            if error.status != 404:
+                continue
+        flag.unlink(missing_ok=True)
+
+
+def give_up(sentence: str) -> None:
+    """What a `Link` does that is not to wait."""
+    raise Away(sentence)
+
+
+class Link:
+    """A connection that is opened again as often as it is lost; every call may be repeated without harm.
+
+    While nobody answers, `waiting` is called each second with a sentence about that; what it raises ends the
+    call. One thread at a time.
+    """
+
+    def __init__(self, remote: Remote, waiting: Callable[[str], None]) -> None:
+        self.remote = remote
+        self.waiting = waiting
+        self._wire: http.client.HTTPConnection | None = None
+
+    def call(self, method: str, path: str, body: Any = None, timeout: float = TIMEOUT) -> dict[str, Any]:
+        """One request with JSON both ways (`bytes` are sent as they are). Raises Refused."""
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        return dict(parse_json(self._ask(method, path, data, timeout) or b"{}"))
+
+    def get(self, path: str) -> bytes:
+        """The bytes that a path answers. Raises Refused."""
+        return self._ask("GET", path, None, TIMEOUT)
+
+    def info(self) -> EngineInfo:
+        """Who is there. Raises UnderstudyError when it speaks another major version of the protocol."""
+        info = from_json(EngineInfo, self.call("GET", "/v1/engine"))
+        if info.protocol.split(".")[0] != protocol.PROTOCOL.split(".")[0]:
+            raise UnderstudyError(
+                f"The remote engine speaks protocol {info.protocol}, this one {protocol.PROTOCOL}. Update the older."
+            )
+        return info
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._wire:
+            self._wire.close()
+        self._wire = None
+
+    def _ask(self, method: str, path: str, data: bytes | None, timeout: float) -> bytes:
+        while True:
+            rested = self._wire is not None
+            try:
+                status, text = self._once(method, path, data, timeout)
+                break
+            except (OSError, http.client.HTTPException) as error:
+                self.close()
+                if rested:
+                    continue  # the other side lets go of a connection that rests
+                self.waiting(
+                    f"The remote engine does not answer at {self.remote.url} ({error or type(error).__name__}). "
+                    "Nothing is lost; it goes on when the tunnel stands again."
+                )
+                time.sleep(PAUSE)
+        if status >= 400:
+            raise Refused(status, _sentence(status, text))
+        return text
+
+    def _once(self, method: str, path: str, data: bytes | None, timeout: float) -> tuple[int, bytes]:
+        if self._wire is None:
+            parts = urllib.parse.urlsplit(self.remote.url)
+            self._wire = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+            self._wire.connect()
+        assert self._wire.sock
+        self._wire.sock.settimeout(timeout)
+        headers = {"Authorization": f"Bearer {self.remote.token}", "Content-Type": "application/octet-stream"}
+        self._wire.request(method, path, data, headers)
+        response = self._wire.getresponse()
+        status, text = response.status, response.read()
+        if response.will_close:
+            self.close()
+        return status, text
+
+
+def _sentence(status: int, text: bytes) -> str:
+    try:
+        said = str(parse_json(text)["error"])
+    except (ValueError, KeyError, TypeError):
+        said = f"It answered with error {status}; look into its engine.log."
+    if status == 401:
+        return "The remote engine refuses the token. Copy its token file again, and name it: understudy remote use."
+    return f"The remote engine says: {said}"
+
+
+def _same_home(info: EngineInfo) -> bool:
+    try:
+        own = parse_json(protocol.address_file().read_text(encoding="utf-8"))
+        return (own["pid"], own["url"]) == (info.pid, info.url)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _file() -> Path:
+    return protocol.home() / "remote.json"
