@@ -21,6 +21,9 @@ _SHUTTER = 0.35
 """Deviation of the blur that a shutter open all the time leaves, in parts of the motion (a box has 1 / √12)."""
 _LEAST_GRAIN = 0.5
 _MOST_GRAIN = 30.0
+SHEET = 1024
+"""Side of the sheet of noise that grain is cut out of, anywhere: drawing it anew takes ten times as long."""
+_FROM_YCC = np.array([[1, 1.403, 0], [1, -0.714, -0.344], [1, 0, 1.773]])
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -40,10 +43,11 @@ def measure_blur(face: np.ndarray, target: np.ndarray, mask: np.ndarray, motion:
     speed = float(np.hypot(*motion))
     along = np.array(motion) / speed if speed > 1 else np.array([1.0, 0.0])
     ours, theirs = (cv2.GaussianBlur(np.float32(x) @ _LUMA, (0, 0), 0.7) for x in (face, target))
-    wanted = []
-    for direction in (along, np.array([-along[1], along[0]])):
-        have, see = _softness(ours, inside, direction), _softness(theirs, head, direction)
-        wanted.append(np.sqrt(max(see**2 - (_SLACK * have) ** 2, 0)))
+    both = np.stack([along, [-along[1], along[0]]])
+    wanted = [
+        np.sqrt(max(see**2 - (_SLACK * have) ** 2, 0))
+        for have, see in zip(_softness(ours, inside, both), _softness(theirs, head, both), strict=True)
+    ]
     if speed <= 1:
         return np.full(2, min(wanted), np.float32)
     across = min(wanted)
@@ -88,13 +92,16 @@ def grain(shape: tuple[int, int], vector: np.ndarray, seed: tuple[int, ...]) -> 
     luma, chroma, size = (float(v) for v in vector)
     if luma < _LEAST_GRAIN:
         return None
-    # rows depend on the seed alone, so the same frame gets the same grain whatever was made before it
+    sheet = _sheet(round(20 * size) / 20 if size > 0.2 else 0.0)
+    if max(shape) > SHEET // 2:  # room to choose a place in
+        sheet = np.tile(sheet, [1 + 2 * side // SHEET for side in shape])
+    # places in the sheet depend on the seed alone: the same frame gets the same grain whatever was made before it
     generator = np.random.Generator(np.random.SFC64(list(seed)))
-    field = generator.standard_normal((*shape, 3), np.float32) * np.array([luma, chroma, chroma], np.float32)
-    if size > 0.2:
-        field = cv2.GaussianBlur(field, (0, 0), size, borderType=cv2.BORDER_REFLECT) * _restored(size)
-    y, cr, cb = field[..., 0], field[..., 1], field[..., 2]
-    return np.dstack([y + 1.403 * cr, y - 0.714 * cr - 0.344 * cb, y + 1.773 * cb])
+    planes = []
+    for strength in (luma, chroma, chroma):
+        y, x = (int(generator.integers(0, whole - side + 1)) for whole, side in zip(sheet.shape, shape, strict=True))
+        planes.append(sheet[y : y + shape[0], x : x + shape[1]] * np.float32(strength))
+    return cv2.transform(cv2.merge(planes), _FROM_YCC)
 
 
 def missing_grain(footage: np.ndarray, recast: np.ndarray) -> np.ndarray:
@@ -103,21 +110,23 @@ def missing_grain(footage: np.ndarray, recast: np.ndarray) -> np.ndarray:
     return np.array([*strength, footage[2]], np.float32)
 
 
-def _softness(luma: np.ndarray, where: np.ndarray, direction: np.ndarray) -> float:
-    """Blur of the sharpest of the strong edges across a direction, as a Gaussian's deviation in pixels.
+def _softness(luma: np.ndarray, where: np.ndarray, directions: np.ndarray) -> list[float]:
+    """Blur of the sharpest of the strong edges across each of the directions (N, 2), a Gaussian's deviation in pixels.
 
     An edge of deviation s softened by t once more loses its slope by √(s² + t²) / s (Zhuo and Sim 2011).
     """
 
-    def slope(picture: np.ndarray) -> np.ndarray:
-        x, y = cv2.Sobel(picture, cv2.CV_32F, 1, 0), cv2.Sobel(picture, cv2.CV_32F, 0, 1)
-        return np.abs(direction[0] * x + direction[1] * y)[where]
+    def slopes(picture: np.ndarray) -> np.ndarray:
+        gradient = [cv2.Sobel(picture, cv2.CV_32F, *order)[where] for order in ((1, 0), (0, 1))]
+        return np.abs(directions.astype(np.float32) @ np.stack(gradient))
 
-    first = slope(luma)
-    again = slope(cv2.GaussianBlur(luma, (0, 0), _AGAIN, borderType=cv2.BORDER_REPLICATE))
-    strong = first >= np.quantile(first, 0.9)
-    ratio = np.quantile(first[strong] / np.maximum(again[strong], 1e-3), 0.8)
-    return float(_AGAIN / np.sqrt(max(float(ratio) ** 2 - 1, 0.01)))
+    found = []
+    softer = cv2.GaussianBlur(luma, (0, 0), _AGAIN, borderType=cv2.BORDER_REPLICATE)
+    for first, again in zip(slopes(luma), slopes(softer), strict=True):
+        strong = first >= np.quantile(first, 0.9)
+        ratio = np.quantile(first[strong] / np.maximum(again[strong], 1e-3), 0.8)
+        found.append(float(_AGAIN / np.sqrt(max(float(ratio) ** 2 - 1, 0.01))))
+    return found
 
 
 def _oriented(along: float, across: float, motion: np.ndarray) -> np.ndarray:
@@ -168,15 +177,11 @@ def _grain_table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return sizes, np.array(ratios), np.array(seen)
 
 
-@functools.cache
-def _restored_at(size: float) -> float:
-    reach = int(4 * size) + 2
-    x = np.arange(-reach, reach + 1)
-    line = np.exp(-(x**2) / (2 * size**2))
-    line /= line.sum()
-    return float(1 / (line**2).sum())  # of the plane: the line's twice over
-
-
-def _restored(size: float) -> float:
-    """What a blur takes from the strength of white noise, as the factor that gives it back."""
-    return _restored_at(round(size, 2))
+@functools.lru_cache(8)
+def _sheet(size: float) -> np.ndarray:
+    """(SHEET, SHEET) float32 grain of unit strength, blurred by `size`."""
+    plain = np.random.Generator(np.random.SFC64(2)).standard_normal((SHEET, SHEET), np.float32)
+    if not size:
+        return plain
+    soft = cv2.GaussianBlur(plain, (0, 0), size, borderType=cv2.BORDER_REFLECT)
+    return soft / soft.std()

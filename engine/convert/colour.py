@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..media.view import largest
 from ..protocol import ColourMethod
 
 STATISTICS = 96
@@ -87,13 +88,15 @@ def apply(method: ColourMethod, face: np.ndarray, vector: np.ndarray) -> np.ndar
     if method == "reinhard":
         lab = (_lab(face) - ours) * vector[:3] + theirs
         return np.clip(cv2.cvtColor(lab.astype(np.float32), cv2.COLOR_LAB2RGB) * 255, 0, 255)
-    return np.clip((face - ours) @ vector[:9].reshape(3, 3).T + theirs, 0, 255).astype(np.float32)
+    matrix = vector[:9].reshape(3, 3).astype(np.float64)
+    mapped: np.ndarray = cv2.transform(face, np.column_stack([matrix, theirs - matrix @ ours]))
+    return np.clip(mapped, 0, 255, out=mapped)
 
 
 def samples(face: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colours of both crops where they are skin and not clipped: two (N, 3) float32, pixel for pixel."""
     face, target, weight = (_reduced(x, STATISTICS) for x in (face, target, weight))
-    bright, dark = np.maximum(face, target).max(-1), np.minimum(face, target).max(-1)
+    bright, dark = largest(np.maximum(face, target)), largest(np.minimum(face, target))
     used = (weight > 0.6) & (bright < 252) & (dark > 3)
     return face[used], target[used]
 
@@ -108,7 +111,7 @@ def _alike(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     for part in (0.85, 0.7, 0.6):
         a, b = ours[used], theirs[used]
         gain = np.clip((b.std(0) + 1) / (a.std(0) + 1), *GAINS)
-        left = np.abs((ours - a.mean(0)) * gain + b.mean(0) - theirs).max(1)
+        left = largest(np.abs((ours - a.mean(0)) * gain + b.mean(0) - theirs))
         used = left <= np.quantile(left, part)
     return used
 

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
+from ..faces.align import to_opencv
 from ..media.signal import Box
-from ..media.view import Patch
+from ..media.view import Patch, lay
 from ..protocol import ConvertSettings
 from . import belonging, blend, colour
 from .faces import Face
 from .measures import Measures
-from .patch import Place, warped
+from .patch import SEEN, Place, warped
 
 View = Callable[[Box], np.ndarray]
 """A rectangle x0, y0, x1, y1 of a frame as (h, w, 3) float32 RGB 0..1."""
@@ -50,9 +51,9 @@ def composite(
                 mixed += alpha[..., None] * field
         x0, y0, _, _ = place.box
         # not below black nor above white, but where the footage itself is
-        rgb = np.clip(mixed / 255, np.minimum(under, 0), np.maximum(under, 1))
-        rgb = np.where(alpha[..., None] > 0, rgb, under).astype(np.float32, copy=False)
-        patches.append(Patch(x0, y0, rgb, alpha + beneath * (1 - alpha)))
+        mixed /= 255
+        lay(np.clip(mixed, np.minimum(under, 0), np.maximum(under, 1), out=mixed), alpha > 0, under)
+        patches.append(Patch(x0, y0, under, alpha + beneath * (1 - alpha)))
     return patches
 
 
@@ -83,13 +84,22 @@ def pasted(rgb: np.ndarray, patches: Sequence[Patch]) -> tuple[np.ndarray, np.nd
 
 
 def _moved(under: np.ndarray, face: Face, place: Place) -> tuple[np.ndarray, np.ndarray]:
-    """The frame at a place drawn to the face's new outline, at its own resolution, and how much: (h, w) 0..1."""
-    origin, changed = warped(face.origin, face.moved, place)
-    back = cv2.invertAffineTransform(place.matrix)
-    maps = origin @ back[:, :2].T.astype(np.float32) + (back[:, 2] - 0.5).astype(np.float32)
-    x, y = np.ascontiguousarray(maps[..., 0]), np.ascontiguousarray(maps[..., 1])
+    """The frame at a place, drawn to the face's new outline at its own resolution, and how much: (h, w) 0..1."""
+    # where each pixel came from is smooth: linear interpolation has it exactly enough
+    field = cv2.warpAffine(
+        cv2.merge([face.origin, face.moved]),
+        to_opencv(place.matrix),
+        place.shape[::-1],
+        flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    origin, changed = np.ascontiguousarray(field[..., :2]), field[..., 2]
+    changed = np.where(changed > SEEN, changed, np.float32(0))
+    back = cv2.invertAffineTransform(place.matrix) - [[0, 0, 0.5], [0, 0, 0.5]]
+    x, y = cv2.split(cv2.transform(origin, back))
     bent = cv2.remap(under, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.where(changed[..., None] > 0, bent, under), changed
+    lay(bent, changed > 0, under)
+    return under, changed
 
 
 def _so_far(view: View, place: Place, patches: Sequence[Patch]) -> tuple[np.ndarray, np.ndarray]:
@@ -103,6 +113,6 @@ def _so_far(view: View, place: Place, patches: Sequence[Patch]) -> tuple[np.ndar
             theirs = np.s_[b - patch.y : d - patch.y, a - patch.x : c - patch.x]
             here = np.s_[b - y0 : d - y0, a - x0 : c - x0]
             inside = patch.matte[theirs] > 0
-            np.copyto(under[here], patch.rgb[theirs], where=inside[..., None])
+            lay(patch.rgb[theirs], inside, under[here])
             np.copyto(beneath[here], patch.matte[theirs], where=inside)
     return under, beneath

@@ -19,6 +19,7 @@ from ..media.writer import MovieWriter
 from ..protocol import ConvertSpec
 from ..reporter import Reporter
 from .composite import Mark
+from .faces import crop_of
 from .measures import REACH
 from .plan import Placement, make_plan
 from .render import BATCH, Rendered, Work, patched, render, settled
@@ -103,8 +104,8 @@ def _stages(
     def batches() -> Iterator[list[Frame]]:
         batch: list[Frame] = []
         for frame in read_frames(path, begin, beyond):
-            if frame.index in work.plan:
-                _ = frame.rgb  # converted here, beside the network
+            for placement in work.plan.get(frame.index, ()):
+                crop_of(frame, placement)  # makes the bytes of it here, beside the network
             batch.append(frame)
             if len(batch) == BATCH:
                 yield batch
@@ -117,7 +118,7 @@ def _stages(
         for batch in read:
             yield from render(batch, work, pool)
             for frame in batch:  # a picture waits for its neighbours as it was decoded, not twice
-                frame.__dict__.pop("rgb", None)
+                frame.let_go()
 
     workers = max(1, min(4, (os.cpu_count() or 2) - 1))
     with (

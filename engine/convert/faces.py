@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..faces.align import crop
+from ..faces.align import crop, crop_box
 from ..faces.masks import drawn_face_mask, drawn_mask, face_mask
 from ..media.reader import Frame
 from ..model.recast import Source, recast
@@ -37,6 +37,17 @@ class Face:
     origin: np.ndarray
 
 
+def crop_of(frame: Frame, placement: Placement) -> np.ndarray:
+    """The placement's crop of a frame, (S, S, 3) uint8 RGB: what `crop` cuts out of the whole of it."""
+    matrix, size = placement.matrix, placement.size
+    x0, y0, x1, y1 = box = crop_box(matrix, size, *frame.shape[::-1])
+    if x0 >= x1 or y0 >= y1:  # beside the picture
+        return crop(frame.rgb, matrix, size)
+    moved = matrix.copy()
+    moved[:, 2] += matrix[:, :2] @ (x0, y0)
+    return crop(frame.part(box), moved, size)
+
+
 def render_faces(
     frames: list[Frame],
     plan: dict[int, list[Placement]],
@@ -55,7 +66,7 @@ def render_faces(
     for frame in frames:
         for placement in plan.get(frame.index, ()):
             groups.setdefault((placement.source, placement.size), []).append((frame, placement))
-    drawn = {f.index: drawn_mask(scan, f.index, *f.rgb.shape[:2]) for f in frames if scan and plan.get(f.index)}
+    drawn = {f.index: drawn_mask(scan, f.index, *f.shape) for f in frames if scan and plan.get(f.index)}
 
     def own_mask(frame: Frame, placement: Placement, picture: np.ndarray) -> np.ndarray:
         by_hand = drawn.get(frame.index)
@@ -67,7 +78,7 @@ def render_faces(
 
     done: dict[int, Face] = {}  # by placement's identity
     for (name, size), members in groups.items():
-        pictures = np.stack([crop(f.rgb, p.matrix, size) for f, p in members])
+        pictures = np.stack([crop_of(f, p) for f, p in members])
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
         own_masks = np.stack([own_mask(f, p, c) for (f, p), c in zip(members, pictures, strict=True)])
         crops = np.concatenate([pictures, own_masks[..., None]], -1)

@@ -61,15 +61,15 @@ def averaged(own: int, frames: Sequence[int], measures: Sequence[Measures]) -> M
 def _grain(face: Face, place: Place, under: np.ndarray) -> np.ndarray:
     """The grain that the face lacks: the footage's where the face will be, less what the recast shows itself."""
     middle = np.s_[_centre(under.shape[0]), _centre(under.shape[1])]
-    fresh, alpha = warped(face.face, face.mask, place)
-    inside = alpha[middle] > 0.5
+    fresh, alpha = warped(face.face, face.mask, place.part(*middle))
+    inside = alpha > 0.5
     footage = belonging.measure_grain(under[middle], inside)
     if not footage[0]:
         return footage
-    return belonging.missing_grain(footage, belonging.measure_grain(fresh[middle], inside))
+    return belonging.missing_grain(footage, belonging.measure_grain(fresh, inside))
 
 
 def _centre(length: int, most: int = 320) -> slice:
     """The middle of a side: grain is the same everywhere, and need not be looked for everywhere."""
     begin = max(0, (length - most) // 2)
-    return slice(begin, begin + most)
+    return slice(begin, min(begin + most, length))

@@ -27,6 +27,13 @@ class Place:
         x0, y0, x1, y1 = self.box
         return y1 - y0, x1 - x0
 
+    def part(self, rows: slice, columns: slice) -> Place:
+        """A part of the rectangle by itself."""
+        x, y = self.box[:2]
+        matrix = self.matrix.copy()
+        matrix[:, 2] += matrix[:, :2] @ (columns.start, rows.start)
+        return Place((x + columns.start, y + rows.start, x + columns.stop, y + rows.stop), matrix, self.size)
+
 
 def place_of(matrix: np.ndarray, mask: np.ndarray, width: int, height: int) -> Place | None:
     """Where in a width × height frame the face of a crop lies, None where it is outside of it.

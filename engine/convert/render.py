@@ -59,13 +59,11 @@ def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rende
 
     def look(frame: Frame) -> Rendered:
         faces = []
-        height, width = frame.rgb.shape[:2]
+        height, width = frame.shape
         for face in made.get(frame.index, ()):
             place = place_of(face.placement.matrix, np.maximum(face.mask, face.moved), width, height)
             if place is not None:
-                x0, y0, x1, y1 = place.box
-                under = frame.rgb[y0:y1, x0:x1]
-                faces.append((face, place, measure(face, place, under, work.settings)))
+                faces.append((face, place, measure(face, place, frame.part(place.box), work.settings)))
         return Rendered(frame, faces)
 
     with_faces = [frame for frame in frames if frame.index in made]

@@ -77,6 +77,16 @@ def crop(image: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
     return cv2.warpAffine(image, to_opencv(matrix), (size, size), flags=flags, borderMode=cv2.BORDER_REPLICATE)
 
 
+def crop_box(matrix: np.ndarray, size: int, width: int, height: int) -> tuple[int, int, int, int]:
+    """The rectangle x0, y0, x1, y1 of a width × height image that `crop` reads from."""
+    corners = np.array([[[0.0, 0], [size, 0], [0, size], [size, size]]])
+    around = cv2.transform(corners, cv2.invertAffineTransform(matrix))[0]
+    margin = 4 + int(0.5 / float(np.sqrt(abs(np.linalg.det(matrix[:, :2])))))
+    x0, y0 = np.clip(np.floor(around.min(0)).astype(int) - margin, 0, (width, height)).tolist()
+    x1, y1 = np.clip(np.ceil(around.max(0)).astype(int) + margin, 0, (width, height)).tolist()
+    return x0, y0, x1, y1
+
+
 def head_rotation(landmarks: np.ndarray) -> np.ndarray:
     """(..., 468, 3) → (..., 3, 3): rows are the head's right-to-left, down and backward axes in camera space."""
     across = landmarks[..., LEFT_SIDE, :] - landmarks[..., RIGHT_SIDE, :]

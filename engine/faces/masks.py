@@ -49,8 +49,10 @@ def face_mask(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     away = skin - middle
     near = away[np.linalg.norm(away, axis=1) <= np.quantile(np.linalg.norm(away, axis=1), 0.8)]
     spread = np.linalg.inv(near.T @ near / max(len(near), 1) + _FLOOR)
-    off = lab - middle
-    distance = np.sqrt(np.einsum("ijk,kl,ijl->ij", off, spread, off))
+    # distances in the unit of the skin's own spread: plain ones, once that is made a sphere
+    sphere = np.linalg.cholesky(spread).T
+    off = cv2.transform(lab, np.column_stack([sphere, -sphere @ middle]))
+    distance = np.sqrt(off[..., 0] ** 2 + off[..., 1] ** 2 + off[..., 2] ** 2)
     other = np.clip((distance - LIKE_SKIN[0]) / (LIKE_SKIN[1] - LIKE_SKIN[0]), 0, 1)
     forehead = np.zeros((size, size), np.uint8)
     _fill(forehead, landmarks[_FOREHEAD])

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import cast
+
 import av
+import av.filter
 import numpy as np
 from av.video.reformatter import Colorspace, Interpolation
 
@@ -28,6 +32,8 @@ LUMA = {
 }
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # AVColorRange
+
+CELL = 16  # pixels; a rectangle grows to whole ones and one more, so that its edges are not seen in it
 
 # Exact rounding and chroma for every pixel: the fast paths lose a level or two on a round trip.
 SCALER = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -65,12 +71,19 @@ def is_float(frame: av.VideoFrame) -> bool:
     return name.removesuffix("le").removesuffix("be").endswith(("f16", "f32"))
 
 
-def to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    """(H, W, 3) uint8 RGB, the SDR view of a YUV or RGB frame of whole numbers as it is coded (not turned)."""
+def to_rgb(frame: av.VideoFrame, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
+    """(H, W, 3) uint8 RGB, the SDR view of a YUV or RGB frame of whole numbers as it is coded (not turned).
+
+    `box` x0, y0, x1, y1: only that rectangle, the same samples; the frame has to be `cuttable`.
+    """
     transfer = transfer_of(frame)
-    matrix = matrix_of(frame)
+    matrix = matrix_of(frame)  # of an untagged picture it depends on the size of the whole
+    x0, y0, x1, y1 = box or (0, 0, frame.width, frame.height)
+    left, top = (max(edge // CELL - 1, 0) * CELL for edge in (x0, y0))
+    right, bottom = min((x1 // CELL + 2) * CELL, frame.width), min((y1 // CELL + 2) * CELL, frame.height)
+    source = frame if box is None else _cut(frame, left, top, right, bottom)
     hdr = transfer in HDR_OR_LINEAR
-    converted = frame.reformat(
+    converted = source.reformat(
         format="gbrp16le" if hdr else "rgb24",
         src_colorspace=matrix,
         dst_colorspace=matrix,
@@ -79,8 +92,31 @@ def to_rgb(frame: av.VideoFrame) -> np.ndarray:
         interpolation=SCALER,
         threads=1,
     )
-    pixels = np.asarray(converted.to_ndarray())
+    pixels = np.asarray(converted.to_ndarray())[y0 - top : y1 - top, x0 - left : x1 - left]
     return view8(pixels, _white16(frame), transfer, int(frame.color_primaries)) if hdr else pixels
+
+
+def cuttable(frame: av.VideoFrame) -> av.VideoFrame | None:
+    """The frame if a rectangle of it converts to the very samples of the whole; None if it may not."""
+    name = frame.format.name
+    even = frame.width % 2 == frame.height % 2 == 0
+    plain = name.startswith(("yuv4", "yuvj4")) and "be" not in name and "a" not in name
+    return frame if plain and even and not frame.interlaced_frame and frame.rotation % 90 == 0 else None
+
+
+def _cut(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> av.VideoFrame:
+    """A rectangle of a frame, its edges at whole chroma samples. FFmpeg's filter keeps what the frame says of itself."""
+    graph = av.filter.Graph()
+    whole = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 24)
+    )
+    crop = graph.add("crop", f"{right - left}:{bottom - top}:{left}:{top}:exact=1")
+    sink = graph.add("buffersink")
+    whole.link_to(crop)
+    crop.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    return cast(av.VideoFrame, graph.pull())
 
 
 def _white16(frame: av.VideoFrame) -> int:

@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from ..errors import MediaError
-from .colour import FULL, is_float, range_of, to_rgb, transfer_of
+from .colour import FULL, cuttable, is_float, range_of, to_rgb, transfer_of
 from .frametable import FrameTable, decoded, frame_table, open_movie, video_stream
 from .mastering import mastering_of
 from .pictures import is_pictures, picture_files, read_picture
@@ -96,6 +96,36 @@ class Frame:
         if is_float(self.native) or self.native.format.name.startswith("gray"):  # which libswscale scales otherwise
             return np.round(np.clip(self.view(), 0, 1) * 255).astype(np.uint8)
         return turn(to_rgb(self.native), self.rotation)
+
+    @cached_property
+    def _parts(self) -> list[tuple[Box, np.ndarray]]:
+        return []
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns as shown."""
+        height, width = self.native.height, self.native.width
+        return (width, height) if self.rotation % 180 else (height, width)
+
+    def part(self, box: Box) -> np.ndarray:
+        """(h, w, 3) uint8: the rectangle x0, y0, x1, y1 of `rgb`, and little more is converted for it."""
+        x0, y0, x1, y1 = box
+        rows, columns = self.shape
+        whole = "rgb" in self.__dict__ or 2 * (x1 - x0) * (y1 - y0) > rows * columns
+        source = None if whole else cuttable(self.native)
+        if source is None:
+            return self.rgb[y0:y1, x0:x1]
+        for (left, top, right, bottom), picture in self._parts:
+            if left <= x0 and top <= y0 and x1 <= right and y1 <= bottom:
+                return picture[y0 - top : y1 - top, x0 - left : x1 - left]
+        coded = coded_box(box, source.width, source.height, self.rotation)
+        self._parts.append((box, turn(to_rgb(source, coded), self.rotation)))
+        return self._parts[-1][1]
+
+    def let_go(self) -> None:
+        """Forget what was made of the frame; it is made again when it is asked for."""
+        for name in ("rgb", "_parts", "_planar"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def _planar(self) -> av.VideoFrame:

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import av
+import cv2
 import numpy as np
+from av.video.reformatter import Colorspace
 
 from .colour import LUMA, matrix_of, range_of, transfer_of
 from .planes import chroma_steps, planar, plane_array, span_of
@@ -75,26 +77,26 @@ def _carry(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch
     new, matte = old.copy(), np.zeros((y1 - y0, x1 - x0), np.float32)
     for patch in patches:
         here = np.s_[patch.y - y0 : patch.y - y0 + len(patch.matte), patch.x - x0 : patch.x - x0 + patch.matte.shape[1]]
-        inside = patch.matte > 0
-        np.copyto(new[here], patch.rgb, where=inside[..., None])
-        np.copyto(matte[here], patch.matte, where=inside)
+        lay(patch.rgb, patch.matte > 0, new[here])
+        lay(patch.matte, patch.matte > 0, matte[here])
     touched = matte > 0
-    np.minimum(new, np.maximum(old, ceiling(transfer)), out=new)
-    replaced = matte * np.minimum(np.abs(new - old).max(-1) * SEEN, 1)
-    change = from_view(new, transfer, primaries)
+    np.minimum(new, np.maximum(old, np.float32(ceiling(transfer))), out=new)
     if old is signal:
+        change = new
         change -= old
+        replaced = matte * np.minimum(largest(np.abs(change)) * SEEN, 1)
     else:  # what is far out of gamut does not come back from the view as it was; it counts where it is painted over
+        replaced = matte * np.minimum(largest(np.abs(new - old)) * SEEN, 1)
+        change = from_view(new, transfer, primaries)
         back = from_view(old, transfer, primaries)
         change -= back + replaced[..., None] * (signal - back)
-    change *= touched[..., None]
+        change *= touched[..., None]
     parts = source.format.components
     if source.format.is_rgb:
         for number in range(3):
             _add(source, result, parts[number].plane, box, change[..., number], touched, chroma=False)
         return
-    red, blue = LUMA[matrix_of(source)]
-    luma = change @ np.array([red, 1 - red - blue, blue], np.float32)
+    luma, blue, red = cv2.split(cv2.transform(change, _differences(matrix_of(source))))
     _add(source, result, parts[0].plane, box, luma, touched, chroma=False)
     if len(parts) < 3:
         return
@@ -103,11 +105,28 @@ def _carry(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch
     lines = 2 if down == 2 and source.interlaced_frame else 1
     fewer = _any_in_blocks(touched, across, down, lines)
     replaced = chroma_down(replaced, across, down, lines)
-    for number, colour, share in ((1, 2, blue), (2, 0, red)):
-        difference = chroma_down((change[..., colour] - luma) / (2 * (1 - share)), across, down, lines)
+    for number, colour in ((1, blue), (2, red)):
+        difference = chroma_down(colour, across, down, lines)
         if across > 1 or down > 1:
             difference += replaced * _hidden(source, number, box, shared)
         _add(source, result, parts[number].plane, shared, difference, fewer, chroma=True)
+
+
+def lay(over: np.ndarray, where: np.ndarray, under: np.ndarray) -> None:
+    """Put `over` (h, w[, 3]) float32 onto `under` in place, `where` (h, w) bool says."""
+    cv2.copyTo(np.ascontiguousarray(over, np.float32), where.view(np.uint8), under)
+
+
+def largest(picture: np.ndarray) -> np.ndarray:
+    """(h, w, 3) → (h, w): the largest of each pixel's three."""
+    return np.maximum(np.maximum(picture[..., 0], picture[..., 1]), picture[..., 2])
+
+
+def _differences(matrix: Colorspace) -> np.ndarray:
+    """(3, 3) from R'G'B' to luma and both colour differences."""
+    red, blue = LUMA[matrix]
+    luma = np.array([red, 1 - red - blue, blue])
+    return np.stack([luma, (np.eye(3)[2] - luma) / (2 * (1 - blue)), (np.eye(3)[0] - luma) / (2 * (1 - red))])
 
 
 def _hidden(source: av.VideoFrame, number: int, box: Box, shared: Box) -> np.ndarray:

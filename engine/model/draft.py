@@ -87,13 +87,16 @@ def relight(
 
     def spread_of(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         """(B, 3): deviation of luma and both colours, from the second moments of R, G and B."""
-        moments = (x * w).flatten(2) @ x.flatten(2).mT
+        weighted = x * w
+        moments = torch.stack([(weighted * x[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
         return ((matrix @ moments * matrix).sum(2).clamp(min=0) / (w.sum((2, 3)) + 1e-6)).sqrt()
 
     gain = (spread_of(picture - wanted, inside) + 1e-5) / (spread_of(detail, weight) + 1e-4)
     gain = torch.cat([gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)], 1)
-    changed = torch.linalg.inv(matrix) @ (gain[..., None] * matrix)  # to luma and colours, and back
-    return (wanted + (changed @ detail.flatten(2)).view_as(detail)).clamp(0, 1)
+    changed = (torch.linalg.inv(matrix) @ (gain[..., None] * matrix))[..., None, None]  # to luma and colours, and back
+    for c in range(3):  # summed by hand: a face must not depend on those it shares a batch with
+        wanted = wanted + changed[:, :, c] * detail[:, c : c + 1]
+    return wanted.clamp(0, 1)
 
 
 @dataclass(frozen=True)

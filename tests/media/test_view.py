@@ -8,9 +8,9 @@ import av
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.media import tone
+from understudy.engine.media import reader, tone
 from understudy.engine.media.planes import planar, plane_array
-from understudy.engine.media.reader import Frame
+from understudy.engine.media.reader import Frame, read_frames
 from understudy.engine.media.view import Patch, carried
 
 PQ, HLG, LINEAR = 16, 18, 8
@@ -154,3 +154,33 @@ def test_a_new_face_does_not_outshine_the_footage():
     patch = Patch(9, 5, np.ones((40, 60, 3), np.float32), np.ones((40, 60), np.float32))
     signal = Frame(0, carried(native, [patch])).view((20, 15, 50, 35))
     assert np.allclose(signal, tone.ceiling(PQ), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("form", "transfer"),
+    [("yuv420p", 1), ("yuvj420p", 1), ("yuv422p10le", 1), ("yuv444p12le", 1), ("yuv420p10le", 16), ("yuv420p10le", 18)],
+)
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_a_part_in_bytes_is_cut_out_of_the_whole(
+    form: str, transfer: int, rotation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Converted by itself, every sample of a rectangle is what converting all of the frame gives."""
+    monkeypatch.setattr(reader, "rotation_of", lambda frame: rotation)
+    native = av.VideoFrame(1280, 208, form)
+    random = np.random.default_rng(0)
+    for plane in range(3):
+        samples = plane_array(native, plane)
+        samples[:] = random.integers(0, 1 << native.format.components[0].bits, samples.shape)
+    native.color_trc, native.colorspace, native.color_primaries = transfer, 9 if transfer > 1 else 2, 9
+    whole = reader.Frame(0, native).rgb
+    frame = reader.Frame(0, native)
+    for x0, y0, x1, y1 in ((0, 0, 90, 90), (33, 17, 150, 140), (101, 101, 208, 206), (37, 20, 60, 200)):
+        assert (frame.part((x0, y0, x1, y1)) == whole[y0:y1, x0:x1]).all()
+    assert "rgb" not in vars(frame)
+
+
+def test_a_part_of_a_decoded_frame_is_cut_out_of_the_whole(tmp_path, make_clip):
+    """What a frame says of itself beyond its samples, such as where chroma lies, counts as well."""
+    path = make_clip(tmp_path / "clip.mp4", 3)
+    for frame, again in zip(read_frames(path), read_frames(path), strict=True):
+        assert (frame.part((21, 13, 90, 60)) == again.rgb[13:60, 21:90]).all() and "rgb" not in vars(frame)
