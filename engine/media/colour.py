@@ -105,7 +105,7 @@ def cuttable(frame: av.VideoFrame) -> av.VideoFrame | None:
 
 
 def _cut(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> av.VideoFrame:
-    """A rectangle of a frame, its edges at whole chroma samples. FFmpeg's filter keeps what the frame says of itself."""
+    """A rectangle of a frame, edges at whole chroma samples. FFmpeg's filter keeps what a frame says of itself."""
     graph = av.filter.Graph()
     whole = graph.add_buffer(
         width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base or Fraction(1, 24)
