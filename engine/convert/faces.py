@@ -76,8 +76,11 @@ def render_faces(
             return face_mask(picture, placement.measured)
         return drawn_face_mask(by_hand, placement.measured, placement.matrix, placement.size)
 
+    at_once = 4 if device.type == "cpu" else len(frames)  # more would not stay in a processor's cache
     done: dict[int, Face] = {}  # by placement's identity
-    for (name, size), members in groups.items():
+    for (name, size), members in (
+        (k, g[n : n + at_once]) for k, g in groups.items() for n in range(0, len(g), at_once)
+    ):
         pictures = np.stack([crop_of(f, p) for f, p in members])
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
         own_masks = np.stack([own_mask(f, p, c) for (f, p), c in zip(members, pictures, strict=True)])

@@ -44,7 +44,7 @@ def vertex_visibility(landmarks: np.ndarray) -> np.ndarray:
 def _visibility(landmarks: np.ndarray) -> np.ndarray:
     corners = landmarks[:, TRIANGLES]
     normals = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])  # length = area
-    total = np.einsum("vt,ntc->nvc", _CORNER_OF, normals)
+    total = _CORNER_OF @ normals
     facing = total[..., 2] / np.maximum(np.linalg.norm(total, axis=-1), 1e-9)
     return np.where([_hidden(face) for face in landmarks], -1.0, facing).astype(np.float32)
 
