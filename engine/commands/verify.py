@@ -19,7 +19,7 @@ class Verify:
     file: tyro.conf.Positional[Path]
     """A movie or picture, from wherever it comes."""
     frames: Annotated[int, tyro.conf.arg(metavar="INT")] = 120
-    """So many frames are searched for the mark in faces; 0 reads only what the file says of itself."""
+    """So many frames, spread over the file, are searched for the mark in faces; 0 reads only what it says of itself."""
     json: Json = False
 
     manual: ClassVar[str] = """\

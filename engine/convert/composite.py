@@ -18,9 +18,9 @@ from .patch import SEEN, Place, warped
 
 View = Callable[[Box], np.ndarray]
 """A rectangle x0, y0, x1, y1 of a frame as (h, w, 3) float32 RGB 0..1."""
-Mark = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
+Mark = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 """Puts the durable mark into a crop: face (S, S, 3) float32 RGB 0..255, mask (S, S) float32 0..1, the recast face's
-landmarks (468, 3) in the crop's pixels → marked face."""
+landmarks (468, 3) in the crop's pixels, its radius in the frame's → marked face."""
 
 
 def composite(
@@ -38,7 +38,7 @@ def composite(
     for face, place, measures in faces:
         fresh = finished(face, measures, settings)
         if mark is not None:
-            fresh = mark(fresh, face.mask, face.placement.landmarks)
+            fresh = mark(fresh, face.mask, face.placement.landmarks, face.placement.radius)
         under, beneath = _so_far(view, place, patches)
         if face.moved.any():
             under, changed = _moved(under, face, place)

@@ -6,8 +6,10 @@ Bartolini, Cappellini and Piva, "A DCT-domain system for robust image watermarki
 in knowing the picture it goes into, whose own correlation with the mark is taken out (Malvar and Florêncio, "Improved
 spread spectrum", IEEE Trans. Signal Processing 51, 2003). It lies in blue against yellow, where eyes are weakest
 (Kutter, Jordan and Bossen, "Digital watermarking of color images using amplitude modulation", J. Electronic Imaging 7,
-1998) and skin is smoothest; in the brightness of black-and-white faces. It lives in the coordinates of the face: a
-frame may be scaled, moved or cropped, the reader measures the face again and adds up all frames that show it.
+1998) and skin is smoothest, and weakly in the brightness, where texture hides it. Films store colour at half the size:
+where a face is too small for that to hold a mark, or has no colour, the brightness carries all of it. It lives in the
+coordinates of the face: a frame may be scaled, moved or cropped, the reader measures the face again and adds up all
+frames that show it.
 """
 
 from __future__ import annotations
@@ -29,39 +31,43 @@ SYMBOLS, ALPHABET = 2, 256
 AIM = 40.0
 """Standard deviations from chance beyond which no symbol is brought; smooth faces need less than they may have."""
 PRESENT = 7.0
-"""Standard deviations from which a mark counts as found. By chance the best of 65536 marks, in two planes and all
-places, about 20 of them independent, lies beyond once in 600 000 looks."""
-MOST_TEXTURE = 3.0
-"""Local contrast, 8-bit levels, beyond which the mark grows no stronger."""
+"""Standard deviations from which a mark counts as found. By chance the best of 65536 marks, in two planes and both of
+them together, at all places, about 20 of them independent, lies beyond once in 400 000 looks."""
 COLOURFUL = 2.0
 """Mean distance of blue from brightness, 8-bit levels, below which a face counts as black and white."""
-KEY = b"Understudy mark 1"
+SMALL = 43.0
+"""RMS radius of a mesh, pixels of the picture, below which its brightness is marked: a face about 100 pixels wide."""
+KEY = b"Understudy mark 2"
 
 
 @dataclass(frozen=True)
 class Plane:
     """One dimension of colour, and what a mark in it may be.
 
-    weights (3,) read it off RGB, axis (3,) adds a level of it to RGB; strength is the most RMS of a mark over the face
-    in 8-bit levels; band the DCT orders that carry it: finer ones fall to codecs, coarser ones are seen, or drown in
-    the face's own shading.
+    weights (3,) read it off RGB, axis (3,) adds a level of it to RGB; band are the DCT orders that carry it: finer ones
+    fall to codecs, coarser ones are seen, or drown in the face's own shading. It is up to `texture` times as strong
+    where the plane has detail to hide it as on bare skin.
     """
 
     weights: np.ndarray
     axis: np.ndarray
-    strength: float
     band: tuple[int, int]
+    texture: float
 
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-BRIGHTNESS = Plane(_LUMA, np.ones(3, np.float32), 1.95, (24, 64))
+BRIGHTNESS = Plane(_LUMA, np.ones(3, np.float32), (20, 56), 3.0)
 BLUE = Plane(
     np.array([0, 0, 1], np.float32) - _LUMA,
     np.array([-_LUMA[2], -_LUMA[2], 1 - _LUMA[2]], np.float32) / (1 - _LUMA[2]),  # of no brightness
-    2.8,
     (10, 32),
+    1.0,  # codecs spend their bits on smooth skin: there it lasts
 )
 PLANES = (BLUE, BRIGHTNESS)
+IN_COLOUR, IN_GREY = (3.15, 0.6), (0.0, 1.9)
+"""The most RMS of a mark over the face in each plane, 8-bit levels: 42.5 dB each way."""
+MIXES = ((1.0, 0.0), (0.0, 1.0), (0.8, 0.6))
+"""What the reader looks at: either plane alone, or both."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +88,12 @@ def number_of(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:2], "big")
 
 
-def embed(face: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, number: int) -> np.ndarray:
+def embed(face: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, radius: float, number: int) -> np.ndarray:
     """Put the mark of a recast into one of its faces.
 
     face (R, R, 3) float32 RGB 0..255 and mask (R, R) float32 0..1 as they will be pasted, landmarks (468, 3) of the
-    recast face in the pixels of that crop; number as `number_of` gives it. Returns the marked face. Deterministic.
+    recast face in the pixels of that crop, radius of its mesh (`align.mesh_radius`) in pixels of the picture; number as
+    `number_of` gives it. Returns the marked face. Deterministic.
     """
     size = len(face)
     there = to_opencv(crop_matrix(landmarks, SIDE))
@@ -102,26 +109,31 @@ def embed(face: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, number: int
     if not core.any():
         return face
     pixels = cv2.warpAffine(pixels, scaled, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
-    plane = BLUE if np.abs(pixels[core] @ BLUE.weights).mean() >= COLOURFUL else BRIGHTNESS
-    added: Any = _wave(pixels @ plane.weights, inside, core, plane, number).astype(np.float32)
-    added = cv2.warpAffine(added, there, (size, size), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
-    marked = np.empty_like(face, np.float32)
-    for channel, share in enumerate(plane.axis):
-        np.add(face[..., channel], added * share, out=marked[..., channel])
+    colourful = radius >= SMALL and np.abs(pixels[core] @ BLUE.weights).mean() >= COLOURFUL
+    marked = face.astype(np.float32)
+    for plane, strength in zip(PLANES, IN_COLOUR if colourful else IN_GREY, strict=True):
+        if strength:
+            added: Any = _wave(pixels @ plane.weights, inside, core, plane, strength, number).astype(np.float32)
+            added = cv2.warpAffine(added, there, (size, size), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
+            for channel, share in enumerate(plane.axis):
+                marked[..., channel] += added * share
     return np.clip(marked, 0, 255, out=marked)
 
 
-def _wave(values: np.ndarray, inside: np.ndarray, core: np.ndarray, plane: Plane, number: int) -> np.ndarray:
-    """What to add to a plane's values (SIDE, SIDE) so that they carry the number `inside` (core: above a half)."""
+def _wave(
+    values: np.ndarray, inside: np.ndarray, core: np.ndarray, plane: Plane, strength: float, number: int
+) -> np.ndarray:
+    """What to add to a plane's values (SIDE, SIDE), of at most this RMS, so that they carry the number `inside` (core:
+    above a half)."""
     plan = _plan(plane.band)
     code = plan.codes[np.repeat(divmod(number, ALPHABET), len(plan.order) // SYMBOLS), np.arange(len(plan.order))]
     half = len(code) // SYMBOLS
     fine, spread = _split(values)
-    loud = np.minimum(spread, MOST_TEXTURE)
+    loud = np.minimum(spread, plane.texture)
     host, seen = fine / spread * inside, loud / spread * inside
     found, level = _whitened(plan, host)
     per_unit = level / max(float((seen * inside).mean()), 1e-6)  # of wave, for one standard deviation
-    budget = (plane.strength * SIDE / per_unit) ** 2 / float((loud[core] ** 2).mean())
+    budget = (strength * SIDE / per_unit) ** 2 / float((loud[core] ** 2).mean())
     projected = _projected(code, found)
     reach = _reach(projected, budget)
     wave: Any = np.zeros((SIDE, SIDE), np.float32)
@@ -133,7 +145,7 @@ def _wave(values: np.ndarray, inside: np.ndarray, core: np.ndarray, plane: Plane
         spectrum[plan.order] = code * np.repeat(push, half)
         wave = wave + cv2.idct(spectrum.reshape(SIDE, SIDE))
     added = loud * wave
-    return added * min(1.0, plane.strength / max(float(np.sqrt((added[core] ** 2).mean())), 1e-6))
+    return added * min(1.0, strength / max(float(np.sqrt((added[core] ** 2).mean())), 1e-6))
 
 
 class Reader:
@@ -154,20 +166,32 @@ class Reader:
             total += fine / spread * hull
         self.frames += 1
 
+    def join(self, other: Reader) -> None:
+        """Add all that another reader has seen: another face, or the same one in another shot."""
+        for total, more in zip(self._sums, other._sums, strict=True):
+            total += more
+        self.frames += other.frames
+
     def found(self) -> Found:
         """The verdict on all frames so far: the best of the places a little off the one where the mark should be."""
         if not self.frames:
             return Found(0.0, 0)
         found = []
-        for total, plane in zip(self._sums, PLANES, strict=True):
-            plan = _plan(plane.band)
-            for matrix in _places():
-                values = _whitened(plan, cv2.warpAffine(total, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR))[0]
-                halves = zip(np.split(plan.codes, SYMBOLS, 1), np.split(values, SYMBOLS), strict=True)
-                scores = [codes @ half / max(float(np.linalg.norm(half)), 1e-6) for codes, half in halves]
-                high, low = (int(score.argmax()) for score in scores)
-                found.append(Found(float(scores[0][high] + scores[1][low]) / 2**0.5, high * ALPHABET + low))
+        for matrix in _places():
+            scores = np.stack([_scores(total, plane, matrix) for total, plane in zip(self._sums, PLANES, strict=True)])
+            for mix in MIXES:
+                high, low = np.tensordot(mix, scores, 1)
+                number = int(high.argmax()) * ALPHABET + int(low.argmax())
+                found.append(Found(float(high.max() + low.max()) / 2**0.5, number))
         return max(found, key=lambda f: f.score)
+
+
+def _scores(total: np.ndarray, plane: Plane, matrix: np.ndarray) -> np.ndarray:
+    """(SYMBOLS, ALPHABET) how far from chance each symbol is in a sum of crops, at a place."""
+    plan = _plan(plane.band)
+    values = _whitened(plan, cv2.warpAffine(total, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR))[0]
+    halves = zip(np.split(plan.codes, SYMBOLS, 1), np.split(values, SYMBOLS), strict=True)
+    return np.stack([codes @ half / max(float(np.linalg.norm(half)), 1e-6) for codes, half in halves])
 
 
 @dataclass(frozen=True)
@@ -187,9 +211,10 @@ def _plan(band: tuple[int, int]) -> _Plan:
     radius = np.hypot(u, v).ravel()
     places = np.flatnonzero((radius >= band[0]) & (radius < band[1]))
     places = places[: len(places) // 8 * 8]
-    dice = np.frombuffer(hashlib.shake_256(KEY).digest(4 * len(places)), "<u4")
+    key = KEY + repr(band).encode()
+    dice = np.frombuffer(hashlib.shake_256(key).digest(4 * len(places)), "<u4")
     order = places[np.argsort(dice, kind="stable")]
-    bits = np.unpackbits(np.frombuffer(hashlib.shake_256(KEY + b" codes").digest(ALPHABET * len(order) // 8), "u1"))
+    bits = np.unpackbits(np.frombuffer(hashlib.shake_256(key + b" codes").digest(ALPHABET * len(order) // 8), "u1"))
     return _Plan(order, radius[order], (bits.astype(np.float32) * 2 - 1).reshape(ALPHABET, -1))
 
 

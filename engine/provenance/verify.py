@@ -19,8 +19,8 @@ from .credentials import Credentials, read_credentials
 from .mark import PRESENT, Found, Reader
 from .xmp import DIGITAL_SOURCE_TYPE, read_source_type
 
-FRAMES = 120
-"""So many frames are looked at for the mark, from the first on."""
+FRAMES, RUN = 120, 24
+"""So many frames are looked at for the mark, in runs of so many that are spread over the file."""
 
 
 @dataclass(frozen=True)
@@ -66,21 +66,48 @@ def verify(path: Path, reporter: Reporter, device: str = "cpu", frames: int = FR
 
 
 def read_marks(path: Path, frames: int, reporter: Reporter, device: str = "cpu") -> tuple[list[Found], int]:
-    """The marks in the faces of the first frames, the surest first, and how many faces were looked at."""
-    end = min(probe(path).frames, frames)
+    """The marks in the faces of a file, the surest first, and how many faces (tracks) were looked at.
+
+    Every track is read by itself, and all of them together: a recast carries one mark in every face and shot.
+    """
+    readers: list[Reader] = []
+    for start, end in _runs(probe(path).frames, frames):
+        readers += _tracks(path, start, end, reporter, device)
+    if len(readers) > 1:
+        together = Reader()
+        for reader in readers:
+            together.join(reader)
+        looked = [*readers, together]
+    else:
+        looked = readers
+    found = sorted((reader.found() for reader in looked), key=lambda mark: -mark.score)
+    return list({mark.number: mark for mark in reversed(found) if mark.present}.values())[::-1], len(readers)
+
+
+def _runs(length: int, frames: int) -> list[tuple[int, int]]:
+    """Ranges of frames to look at: all of a short file, else runs from its beginning to its end."""
+    if length <= frames:
+        return [(0, length)]
+    count = max(1, frames // RUN)
+    size = min(RUN, frames)
+    starts = np.linspace(0, length - size, count).astype(int) if count > 1 else [0]
+    return [(int(start), int(start) + size) for start in starts]
+
+
+def _tracks(path: Path, start: int, end: int, reporter: Reporter, device: str) -> list[Reader]:
+    """A reader for every track of a range, none where there is no face."""
     with tempfile.TemporaryDirectory(prefix="understudy-verify-") as aside:
         folder = Path(aside) / "scan"
         try:
-            scan(Clip(path=str(path), end=end), folder, reporter, device)
+            scan(Clip(path=str(path), start=start, end=end), folder, reporter, device)
         except NoFaceError:
-            return [], 0
+            return []
         alignments = load_alignments(folder)
     readers: dict[int, Reader] = {}
-    for frame in read_frames(path, 0, end):
+    for frame in read_frames(path, start, end):
         for row in np.flatnonzero(alignments.frame == frame.index):
             readers.setdefault(int(alignments.track[row]), Reader()).add(frame.rgb, alignments.landmarks[row])
-    found = sorted((reader.found() for reader in readers.values()), key=lambda mark: -mark.score)
-    return list({mark.number: mark for mark in reversed(found) if mark.present}.values())[::-1], len(readers)
+    return list(readers.values())
 
 
 def _of_credentials(found: Credentials | None) -> list[str]:

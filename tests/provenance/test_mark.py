@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.faces.align import crop, crop_matrix, hull_mask, to_opencv, transform
+from understudy.engine.faces.align import crop, crop_matrix, hull_mask, mesh_radius, to_opencv, transform
 from understudy.engine.provenance import mark
 
 NUMBER = 0xBEEF
@@ -28,7 +28,7 @@ def pasted(picture: np.ndarray, landmarks: np.ndarray, number: int | None) -> np
     face, there = crop(picture, matrix, size).astype(np.float32), transform(landmarks, matrix)
     mask = soft_mask(there, size)
     if number is not None:
-        face = mark.embed(face, mask, there, number)
+        face = mark.embed(face, mask, there, float(mesh_radius(landmarks)), number)
     shape, flags = picture.shape[1::-1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     alpha = cv2.warpAffine(mask, to_opencv(matrix), shape, flags=flags)[..., None]
     fresh = cv2.warpAffine(face, to_opencv(matrix), shape, flags=flags)
@@ -154,4 +154,4 @@ def test_nothing_to_mark_is_left_alone(portrait: Any) -> None:
     face = np.full((128, 128, 3), 100, np.float32)
     mask = np.zeros((128, 128), np.float32)
     matrix = crop_matrix(portrait[1], 128)
-    assert np.array_equal(mark.embed(face, mask, transform(portrait[1], matrix), 1), face)
+    assert np.array_equal(mark.embed(face, mask, transform(portrait[1], matrix), 60.0, 1), face)
