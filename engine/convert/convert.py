@@ -23,7 +23,7 @@ from .faces import crop_of
 from .measures import REACH
 from .plan import Placement, make_plan
 from .render import BATCH, Rendered, Work, patched, render, settled
-from .settings import check_settings, save_settings
+from .settings import check_settings, earlier_results, save_settings
 from .sources import load_sources
 from .stream import ahead
 from .trace import segment_key
@@ -64,6 +64,7 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
         format=spec.format,
         layer=spec.layer,
         key=segment_key(spec, plan, start, end),
+        earlier=earlier_results(Path(spec.output)),
     )
     with writer:
         for first, last in writer.missing():
@@ -72,7 +73,7 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
                     report.check()
                     writer.write(frame, patches)
                     report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
-    save_settings(spec)
+    save_settings(spec, writer.record())
     return {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
 
 
@@ -107,7 +108,7 @@ def _stages(
             for placement in work.plan.get(frame.index, ()):
                 crop_of(frame, placement)  # makes the bytes of it here, beside the network
             batch.append(frame)
-            if len(batch) == BATCH:
+            if frame.index % BATCH == BATCH - 1:
                 yield batch
                 batch = []
         if batch:

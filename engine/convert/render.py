@@ -22,8 +22,8 @@ from .patch import Place, place_of
 from .plan import Placement
 
 BATCH = 8
-"""Frames that are recast together. Batches begin at multiples of it in the range: a resumed conversion must make
-the very batches of an uninterrupted one, since a network's sums depend on its batch."""
+"""Frames that are recast together. Batches begin at frames that are multiples of it: a resumed conversion, or one of
+another range, must make the very batches of an uninterrupted one, since a network's sums depend on its batch."""
 
 
 @dataclass(frozen=True, eq=False)

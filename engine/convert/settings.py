@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
+from typing import Any
 
 from ..arrays import write_json
 from ..errors import DataError
+from ..media.earlier import Earlier
 from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, from_json, parse_json, to_json
 
 SIDES = ("top", "right", "bottom", "left")
+ENDING = ".understudy.json"
 ERODE_LIMIT, FEATHER_LIMIT = 0.4, 0.5
 
 
@@ -34,12 +38,26 @@ def check_settings(settings: ConvertSettings) -> None:
 
 def settings_file(output: Path) -> Path:
     """Where what made a result is kept: `recast.mov.understudy.json` beside `recast.mov`."""
-    return output.with_name(f"{output.name}.understudy.json")
+    return output.with_name(f"{output.name}{ENDING}")
 
 
-def save_settings(spec: ConvertSpec) -> None:
-    """Keep the whole spec of a finished conversion beside its result, so that it can be made again."""
-    write_json(settings_file(Path(spec.output)), {"protocol": PROTOCOL, "convert": to_json(spec)})
+def save_settings(spec: ConvertSpec, written: dict[str, Any] | None = None) -> None:
+    """Keep the whole spec of a finished conversion beside its result, so that it can be made again.
+
+    `written` is what `MovieWriter.record` tells of it, for the takes after it.
+    """
+    made = {"protocol": PROTOCOL, "convert": to_json(spec)} | ({"written": written} if written else {})
+    write_json(settings_file(Path(spec.output)), made)
+
+
+def earlier_results(output: Path) -> list[Earlier]:
+    """The movies in the output's folder that segments may be taken from, the newest first."""
+    found = []
+    for path in sorted(output.parent.glob(f"*{ENDING}"), key=lambda p: -p.stat().st_mtime):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            told = parse_json(path.read_text(encoding="utf-8"))["written"]
+            found.append(Earlier.of(path.with_name(path.name.removesuffix(ENDING)), told))
+    return found
 
 
 def load_settings(output: Path) -> ConvertSpec:

@@ -57,4 +57,6 @@ def _fingerprint(spec: ConvertSpec) -> bytes:
         files.append(folder / "weights.safetensors")
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) if f.is_file() else None for f in files]
     told = {"making": MAKING, "settings": to_json(spec.settings), "files": stamps, "refiner": spec.use_refiner}
-    return json.dumps([told, card.identities, str(folder)], sort_keys=True).encode()
+    # the mark in the faces is that of the scan and the model (`provenance.recasts.mark_number`)
+    card_file = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
+    return json.dumps([told, card.identities, str(folder), card_file, spec.scan], sort_keys=True).encode()

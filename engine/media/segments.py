@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ class Segments:
         self, folder: Path, start: int, end: int, facts: dict[str, Any], key: Key | None, length: int = LENGTH
     ) -> None:
         self.folder = folder
-        self.spans = [(first, min(first + length, end)) for first in range(start, end, length)]
+        cuts = [start, *range((start // length + 1) * length, end, length), end]  # the same whatever the range is
+        self.spans = list(pairwise(cuts))
         self._facts, self._key = facts, key
         self.shared: dict[str, Any] = {}
         self._finished = self._take_over()
@@ -69,6 +71,14 @@ class Segments:
             self.shared = shared
             write_json(self.folder / "conversion.json", {"facts": self._facts, "shared": shared})
 
+    def is_finished(self, first: int) -> bool:
+        """Whether the segment that begins with this frame is."""
+        return first in self._finished
+
+    def key_of(self, first: int) -> str:
+        """The key of the segment that begins with this frame; "" where none is kept."""
+        return self._key(first, self.end_of(first)) if self._key else ""
+
     def files(self, first: int) -> list[str]:
         """Names of the files of a finished segment."""
         return list(self._finished[first])
@@ -80,8 +90,7 @@ class Segments:
             with (self.folder / name).open("rb+") as file:
                 os.fsync(file.fileno())
                 sizes[name] = os.fstat(file.fileno()).st_size
-        key = self._key(first, self.end_of(first)) if self._key else ""
-        write_json(self.folder / _marker(first), {"key": key, "files": sizes})
+        write_json(self.folder / _marker(first), {"key": self.key_of(first), "files": sizes})
         _sync_folder(self.folder)
         self._finished[first] = sizes
 
@@ -94,9 +103,9 @@ class Segments:
             return {}
         self.shared = begun.get("shared", {})
         found = {}
-        for first, end in self.spans:
+        for first, _ in self.spans:
             marker = _read(self.folder / _marker(first))
-            if marker is not None and marker.get("key") == self._key(first, end) and self._whole(marker.get("files")):
+            if marker is not None and marker.get("key") == self.key_of(first) and self._whole(marker.get("files")):
                 found[first] = marker["files"]
         return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from ..arrays import replace_atomically
 from ..errors import MediaError
 from ..protocol import OutputFormat
 from . import segments
+from .earlier import Earlier, record, take
 from .encode import MovieSegment, PictureSegment, join, move_folder
 from .formats import check_output
 from .layer import layer_pictures, matte_recipe
@@ -77,7 +79,9 @@ class MovieWriter:
     (`segments.LENGTH` frames each) in `partial_folder(output)`; the output gets its name when all are written and
     the block ends well. An exception leaves the finished segments, which the next writer of the same source, range,
     format and `key` takes over: `missing()` tells what is left. Without a finished segment, or without a `key`,
-    nothing is left behind, no folder made for it either. Raises MediaError when the output cannot be written.
+    nothing is left behind, no folder made for it either. Segments that the movies `earlier` hold under the same key
+    are copied out of them (`media.earlier`); `record` is for the writers that do so after this one. Raises MediaError
+    when the output cannot be written.
     """
 
     def __init__(
@@ -90,9 +94,11 @@ class MovieWriter:
         format: OutputFormat = "same",
         layer: bool = False,
         key: Key | None = None,
+        earlier: Sequence[Earlier] = (),
     ) -> None:
         self._output, self._source = Path(output), source
         self._start, self._end, self._format, self._layer, self._key = start, end, format, layer, key
+        self._earlier = earlier
         self._folder = partial_folder(self._output)
         self._made: list[Path] = []  # folders, the innermost first
         self._outputs: list[_Output] = []
@@ -113,6 +119,8 @@ class MovieWriter:
                 )
                 self._output.parent.mkdir(parents=True, exist_ok=True)
                 self._segments.begin({"threads": min(THREADS, os.cpu_count() or 1)})
+                for one in self._earlier:
+                    self._take(one)
         except BaseException:
             self._discard()
             raise
@@ -121,6 +129,32 @@ class MovieWriter:
     def missing(self) -> list[tuple[int, int]]:
         """Ranges of frames to be written, in order: all in one, or what an earlier run did not finish."""
         return self._segments.missing()
+
+    def record(self) -> dict[str, Any] | None:
+        """What a later writer needs to take segments out of the finished movie; None where it cannot."""
+        output = self._outputs[0]
+        if self._key is None or self._layer or output.recipe.picture:
+            return None
+        spans = [(first, end, self._segments.key_of(first)) for first, end in self._segments.spans]
+        with self._in_plain_words():
+            return record(output.path, self._written(), spans)
+
+    def _written(self) -> dict[str, Any]:
+        """What the packets of a movie depend on beyond its frames' keys."""
+        facts = {name: fact for name, fact in self._facts(self._outputs[0].recipe).items() if name != "range"}
+        plain: dict[str, Any] = json.loads(json.dumps(facts | self._segments.shared))
+        return plain
+
+    def _take(self, earlier: Earlier) -> None:
+        """Make finished segments of those that an earlier movie holds."""
+        output = self._outputs[0]
+        if self._key is None or self._layer or output.recipe.picture or earlier.facts != self._written():
+            return
+        spans = [(first, end) for first, end in self._segments.spans if not self._segments.is_finished(first)]
+        wanted = {(first, end): self._segments.key_of(first) for first, end in spans}
+        targets = {(first, end): self._path(output, first) for first, end in spans}
+        for first, end in take(earlier, wanted, targets, output.recipe, self._source):
+            self._segments.close(first, [targets[first, end].name])
 
     def write(self, frame: Frame, patches: Sequence[Patch] = ()) -> None:
         """Write the next missing frame with its recast rectangles; none passes it through.
@@ -165,8 +199,12 @@ class MovieWriter:
         if recipe.picture:
             names = _Names(output.path, self._source, recipe.picture)
             return PictureSegment(folder, recipe, self._source, lambda n: f"{output.mark}{names.of(n)}")
-        path = folder / f"{self._first:08}{output.mark}.{recipe.segment}"
+        path = self._path(output, self._first)
         return MovieSegment(path, recipe, self._source, self._segments.shared["threads"])
+
+    def _path(self, output: _Output, first: int) -> Path:
+        """The file of the segment that begins with this frame."""
+        return self._segments.folder / f"{first:08}{output.mark}.{output.recipe.segment}"
 
     def _finish(self) -> None:
         missing = self.missing()
@@ -184,12 +222,11 @@ class MovieWriter:
 
     def _join(self, output: _Output) -> None:
         whole = self._folder / f"joined{output.mark}{output.path.suffix}"
-        names = [f"{first:08}{output.mark}.{output.recipe.segment}" for first, _ in self._segments.spans]
         code = self._source.timecode
         join(
             whole,
             output.path,
-            [self._segments.folder / name for name in names],
+            [self._path(output, first) for first, _ in self._segments.spans],
             output.recipe,
             self._source,
             self._start,

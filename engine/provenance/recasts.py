@@ -66,13 +66,22 @@ def recast_id(spec: ConvertSpec) -> str:
     return hashlib.sha256(text + hashlib.sha256(model).digest()).hexdigest()[:16]
 
 
+def mark_number(spec: ConvertSpec) -> int:
+    """The number in the faces: that of their scan and model, so that takes can share what did not change."""
+    from .mark import number_of
+
+    card = Path(spec.model) / "model.json"
+    model = card.read_bytes() if card.is_file() else b""
+    return number_of(f"{spec.scan} {hashlib.sha256(model).hexdigest()}")
+
+
 def marker(spec: ConvertSpec) -> Callable[..., Any] | None:
     """What puts the mark of this conversion into a face, as `mark.embed` does; None where it is left out."""
     if not spec.settings.mark:
         return None
-    from .mark import embed, number_of
+    from .mark import embed
 
-    return partial(embed, number=number_of(recast_id(spec)))
+    return partial(embed, number=mark_number(spec))
 
 
 def certify(spec: ConvertSpec, counts: dict[str, int], reporter: Reporter) -> str:
@@ -80,8 +89,6 @@ def certify(spec: ConvertSpec, counts: dict[str, int], reporter: Reporter) -> st
 
     Raises DataError or MediaError when its scan, model or output cannot be read.
     """
-    from .mark import number_of
-
     reporter.progress(1.0, "Signing the recast")
     output, model, project = Path(spec.output), Path(spec.model), project_folder(spec)
     clip = _clip(Path(spec.scan))
@@ -89,7 +96,7 @@ def certify(spec: ConvertSpec, counts: dict[str, int], reporter: Reporter) -> st
     files = _outputs(output)
     start = clip.start if spec.start is None else spec.start
     identifier = recast_id(spec)
-    number = number_of(identifier) if spec.settings.mark else None
+    number = mark_number(spec) if spec.settings.mark else None
     weights = model / "weights.safetensors"
     facesets = {path.name: hash_file(path) for path in sorted(model.glob("facesets/*.faceset"))}
     model_hash = hash_file(weights) if weights.is_file() and spec.use_refiner else ""

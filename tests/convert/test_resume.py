@@ -144,6 +144,31 @@ def test_a_drawn_mask_is_taken_and_only_its_segment_made_again(
     assert away[1] < 0.7 * min(away[0], away[2], away[3])
 
 
+def test_a_take_copies_what_did_not_change_from_the_one_before(
+    tmp_path: Path, spec: ConvertSpec, carphone_scan: Any
+) -> None:
+    """A mask drawn for one frame, and the same range again: only the frames near it are made, under another name."""
+    scan = tmp_path / "scan"
+    scan.mkdir()
+    carphone_scan.save(scan)
+    first = changed(spec, scan=str(scan), output=str(tmp_path / "takes" / "1.mp4"))
+    counts = conversion.convert(first, CPU, Silent())
+    (scan / "masks").mkdir()
+    mask = np.zeros((carphone_scan.height, carphone_scan.width), np.uint8)
+    (scan / "masks" / f"{2 * LENGTH + 9:06d}.png").write_bytes(cv2.imencode(".png", mask)[1].tobytes())
+    second = changed(first, output=str(tmp_path / "takes" / "2.mp4"))
+    watched = StopsAt()
+    assert conversion.convert(second, CPU, watched) == counts
+    assert watched.frames == LENGTH
+    alone = changed(first, output=str(tmp_path / "alone" / "2.mp4"))
+    conversion.convert(alone, CPU, Silent())
+    assert Path(second.output).read_bytes() == Path(alone.output).read_bytes() != Path(first.output).read_bytes()
+    later = changed(first, output=str(tmp_path / "takes" / "3.mp4"), start=2, end=2 * LENGTH + 9)
+    watched = StopsAt()
+    conversion.convert(later, CPU, watched)  # only whole segments in the middle are the same
+    assert watched.frames == LENGTH - 2 + 9
+
+
 def test_a_range_is_converted_and_its_settings_are_kept(tmp_path: Path, spec: ConvertSpec) -> None:
     spec = changed(spec, start=9, end=20, settings=ConvertSettings(colour="mkl", erode=[0.0, 0.02, 0.0, 0.02]))
     assert conversion.convert(spec, CPU, Silent()) == {"frames": 11, "recast": 11}

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from understudy.engine.errors import MediaError, Stopped
 from understudy.engine.media import segments
+from understudy.engine.media.earlier import Earlier
 from understudy.engine.media.partial import partial_folder, remove_partial
 from understudy.engine.media.reader import Frame, probe, read_frames
 from understudy.engine.media.view import Patch
@@ -75,7 +76,7 @@ def test_a_stopped_conversion_goes_on_and_ends_the_same(tmp_path, make_clip, foo
     with pytest.raises(Stopped):
         convert(resumed, source, stop_at=20, format=format, layer=layer)
     assert not resumed.exists() and partial_folder(resumed).is_dir()
-    assert convert(resumed, source, format=format, layer=layer) == list(range(13, FRAMES))
+    assert convert(resumed, source, format=format, layer=layer) == list(range(12, FRAMES))
     assert content(whole) == content(resumed)
     assert sorted(p.name for p in whole.parent.iterdir()) == sorted(p.name for p in resumed.parent.iterdir())
     assert not partial_folder(resumed).exists()
@@ -104,7 +105,7 @@ def test_a_killed_conversion_goes_on(tmp_path, footage):
     command = [sys.executable, "-c", script, str(output), str(footage)]
     assert subprocess.run(command, env=os.environ, timeout=120, check=False).returncode == -signal.SIGKILL
     assert not output.exists()
-    assert convert(output, footage, format="h264") == list(range(25, FRAMES))
+    assert convert(output, footage, format="h264") == list(range(24, FRAMES))
     convert(whole, footage, format="h264")
     assert output.read_bytes() == whole.read_bytes()
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "whole.mp4"]
@@ -121,7 +122,7 @@ def test_other_settings_take_nothing_over_and_damage_is_made_again(tmp_path, foo
         elif again == "damage":
             piece = sorted((partial_folder(output) / "segments").glob("*.nut"))[1]
             piece.write_bytes(piece.read_bytes()[:-100])
-            assert convert(output, footage) == list(range(13, FRAMES))
+            assert convert(output, footage) == list(range(12, FRAMES))
             continue
         elif again == "other format":
             how = {"format": "h265"}
@@ -136,10 +137,10 @@ def test_only_segments_whose_key_changed_are_made_again(tmp_path, footage):
     with pytest.raises(Stopped):
         convert(output, footage, stop_at=27)
     made = []
-    key = {1: "the settings", 13: "another face here", 25: "the settings"}
+    key = {1: "the settings", 12: "another face here", 24: "the settings"}
     with MovieWriter(output, probe(footage), 1, FRAMES, key=lambda first, end: key[first]) as writer:
-        assert writer.missing() == [(13, FRAMES)]
-        for frame in read_frames(footage, 13, FRAMES):
+        assert writer.missing() == [(12, FRAMES)]
+        for frame in read_frames(footage, 12, FRAMES):
             writer.write(frame)
             made.append(frame.index)
     assert probe(output).frames == FRAMES - 1
@@ -153,7 +154,7 @@ def test_joining_keeps_sound_and_every_packet(tmp_path, footage, read_counter):
     assert [read_counter(f.rgb) for f in read_frames(output)] == list(range(1, FRAMES))
     with av.open(str(output)) as movie:
         keys = [n for n, p in enumerate(q for q in movie.demux(video=0) if q.size) if p.is_keyframe]
-    assert {0, 12, 24} <= set(keys)
+    assert {0, 11, 23} <= set(keys)
 
 
 def test_what_a_cancelled_job_leaves_is_removed(tmp_path, footage):
@@ -181,7 +182,7 @@ def test_a_full_disk_keeps_what_is_finished(tmp_path, footage, disk_full_after):
                 later.enter_context(disk_full_after(20000))
             writer.write(frame, [])
     assert not output.exists()
-    assert convert(output, footage, format="ffv1") == list(range(13, FRAMES))
+    assert convert(output, footage, format="ffv1") == list(range(12, FRAMES))
 
 
 def test_a_folder_that_refuses(tmp_path, footage):
@@ -203,3 +204,39 @@ def test_a_folder_with_other_files_is_not_replaced(tmp_path, footage):
     with pytest.raises(MediaError, match="holds other files"):
         convert(output, footage, format="png")
     assert (output / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("format", "suffix"),
+    [("h264", ".mp4"), ("h265", ".mov"), ("h264", ".mkv"), ("prores-hq", ".mov"), ("ffv1", ".mkv")],
+)
+def test_segments_are_taken_out_of_an_earlier_movie(format, suffix, tmp_path, footage):
+    """Another range, one segment of another key: the rest is copied, and the result is the one made from nothing."""
+    first, second, fresh = (tmp_path / f"{name}{suffix}" for name in ("first", "second", "fresh"))
+    info = probe(footage)
+
+    def make(output: Path, span: tuple[int, int], key, earlier=()) -> tuple[list[int], dict]:
+        made = []
+        with MovieWriter(output, info, *span, key=key, format=format, earlier=earlier) as writer:
+            for part in writer.missing():
+                for frame in read_frames(footage, *part):
+                    writer.write(frame, patch_of(frame))
+                    made.append(frame.index)
+        return made, writer.record()
+
+    made, told = make(first, (0, FRAMES), lambda a, b: f"{a}-{b}")
+    assert made == list(range(FRAMES))
+    kept = Earlier.of(first, told)
+    assert make(second, (0, 30), lambda a, b: "new" if a == 0 else f"{a}-{b}", [kept])[0] == [
+        *range(12),
+        *range(24, 30),
+    ]
+    make(fresh, (0, 30), lambda a, b: "fresh")
+    assert second.read_bytes() == fresh.read_bytes()
+    with first.open("r+b") as file:  # somebody else's picture in the middle of it
+        file.seek(first.stat().st_size // 2)
+        file.write(b"something else" * 20)
+    made = make(second, (0, 30), lambda a, b: f"{a}-{b}", [kept])[0]
+    assert made and second.read_bytes() == fresh.read_bytes()
+    first.unlink()
+    assert make(second, (0, 30), lambda a, b: f"{a}-{b}", [kept])[0] == list(range(30))

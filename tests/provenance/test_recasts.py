@@ -25,8 +25,7 @@ from understudy.engine.protocol import (
     consent_file,
 )
 from understudy.engine.provenance.credentials import read_credentials
-from understudy.engine.provenance.mark import number_of
-from understudy.engine.provenance.recasts import all_recasts, recast_id
+from understudy.engine.provenance.recasts import all_recasts, mark_number
 from understudy.engine.provenance.verify import verify
 from understudy.engine.reporter import Silent
 
@@ -94,7 +93,7 @@ def test_a_recast_says_what_it_is(spec: ConvertSpec, made: dict[str, Any], proje
     assert [i["relationship"] for i in found.ingredients] == ["parentOf", "inputTo", "inputTo"]
     assert not any(name in json.dumps(verdict.to_json()) for name in ("woman", "of the tests"))
     (recast,) = all_recasts(project)
-    assert recast.credentials == found.id and recast.mark == number_of(recast_id(spec)) == found.facts["mark"]
+    assert recast.credentials == found.id and recast.mark == mark_number(spec) == found.facts["mark"]
     assert [mark.number for mark in verdict.marks] == [recast.mark]
     assert recast.cast[0].identity_person == "woman of the tests"
 
