@@ -15,8 +15,9 @@ GRAIN = 3
 """Length of a grain vector: strength in luma and in chroma (8-bit levels), and size (blur in source pixels)."""
 _AGAIN = 1.0
 """Blur by which edges are softened once more to see how soft they are, crop pixels."""
-_SLACK = 1.2
-"""Footage only this much softer than the recast is left alone: faces differ by as much."""
+_SLACK = 1.4
+"""Footage only this much softer than the recast is left alone: on clean footage two faces' edges differ by up to 1.3,
+and what is taken off softer footage for it is what the measured edges are softer by than a blur alone makes them."""
 _SHUTTER = 0.35
 """Deviation of the blur that a shutter open all the time leaves, in parts of the motion (a box has 1 / √12)."""
 _LEAST_GRAIN = 0.5
