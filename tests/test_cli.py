@@ -216,7 +216,7 @@ def test_without_the_networks(run, no_networks, tmp_path, make_clip):
 def test_models_list_says_what_is_missing(run, no_networks):
     code, answer, _ = run("models", "list")
     assert code == 0
-    assert answer["missing"] == answer["models"] == ["blazeface", "mesh", "iris", "mtcnn", "embedding"]
+    assert answer["missing"] == answer["models"] == ["blazeface", "mesh", "attention", "mtcnn", "embedding"]
 
 
 @needs_networks

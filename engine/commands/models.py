@@ -15,7 +15,7 @@ class Models:
     """Fetch or list the networks that find faces."""
 
     action: tyro.conf.Positional[Literal["fetch", "list"]]
-    """fetch downloads what is missing (about 110 MB, once); list says what is there."""
+    """fetch downloads what is missing (about 145 MB, once); list says what is there."""
     detector: tuple[Literal["yunet"], ...] = ()
     """Optional detectors to fetch as well, each from its makers, its licence shown first."""
     json: Json = False

@@ -36,7 +36,7 @@ class Alignments:
     box        (N, 4) float32, x0 y0 x1 y1 in source pixels
     landmarks  (N, 468, 3) float32, x right and y down in source pixels (pixel centres at
                integers + 0.5), z in the same unit, smaller nearer to the camera
-    score      (N,) float32 0..1, the landmark network's own confidence; 0 where only a detector saw the face, or
+    score      (N,) float32 0..1, the landmark networks' own confidence; 0 where only a detector saw the face, or
                it was carried for long: the box is right, the landmarks are a stand-in
     sharpness  (N,) float32 >= 0, variance of the Laplacian of the grey 128 px crop; larger is sharper
     embedding  (N, 128) float32, dlib's metric space: distance below about 0.5 is the same person

@@ -23,6 +23,9 @@ SEEN_OFTEN, LIKELY = 3, 0.7
 """Searches that must have seen a face that was never measured, and their mean score."""
 CLEAR = 0.7
 """Mean score of such a face."""
+SIGHTED = 0.5
+"""Share of the searches that must have seen a face whose score is not that clear: what the landmark networks follow
+by themselves may be none."""
 
 
 def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
@@ -107,8 +110,13 @@ def _placed(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 def _trusted(faces: list[Face], rows: np.ndarray) -> np.ndarray:
     """A track's rows without what was carried before its first or after its last face that was measured or
-    detected; none where nothing was measured, and only a few times something detected."""
+    detected; none where nothing was measured, and only a few times something detected, or where what was measured
+    is not clear and detectors see it seldom."""
     certain = [i for i, row in enumerate(rows) if faces[row].unseen == 0]
+    sights = [faces[row].sighted for row in rows if faces[row].sighted >= 0]
+    measured = [faces[row].score for row in rows if not faces[row].carried]
+    if measured and np.mean(measured) < CLEAR and sights and np.mean(sights) < SIGHTED:
+        return rows[:0]
     if all(faces[row].carried for row in rows):
         sights = [faces[row].glimpse for row in rows if faces[row].glimpse]
         if len(sights) < SEEN_OFTEN or np.mean(sights) < LIKELY:

@@ -20,9 +20,8 @@ from scipy.optimize import linear_sum_assignment
 from . import align, flow
 from .boxes import overlap
 from .detectors import DEFAULT
-from .detectors.search import Search
+from .detectors.search import WITHIN, Search
 from .embedding import Embedder
-from .eyes import Eyes
 from .mesh import Mesh, box_of, region_of_detection, region_of_face
 
 SEARCH_EVERY = 4
@@ -49,6 +48,7 @@ class Face:
 
     `carried`: not measured, but moved there by optical flow. `unseen` counts the frames since a face was
     last measured or detected there: 0 where it was. `glimpse` is a detector's score where only it saw the face.
+    `sighted` tells whether a detector sees it: 1 or 0, and -1 on a frame that was not searched.
     """
 
     frame: int
@@ -59,6 +59,7 @@ class Face:
     carried: bool = False
     unseen: int = 0
     glimpse: float = 0.0
+    sighted: int = -1
 
     @property
     def box(self) -> np.ndarray:
@@ -83,6 +84,8 @@ class _Run:
     shots: dict[int, int]
     faces: dict[int, list[Face]]
     glimpses: list[Glimpse] = field(default_factory=list)
+    sights: dict[int, np.ndarray] = field(default_factory=dict)
+    """The detectors' boxes (n, 4) on each frame that was searched."""
 
     def neighbours(self, a: int, b: int) -> bool:
         """Whether both frames are here and of one shot."""
@@ -98,7 +101,7 @@ class Measurer:
         """`check` is called often, and may raise to stop."""
         self.check = check
         self.search = Search(detectors, device)
-        self.mesh, self.eyes, self.embedder = Mesh(device), Eyes(device), Embedder(device)
+        self.mesh, self.embedder = Mesh(device), Embedder(device)
 
     def __call__(
         self,
@@ -126,6 +129,9 @@ class Measurer:
             self._follow(run, [(face, 1) for face in before[1] if not face.carried])
         self._carry(run)
         run.faces.pop(first - 1, None)
+        for key, boxes in run.sights.items():
+            for face in run.faces[key]:
+                face.sighted = int(_sighted(face.box, boxes))
         measured = [face for frame in frames for face in run.faces[frame] if not face.carried]
         self._describe(run, measured)
         return [face for frame in frames for face in run.faces[frame]], run.glimpses
@@ -140,6 +146,7 @@ class Measurer:
             keys += [members[place] for place in places]
             thorough += [i % THOROUGH_EVERY == 0 for i in range(count)]
         answers = self.search([run.images[key] for key in keys], thorough)
+        run.sights = {key: answer.boxes for key, answer in zip(keys, answers, strict=True)}
         seen = [(key, answer, i) for key, answer in zip(keys, answers, strict=True) for i in range(len(answer.boxes))]
         regions = [region_of_detection(answer.boxes[i], answer.points[i, :2]) for _, answer, i in seen]
         measured = self._measure(run, [key for key, _, _ in seen], regions)
@@ -254,12 +261,9 @@ class Measurer:
         return True
 
     def _describe(self, run: _Run, faces: list[Face]) -> None:
-        """Eyes and sharpness of all faces, the embedding of some of each chain of them."""
-        images = [run.images[face.frame] for face in faces]
-        if faces:
-            looked = self.eyes(images, np.stack([face.landmarks for face in faces]))
-            for face, landmarks, image in zip(faces, looked, images, strict=True):
-                face.landmarks, face.sharpness = landmarks, sharpness(image, landmarks)
+        """The sharpness of all faces, the embedding of some of each chain of them."""
+        for face in faces:
+            face.sharpness = sharpness(run.images[face.frame], face.landmarks)
         ages: dict[int, int] = {}
         wanted = []
         for face in faces:
@@ -307,6 +311,12 @@ def _glimpsed(box: np.ndarray, frame: int, glimpses: list[Glimpse]) -> bool:
     """Whether a detector saw a face of about this size there."""
     others = np.array([g.box for g in glimpses if g.frame == frame]).reshape(-1, 4)
     return bool((overlap(box[None], others)[0] > SAME).any())
+
+
+def _sighted(box: np.ndarray, boxes: np.ndarray) -> bool:
+    """Whether one of the detectors' boxes shows the face: they cut faces more or less tightly than the mesh."""
+    common, within = overlap(box[None], boxes)[0], overlap(box[None], boxes, of_smaller=True)[0]
+    return bool(((common > SAME) | (within > WITHIN)).any())
 
 
 def _met(carried: list[tuple[Face, int, int]]) -> list[Face]:

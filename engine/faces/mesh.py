@@ -1,7 +1,12 @@
-"""The face mesh: 468 points in three dimensions, measured twice so that the start does not matter.
+"""The face mesh: 468 points in three dimensions, measured twice so that the start does not matter, by two networks.
 
-Source: Kartynnik et al., Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs,
-2019; MediaPipe's face_landmark network and its regions of interest (Apache-2.0).
+The one knows best whether there is a face, and how profiles lie; the other looks again at its own lips and eyes, and
+is by far the more exact on them and the steadier where it sees the face. What only the second takes for a face is one
+if both lay the same mesh over it.
+
+Source: Kartynnik et al., Real-time Facial Surface Geometry from Monocular Video on Mobile GPUs, 2019; Grishchenko et
+al., Attention Mesh, 2020; MediaPipe's face_landmark and face_landmark_with_attention networks, their regions of
+interest, and the tables of which mesh points the finer ones are (Apache-2.0).
 """
 
 from __future__ import annotations
@@ -15,15 +20,40 @@ import torch
 from . import align, weights
 from .alignments import LANDMARKS
 from .tflite import GraphNet
-from .topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from .topology import LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS
 
 SIZE = 192
 MARGIN = 1.5
 BATCH = 16
-NEAR = 0.02
-"""Shares of a region's side, and radians, up to which a second pass measures nothing new."""
 EYE_LINE = (RIGHT_EYE_CORNERS[0], LEFT_EYE_CORNERS[1])
 """The outer corners: the person's right eye (left in the picture), then the left one."""
+MESH, LIPS, RIGHT_EYE, LEFT_EYE, RIGHT_IRIS, LEFT_IRIS, SCORE = range(7)
+"""The finer network's outputs; right and left are the person's."""
+AGREE = 0.2
+"""Mean distance of both networks' points, as a share of the mesh's radius, up to which they see the same face: 0.05 is
+usual on faces, 0.3 and more on other things."""
+ALONE = 0.6
+"""The highest score of a face that only the finer network sees: it now and then takes a bookshelf for one."""
+
+# fmt: off
+LIP_POINTS = np.array([
+    61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409,  # outer edge
+    78, 95, 88, 178, 87, 14, 317, 402, 318, 324, 308, 191, 80, 81, 82, 13, 312, 311, 310, 415,  # inner edge
+    76, 77, 90, 180, 85, 16, 315, 404, 320, 307, 306, 184, 74, 73, 72, 11, 302, 303, 304, 408,  # between them
+    62, 96, 89, 179, 86, 15, 316, 403, 319, 325, 292, 183, 42, 41, 38, 12, 268, 271, 272, 407,
+])
+"""(80,) the mesh vertices that the network's lips are."""
+EYE_POINTS = np.array([
+    33, 7, 163, 144, 145, 153, 154, 155, 133,  # lower lid
+    246, 161, 160, 159, 158, 157, 173,  # upper lid
+    130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190,  # rings around it
+    226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189,
+    35, 124, 46, 53, 52, 65, 143, 111, 117, 118, 119, 120, 121, 128, 245, 156, 70, 63, 105, 66, 107, 55, 193,
+])
+"""(71,) those that its right eye is; the left one's are their mirror."""
+# fmt: on
+FINE = ((LIPS, LIP_POINTS), (RIGHT_EYE, EYE_POINTS), (LEFT_EYE, MIRROR[EYE_POINTS]))
+"""What the finer network looks at again, and where in the mesh it goes."""
 
 
 def region_of_face(landmarks: np.ndarray) -> np.ndarray:
@@ -61,53 +91,71 @@ def _angle(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.arctan2(b[1] - a[1], b[0] - a[0]))
 
 
-def _elsewhere(region: np.ndarray, looked_at: np.ndarray) -> bool:
-    """Whether a face's own region is so far from the one that was cut that a second look is worth it."""
-    moved = np.hypot(*(region[:2] - looked_at[:2])) / max(region[2], 1.0)
-    grown = abs(np.log(max(region[2], 1.0) / max(looked_at[2], 1.0)))
-    turned = abs((region[3] - looked_at[3] + np.pi) % (2 * np.pi) - np.pi)
-    return bool(moved > NEAR or grown > NEAR or turned > NEAR)
-
-
 class Mesh:
     """Call it with pictures and where their faces are; see `__call__`."""
 
     def __init__(self, device: str = "cpu") -> None:
-        tensors, facts = weights.load("mesh", device)
         self.device = device
-        self.network = GraphNet(facts["program"], tensors).to(device).eval()
+        tensors, facts = weights.load("mesh", device)
+        self.whole = GraphNet(facts["program"], tensors).to(device).eval()
+        tensors, facts = weights.load("attention", device)
+        self.fine, self.eyes = (
+            GraphNet(facts["program"], tensors, outputs).to(device).eval()
+            for outputs in ((MESH, SCORE, LIPS, RIGHT_EYE, LEFT_EYE), (RIGHT_IRIS, LEFT_IRIS))
+        )
 
     def __call__(self, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Measure n faces, each twice: in its region, and in the one that the first answer gives.
+        """Measure n faces, each twice: in its region, and by both networks in the one that the first answer gives.
 
         `images` are n RGB pictures (height, width, 3) uint8, the same one for several faces where it shows
         them; `regions` are n times x, y, side, angle (see `region_of_face`). Returns landmarks (n, 468, 3)
         float32 in source pixels (pixel centres at integers + 0.5; z in the same unit, smaller nearer) and
         scores (n,) 0..1, near 0 where no face is to be seen.
         """
-        landmarks, scores = self.once(images, regions)
-        # a first answer that is no face at all has no region to look at again; one that was looked at
-        # where it is needs no second look
-        own = [region_of_face(points) for points in landmarks]
-        again = [i for i in range(len(own)) if scores[i] > 0.05 and _elsewhere(own[i], regions[i])]
-        if again:
-            landmarks[again], scores[again] = self.once([images[i] for i in again], [own[i] for i in again])
-        return landmarks, scores
-
-    @torch.inference_mode()
-    def once(self, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The same in one pass."""
         if not regions:
             return np.empty((0, LANDMARKS, 3), np.float32), np.empty(0, np.float32)
+        landmarks, _ = self._measure(self.whole, images, regions)
+        return self.once(images, [region_of_face(points) for points in landmarks])
+
+    def once(self, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        """The same in one pass: the faces, one at least, are where the regions say."""
+        landmarks, scores = self._measure(self.whole, images, regions)
+        finer, sure = self._measure(self.fine, images, regions)
+        apart = np.linalg.norm((finer - landmarks)[..., :2], axis=-1).mean(1) / align.mesh_radius(finer)
+        seen = sure > 0.5
+        landmarks[seen] = finer[seen]
+        return landmarks, np.maximum(scores, np.where(apart < AGREE, np.minimum(sure, ALONE), 0))
+
+    def _measure(
+        self, network: GraphNet, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Landmarks (n, 468, 3) and scores (n,) of one network in one pass."""
         matrices = [region_matrix(region, SIZE) for region in regions]
-        crops = torch.from_numpy(np.stack([align.crop(i, m, SIZE) for i, m in zip(images, matrices, strict=True)]))
-        points, logits = [], []
-        for batch in torch.split(crops, BATCH):
-            pixels = batch.to(self.device).permute(0, 3, 1, 2).float().div_(255)  # stays channels last
-            mesh, flag = self.network(pixels)
-            points.append(mesh.reshape(-1, LANDMARKS, 3).float().cpu())
-            logits.append(flag.reshape(-1).float().cpu())
-        found = torch.cat(points).numpy()
+        mesh, score, *parts = self._look(network, images, matrices)
+        found = mesh.reshape(-1, LANDMARKS, 3)
+        for (_, points), part in zip(FINE, parts, strict=False):
+            found[:, points, :2] = part.reshape(-1, len(points), 2)
         back = [cv2.invertAffineTransform(matrix) for matrix in matrices]
         measured = np.stack([align.transform(p, m) for p, m in zip(found, back, strict=True)])
-        return measured, torch.cat(logits).sigmoid().numpy()
+        return measured, 1 / (1 + np.exp(-score.reshape(-1).clip(-80, 80)))
+
+    def irises(self, images: Sequence[np.ndarray], landmarks: np.ndarray) -> np.ndarray:
+        """Centres of both irises, the person's right one first: n images as above, landmarks (n, 468, 3) of their
+        faces → (n, 2, 2) float32 source pixels."""
+        if not len(images):
+            return np.empty((0, 2, 2), np.float32)
+        matrices = [region_matrix(region_of_face(points), SIZE) for points in landmarks]
+        both = [part.reshape(len(matrices), -1, 2)[:, 0] for part in self._look(self.eyes, images, matrices)]
+        back = [cv2.invertAffineTransform(matrix) for matrix in matrices]
+        centres = np.stack(both, 1)
+        return np.stack([c @ m[:, :2].T + m[:, 2] for c, m in zip(centres, back, strict=True)]).astype(np.float32)
+
+    @torch.inference_mode()
+    def _look(self, network: GraphNet, images: Sequence[np.ndarray], matrices: list[np.ndarray]) -> list[np.ndarray]:
+        """The network's outputs, (n, …) each, for the crops that `region_matrix` cuts."""
+        crops = torch.from_numpy(np.stack([align.crop(i, m, SIZE) for i, m in zip(images, matrices, strict=True)]))
+        batches = [
+            network(batch.to(self.device).permute(0, 3, 1, 2).float().div_(255))  # stays channels last
+            for batch in torch.split(crops, BATCH)
+        ]
+        return [torch.cat(parts).float().cpu().numpy() for parts in zip(*batches, strict=True)]

@@ -26,7 +26,7 @@ from .alignments import LANDMARKS
 from .measure import Face, Glimpse
 
 KIND, SCHEMA = "observed", 1
-VERSION = 2
+VERSION = 3
 """Raised when frames would be measured otherwise: what an older version saw is not used."""
 FACTS = "media.json"
 
@@ -98,6 +98,7 @@ class Store:
             ),
             "carried": np.array([f.carried for f in faces], np.bool_),
             "unseen": np.array([f.unseen for f in faces], np.int32),
+            "sighted": np.array([f.sighted for f in faces], np.int8),
             "glimpse_frame": np.array([g.frame for g in run.glimpses], np.int32),
             "glimpse_box": np.array([g.box for g in run.glimpses], np.float32).reshape(-1, 4),
             "glimpse_score": np.array([g.score for g in run.glimpses], np.float32),
@@ -187,6 +188,7 @@ def _face(arrays: dict[str, np.ndarray], i: np.intp) -> Face:
         embedding=None if np.isnan(embedding[0]) else embedding,
         carried=bool(arrays["carried"][i]),
         unseen=int(arrays["unseen"][i]),
+        sighted=int(arrays["sighted"][i]),
     )
 
 
@@ -196,6 +198,6 @@ def _consistent(arrays: dict[str, np.ndarray], frames: int) -> bool:
         arrays["signatures"].shape == (frames, shots.HEIGHT, shots.WIDTH, 3)
         and arrays["landmarks"].shape == (count, LANDMARKS, 3)
         and arrays["embedding"].shape == (count, 128)
-        and all(len(arrays[name]) == count for name in ("score", "sharpness", "carried", "unseen"))
+        and all(len(arrays[name]) == count for name in ("score", "sharpness", "carried", "unseen", "sighted"))
         and len(arrays["glimpse_frame"]) == len(arrays["glimpse_box"]) == len(arrays["glimpse_score"])
     )

@@ -1,9 +1,10 @@
 """Read a TensorFlow Lite flatbuffer as data and run it as a batched torch module.
 
-Only what the BlazeFace detector and the face mesh need: convolutions, PReLU, padding, addition,
-pooling, bilinear resizing, depth to space, reshaping; weights in half precision and block-sparse
-weights. The file is turned once into a program (JSON) and named tensors, from which `GraphNet`
-is built; the flatbuffer schema package is needed for that step only.
+Only what the BlazeFace detector and the face meshes need: convolutions, PReLU, padding, addition,
+pooling, bilinear resizing, depth to space, reshaping, products with constants, and MediaPipe's own
+operators in `regions`; weights in half precision and block-sparse weights. The file is turned once
+into a program (JSON) and named tensors, from which `GraphNet` is built; the flatbuffer schema package
+is needed for that step only.
 
 Source of the format: tensorflow/lite/schema/schema.fbs and the reference kernels (Apache-2.0).
 """
@@ -11,7 +12,7 @@ Source of the format: tensorflow/lite/schema/schema.fbs and the reference kernel
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..errors import DataError
+from . import regions
 
 Program = dict[str, Any]
 """{"inputs": [tensor id], "outputs": [tensor id], "steps": [{"op", "in": [ids], "out": id, ...}]}"""
@@ -88,6 +90,8 @@ class _Parser:
     def operator(self, operator: Any) -> None:
         code = self.model.OperatorCodes(operator.OpcodeIndex())
         name = self.names[max(code.BuiltinCode(), code.DeprecatedBuiltinCode())]
+        if name == "CUSTOM":
+            name = f"{code.CustomCode().decode()} {code.Version()}"
         inputs = [int(i) for i in operator.InputsAsNumpy()]
         (out,) = (int(i) for i in operator.OutputsAsNumpy())
         if name == "DENSIFY":
@@ -152,7 +156,18 @@ class _Parser:
         if name == "DEPTH_TO_SPACE":
             return {"op": "depth_to_space", "block": self.options(operator, "DepthToSpaceOptions").BlockSize()}
         if name == "RESHAPE":
-            return {"op": "flatten", "channels": self.shape(out)[-1]}
+            return {"op": "flatten", "channels": self.shape(out)[-1], "square": len(self.shape(out)) == 4}
+        if name == "MUL":
+            return {"op": "mul", "weight": self.weight(inputs[1], constants[inputs[1]])}
+        if name == "STRIDED_SLICE":
+            if self.shape(out) != self.shape(inputs[0]) or (constants[inputs[3]] != 1).any():
+                raise ValueError("it cuts out a part")
+            return {"op": "same"}
+        if name in regions.OPERATORS:
+            from flatbuffers import flexbuffers
+
+            options = operator.CustomOptionsAsNumpy()
+            return {"op": name, **({} if isinstance(options, int) else flexbuffers.Loads(options.tobytes()))}
         raise ValueError(f"its operator {name} is unknown")
 
     def padding(self, options: Any, tensor: int, kernel: Any, stride: list[int]) -> list[int]:
@@ -235,11 +250,15 @@ def _without_pads(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 class GraphNet(nn.Module):
-    """A parsed network; inputs are (N, C, H, W) float32 of the size the file was made for."""
+    """A parsed network; inputs are (N, C, H, W) float32 of the size the file was made for.
 
-    def __init__(self, program: Program, weights: dict[str, Tensor]) -> None:
+    `outputs` are the numbers of the file's outputs that are wanted, None for all.
+    """
+
+    def __init__(self, program: Program, weights: dict[str, Tensor], outputs: Sequence[int] | None = None) -> None:
         super().__init__()
-        self.program = program
+        wanted = [program["outputs"][i] for i in outputs] if outputs is not None else program["outputs"]
+        self.program = {**program, "outputs": wanted, "steps": _needed(program["steps"], wanted)}
         for name, tensor in weights.items():
             layout = torch.channels_last if tensor.ndim == 4 else torch.contiguous_format
             self.register_buffer(f"w{name}", tensor.contiguous(memory_format=layout))
@@ -255,6 +274,16 @@ class GraphNet(nn.Module):
 
     def _weight(self, name: str | None) -> Tensor | None:
         return None if name is None else self.get_buffer(f"w{name}")
+
+
+def _needed(steps: list[dict[str, Any]], outputs: list[int]) -> list[dict[str, Any]]:
+    """The steps without those that lead to none of the outputs."""
+    wanted, kept = set(outputs), []
+    for step in reversed(steps):
+        if step["out"] in wanted:
+            wanted.update(step["in"])
+            kept.append(step)
+    return kept[::-1]
 
 
 def _conv(net: GraphNet, step: dict[str, Any], x: Tensor) -> Tensor:
@@ -290,7 +319,19 @@ def _depth_to_space(net: GraphNet, step: dict[str, Any], x: Tensor) -> Tensor:
 
 
 def _flatten(net: GraphNet, step: dict[str, Any], x: Tensor) -> Tensor:
-    return x.permute(0, 2, 3, 1).reshape(x.shape[0], -1, step["channels"])
+    last = x.permute(0, 2, 3, 1) if x.ndim == 4 else x
+    flat = last.reshape(x.shape[0], -1, step["channels"])
+    return flat.permute(0, 2, 1)[..., None] if step.get("square") else flat
+
+
+def _mul(net: GraphNet, step: dict[str, Any], x: Tensor) -> Tensor:
+    weight = net._weight(step["weight"])
+    assert weight is not None
+    return x * weight
+
+
+def _of_regions(operator: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return lambda net, step, *values: operator(step, *values)
 
 
 _STEPS: dict[str, Callable[..., Tensor]] = {
@@ -302,4 +343,7 @@ _STEPS: dict[str, Callable[..., Tensor]] = {
     "resize": _resize,
     "depth_to_space": _depth_to_space,
     "flatten": _flatten,
+    "mul": _mul,
+    "same": lambda net, step, x: x,
+    **{name: _of_regions(operator) for name, operator in regions.OPERATORS.items()},
 }

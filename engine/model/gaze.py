@@ -1,6 +1,6 @@
 """Where somebody looks: irises measured, and the source's eyes turned to where the target's look.
 
-The iris network is MediaPipe's (see `faces.eyes`); a draft's pixels between the lids are read from as far aside
+The irises are the mesh network's (see `faces.mesh`); a draft's pixels between the lids are read from as far aside
 as the iris has to go, ever less towards the lids.
 """
 
@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 
 from ..faces import weights
-from ..faces.eyes import Eyes
+from ..faces.mesh import Mesh
 from .filters import blur
 from .mesh import Geometry
 
@@ -26,8 +26,8 @@ LIMIT = 0.12
 
 
 @functools.cache
-def _eyes(device: str) -> Eyes | None:
-    return None if weights.missing() else Eyes(device)
+def _mesh(device: str) -> Mesh | None:
+    return None if weights.missing() else Mesh(device)
 
 
 def irises(pictures: np.ndarray, landmarks: np.ndarray, device: torch.device) -> np.ndarray | None:
@@ -35,8 +35,8 @@ def irises(pictures: np.ndarray, landmarks: np.ndarray, device: torch.device) ->
 
     None where the network is not at hand.
     """
-    eyes = _eyes(str(device))
-    return None if eyes is None else eyes.irises(list(pictures), landmarks)
+    mesh = _mesh(str(device))
+    return None if mesh is None else mesh.irises(list(pictures), landmarks)
 
 
 def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:

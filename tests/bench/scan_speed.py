@@ -3,8 +3,8 @@
 Usage: python tests/bench/scan_speed.py MOVIE ... [--frames 96] [--device cpu] [--loop MINUTES]
 
 Seconds of processor time (of all threads of this process), not of the clock: they hold on a machine that does other
-things. The frame-by-frame loop searches every frame with both detectors, measures every face it finds in two passes
-with its eyes, and embeds it. --loop scans the first movie over and over for so many minutes of footage instead, and
+things. The frame-by-frame loop searches every frame with both detectors, measures every face it finds in two passes,
+and embeds it. --loop scans the first movie over and over for so many minutes of footage instead, and
 says how large the process is meanwhile.
 """
 
@@ -24,13 +24,12 @@ import torch
 from understudy.engine.faces import measure, observe
 from understudy.engine.faces.detectors.search import Search
 from understudy.engine.faces.embedding import Embedder
-from understudy.engine.faces.eyes import Eyes
 from understudy.engine.faces.mesh import Mesh, region_of_detection
 from understudy.engine.faces.observed import Store
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.reporter import Silent
 
-STAGES = {"detect": Search, "mesh": Mesh, "eyes": Eyes, "embed": Embedder}
+STAGES = {"detect": Search, "mesh": Mesh, "embed": Embedder}
 SPENT: defaultdict[str, float] = defaultdict(float)
 
 
@@ -92,15 +91,14 @@ def seconds(work: Callable[[], Any]) -> float:
 
 
 def frame_by_frame(path: Path, count: int, device: str) -> None:
-    search, mesh, eyes, embedder = Search(device=device), Mesh(device), Eyes(device), Embedder(device)
+    search, mesh, embedder = Search(device=device), Mesh(device), Embedder(device)
     for frame in read_frames(path, 0, count):
         (found,) = search([frame.rgb])
         for box, points in zip(found.boxes, found.points, strict=True):
             landmarks, scores = mesh([frame.rgb], [region_of_detection(box, points[:2])])
             if scores[0] > measure.SCORE:
-                looked = eyes([frame.rgb], landmarks)
-                embedder.embed([frame.rgb], looked)
-                measure.sharpness(frame.rgb, looked[0])
+                embedder.embed([frame.rgb], landmarks)
+                measure.sharpness(frame.rgb, landmarks[0])
 
 
 def looped(path: Path, minutes: float, device: str) -> None:

@@ -209,6 +209,6 @@ def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, d
     together, union = recast(0, 1)
     again, _ = recast(1, 0)
     assert (together == again).all()
-    covered = near > 0.999
-    assert covered.any() and (together[covered] == alone[covered]).all()
+    covered = near > 0.999  # a thousandth of the farther face is there, which may turn the rounding
+    assert covered.any() and np.abs(together[covered].astype(int) - alone[covered]).max() <= 1
     assert (union > 0).sum() > (near > 0).sum()

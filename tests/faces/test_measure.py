@@ -13,10 +13,18 @@ from understudy.engine.faces.detectors.found import Found
 from understudy.engine.faces.detectors.mtcnn import Mtcnn
 from understudy.engine.faces.detectors.search import Search
 from understudy.engine.faces.embedding import MEAN_FACE, POINTS, Embedder, chip_matrix
-from understudy.engine.faces.eyes import RIGHT_EYE, Eyes
 from understudy.engine.faces.measure import Measurer
-from understudy.engine.faces.mesh import EYE_LINE, Mesh, box_of, region_of_detection, region_of_face
-from understudy.engine.faces.topology import MIRROR
+from understudy.engine.faces.mesh import (
+    ALONE,
+    EYE_LINE,
+    EYE_POINTS,
+    LIP_POINTS,
+    Mesh,
+    box_of,
+    region_of_detection,
+    region_of_face,
+)
+from understudy.engine.faces.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 
 Detector = Callable[[np.ndarray], Found]
 
@@ -131,8 +139,8 @@ def test_the_start_does_not_matter(hopper: np.ndarray, detector: Detector, mesh:
 
 def test_landmarks_lie_on_the_eyes(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
     landmarks = landmarks_of(hopper, detector, mesh)
-    # read off the picture by eye: outer corners of both eyes, tip of the nose, corners of the mouth
-    seen = {33: (203, 195), 263: (330, 189), 4: (270, 240), 61: (226, 279), 291: (312, 275)}
+    # read off the picture, ten times enlarged: outer corners of both eyes, tip of the nose, corners of the mouth
+    seen = {33: (203, 195), 263: (330, 189), 4: (270, 240), 61: (228, 281), 291: (304, 277)}
     for point, place in seen.items():
         assert np.linalg.norm(landmarks[point, :2] - place) < 9, point
 
@@ -170,17 +178,34 @@ def test_a_batch_measures_like_single_faces(
     assert (box_of(both)[:, 2:] > box_of(both)[:, :2]).all()
 
 
-def test_eyes_of_a_mirrored_picture_are_mirrored(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
-    landmarks = landmarks_of(hopper, detector, mesh)
+def test_a_mirrored_face_has_mirrored_landmarks(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
+    landmarks, width = landmarks_of(hopper, detector, mesh), hopper.shape[1]
     flipped = np.ascontiguousarray(hopper[:, ::-1])
-    look = Eyes()
-    (seen,) = look([hopper], landmarks[None])
-    (mirror,) = look([flipped], align.mirrored(landmarks, hopper.shape[1])[None])
-    np.testing.assert_allclose(align.mirrored(mirror, hopper.shape[1]), seen, atol=0.5)
-    apart = np.linalg.norm(seen[:, :2] - landmarks[:, :2], axis=1)
-    lids = np.union1d(RIGHT_EYE[:16], MIRROR[RIGHT_EYE[:16]])
-    assert 0.2 < apart[lids].mean() < 0.06 * eye_distance(landmarks)  # looked at anew, and near where they were
-    assert apart[1] == 0 and (seen[:, 2] == landmarks[:, 2]).all()
+    (mirror,), _ = mesh([flipped], [region_of_face(align.mirrored(landmarks, width))])
+    apart = np.linalg.norm((align.mirrored(mirror, width) - landmarks)[:, :2], axis=1) / eye_distance(landmarks)
+    assert apart.mean() < 0.025 and apart[LIP_POINTS].max() < 0.05 and apart[EYE_POINTS].max() < 0.05
+    here, there = mesh.irises([hopper, flipped], np.stack([landmarks, mirror]))
+    np.testing.assert_allclose(here, there[::-1] * [-1, 1] + [width, 0], atol=0.02 * eye_distance(landmarks))
+    for iris, corners in zip(here, (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS), strict=True):
+        first, second = landmarks[list(corners), :2]
+        assert 0.3 < (iris - first) @ (second - first) / ((second - first) ** 2).sum() < 0.7
+
+
+def test_the_finer_network_has_the_last_word_on_a_face_it_sees(
+    hopper: np.ndarray, detector: Detector, mesh: Mesh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    region = region_of_face(landmarks_of(hopper, detector, mesh))
+    (whole,), _ = mesh._measure(mesh.whole, [hopper], [region])
+    (fine,), _ = mesh._measure(mesh.fine, [hopper], [region])
+    assert 0.005 < away(whole, fine) < 0.1
+    np.testing.assert_array_equal(mesh.once([hopper], [region])[0][0], fine)
+    for sure, moved, score in ((0.3, 0, 0.4), (0.9, 0, ALONE), (0.9, 500, 0.4)):  # alone, it must agree
+        answers = {mesh.whole: (whole, 0.4), mesh.fine: (fine + np.float32(moved), sure)}
+        given = {net: (points[None].copy(), np.array([s])) for net, (points, s) in answers.items()}
+        monkeypatch.setattr(mesh, "_measure", lambda net, *_, given=given: given[net])
+        landmarks, scores = mesh.once([hopper], [region])
+        np.testing.assert_array_equal(landmarks[0], answers[mesh.fine if sure > 0.5 else mesh.whole][0])
+        assert scores[0] == score
 
 
 def test_the_chip_is_dlibs(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:

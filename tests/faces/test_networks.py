@@ -1,6 +1,7 @@
 """The networks against numbers computed by other programs from the same files and pictures.
 
-TensorFlow Lite's own runtime (ai-edge-litert 2.3.0), dlib 20.0.1 and facenet-pytorch 2.5.3 gave them.
+MediaPipe 0.10.21, TensorFlow Lite's own runtime (ai-edge-litert 2.3.0), dlib 20.0.1 and facenet-pytorch 2.5.3 gave
+them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from understudy.engine.faces import weights
+from understudy.engine.faces import mesh, weights
 from understudy.engine.faces.detectors.mtcnn import Mtcnn
 from understudy.engine.faces.dlib import FaceNet
 from understudy.engine.faces.tflite import GraphNet
@@ -26,10 +27,29 @@ MESH_POINTS = {
     152: (94.34232, 177.47342, 8.25247),
 }
 MESH_LOGIT = 25.90486
+ATTENTION_POINTS = {
+    1: (93.44913, 126.24221, -23.47408),
+    33: (64.38044, 101.32695, 6.86312),
+    263: (130.57458, 105.38408, 2.11446),
+    61: (70.94591, 138.66643, 9.09690),
+    291: (119.21634, 141.30385, 6.47131),
+    152: (93.34006, 175.00377, 7.97611),
+}
+ATTENTION_LOGIT = 11.70373
+FINE_POINTS = {
+    mesh.LIPS: {
+        0: (73.82159, 139.27757),
+        25: (93.96089, 150.23401),
+        35: (94.07408, 143.22713),
+        59: (113.8659, 141.00368),
+    },
+    mesh.RIGHT_EYE: {0: (66.65463, 100.70409), 4: (75.0378, 104.09073), 12: (74.52915, 97.87015)},
+    mesh.LEFT_EYE: {0: (127.8033, 104.66447), 4: (118.68799, 106.34988), 12: (120.32811, 100.66505)},
+    mesh.RIGHT_IRIS: {0: (75.63313, 101.05536)},
+    mesh.LEFT_IRIS: {0: (118.64813, 103.72782)},
+}
 BLAZE_BEST = {1416: 2.35059, 1464: 0.62659, 1465: -0.91458}
 BLAZE_BOX = (-0.89125, -0.80273, 116.02563, 116.07340, -23.74569, -14.92656, 23.29546, -15.62253)
-IRIS_POINTS = ((19.39897, 28.77957, 3.42609), (21.17568, 30.42443, 2.35334), (23.01767, 31.50377, 1.43517))
-IRIS_CENTRE = (27.76049, 28.86182, 3.27248)
 DESCRIPTOR = (-0.045005, 0.053098, -0.013318, 0.069427, -0.139863, 0.021568, -0.023786, -0.109766)
 DESCRIPTOR_LENGTH = 1.441287
 MTCNN_FACE = {"astronaut": (181.05, 62.16, 267.75, 172.05), "hopper": (174.40, 119.56, 355.65, 340.46)}
@@ -52,6 +72,26 @@ def test_mesh_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:
     assert logit.item() == pytest.approx(MESH_LOGIT, abs=1e-3)
 
 
+def test_attention_equals_mediapipe(astronaut: np.ndarray) -> None:
+    outputs = graph("attention")(as_input(astronaut[0:192, 128:320]) / 255)
+    found = outputs[mesh.MESH].reshape(468, 3)[list(ATTENTION_POINTS)]
+    np.testing.assert_allclose(found, list(ATTENTION_POINTS.values()), atol=1e-3)
+    for output, points in FINE_POINTS.items():
+        np.testing.assert_allclose(outputs[output].reshape(-1, 2)[list(points)], list(points.values()), atol=1e-3)
+    assert outputs[mesh.SCORE].item() == pytest.approx(ATTENTION_LOGIT, abs=1e-3)
+
+
+def test_only_the_outputs_wanted_are_computed(astronaut: np.ndarray) -> None:
+    tensors, facts = weights.load("attention")
+    whole, part = (GraphNet(facts["program"], tensors, wanted) for wanted in (None, (mesh.SCORE, mesh.MESH)))
+    assert len(part.program["steps"]) < 0.5 * len(whole.program["steps"])
+    picture = as_input(astronaut[0:192, 128:320]) / 255
+    score, points = part(picture)
+    every = whole(picture)
+    torch.testing.assert_close(score, every[mesh.SCORE])
+    torch.testing.assert_close(points, every[mesh.MESH])
+
+
 def test_blazeface_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:
     boxes, logits = graph("blazeface")(as_input(astronaut[0:192, 128:320]) / 127.5 - 1)
     best = logits[0, :, 0].topk(3)
@@ -60,13 +100,7 @@ def test_blazeface_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:
     np.testing.assert_allclose(boxes[0, 1416, :8], BLAZE_BOX, atol=3e-3)
 
 
-def test_iris_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:
-    lids, iris = graph("iris")(as_input(astronaut[72:136, 176:240]) / 255)
-    np.testing.assert_allclose(lids.reshape(71, 3)[:3], IRIS_POINTS, atol=2e-3)
-    np.testing.assert_allclose(iris.reshape(5, 3)[0], IRIS_CENTRE, atol=2e-3)
-
-
-@pytest.mark.parametrize("name, side", [("mesh", 192), ("blazeface", 192)])
+@pytest.mark.parametrize("name, side", [("mesh", 192), ("attention", 192), ("blazeface", 192)])
 def test_a_batch_is_its_pictures_one_by_one(name: str, side: int, astronaut: np.ndarray) -> None:
     net = graph(name)
     pair = torch.cat([as_input(astronaut[y : y + side, 128:320]) / 255 for y in (0, 60)])
@@ -94,5 +128,5 @@ def test_mtcnn_equals_facenet(name: str, request: pytest.FixtureRequest) -> None
 
 def test_conversion_keeps_the_licences(networks: Path) -> None:
     licences = {name: weights.load(name)[1]["licence"] for package in weights.PACKAGES for name in package.networks}
-    google = dict.fromkeys(("blazeface", "mesh", "iris"), "Apache-2.0")
+    google = dict.fromkeys(("blazeface", "mesh", "attention"), "Apache-2.0")
     assert licences == {**google, "mtcnn": "MIT", "embedding": "CC0-1.0"}

@@ -76,11 +76,11 @@ def wheel(folder: Path) -> Path:
 
 
 def test_missing_networks_say_what_to_do(empty_home: Path) -> None:
-    assert weights.missing() == ["blazeface", "mesh", "iris", "mtcnn", "embedding"]
+    assert weights.missing() == ["blazeface", "mesh", "attention", "mtcnn", "embedding"]
     with pytest.raises(
-        ModelsMissingError, match=r"^The face networks are not installed\. Run `understudy models fetch` \(109 MB\)\.$"
+        ModelsMissingError, match=r"^The face networks are not installed\. Run `understudy models fetch` \(145 MB\)\.$"
     ):
-        weights.load("mesh")
+        weights.load("attention")
 
 
 def test_offline_is_one_sentence_and_leaves_nothing(empty_home: Path) -> None:
@@ -132,9 +132,9 @@ def test_a_fetch_can_be_stopped(empty_home: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_damaged_network_says_what_to_do(empty_home: Path) -> None:
     weights.folder().mkdir(parents=True)
-    (weights.folder() / "mesh.safetensors").write_bytes(b"not a network")
+    (weights.folder() / "attention.safetensors").write_bytes(b"not a network")
     with pytest.raises(DataError, match="Delete it and run `understudy models fetch`"):
-        weights.load("mesh")
+        weights.load("attention")
 
 
 def test_every_pin_is_complete() -> None:

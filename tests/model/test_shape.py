@@ -43,7 +43,7 @@ def test_the_picture_around_moves_along_and_ends_at_the_border(carphone_faces: A
     rows = [0, 30]
     before = carphone_faces.landmarks[rows]
     change = difference(neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks))
-    after = reshaped(before, 2 * change)
+    after = reshaped(before, 1.5 * change)  # a smile against a calm mouth: more than any slider asks
     size = carphone_faces.size
     place = torch.arange(size).float() / size
     ramp = torch.stack(torch.meshgrid(place, place, indexing="xy"))[None].repeat(2, 1, 1, 1)  # each pixel's own place
