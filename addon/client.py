@@ -15,6 +15,7 @@ from ..engine import protocol
 
 TIMEOUT_SECONDS = 3.0
 PREVIEW_SECONDS = 120.0
+REMOTE_SECONDS = 30.0
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -132,6 +133,12 @@ def events(address: Address, job_id: str, after: int) -> tuple[protocol.Job, lis
     if not isinstance(happened, list):
         raise EngineGone("Something else than the engine answers at its address.")
     return _read(protocol.Job, answer.get("job")), [_read(protocol.Event, event) for event in happened]
+
+
+def use_remote(address: Address, url: str, token: str) -> protocol.EngineInfo:
+    """Have another machine's engine do the work, reached at `url`; empty: this computer's own."""
+    body = {"url": url, "token": token}
+    return _read(protocol.EngineInfo, call(address, "POST", "/v1/remote", body, timeout=REMOTE_SECONDS))
 
 
 def shutdown(address: Address) -> None:

@@ -13,6 +13,7 @@ Threading rules
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 import time
@@ -26,6 +27,7 @@ from . import client, launcher
 
 POLL_SECONDS = 0.25
 RETRY_SECONDS = 1.0
+FAR_SECONDS = 3.0
 RESTARTS = 3
 RESTART_WINDOW_SECONDS = 600.0
 
@@ -53,12 +55,16 @@ class JobReport:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineReport:
-    """How it stands with the engine: "starting", "ready", "stopped" or "failed" (then `error` says why)."""
+    """How it stands with the engine: "starting", "ready", "stopped" or "failed" (then `error` says why).
+
+    `remote` is the other machine's engine that does the work, None where this computer's does.
+    """
 
     state: str
     device: str = ""
     version: str = ""
     error: str = ""
+    remote: protocol.RemoteInfo | None = None
 
 
 Report = JobReport | EngineReport
@@ -77,6 +83,9 @@ class Poller:
         self._engine: client.Address | None = None
         self._starts: list[float] = []
         self._told: dict[str, JobReport] = {}
+        self._engine_told: EngineReport | None = None
+        self._far = False  # another machine's engine works for this one
+        self._asked = 0.0
         self._thread = threading.Thread(target=self._run, name="understudy poller", daemon=True)
         self._thread.start()
 
@@ -109,6 +118,10 @@ class Poller:
     def start_engine(self, python: str) -> None:
         """Start the engine now, whatever went wrong before."""
         self._requests.put(lambda: self._start_engine(python))
+
+    def use_remote(self, python: str, url: str, token: str) -> None:
+        """Have the engine at the other end of a tunnel do the work; with no `url`, this computer's own."""
+        self._requests.put(lambda: self._use_remote(python, url, token))
 
     def stop_engine(self) -> None:
         """Shut the engine down; its jobs go on when it is started again."""
@@ -169,6 +182,15 @@ class Poller:
         except (client.Refused, client.EngineSlow, launcher.CannotStart) as error:
             self._tell_engine("failed", error=str(error))
 
+    def _use_remote(self, python: str, url: str, token: str) -> None:
+        self._python = python
+        try:
+            self._told_engine(self._ask(lambda engine: client.use_remote(engine, url, token)))
+        except (client.Refused, client.EngineGone) as error:
+            self._look_at_engine(str(error))
+        except launcher.CannotStart as error:
+            self._tell_engine("failed", error=str(error))
+
     def _stop_engine(self) -> None:
         self._watched.clear()  # or the next look would start it again
         self._engine = None
@@ -183,7 +205,9 @@ class Poller:
         self._tell_engine("stopped")
 
     def _look(self) -> None:
-        """Ask after every watched job once."""
+        """Ask after every watched job once, and now and then after the engine that works for this one."""
+        if self._engine and self._far and time.monotonic() - self._asked > FAR_SECONDS:
+            self._look_at_engine()
         for job_id in list(self._watched):
             if self._stopping.is_set():
                 return
@@ -248,7 +272,7 @@ class Poller:
             self._tell_engine("starting")
             found = launcher.start(self._python, self._stopping)
         self._engine, info = found
-        self._tell_engine("ready", device=info.device, version=info.version)
+        self._told_engine(info)
         return self._engine
 
     def _report(self, job: protocol.Job, happened: list[protocol.Event]) -> None:
@@ -286,5 +310,20 @@ class Poller:
             self._told = {**{i: r for i, r in self._told.items() if i in self._watched}, report.id: report}
             self.reports.put(report)
 
-    def _tell_engine(self, state: str, **facts: str) -> None:
-        self.reports.put(EngineReport(state=state, **facts))
+    def _look_at_engine(self, error: str = "") -> None:
+        self._asked = time.monotonic()
+        with contextlib.suppress(client.Refused, client.EngineGone, launcher.CannotStart):
+            self._told_engine(self._ask(client.engine_info), error)
+
+    def _told_engine(self, info: protocol.EngineInfo, error: str = "") -> None:
+        self._far = info.remote is not None
+        report = EngineReport(
+            state="ready", device=info.device, version=info.version, remote=info.remote, error=error
+        )  # fmt: skip
+        if report != self._engine_told:
+            self._engine_told = report
+            self.reports.put(report)
+
+    def _tell_engine(self, state: str, error: str = "") -> None:
+        self._engine_told = EngineReport(state=state, error=error)
+        self.reports.put(self._engine_told)

@@ -31,6 +31,18 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
 
+    remote_address: StringProperty(
+        name="Remote Engine",
+        description="Where a tunnel to another machine's engine begins on this computer, "
+        "such as http://127.0.0.1:7860 after: ssh -N -L 7860:127.0.0.1:7860 MACHINE",
+    )
+    remote_token_file: StringProperty(
+        name="Its Token File",
+        description="A copy of the token file that the remote engine was started with "
+        "(understudy serve --port 7860 --token-file FILE)",
+        subtype="FILE_PATH",
+    )
+
     preview_cache: IntProperty(
         name="Preview Memory",
         description="How much of the graphics card's memory recast frames may take that were seen already, in MB",
@@ -50,6 +62,11 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         column.prop(self, "engine_python")
         column.prop(self, "project_location")
         column.prop(self, "preview_cache")
+        column.prop(self, "remote_address")
+        column.prop(self, "remote_token_file")
+        row = column.row(align=True)
+        row.operator("understudy.use_remote", icon="URL")
+        row.operator("understudy.use_this_computer")
         row = column.row(align=True)
         row.operator("understudy.start_engine")
         row.operator("understudy.stop_engine")

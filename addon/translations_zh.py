@@ -88,7 +88,26 @@ STRINGS: dict[str, str] = {
     "Starting": "正在启动",
     "Stop": "停止",
     "Training": "正在训练",
-    "Version {version} on {device}": "版本 {version}，运行于 {device}",
+    "Version {version}": "版本 {version}",
+    "Engine: this computer, {device}": "引擎：本机，{device}",
+    "Engine: remote on {host}, {device}": "引擎：远程主机 {host}，{device}",
+    "Engine: remote ({address})": "引擎：远程（{address}）",
+    "The remote engine is being asked.": "正在询问远程引擎。",
+    "The remote engine does not answer. Nothing is lost: jobs go on when the tunnel stands again.":
+        "远程引擎没有应答。不会丢失任何内容：隧道恢复后任务会继续。",
+    "Name the tunnel's address, and a copy of the remote engine's token file.":
+        "请填写隧道的地址，以及远程引擎令牌文件的副本。",
+    "Use Remote Engine": "使用远程引擎",
+    "Have footage scanned, trained and recast by the engine at the other end of the tunnel: what it lacks is sent there once, what it makes comes back":
+        "由隧道另一端的引擎进行扫描、训练和换脸：缺少的素材只发送一次，结果会传回本机",
+    "Use This Computer": "使用本机",
+    "Have this computer's own engine do the work again": "重新由本机的引擎完成工作",
+    "Remote Engine": "远程引擎",
+    "Where a tunnel to another machine's engine begins on this computer, such as http://127.0.0.1:7860 after: ssh -N -L 7860:127.0.0.1:7860 MACHINE":
+        "通往另一台机器引擎的隧道在本机的起点，例如运行 ssh -N -L 7860:127.0.0.1:7860 主机 之后的 http://127.0.0.1:7860",
+    "Its Token File": "其令牌文件",
+    "A copy of the token file that the remote engine was started with (understudy serve --port 7860 --token-file FILE)":
+        "启动远程引擎时所用令牌文件的副本（understudy serve --port 7860 --token-file FILE）",
     "Writing the report": "正在写报告",
     "Save the .blend: recast movies are then kept beside it.": "请保存 .blend：换脸影片会存放在它旁边。",
     # range

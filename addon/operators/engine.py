@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
 from .. import jobs
-from ..preferences import engine_python
+from ..i18n import tr
+from ..preferences import engine_python, preferences
 
 
 class UNDERSTUDY_OT_start_engine(bpy.types.Operator):
@@ -35,4 +38,46 @@ class UNDERSTUDY_OT_stop_engine(bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (UNDERSTUDY_OT_start_engine, UNDERSTUDY_OT_stop_engine)
+class UNDERSTUDY_OT_use_remote(bpy.types.Operator):
+    """Have another machine's engine do the work. Not an undo step: nothing of the .blend changes."""
+
+    bl_idname = "understudy.use_remote"
+    bl_label = "Use Remote Engine"
+    bl_description = (
+        "Have footage scanned, trained and recast by the engine at the other end of the tunnel: "
+        "what it lacks is sent there once, what it makes comes back"
+    )
+    bl_options = set()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        address, file = preferences().remote_address.strip(), bpy.path.abspath(preferences().remote_token_file)
+        try:
+            token = Path(file).read_text(encoding="ascii").strip() if file else ""
+        except (OSError, ValueError):
+            token = ""
+        if not address or not token:
+            self.report({"ERROR"}, tr("Name the tunnel's address, and a copy of the remote engine's token file."))
+            return {"CANCELLED"}
+        jobs.poller().use_remote(engine_python(), address, token)
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_use_this_computer(bpy.types.Operator):
+    """Have this computer's engine do the work. Not an undo step: nothing of the .blend changes."""
+
+    bl_idname = "understudy.use_this_computer"
+    bl_label = "Use This Computer"
+    bl_description = "Have this computer's own engine do the work again"
+    bl_options = set()
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        jobs.poller().use_remote(engine_python(), "", "")
+        return {"FINISHED"}
+
+
+CLASSES = (
+    UNDERSTUDY_OT_start_engine,
+    UNDERSTUDY_OT_stop_engine,
+    UNDERSTUDY_OT_use_remote,
+    UNDERSTUDY_OT_use_this_computer,
+)

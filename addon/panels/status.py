@@ -22,6 +22,30 @@ def _words(kind: str) -> str:
     }.get(kind, kind)
 
 
+def which_engine() -> str:
+    """Whose engine does the work, in words."""
+    remote = jobs.engine.remote
+    if remote is None:
+        return tr("Engine: this computer, {device}", device=jobs.engine.device or "…")
+    if remote.state == "ready":
+        return tr("Engine: remote on {host}, {device}", host=remote.host, device=remote.device or "…")
+    return tr("Engine: remote ({address})", address=remote.url)
+
+
+def draw_remote(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
+    """What is in the way of a remote engine; nothing where all is well."""
+    remote = jobs.engine.remote
+    if remote is None or remote.state == "ready":
+        return
+    if remote.state == "away" and not remote.error:
+        sentence(layout, context, tr("The remote engine is being asked."), "SORTTIME")
+    elif remote.state == "away":
+        waits = tr("The remote engine does not answer. Nothing is lost: jobs go on when the tunnel stands again.")
+        sentence(layout, context, waits, "UNLINKED")
+    else:
+        sentence(layout, context, remote.error, "ERROR")
+
+
 def _needs_setup() -> bool:
     """Nothing was set up, or something of another version; not while an engine answers."""
     return jobs.engine.state != "ready" and (setting_up.needed() or setting_up.outdated())
@@ -55,15 +79,20 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
             box.alert = True
             sentence(box, context, state.error, "ERROR")
             box.operator("understudy.dismiss_error")
-        if jobs.engine.state == "failed" and jobs.engine.error != state.error:
+        if jobs.engine.error and jobs.engine.error != state.error:
             box = layout.box()
             box.alert = True
             sentence(box, context, tr(jobs.engine.error), "ERROR")
-            box.operator("understudy.start_engine")
+            if jobs.engine.state == "failed":
+                box.operator("understudy.start_engine")
         if setting_up.installer.busy or _needs_setup():
             box = layout.box()
             setting_up.draw(box, lambda text, icon: sentence(box, context, text, icon))
-        for job in steps.unfinished(state):
+        running = steps.unfinished(state)
+        if running and jobs.engine.state == "ready" and jobs.engine.remote:
+            sentence(layout, context, which_engine(), "URL")
+            draw_remote(layout, context)
+        for job in running:
             draw_job(layout.box(), context, job)
         if not bpy.data.filepath:
             sentence(layout, context, tr("Save the .blend: recast movies are then kept beside it."), "FILE_TICK")
@@ -108,9 +137,9 @@ class UNDERSTUDY_PT_engine(SidebarPanel, bpy.types.Panel):
         }[engine.state]  # fmt: skip
         layout.label(text=state, translate=False)
         if engine.state == "ready":
-            # the engine may still be finding its device out
-            said = tr("Version {version} on {device}", version=engine.version, device=engine.device or "…")
-            sentence(layout, context, said)
+            sentence(layout, context, which_engine())
+            draw_remote(layout, context)
+            sentence(layout, context, tr("Version {version}", version=engine.version))
         row = layout.row(align=True)
         row.operator("understudy.start_engine", text="Start")
         row.operator("understudy.stop_engine", text="Stop")

@@ -21,6 +21,7 @@ from ..errors import Stopped, UnderstudyError
 from ..protocol import EventKind, Verdict
 from . import rundir
 from .events import EventLog
+from .rates import EARLY, Rate
 
 BEAT = 0.25  # seconds between two looks, and between two progress or loss events
 WINDOW = 60.0  # seconds of progress that the estimate of the time left looks back on
@@ -28,13 +29,23 @@ LONGEST = 4000  # characters of one text
 
 
 class Estimate:
-    """Time left, from the median pace of the last minute: a resumed job's leap to where it was is no pace."""
+    """Time left, by what earlier jobs took and by what this one does.
 
-    def __init__(self) -> None:
+    With a `rate` of earlier jobs (and `units`, how much there is to do) it is known from the first moment; the job's
+    own pace, through the earlier ones' shape, counts the more the further it is. Without, it is the median pace of
+    the last minute: a resumed job's leap to where it was is no pace.
+    """
+
+    def __init__(self, rate: Rate | None = None, units: float | None = None) -> None:
+        self._rate = rate
+        self._expected = rate.seconds * units if rate and units else None
         self._rises: deque[tuple[float, float]] = deque()
+        self.whole: list[tuple[float, float]] = []  # all of this attempt, a point for each hundredth
 
     def seconds_left(self, now: float, fraction: float) -> float | None:
         """Seconds to fraction 1, None while there is too little to go by. `now` is a monotonic time in seconds."""
+        if not self.whole or fraction - self.whole[-1][1] >= 0.01 or fraction == 1.0:
+            self.whole.append((now, fraction))
         rises = self._rises
         if rises and fraction < rises[-1][1]:
             rises.clear()
@@ -42,10 +53,21 @@ class Estimate:
             rises.append((now, fraction))
         while now - rises[0][0] > WINDOW and len(rises) > 3:
             rises.popleft()
+        if self._rate:
+            return self._by_rate(self._rate, now, fraction)
         if len(rises) < 3:
             return None
         pace = median((f1 - f0) / (t1 - t0) for (t0, f0), (t1, f1) in pairwise(rises))
         return max(0.0, (1.0 - rises[-1][1]) / pace - (now - rises[-1][0]))
+
+    def _by_rate(self, rate: Rate, now: float, fraction: float) -> float | None:
+        begun, first = self.whole[0]
+        used, elapsed = rate.share(fraction) - rate.share(first), now - begun
+        whole = self._expected
+        if used > 0 and elapsed > 0 and len(self.whole) > 2:
+            trust = 1.0 if whole is None else min(used / EARLY, 1.0)
+            whole = trust * elapsed / used + (1 - trust) * (whole or 0.0)
+        return None if whole is None else max(0.0, (1 - rate.share(fraction)) * whole)
 
 
 class Recorder:
@@ -54,7 +76,7 @@ class Recorder:
     def __init__(self, folder: Path, log: EventLog) -> None:
         self._folder, self._log = folder, log
         self._pending: dict[EventKind, dict[str, Any]] = {}
-        self._estimate = Estimate()
+        self.estimate = Estimate()
         self._lock = threading.Lock()
         self._moved = True
         self._failure: OSError | None = None
@@ -151,6 +173,6 @@ class Recorder:
     def _flush(self) -> None:
         for kind, data in self._pending.items():
             if kind == "progress":
-                data["seconds_left"] = self._estimate.seconds_left(time.monotonic(), data["fraction"])
+                data["seconds_left"] = self.estimate.seconds_left(time.monotonic(), data["fraction"])
             self._log.append(kind, data)
         self._pending.clear()

@@ -10,6 +10,7 @@ job without a result, which the supervisor starts again.
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
 import importlib
 import json
@@ -20,12 +21,13 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from .. import protocol
 from ..durable import lock, sync_tree
 from ..errors import Stopped, UnderstudyError
 from ..protocol import SPECS, JobSpec, from_json
-from . import rundir
+from . import rates, rundir
 from .events import EventLog
-from .recorder import Recorder
+from .recorder import Estimate, Recorder
 
 RUNNER = f"{__package__.rpartition('.')[0]}.jobs:run"
 NICE = 5  # people work on this machine too
@@ -50,7 +52,13 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
     log.append("state", {"state": "running", "attempt": log.history.attempts + 1}, durable=True)
     try:
         recorder.check()
-        result = _plain(_run(folder, runner, recorder))
+        job = json.loads((folder / rundir.SPEC).read_text(encoding="ascii"))
+        spec: JobSpec = from_json(SPECS[job["kind"]], job["spec"])
+        home, units = protocol.home(), rates.units_of(spec)
+        key = rates.key_of(job["kind"], spec, home)
+        recorder.estimate = Estimate(rates.recall(home, key), units)
+        module, _, name = runner.partition(":")
+        result = _plain(getattr(importlib.import_module(module), name)(job["kind"], spec, recorder))
     except Stopped:
         recorder.close()
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -68,6 +76,8 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
         rundir.finish(folder, log, "failed", error=_fault(error, folder))
     else:
         recorder.close()
+        with contextlib.suppress(OSError):
+            rates.learn(home, key, units or result.get("frames"), recorder.estimate.whole)
         for made in result.values():  # before anybody hears that it is done
             if isinstance(made, str) and Path(made).is_absolute():
                 sync_tree(Path(made))
@@ -78,13 +88,6 @@ def _told_to_end(recorder: Recorder) -> None:
     if recorder.cancelled:
         raise Stopped("The job was cancelled.")
     recorder.pause()
-
-
-def _run(folder: Path, runner: str, recorder: Recorder) -> dict[str, Any]:
-    job = json.loads((folder / rundir.SPEC).read_text(encoding="ascii"))
-    spec: JobSpec = from_json(SPECS[job["kind"]], job["spec"])
-    module, _, name = runner.partition(":")
-    return getattr(importlib.import_module(module), name)(job["kind"], spec, recorder)
 
 
 def _plain(result: dict[str, Any]) -> dict[str, Any]:

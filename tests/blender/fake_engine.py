@@ -12,6 +12,7 @@ its home at every request, so that a test changes it while it runs:
   size      width and height of the footage ([64, 64])
   steps     how far training is, as previews show it; preview_takes: seconds a preview takes
   slow      seconds every answer takes
+  remote    the other machine's engine, as `EngineInfo.remote` has it; refuse_remote: why none is taken
   die       true: stop as it starts
 """
 
@@ -232,6 +233,13 @@ class Handler(BaseHTTPRequestHandler):
         parts = url.path.strip("/").split("/")[1:]
         if parts == ["engine"]:
             self.answer(self.info())
+        elif parts == ["remote"]:
+            asked = json.loads(body)
+            if refused := script().get("refuse_remote"):
+                self.answer({"error": refused}, 409)
+                return
+            (HOME / "fake_remote.json").write_text(json.dumps(asked))
+            self.answer(self.info())
         elif parts == ["preview"]:
             self.answer(*preview(json.loads(body)))
         elif parts == ["shutdown"]:
@@ -244,7 +252,7 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = handle_call
 
     def info(self) -> dict:
-        return json.loads((HOME / "engine.json").read_text())
+        return {**json.loads((HOME / "engine.json").read_text()), "remote": script().get("remote")}
 
     def jobs(self, parts: list[str], body: dict, query: dict) -> tuple[dict, int]:
         jobs = load()

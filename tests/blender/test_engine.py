@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import subprocess
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -157,3 +159,47 @@ def first_preview(addon, scene, tick_until):
     tick_until(came, 120)
     view.show = False
     return found[0]
+
+
+def test_another_machines_engine_works_through_a_wire_that_breaks(
+    addon, scene, real, tick_until, tmp_path, monkeypatch
+):
+    """A portrait is found by an engine with a home of its own, whose tunnel is cut meanwhile."""
+    if not (PORTRAIT.is_file() and NETWORKS.is_dir()):
+        pytest.skip(f"needs {PORTRAIT} and the face networks in {NETWORKS}: `make footage models` fetches them")
+    monkeypatch.syspath_prepend(str(ROOT / "tests" / "service"))
+    from wire import Wire
+
+    there, token = tmp_path / "there", tmp_path / "token"
+    there.mkdir()
+    (there / "models").symlink_to(NETWORKS)
+    far = subprocess.Popen(
+        [PYTHON, "-m", "understudy.engine", "serve", "--token-file", token],
+        env={**os.environ, "UNDERSTUDY_HOME": str(there)}, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    tick_until((there / "engine.json").is_file, 60)
+    wire = Wire(int(json.loads((there / "engine.json").read_text())["url"].rpartition(":")[2]))
+    preferences = addon.preferences.preferences()
+    try:
+        preferences.remote_address, preferences.remote_token_file = wire.url, str(token)
+        assert bpy.ops.understudy.use_remote() == {"FINISHED"}
+        tick_until(lambda: addon.jobs.engine.remote, 60)
+        strip = scene.sequence_editor.strips.new_image("portrait", str(PORTRAIT), 1, 10)
+        scene.sequence_editor.active_strip = strip
+        bpy.ops.understudy.mark_range()
+        wire.cut()
+        bpy.ops.understudy.scan_shot()
+        tick_until(lambda: "does not answer" in scene.understudy.jobs[0].message, 60)
+        tick_until(lambda: addon.jobs.engine.remote.state == "away", 60)
+        wire.mend()
+        tick_until(lambda: flow.idle(scene), 120)
+        assert scene.understudy.error == "" and len(scene.understudy.shot.scan.people) == 1
+        assert addon.jobs.engine.remote.state == "ready" and addon.jobs.engine.remote.host
+        assert len(list((there / "mirrors").glob("*/scans/*/scan.json"))) == 1
+        assert bpy.ops.understudy.use_this_computer() == {"FINISHED"}
+        tick_until(lambda: addon.jobs.engine.remote is None, 60)
+    finally:
+        preferences.remote_address = preferences.remote_token_file = ""
+        wire.close()
+        far.kill()
+        far.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import bpy
@@ -152,3 +153,41 @@ def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):
     addon.jobs.engine = addon.poller.EngineReport(state="failed", error="The engine is not installed. Install it.")
     said = draw()
     assert "The engine is not installed. Install it." in said and "understudy.start_engine" in said
+
+
+def test_the_panel_says_whose_engine_works(addon, scene, clips, engine, tick_until, draw, tmp_path, monkeypatch):
+    monkeypatch.setattr(addon.poller, "FAR_SECONDS", 0.05)
+    preferences = addon.preferences.preferences()
+    with pytest.raises(RuntimeError, match="token file"):
+        bpy.ops.understudy.use_remote()
+    token = tmp_path / "token"
+    token.write_text("t" * 64 + "\n")
+    preferences.remote_address, preferences.remote_token_file = "http://127.0.0.1:7860", str(token)
+    engine.script(refuse_remote="The remote engine refuses the token.")
+    bpy.ops.understudy.use_remote()
+    tick_until(lambda: addon.jobs.engine.error)
+    assert "The remote engine refuses the token." in draw("status") and addon.jobs.engine.state == "ready"
+    there = {"url": "http://127.0.0.1:7860", "state": "ready", "host": "gpubox", "device": "NVIDIA H200"}
+    engine.script(refuse_remote="", remote=there, hold=["scan"])
+    bpy.ops.understudy.use_remote()
+    tick_until(lambda: addon.jobs.engine.remote)
+    assert json.loads((engine.home / "fake_remote.json").read_text()) == {"url": there["url"], "token": "t" * 64}
+    assert addon.jobs.engine.error == ""
+    assert "Engine: remote on gpubox, NVIDIA H200" in draw("engine")
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.scan_shot()
+    tick_until(lambda: scene.understudy.jobs[0].state == "running")
+    assert "Engine: remote on gpubox, NVIDIA H200" in draw("status")
+    engine.script(remote={**there, "state": "away", "error": "The remote engine does not answer."})
+    tick_until(lambda: addon.jobs.engine.remote.state == "away")
+    said = draw("status")
+    assert "Nothing is lost" in said and "Engine: remote (http://127.0.0.1:7860)" in said
+    assert scene.understudy.jobs[0].state == "running"
+    engine.script(remote=there)
+    tick_until(lambda: addon.jobs.engine.remote.state == "ready")
+    engine.script(remote=None, hold=[])
+    bpy.ops.understudy.use_this_computer()
+    tick_until(lambda: addon.jobs.engine.remote is None and flow.idle(scene))
+    assert json.loads((engine.home / "fake_remote.json").read_text()) == {"url": "", "token": ""}
+    assert "Engine: this computer, cpu" in draw("engine")

@@ -1,0 +1,111 @@
+"""How long jobs took, so that the next one of the kind can say from its first moment how long it will take.
+
+`rates.json` of the engine's home holds, by kind and device, the seconds a unit of work took (a frame; a minute of
+training) and the shape: which share of its time a job has used when it is at each twentieth of its fraction. A job's
+stages are not equally fast, which the fraction does not know and the shape does. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..durable import write_json
+from ..protocol import ConvertSpec, JobKind, JobSpec, ScanSpec, TrainSpec, from_json, parse_json
+
+FILE_NAME = "rates.json"
+MARKS = 20
+WHOLE = 0.03  # a job that was watched from so early on tells how long one takes
+NEWEST = 0.5  # weight of the last job against all before it
+EARLY = 0.4  # share of its time after which a job is judged by itself alone
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """What earlier jobs took: seconds for a unit of work, and `shape` (MARKS + 1 shares of time, 0 to 1)."""
+
+    seconds: float
+    shape: list[float]
+
+    def share(self, fraction: float) -> float:
+        """The share of its time that a job at this fraction has used."""
+        place = min(max(fraction, 0.0), 1.0) * MARKS
+        mark = min(int(place), MARKS - 1)
+        return self.shape[mark] + (place - mark) * (self.shape[mark + 1] - self.shape[mark])
+
+
+def units_of(spec: JobSpec) -> float | None:
+    """How much there is to do, None where only the job itself finds out."""
+    if isinstance(spec, TrainSpec):
+        return None if spec.preset == "draft" else spec.minutes
+    if isinstance(spec, ScanSpec):
+        return None if spec.clip.end is None else float(spec.clip.end - spec.clip.start)
+    if isinstance(spec, ConvertSpec):
+        try:
+            summary = parse_json((Path(spec.scan) / "scan.json").read_text(encoding="utf-8"))
+            first = int(summary["clip"]["start"])
+            start = first if spec.start is None else spec.start
+            return float((first + int(summary["frames"]) if spec.end is None else spec.end) - start)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+    return None
+
+
+def key_of(kind: JobKind, spec: JobSpec, home: Path) -> str:
+    """What jobs have in common that take alike: kind, preset, and where they are done."""
+    try:
+        device = str(json.loads((home / "device.json").read_text(encoding="ascii"))["device"])
+    except (OSError, ValueError, KeyError, TypeError):
+        device = ""
+    if (home / "remote.json").exists():
+        device = "remote"
+    return "/".join([kind, getattr(spec, "preset", ""), device])
+
+
+def recall(home: Path, key: str) -> Rate | None:
+    """What jobs of this key took, None where none has ended yet."""
+    try:
+        rate = from_json(Rate, _read(home)[key])
+    except (KeyError, ValueError):
+        return None
+    sound = len(rate.shape) == MARKS + 1 and rate.seconds > 0 and rate.shape[0] == 0 and rate.shape[-1] == 1
+    return rate if sound and rate.shape == sorted(rate.shape) else None
+
+
+def learn(home: Path, key: str, units: float | None, rises: Sequence[tuple[float, float]]) -> None:
+    """Keep what a job took. `rises` are its seconds and fractions, from the beginning to the end.
+
+    Nothing is learned from one that was taken up again, or was too quick to tell. Raises OSError.
+    """
+    watched = len(rises) >= 4 and rises[0][1] <= WHOLE and rises[-1][1] >= 1 - WHOLE
+    if not units or not watched or rises[-1][0] - rises[0][0] < 1.0:
+        return
+    begun, took = rises[0][0], rises[-1][0] - rises[0][0]
+    fractions = [0.0, *(fraction for _, fraction in rises[1:-1]), 1.0]
+    shares = [(time - begun) / took for time, _ in rises]
+    shape = [_between(fractions, shares, mark / MARKS) for mark in range(MARKS + 1)]
+    rate = Rate(seconds=took / units, shape=[0.0, *shape[1:-1], 1.0])
+    if old := recall(home, key):
+        mixed = [NEWEST * new + (1 - NEWEST) * before for new, before in zip(rate.shape, old.shape, strict=True)]
+        rate = Rate(seconds=NEWEST * rate.seconds + (1 - NEWEST) * old.seconds, shape=mixed)
+    write_json(home / FILE_NAME, {**_read(home), key: asdict(rate)})
+
+
+def _between(xs: list[float], ys: list[float], x: float) -> float:
+    """`ys` over rising `xs`, in straight lines."""
+    right = min(max(bisect_left(xs, x), 1), len(xs) - 1)
+    width = xs[right] - xs[right - 1]
+    part = (x - xs[right - 1]) / width if width > 0 else 1.0
+    return ys[right - 1] + min(max(part, 0.0), 1.0) * (ys[right] - ys[right - 1])
+
+
+def _read(home: Path) -> dict[str, Any]:
+    try:
+        found = parse_json((home / FILE_NAME).read_text(encoding="ascii"))
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
