@@ -6,7 +6,8 @@ Threading rules
   shared. What the thread needs to know of Blender (the preference naming Python) travels in the request.
 - The main thread never waits for the thread: a persistent bpy timer takes reports out within a time
   budget (`jobs.tick`).
-- With nothing to watch the thread sleeps on its queue: an idle add-on costs nothing.
+- With nothing to watch the thread sleeps on its queue: an idle add-on costs nothing (but while it waits for a
+  remote engine to answer again, a question every few seconds).
 - An engine that dies under a watched job is started again, at most RESTARTS times in RESTART_WINDOW_SECONDS;
   after that the user is told and presses Start.
 """
@@ -84,7 +85,7 @@ class Poller:
         self._starts: list[float] = []
         self._told: dict[str, JobReport] = {}
         self._engine_told: EngineReport | None = None
-        self._far = False  # another machine's engine works for this one
+        self._far: protocol.RemoteInfo | None = None  # the other machine's engine that works for this one
         self._asked = 0.0
         self._thread = threading.Thread(target=self._run, name="understudy poller", daemon=True)
         self._thread.start()
@@ -145,7 +146,10 @@ class Poller:
                 request()
             except Exception as error:  # the thread must live on, and the user must hear of it
                 self._tell_engine("failed", error=f"Understudy's connection to the engine failed: {error!r}.")
-            pause = (POLL_SECONDS if self._engine else RETRY_SECONDS) if self._watched else None
+            if self._watched:
+                pause = POLL_SECONDS if self._engine else RETRY_SECONDS
+            else:
+                pause = FAR_SECONDS if self._far and self._far.state == "away" else None
 
     def _submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any]) -> None:
         self._python = python
@@ -316,7 +320,7 @@ class Poller:
             self._told_engine(self._ask(client.engine_info), error)
 
     def _told_engine(self, info: protocol.EngineInfo, error: str = "") -> None:
-        self._far = info.remote is not None
+        self._far = info.remote
         report = EngineReport(
             state="ready", device=info.device, version=info.version, remote=info.remote, error=error
         )  # fmt: skip
@@ -325,5 +329,5 @@ class Poller:
             self.reports.put(report)
 
     def _tell_engine(self, state: str, error: str = "") -> None:
-        self._engine_told = EngineReport(state=state, error=error)
+        self._far, self._engine_told = None, EngineReport(state=state, error=error)
         self.reports.put(self._engine_told)

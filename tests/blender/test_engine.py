@@ -194,7 +194,7 @@ def test_another_machines_engine_works_through_a_wire_that_breaks(
         wire.mend()
         tick_until(lambda: flow.idle(scene), 120)
         assert scene.understudy.error == "" and len(scene.understudy.shot.scan.people) == 1
-        assert addon.jobs.engine.remote.state == "ready" and addon.jobs.engine.remote.host
+        tick_until(lambda: addon.jobs.engine.remote.state == "ready" and addon.jobs.engine.remote.host, 20)
         assert len(list((there / "mirrors").glob("*/scans/*/scan.json"))) == 1
         assert bpy.ops.understudy.use_this_computer() == {"FINISHED"}
         tick_until(lambda: addon.jobs.engine.remote is None, 60)

@@ -166,22 +166,22 @@ def test_the_panel_says_whose_engine_works(addon, scene, clips, engine, tick_unt
     engine.script(refuse_remote="The remote engine refuses the token.")
     bpy.ops.understudy.use_remote()
     tick_until(lambda: addon.jobs.engine.error)
-    assert "The remote engine refuses the token." in draw("status") and addon.jobs.engine.state == "ready"
+    assert "The remote engine refuses the token." in draw() and addon.jobs.engine.state == "ready"
     there = {"url": "http://127.0.0.1:7860", "state": "ready", "host": "gpubox", "device": "NVIDIA H200"}
     engine.script(refuse_remote="", remote=there, hold=["scan"])
     bpy.ops.understudy.use_remote()
     tick_until(lambda: addon.jobs.engine.remote)
     assert json.loads((engine.home / "fake_remote.json").read_text()) == {"url": there["url"], "token": "t" * 64}
     assert addon.jobs.engine.error == ""
-    assert "Engine: remote on gpubox, NVIDIA H200" in draw("engine")
+    assert "Engine: remote on gpubox, NVIDIA H200" in draw()
     flow.add_shot(scene, clips)
     bpy.ops.understudy.mark_range()
     bpy.ops.understudy.scan_shot()
     tick_until(lambda: scene.understudy.jobs[0].state == "running")
-    assert "Engine: remote on gpubox, NVIDIA H200" in draw("status")
+    assert "Engine: remote on gpubox, NVIDIA H200" in draw()
     engine.script(remote={**there, "state": "away", "error": "The remote engine does not answer."})
     tick_until(lambda: addon.jobs.engine.remote.state == "away")
-    said = draw("status")
+    said = draw()
     assert "Nothing is lost" in said and "Engine: remote (http://127.0.0.1:7860)" in said
     assert scene.understudy.jobs[0].state == "running"
     engine.script(remote=there)
@@ -190,4 +190,4 @@ def test_the_panel_says_whose_engine_works(addon, scene, clips, engine, tick_unt
     bpy.ops.understudy.use_this_computer()
     tick_until(lambda: addon.jobs.engine.remote is None and flow.idle(scene))
     assert json.loads((engine.home / "fake_remote.json").read_text()) == {"url": "", "token": ""}
-    assert "Engine: this computer, cpu" in draw("engine")
+    assert "Engine: this computer, cpu" in draw()
