@@ -25,6 +25,8 @@ _MOST_GRAIN = 30.0
 SHEET = 1024
 """Side of the sheet of noise that grain is cut out of, anywhere: drawing it anew takes ten times as long."""
 _FROM_YCC = np.array([[1, 1.403, 0], [1, -0.714, -0.344], [1, 0, 1.773]])
+COARSEST = 1.9
+"""Detail whose strength grows by this much in a picture of half the size is no grain at all."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
@@ -82,7 +84,10 @@ def measure_grain(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
     sizes, ratios, seen = _grain_table()
     size = float(np.interp(np.clip(spread / luma, ratios[0], ratios[-1]), ratios, sizes))
     gain = float(np.interp(size, sizes, seen))  # how much of grain of this size the filter lets through
-    return np.array([min(luma / gain, _MOST_GRAIN), min(chroma / gain, _MOST_GRAIN), size], np.float32)
+    # what is coarser than any grain is the picture's own: pores, cloth, the blocks of a codec
+    sure = float(np.clip((COARSEST - spread / luma) / (COARSEST - ratios[-1]), 0, 1))
+    most = _MOST_GRAIN
+    return np.array([sure * min(luma / gain, most), sure * min(chroma / gain, most), size], np.float32)
 
 
 def grain(shape: tuple[int, int], vector: np.ndarray, seed: tuple[int, ...]) -> np.ndarray | None:
