@@ -97,9 +97,11 @@ def here(scene: bpy.types.Scene) -> Here | None:
 
 
 def spec_for(state: UnderstudyState, view: UnderstudyView, frame: int, width: int) -> protocol.PreviewSpec | None:
-    """What to ask for, or None while nobody is to be recast."""
+    """What to ask for, or None while nobody is to be recast, or their consent is not on record."""
     identities, swaps = steps.cast(state)
     if not swaps or not all(identity.material for identity in identities):
+        return None
+    if view.view == "recast" and steps.lacking_consent(state):
         return None
     model = steps.known_model(state, state.preset)
     return protocol.PreviewSpec(

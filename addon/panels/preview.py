@@ -33,7 +33,7 @@ class UNDERSTUDY_PT_preview(SidebarPanel, bpy.types.Panel):
         layout.prop(view, "badges")
         if not view.show:
             return
-        if why := steps.missing_for_faces(state):
+        if why := steps.missing_for_swap(state) if view.view == "recast" else steps.missing_for_faces(state):
             missing(layout, context, why)
             return
         scene = compat.sequencer_scene(context)

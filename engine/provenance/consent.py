@@ -18,6 +18,7 @@ from ..protocol import (
     Basis,
     ConsentRecord,
     ConvertSpec,
+    PreviewSpec,
     TrainSpec,
     consent_file,
     from_json,
@@ -101,13 +102,17 @@ def sentence(project: Path, lacking: list[str]) -> str:
     )
 
 
-def people_of(spec: TrainSpec | ConvertSpec) -> list[str]:
+def people_of(spec: TrainSpec | ConvertSpec | PreviewSpec) -> list[str]:
     """Whose consent a job needs: every identity trained, or the one that appears and the one replaced of every swap.
+
+    A preview that shows nobody's new face needs nobody's.
 
     Raises UnderstudyError when a swap does not say whom it replaces and its scan does not know their name.
     """
     if isinstance(spec, TrainSpec):
         return [identity.name for identity in spec.identities]
+    if isinstance(spec, PreviewSpec) and spec.view != "recast":
+        return []
     return [name for swap in spec.swaps for name in (swap.identity, swap.target or replaced(spec.scan, swap.person))]
 
 
@@ -126,9 +131,11 @@ def replaced(scan: str, person: int) -> str:
     return str(found["name"])
 
 
-def project_folder(spec: TrainSpec | ConvertSpec) -> Path:
-    """The project that a training or conversion belongs to."""
-    return Path(spec.project) if spec.project else project_of(spec.output)
+def project_folder(spec: TrainSpec | ConvertSpec | PreviewSpec) -> Path:
+    """The project that a training, conversion or preview belongs to."""
+    if spec.project:
+        return Path(spec.project)
+    return project_of(spec.scan if isinstance(spec, PreviewSpec) else spec.output)
 
 
 def basis_of(text: str) -> Basis:

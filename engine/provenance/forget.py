@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import shutil
 from dataclasses import dataclass
@@ -29,8 +30,8 @@ def holdings(project: Path, identity: str) -> list[Item]:
     """All that a project holds of an identity, the consent record aside.
 
     Models that know them, scans that show them (whole: other people's corrections in them go, too), what the networks
-    saw on any frame, recasts in which their face appears, previews. Recasts in which they were replaced show another's
-    face and stay.
+    saw on any frame, recasts in which their face appears, and unfinished ones of anybody, which do not say whose face
+    they hold; previews. Recasts in which they were replaced show another's face and stay.
     """
     name = identity.strip().casefold()
     found: list[Item] = []
@@ -50,6 +51,7 @@ def holdings(project: Path, identity: str) -> list[Item]:
             found.append(_item(summary.parent, "scan: faces, embeddings, thumbnails"))
     if found:
         found += [_item(path, "what the networks saw of every face") for path in project.glob("scans/.observed")]
+        found += [_item(path, "unfinished recast") for path in _unfinished(project)]
         found += [_item(path, "previews") for path in [home() / "previews"] if path.is_dir()]
     for recast in all_recasts(project):
         if any(cast.identity.strip().casefold() == name for cast in recast.cast):
@@ -83,6 +85,13 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> list[Item]:
         known.forget(project, name)
     withdraw(project, identity, today())
     return found
+
+
+def _unfinished(project: Path) -> list[Path]:
+    """Working folders of conversions that have not ended; the command line's lie beside the project folder."""
+    recorded = {Path(recast.output) for recast in all_recasts(project)}
+    named = [*project.glob("recasts/*.part"), *project.parent.glob(f"{glob.escape(project.stem)}.*.part")]
+    return sorted(path for path in named if (path / "segments").is_dir() and path.with_suffix("") not in recorded)
 
 
 def _item(path: Path, what: str) -> Item:

@@ -196,12 +196,13 @@ def _scores(total: np.ndarray, plane: Plane, matrix: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The n coefficients: order (n,) places in the flattened DCT, one symbol's before the other's; radius (n,);
-    codes (256, n) ±1."""
+    """The n coefficients: order (n,) places in the flattened DCT, one symbol's before the other's; codes (256, n) ±1;
+    powers (n, 3) of their radius, and fit (3, n), which finds a parabola over it."""
 
     order: np.ndarray
-    radius: np.ndarray
     codes: np.ndarray
+    powers: np.ndarray
+    fit: np.ndarray
 
 
 @functools.cache
@@ -215,7 +216,9 @@ def _plan(band: tuple[int, int]) -> _Plan:
     dice = np.frombuffer(hashlib.shake_256(key).digest(4 * len(places)), "<u4")
     order = places[np.argsort(dice, kind="stable")]
     bits = np.unpackbits(np.frombuffer(hashlib.shake_256(key + b" codes").digest(ALPHABET * len(order) // 8), "u1"))
-    return _Plan(order, radius[order], (bits.astype(np.float32) * 2 - 1).reshape(ALPHABET, -1))
+    powers = np.vander(radius[order] / band[1], 3)
+    codes = (bits.astype(np.float32) * 2 - 1).reshape(ALPHABET, -1)
+    return _Plan(order, codes, powers.astype(np.float32), np.linalg.pinv(powers).astype(np.float32))
 
 
 @functools.cache
@@ -253,6 +256,7 @@ def _split(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _whitened(plan: _Plan, evened: np.ndarray) -> tuple[np.ndarray, float]:
     """The mark's coefficients of an evened-out crop, of unit variance at every radius and outliers cut; their RMS."""
     values = cv2.dct(evened).ravel()[plan.order]
-    fit = np.polyfit(plan.radius, values * values, 2)
-    level = np.sqrt(np.maximum(np.polyval(fit, plan.radius), 1e-3 * float((values * values).mean()) + 1e-12))
-    return np.clip(values / level, -3, 3), float(np.sqrt((values * values).mean()))
+    power = values * values
+    mean = float(power.mean())
+    level = np.sqrt(np.maximum(plan.powers @ (plan.fit @ power), 1e-3 * mean + 1e-12))
+    return np.clip(values / level, -3, 3), mean**0.5

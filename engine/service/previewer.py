@@ -3,6 +3,7 @@
 A request is a line of JSON on standard input, {"spec": PreviewSpec, "output": path}; so is its answer on
 standard output, {"result": PreviewResult} or {"error": sentence}. Before all requests it says {} once it has
 loaded what it needs. The process ends with its input.
+A preview of somebody's new face needs the same consent as a conversion.
 It is kind to a training on the same machine: one thread, and a lower priority than any worker.
 """
 
@@ -19,6 +20,7 @@ from typing import Any
 
 from ..errors import UnderstudyError
 from ..protocol import PreviewSpec, from_json, to_json
+from ..provenance.consent import people_of, project_folder, require_consent
 
 RECASTER = f"{__package__.rpartition('.')[0]}.convert.still:StillRecaster"
 NICE = 10  # workers have 5
@@ -53,7 +55,9 @@ def _answer(render: Any, request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
     try:
-        return {"result": to_json(render(from_json(PreviewSpec, request["spec"]), Path(request["output"])))}
+        spec = from_json(PreviewSpec, request["spec"])
+        require_consent(project_folder(spec), people_of(spec))
+        return {"result": to_json(render(spec, Path(request["output"])))}
     except UnderstudyError as error:
         return {"error": str(error)}
     except torch.OutOfMemoryError:

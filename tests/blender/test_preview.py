@@ -69,6 +69,23 @@ def test_the_draft_of_the_playheads_frame_comes(addon, scene, engine, shot, look
     assert addon.overlay.note(bpy.context.window_manager.understudy, frame) == "Draft: not trained yet"
 
 
+def test_nobodys_new_face_is_asked_for_without_consent(addon, scene, engine, shot, look, until):
+    folder = addon.project.folder(scene.understudy)
+    kept = {file: file.read_text() for file in (folder / "consent").iterdir()}
+    for file in kept:
+        file.unlink()
+    addon.consent.look_again()
+    assert look(25) is None and not addon.preview.pending() and asked(engine) == []
+    bpy.context.window_manager.understudy.view = "matte"  # shows no face
+    until(lambda: look() is not None)
+    bpy.context.window_manager.understudy.view = "recast"
+    assert look() is None and len(asked(engine)) == 1
+    for file, text in kept.items():
+        file.write_text(text)
+    addon.consent.look_again()
+    until(lambda: look() is not None)  # no click in between
+
+
 def test_a_frame_that_was_seen_is_not_asked_for_again(engine, shot, look, until):
     for number in (25, 26, 25, 26):
         look(number)

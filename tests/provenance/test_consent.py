@@ -20,12 +20,16 @@ from understudy.engine.protocol import (
     ConvertSpec,
     Identity,
     Material,
+    PreviewResult,
+    PreviewSpec,
     Swap,
     TrainSpec,
     consent_file,
+    to_json,
 )
 from understudy.engine.provenance import consent
 from understudy.engine.reporter import Silent
+from understudy.engine.service import previewer
 
 ANN = ConsentRecord(identity="Ann", person="Ann Lee", basis="written permission", scope="a film", date="2026-03-01")
 
@@ -100,6 +104,26 @@ def train(project: Path, *names: str) -> TrainSpec:
     material = [Material(scan=str(project / "scan"), person=0)]
     people = [Identity(name=name, material=material) for name in names]
     return TrainSpec(identities=people, output=str(project / "model"), project=str(project))
+
+
+def test_a_preview_of_a_new_face_needs_consent_and_other_views_do_not(tmp_path: Path) -> None:
+    project = tmp_path / "film.understudy"
+    spec = PreviewSpec(
+        scan=str(project / "scans" / "shot"), swaps=[Swap(person=0, identity="Ann", target="Bob")], frame=3
+    )
+    shown: list[Path] = []
+
+    def render(spec: PreviewSpec, output: Path) -> PreviewResult:
+        shown.append(output)
+        return PreviewResult(path=str(output), steps=0, seconds=0.1)
+
+    request = {"spec": to_json(spec), "output": str(tmp_path / "still.png")}
+    assert "record for Ann and Bob" in previewer._answer(render, request)["error"] and not shown
+    for view in ("matte", "landmarks", "original"):
+        assert "result" in previewer._answer(render, {**request, "spec": to_json(replace(spec, view=view))})
+    for name in ("Ann", "Bob"):
+        consent.record_consent(project, replace(ANN, identity=name))
+    assert "result" in previewer._answer(render, request) and len(shown) == 4
 
 
 def test_training_names_everybody_who_is_missing(tmp_path: Path) -> None:

@@ -141,17 +141,22 @@ def test_forgetting_erases_a_face_and_what_came_of_it(made: dict[str, Any], proj
     shutil.copytree(project, film)
     for record in (film / "provenance").glob("*.json"):
         record.write_text(record.read_text().replace(str(project), str(film)))
+    begun = film / "recasts" / "take 2.mp4.part" / "segments"  # a conversion that was stopped; it may show her
+    begun.mkdir(parents=True)
+    (begun / "00000000.mkv").write_bytes(b"faces")
+    (film / "models" / "both" / "timelapse").mkdir(exist_ok=True)
+    (film / "models" / "both" / "timelapse" / "00000010.jpg").write_bytes(b"a face")
     order = ForgetSpec(project=str(film), identity="woman", dry_run=True)
     everything = sorted(p for p in film.rglob("*") if p.is_file())
     listed = jobs.run("forget", order, Silent())
     assert listed["removed"] == [] and sorted(p for p in film.rglob("*") if p.is_file()) == everything
     what = {Path(item["path"]).name for item in listed["items"]}
-    assert {"both", "astronaut", "shot.mp4"} <= what
+    assert {"both", "astronaut", "shot.mp4", "take 2.mp4.part"} <= what
     assert all(item["bytes"] > 0 for item in listed["items"])
     removed = jobs.run("forget", replace(order, dry_run=False), Silent())["removed"]
     assert {item["path"] for item in listed["items"]} == set(removed)
     assert not (film / "models" / "both").exists() and not (film / "recasts" / "shot.mp4").exists()
-    assert not (film / "scans" / "astronaut").exists()
+    assert not (film / "scans" / "astronaut").exists() and not begun.exists()
     note = json.loads(consent_file(film, "woman").read_text())
     assert note["forgotten"] and note["history"][0]["person"] == "woman of the tests"
     assert [p.name for p in film.rglob("*.faceset")] == []
