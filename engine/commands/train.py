@@ -8,16 +8,32 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ..protocol import Network, Preset, TrainSpec, project_of
-from .arguments import MINUTES, Consents, Json, Minutes, Output, Project, obtain_consent, read_identities, watching
+from ..errors import DataError
+from ..protocol import Identity, Material, Network, Preset, ScanSummary, TrainSpec, from_json, parse_json, project_of
+from .arguments import (
+    MINUTES,
+    Consents,
+    Json,
+    Minutes,
+    NotUnderstood,
+    Output,
+    Project,
+    obtain_consent,
+    read_identities,
+    watching,
+)
 
 
 @dataclass(kw_only=True)
 class Train:
     """Train a model of the people that scans found."""
 
-    identity: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="NAME=SCAN_DIR[:PERSON]")]
+    identity: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="NAME=SCAN_DIR[:PERSON]")] = field(
+        default_factory=list
+    )
     """Somebody, and a scan that shows them as person PERSON (0 without it). Once for each scan of each person."""
+    base: bool = False
+    """Train everybody who has a name in any scan of the project, for other models to begin from with --from."""
     output: Output
     """The model folder; a model of the same people there is trained further."""
     preset: Preset = "quick"
@@ -37,18 +53,21 @@ class Train:
     manual: ClassVar[str] = """\
   Gathers everybody's faces, then trains until it has converged or the time is up. The same people and
   more of them may be named again for a model that is there: whoever is new is added. A run that was stopped or killed
-  goes on from its last checkpoint when the same command is given again. Nobody is trained whose
+  goes on from its last checkpoint when the same command is given again. A base model of everybody at
+  hand (--base) makes the next ones learn faster that begin from it (--from). Nobody is trained whose
   consent is not on record: you are asked once, or say it with --consent, or with
   understudy identity consent.
 
 Example
   understudy train --identity Ann=work/actor --identity Bob=work/shot:1 -o work/model --minutes 30
+  understudy train --base --project film.understudy -o film.understudy/models/base --until-converged
 
 Writes into the model folder
   model.json             who is in it, and how long it was trained
   facesets/              everybody's faces
   weights.safetensors    the network; checkpoint.safetensors to go on from
   preview.jpg            what it can do by now; timelapse/ how it came to that
+  tensorboard/           the curves, where TensorBoard is installed (pip install "understudy[tensorboard]")
 
 Several GPUs
   torchrun --standalone --nproc-per-node 2 -m understudy.engine train … trains on two.
@@ -59,12 +78,15 @@ Several GPUs
         from .. import jobs
         from ..swap import require_person
 
-        identities = read_identities(self.identity)
+        output = self.output.resolve()
+        project = self.project.resolve() if self.project else project_of(output)
+        identities = named_people(project) if self.base else []
+        identities += read_identities(self.identity) if self.identity or not self.base else []
+        if not identities:
+            raise NotUnderstood(f"Nobody has a name in the scans of {project}. Name people: understudy people --help.")
         for identity in identities:
             for material in identity.material:
                 require_person(Path(material.scan), material.person)
-        output = self.output.resolve()
-        project = self.project.resolve() if self.project else project_of(output)
         roles = {i.name: f"person {i.material[0].person} of {i.material[0].scan}" for i in identities}
         obtain_consent(project, roles, self.consent)
         spec = TrainSpec(
@@ -81,3 +103,17 @@ Several GPUs
             reporter.stage("Gathering faces" if self.preset == "draft" else "Training"),
         ):
             return jobs.run("train", spec, reporter)
+
+
+def named_people(project: Path) -> list[Identity]:
+    """Everybody who has a name in any scan of a project, with all material that shows them."""
+    material: dict[str, list[Material]] = {}
+    for path in sorted((project / "scans").glob("*/scan.json")):
+        try:
+            summary = from_json(ScanSummary, parse_json(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise DataError(f"{path} is damaged ({error}). Scan its footage again.") from None
+        for person in summary.people:
+            if person.known and not person.rejected:
+                material.setdefault(person.name, []).append(Material(scan=str(path.parent), person=person.id))
+    return [Identity(name=name, material=parts) for name, parts in material.items()]
