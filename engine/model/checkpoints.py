@@ -43,6 +43,7 @@ def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
     facts = _facts(card, training) | {
         "seconds": training.seconds,
         "rate": training.rate,
+        "factor": training.factor,
         "scores": [asdict(s) for s in training.scores],
     }
     aside = folder / "checkpoint.new"
@@ -121,6 +122,7 @@ def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
             float(facts["seconds"]),
             float(facts["rate"]),
         )
+        training.factor = int(facts.get("factor", 1))
         if known == card.identities:  # scores of other swaps do not compare
             training.scores = [Score(**s) for s in facts["scores"]]
     except (KeyError, RuntimeError, TypeError, ValueError) as error:

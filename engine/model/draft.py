@@ -38,7 +38,7 @@ def warp(
     count = len(views)
     frame, is_mirrored = choice % count, choice >= count
     points, facing = views.landmarks[frame], views.facing[frame]
-    flip = _MIRROR.to(points.device)
+    flip = _MIRROR.to(points.device, non_blocking=True)
     # a mirrored view reads each vertex's texture where its twin on the other side is
     points = torch.where(is_mirrored[:, None, None], points[:, flip], points)
     facing = torch.where(is_mirrored[:, None], facing[:, flip], facing)
@@ -70,6 +70,7 @@ def light(picture: torch.Tensor, weight: torch.Tensor, sigma: float = LIGHT_SIGM
 
 # BT.601 luma and scaled colour differences: a rotation that keeps brightness apart from colour
 _TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+_TO_RGB = torch.linalg.inv(_TO_YCC)  # here, once: on a GPU an inverse makes the host wait
 
 
 def relight(
@@ -83,7 +84,7 @@ def relight(
     (B, ·, S, S), RGB 0..1.
     """
     detail = texture - light(texture, weight)
-    matrix = _TO_YCC.to(texture.device)
+    matrix, back = (m.to(texture.device, non_blocking=True) for m in (_TO_YCC, _TO_RGB))
 
     def spread_of(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
         """(B, 3): deviation of luma and both colours, from the second moments of R, G and B."""
@@ -93,7 +94,7 @@ def relight(
 
     gain = (spread_of(picture - wanted, inside) + 1e-5) / (spread_of(detail, weight) + 1e-4)
     gain = torch.cat([gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)], 1)
-    changed = (torch.linalg.inv(matrix) @ (gain[..., None] * matrix))[..., None, None]  # to luma and colours, and back
+    changed = (back @ (gain[..., None] * matrix))[..., None, None]  # to luma and colours, and back
     for c in range(3):  # summed by hand: a face must not depend on those it shares a batch with
         wanted = wanted + changed[:, :, c] * detail[:, c : c + 1]
     return wanted.clamp(0, 1)

@@ -197,25 +197,25 @@ def render(materials: list[Material], draws: Draws, shape: torch.Tensor) -> tupl
     parts = []
     for number in torch.unique(draws.material).tolist():
         part = draws.part(draws.material == number)
-        parts.append((*_render(materials[number], part, shape), part.own.to(shape.device)))
+        parts.append((*_render(materials[number], part, shape), part.own.to(shape.device, non_blocking=True)))
     return tuple(torch.cat(columns) for columns in zip(*parts, strict=True))
 
 
 def _render(material: Material, draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
     device = material.maps.device
-    frame = draws.frame.to(device)
+    frame = draws.frame.to(device, non_blocking=True)
     view = take(material.views.pixels, frame).float() / 255
-    truth, mask = relit(view[:, :3], draws.light.to(device)), view[:, 3:]
+    truth, mask = relit(view[:, :3], draws.light.to(device, non_blocking=True)), view[:, 3:]
     target = geometry(material.views.landmarks[frame], material.maps[frame])
     bend = torch.cat([torch.ones_like(shape[:, :1]), shape, shape[:, :2] ** 2, shape[:, :1] * shape[:, 1:2]], 1)
-    shift = bend @ (material.jitter * draws.bend.to(device))
+    shift = bend @ (material.jitter * draws.bend.to(device, non_blocking=True))
     gaze = None if material.views.irises is None else material.views.irises[frame]
-    drafted = draft(target, truth, material.views, draws.choice.to(device), shift, gaze)
+    drafted = draft(target, truth, material.views, draws.choice.to(device, non_blocking=True), shift, gaze)
     inputs = refiner_input(target, drafted, truth, shape)
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT
     weight = spread(target, importance.expand(len(frame), -1, -1)) * mask
-    flip = draws.flip.to(device)[:, None, None, None]
+    flip = draws.flip.to(device, non_blocking=True)[:, None, None, None]
     sign = torch.ones(inputs.shape[1], 1, 1, device=device)
     sign[12] = -1  # x of the canonical face
     inputs = torch.where(flip, inputs.flip(3) * sign, inputs)

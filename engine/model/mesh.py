@@ -99,7 +99,7 @@ class Geometry:
 
 def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
     """Join landmarks (B, 468, 2 or 3) in crop pixels with their triangle maps (B, S, S) int16."""
-    corners = landmarks[:, _TRIANGLES.to(landmarks.device), :2]  # (B, 898, 3, 2)
+    corners = landmarks[:, _TRIANGLES.to(landmarks.device, non_blocking=True), :2]  # (B, 898, 3, 2)
     a, b, c = corners.unbind(2)
     area = _cross(b - a, c - a)
     area = torch.where(area.abs() < 1e-3, torch.full_like(area, 1e-3), area)
@@ -119,7 +119,8 @@ def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
     """Interpolate vertex attributes (B, 468, C) over the pixels that see the mesh: (B, C, S, S), 0 outside."""
     batch, size, channels = target.triangle.shape[0], target.size, attributes.shape[-1]
     # planes of one corner's one attribute: read once a pixel, and added up along memory
-    table = attributes[:, _TRIANGLES.to(attributes.device)].permute(2, 3, 0, 1).reshape(3 * channels, -1)
+    corners = _TRIANGLES.to(attributes.device, non_blocking=True)
+    table = attributes[:, corners].permute(2, 3, 0, 1).reshape(3 * channels, -1)
     a, b, c = table.index_select(1, target.rows).reshape(3, channels, batch, size, size)
     u, v, w = target.weights
     return (a * u + b * v + c * w).transpose(0, 1) * target.inside

@@ -141,14 +141,14 @@ def render_crops(materials: list[Material], draws: Draws) -> tuple[torch.Tensor,
     """
     material = materials[int(draws.material[0])]
     device = material.maps.device
-    frame = draws.frame.to(device)
+    frame = draws.frame.to(device, non_blocking=True)
     view = take(material.views.pixels, frame).float() / 255
-    coarse = (~draws.own).to(device)[:, None, None, None]
-    view = torch.cat([relit(view[:, :3], draws.light.to(device)), view[:, 3:]], 1)
+    coarse = (~draws.own).to(device, non_blocking=True)[:, None, None, None]
+    view = torch.cat([relit(view[:, :3], draws.light.to(device, non_blocking=True)), view[:, 3:]], 1)
     count, size = len(view), view.shape[-1]
-    dice = draws.bend.to(device)
+    dice = draws.bend.to(device, non_blocking=True)
     angle, zoom = torch.deg2rad(TURN * dice[:, 1, 0]), 1 + ZOOM * dice[:, 1, 1]
-    side = 1 - 2 * draws.flip.to(device).float()
+    side = 1 - 2 * draws.flip.to(device, non_blocking=True).float()
     cos, sin = zoom * angle.cos(), zoom * angle.sin()
     linear = torch.stack([side * cos, -sin, side * sin, cos], 1).reshape(count, 2, 2)
     matrix = torch.cat([linear, 2 * MOVE * dice[:, 0, :, None]], 2)
@@ -160,7 +160,7 @@ def render_crops(materials: list[Material], draws: Draws) -> tuple[torch.Tensor,
     inputs = F.grid_sample(view[:, :3], bent, padding_mode="border", align_corners=False)
     mask = truth[:, 3:]
     weight = AROUND + torch.where(coarse, _middle(mask), mask)
-    return inputs, truth[:, :3], mask, weight, draws.own.to(device)
+    return inputs, truth[:, :3], mask, weight, draws.own.to(device, non_blocking=True)
 
 
 def render_for(network: Net, materials: list[Material], draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:

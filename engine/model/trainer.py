@@ -25,10 +25,11 @@ from .curves import Curves
 from .folder import ModelCard, facesets, read_card
 from .material import Material, make_material
 from .networks import SIZES
-from .precision import compiled
+from .precision import batch_factor, fastest
 from .preview import Preview
 from .scores import Scorer
-from .training import Training, ranks, step
+from .shared import render_for
+from .training import Training, batch_size, draw_all, ranks, step
 from .views import make_views
 
 CHECKPOINT_SECONDS = 30.0
@@ -80,7 +81,7 @@ def train(
     if watch:
         watch.preview = Preview(folder, card, sets, views, watch.scorer, report)
         watch.card = keep(folder, card, training)
-    _connect(training, materials, device, report)
+    _connect(training, materials, shape, report)
     done = training.seconds >= 60 * minutes
     while not done:
         losses = step(training, materials, shape, report)
@@ -91,7 +92,7 @@ def train(
         values = losses.tolist()
         if not all(map(math.isfinite, values)):
             training = _back(folder, card, training, device, report)
-            _connect(training, materials, device, report)
+            _connect(training, materials, shape, report)
             if watch:
                 watch.training = training
             continue
@@ -208,12 +209,23 @@ def _limit(minutes: float) -> str:
     return f"{minutes:g} minutes" if math.isfinite(minutes) else "as many minutes as it takes"
 
 
-def _connect(training: Training, materials: list[Material], device: torch.device, report: Reporter) -> None:
-    """Run the network over all processes, or compiled, where that is to be had."""
+def _connect(training: Training, materials: list[Material], shape: torch.Tensor, report: Reporter) -> None:
+    """Run the network over all processes, or in the way that is the fastest on its device, and with its batch."""
     if ranks()[1] > 1:
         training.network = nn.parallel.DistributedDataParallel(training.refiner)
-    else:
-        training.network = compiled(training.refiner, device, report)
+        return
+    training.network = training.refiner
+    if shape.device.type != "cuda":
+        return
+
+    def batch() -> list[torch.Tensor | None]:
+        drawn = draw_all(materials, torch.Generator().manual_seed(0), training.refiner, training.factor)
+        return [render_for(training.refiner, materials, d, shape)[0] for d in drawn]
+
+    if not training.step:  # a resumed one keeps its batch, whatever memory is free today
+        training.factor = batch_factor(shape.device, training.refiner, batch())
+        report.log(f"{training.factor * batch_size(len(materials))} faces of each identity in a step")
+    training.network = fastest(training.refiner, batch(), report)
 
 
 def _back(folder: Path, card: ModelCard, training: Training, device: torch.device, report: Reporter) -> Training:

@@ -40,7 +40,8 @@ MEMORY = 0.999
 class Training:
     """Everything that a checkpoint keeps. `average` are the weights that are put out; `rate` scales the learning rate.
 
-    `parts` is in how many goes a batch is computed, doubled when memory runs out.
+    `parts` is in how many goes a batch is computed, doubled when memory runs out; `factor` how many usual batches a
+    step's is made of, more than one where a graphics card has the memory.
     """
 
     refiner: Net
@@ -52,6 +53,7 @@ class Training:
     rate: float = 1.0
     scores: list[Score] = field(default_factory=list)
     parts: int = 1
+    factor: int = 1
     network: Callable[[list[torch.Tensor | None]], list[tuple[torch.Tensor, torch.Tensor] | None]] | None = None
 
 
@@ -96,12 +98,14 @@ def own_share(count: int, batch: int = BATCH) -> int:
     return round(batch * (low + (high - low) * min(1.0, count / ENOUGH)))
 
 
-def draw_all(materials: list[Material], generator: torch.Generator, network: Net | None = None) -> list[Draws]:
+def draw_all(
+    materials: list[Material], generator: torch.Generator, network: Net | None = None, factor: int = 1
+) -> list[Draws]:
     """One step's batch for every decoder: of its own identity first, the rest from one of the others.
 
     The shared encoder's decoders get their own faces only: nothing but their own face must come out of them.
     """
-    batch = batch_size(len(materials))
+    batch = factor * batch_size(len(materials))
     if isinstance(network, Shared):
         return [draw_crops(materials, number, batch, generator) for number in range(len(materials))]
     drawn = []
@@ -126,7 +130,7 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
     )
     for group in training.optimiser.param_groups:
         group["lr"] = rate
-    drawn = draw_all(materials, training.generator, training.refiner)
+    drawn = draw_all(materials, training.generator, training.refiner, training.factor)
     while True:
         training.optimiser.zero_grad(set_to_none=True)
         try:

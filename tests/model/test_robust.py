@@ -252,7 +252,7 @@ folder = Path(sys.argv[1])
 sets = facesets(folder, read_card(folder))
 materials = [make_material(s, make_views(s, torch.device("cpu")), 64, Silent()) for s in sets]
 state = training.begin(len(sets), 8, torch.device("cpu"))
-trainer._connect(state, materials, torch.device("cpu"), Silent())
+trainer._connect(state, materials, trainer.canonical_shape(sets), Silent())
 for _ in range(4):
     losses = training.step(state, materials, trainer.canonical_shape(sets), Silent())
     torch.distributed.all_reduce(losses)

@@ -1,0 +1,124 @@
+"""The fastest way to run is found by trying, and a step never makes the device wait for the host."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from understudy.engine.model import checkpoints, networks, precision, trainer, training
+from understudy.engine.model.folder import facesets, prepare, read_card
+from understudy.engine.model.material import make_material
+from understudy.engine.model.shared import make_network
+from understudy.engine.model.views import make_views
+from understudy.engine.protocol import Identity, Material, Network
+from understudy.engine.reporter import Silent
+
+CPU = torch.device("cpu")
+
+
+class Told(Silent):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def log(self, text: str, level: str = "info") -> None:
+        self.texts.append(text)
+
+
+@pytest.fixture
+def network() -> Any:
+    return make_network("shared", 1, 64, 6)
+
+
+def batch() -> list[torch.Tensor | None]:
+    return [torch.rand(2, 3, 64, 64)]
+
+
+def slower(run: Any, seconds: float) -> Any:
+    def way(inputs: Any) -> Any:
+        time.sleep(seconds)
+        return run(inputs)
+
+    return way
+
+
+def test_the_fastest_way_is_chosen_and_what_fails_is_said(network: Any) -> None:
+    def broken(inputs: Any) -> Any:
+        raise RuntimeError("no kernel for this card\nand much more")
+
+    told = Told()
+    quick = make_network("shared", 1, 64, 3)
+    plain = torch.nn.Module()
+    plain.forward = slower(network, 0.05)  # type: ignore[method-assign]
+    ways = {"slow": slower(network, 0.2), "broken": broken, "quick": quick}
+    assert precision.choose(plain, ways, batch(), told) is quick
+    assert "broken: RuntimeError: no kernel for this card" in told.texts[0] and "runs quick" in told.texts[1]
+    assert precision.choose(network, {"slow": slower(network, 0.2)}, batch(), told) is network
+    assert all(p.grad is None for p in network.parameters())  # trying leaves no gradients
+
+    def full(inputs: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    assert precision.choose(network, {"quick": quick, "full": full}, batch(), told) is network
+    assert "no memory to try" in told.texts[-1]
+
+
+def test_without_a_compiler_training_goes_on_as_it_is(network: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor import config
+
+    monkeypatch.setattr(config.cpp, "cxx", ("/nowhere/g++",))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    torch._dynamo.reset()
+    told = Told()
+    ways = {name: precision._compiled(network, options) for name, options in precision.WAYS.items()}
+    assert precision.choose(network, ways, batch(), told) is network
+    assert sum("cannot run compiled" in text for text in told.texts) == 2 and "as it is" in told.texts[-1]
+    assert precision.fastest(network, batch(), told) is network  # on a CPU nothing is tried
+
+
+def test_a_batch_grows_with_the_memory() -> None:
+    giga = 1 << 30
+    assert [precision.fitting(giga, n * giga) for n in (1, 3, 4, 7, 8, 16, 80)] == [1, 1, 2, 2, 4, 4, 4]
+    assert precision.batch_factor(CPU, lambda inputs: None, batch()) == 1
+
+
+class NoWaiting(TorchDispatchMode):
+    """Fails where a picture's or a weight's value is asked for: on a GPU the host would wait for it.
+
+    Whole numbers may be: whose faces were drawn lies on the host.
+    """
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = function.name()
+        read = "_local_scalar_dense" in name and args[0].is_floating_point()
+        waits = any(word in name for word in ("nonzero", "_linalg_check_errors", "masked_select", "aten::equal"))
+        assert not (read or waits), f"{name} waits for the device"
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("kind", ["refine", "shared"])
+def test_a_step_reads_nothing_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carphone_folder: Path, astronaut_folder: Path, kind: Network
+) -> None:
+    monkeypatch.setitem(networks.SIZES, "quick", (64, 8))
+    people = [
+        Identity(name=name, material=[Material(scan=str(scan), person=0)])
+        for name, scan in (("man", carphone_folder), ("woman", astronaut_folder))
+    ]
+    card = prepare(tmp_path, people, "quick", Silent(), kind)
+    sets = facesets(tmp_path, read_card(tmp_path))
+    materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
+    state, shape = checkpoints.begin_of(card, CPU), trainer.canonical_shape(sets)
+    training.step(state, materials, shape, Silent())  # the first one makes what is kept
+    with NoWaiting(), pytest.raises(AssertionError, match="waits"):
+        shape.sum().item()
+    with NoWaiting(), pytest.raises(AssertionError, match="waits"):
+        torch.linalg.inv(torch.eye(3))
+    with NoWaiting():
+        losses = training.step(state, materials, shape, Silent())
+    assert losses.isfinite().all() and state.step == 2
