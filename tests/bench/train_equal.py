@@ -62,24 +62,28 @@ def main() -> None:
     parser.add_argument("--who", nargs="+", default=["ours", "original", "dfl-h128"])
     parser.add_argument("--minutes", nargs="+", type=float, default=[1, 2, 5, 10])
     options = parser.parse_args()
-    out: Path = options.out.resolve()
-    people = []
-    for name, clip in (("first", options.first), ("second", options.second)):
-        scan = out / name
-        if not (scan / "scan.json").is_file():
-            run("scan", ScanSpec(clip=Clip(path=str(clip.resolve())), output=str(scan)), Silent())
-        people.append(Identity(name=name, material=[Material(scan=str(scan), person=0)]))
-    prepare(out / "model", people, "quick", Silent())
-    bench = Bench(out)
-    print(
-        f"{'':10}{'minutes':>8}{'steps':>7}"
-        + "".join(f"{h:>12}" for h in ("SSIM", "to source", "to target", "express. %"))
-    )
+    bench = make_bench(options.first, options.second, options.out.resolve())
     for who in options.who:
         if who == "ours":
             ours(bench, options.minutes)
         else:
             twin(bench, who, options.minutes)
+
+
+def make_bench(first: Path, second: Path, out: Path) -> Bench:
+    """Person 0 of two clips, scanned and gathered once into `out`; prints the table's head."""
+    people = []
+    for name, clip in (("first", first), ("second", second)):
+        scan = out / name
+        if not (scan / "scan.json").is_file():
+            run("scan", ScanSpec(clip=Clip(path=str(clip.resolve())), output=str(scan)), Silent())
+        people.append(Identity(name=name, material=[Material(scan=str(scan), person=0)]))
+    prepare(out / "model", people, "quick", Silent())
+    print(
+        f"{'':10}{'minutes':>8}{'steps':>7}"
+        + "".join(f"{h:>12}" for h in ("SSIM", "to source", "to target", "express. %"))
+    )
+    return Bench(out)
 
 
 class Budget(Silent):
