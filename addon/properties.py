@@ -31,6 +31,10 @@ PRESETS = (
     ("standard", "Standard", "A larger network: sharper, and takes longer"),
     ("fine", "Fine", "The largest network: for the last percent, on a strong graphics card"),
 )
+NETWORKS = (
+    ("refine", "Face Mesh", "Drafts warped through the face's mesh are refined: sharp within minutes"),
+    ("shared", "Shared Encoder", "For full profiles and blur, where no mesh holds: it learns everything, for hours"),
+)
 VIEWS = (
     ("original", "Original", "The footage as it is"),
     ("recast", "Recast", "The footage with the new face"),
@@ -225,6 +229,7 @@ class UnderstudyState(bpy.types.PropertyGroup):
     jobs: CollectionProperty(type=UnderstudyJob)
     error: StringProperty(description="The last thing that went wrong, one sentence")
     preset: EnumProperty(name="Quality", description="How good and how slow the training is", items=PRESETS)
+    network: EnumProperty(name="Network", description="What is trained to make the new face", items=NETWORKS)
     until_converged: BoolProperty(
         name="Until Converged", description="Train until the face gets no better, however long that takes"
     )

@@ -116,13 +116,14 @@ def recasting(state: UnderstudyState) -> bool:
 
 
 def model_name(state: UnderstudyState, preset: str) -> str:
-    """The model's folder name: the same people from the same scans and preset are the same model."""
+    """The model's folder name: the same people from the same scans, preset and network are the same model."""
     identities, _ = cast(state)
     facts = "|".join(
         f"{Path(m.scan).name}:{m.person}" for identity in identities for m in identity.material
     )  # names of folders, not paths: a moved project keeps its models
     name = "-".join(dict.fromkeys(swap.identity[:24] for swap in chosen(state)))[:60]
-    return f"{name}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}-{preset}"
+    network = "-shared" if state.network == "shared" and preset != "draft" else ""
+    return f"{name}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}-{preset}{network}"
 
 
 def known_model(state: UnderstudyState, preset: str) -> str:

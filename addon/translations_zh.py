@@ -362,6 +362,14 @@ STRINGS: dict[str, str] = {
         "为此镜头训练人脸。关闭 Blender 后会继续；再次训练会从中断处继续",
     "Train first, or make a draft.": "请先训练，或制作草稿。",
     "A training or conversion is under way.": "正在训练或换脸。",
+    "Network": "网络",
+    "What is trained to make the new face": "用于生成新面孔的训练网络",
+    "Face Mesh": "面部网格",
+    "Drafts warped through the face's mesh are refined: sharp within minutes":
+        "细化经面部网格变形的草稿：几分钟内即可清晰",
+    "Shared Encoder": "共享编码器",
+    "For full profiles and blur, where no mesh holds: it learns everything, for hours":
+        "适用于网格失效的全侧脸和模糊画面：一切从头学习，需要数小时",
     "Quality": "质量",
     "How good and how slow the training is": "训练的质量与速度",
     "Quick": "快速",

@@ -21,6 +21,7 @@ def train_spec(scene: bpy.types.Scene, preset: protocol.Preset) -> protocol.Trai
         preset=preset,
         minutes=None if state.until_converged else state.minutes,
         project=str(project.folder(state)),
+        network=state.network,
     )
 
 

@@ -20,6 +20,7 @@ class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
             return
         column = fields(layout)
         column.prop(state, "preset")
+        column.prop(state, "network")
         column.prop(state, "until_converged")
         row = column.row()
         row.active = not state.until_converged

@@ -33,6 +33,16 @@ def test_defaults_choose_the_one_who_fills_the_picture(scene, clips, engine, tic
     assert state.swaps[0].person == 2 and state.identities[0].materials[0].person == 0
 
 
+def test_each_network_is_a_model_of_its_own(addon, scene, clips, engine, tick_until):
+    flow.ready_to_convert(scene, clips, tick_until)
+    state, spec = scene.understudy, addon.operators.train.train_spec
+    mesh, draft = spec(scene, "quick"), addon.steps.model_folder(state, "draft")
+    state.network = "shared"
+    shared = spec(scene, "quick")
+    assert (mesh.network, shared.network) == ("refine", "shared") and shared.output == f"{mesh.output}-shared"
+    assert addon.steps.model_folder(state, "draft") == draft  # a draft has no network
+
+
 def test_marking_other_frames_forgets_the_people(scene, clips, engine, tick_until):
     strip = flow.add_shot(scene, clips)
     flow.mark_and_scan(scene, tick_until)
