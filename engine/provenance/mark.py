@@ -32,7 +32,7 @@ AIM = 40.0
 """Standard deviations from chance beyond which no symbol is brought; smooth faces need less than they may have."""
 PRESENT = 7.0
 """Standard deviations from which a mark counts as found. By chance the best of 65536 marks, in two planes and both of
-them together, at all places, about 20 of them independent, lies beyond once in 400 000 looks."""
+them together, at all places, about 66 of them independent, lies beyond once in 180 000 looks."""
 COLOURFUL = 2.0
 """Mean distance of blue from brightness, 8-bit levels, below which a face counts as black and white."""
 SMALL = 43.0

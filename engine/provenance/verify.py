@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import MediaError, NoFaceError
+from ..errors import MediaError, ModelsMissingError, NoFaceError
 from ..faces.alignments import load_alignments
 from ..faces.scan import scan
 from ..media.reader import probe, read_frames
@@ -25,12 +25,14 @@ FRAMES, RUN = 120, 24
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found. marks: the best reading of every mark; faces: how many were looked at (None: not looked for)."""
+    """What was found. marks: the best reading of every mark; faces: how many were looked at (None: not looked for, and
+    `hindrance` says why if nobody wanted that)."""
 
     credentials: Credentials | None
     source_type: str | None
     marks: list[Found]
     faces: int | None
+    hindrance: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as the command line prints it."""
@@ -54,15 +56,19 @@ class Verdict:
 
 
 def verify(path: Path, reporter: Reporter, device: str = "cpu", frames: int = FRAMES) -> Verdict:
-    """Look at a file; `frames` 0 leaves its pixels alone.
+    """Look at a file; `frames` 0 leaves its pixels alone, as does an engine without the face networks.
 
     Raises MediaError when the file is not there, or no footage.
     """
     if not path.is_file():
         raise MediaError(f"{path} is not there, or a folder. Name one movie or picture.")
     credentials, source_type = read_credentials(path), read_source_type(path)
-    marks, faces = read_marks(path, frames, reporter, device) if frames else ([], None)
-    return Verdict(credentials, source_type, marks, faces)
+    if not frames:
+        return Verdict(credentials, source_type, [], None)
+    try:
+        return Verdict(credentials, source_type, *read_marks(path, frames, reporter, device))
+    except ModelsMissingError as error:
+        return Verdict(credentials, source_type, [], None, str(error))
 
 
 def read_marks(path: Path, frames: int, reporter: Reporter, device: str = "cpu") -> tuple[list[Found], int]:
@@ -138,7 +144,7 @@ def _of_xmp(source_type: str | None) -> str:
 
 def _of_mark(verdict: Verdict) -> str:
     if verdict.faces is None:
-        return "Mark in the faces: not looked for."
+        return f"Mark in the faces: not looked for. {verdict.hindrance}".rstrip()
     if verdict.marks:
         read = ", ".join(
             f"recast {mark.number:04x} ({mark.score:.1f} deviations from chance)" for mark in verdict.marks

@@ -110,6 +110,15 @@ def test_the_mark_is_left_out_only_for_a_reason(spec: ConvertSpec, project: Path
     assert all_recasts(project)[-1].mark_reason == "the grade comes first"
 
 
+def test_credentials_are_told_without_the_face_networks(
+    spec: ConvertSpec, made: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path))
+    verdict = verify(Path(spec.output), Silent())
+    assert verdict.credentials and verdict.credentials.id == made["credentials"] and verdict.faces is None
+    assert "not looked for. The face networks are not installed" in verdict.sentences()[-1]
+
+
 def test_a_render_of_the_timeline_names_its_recasts(
     spec: ConvertSpec, made: dict[str, Any], project: Path, make_clip: Any
 ) -> None:
