@@ -18,7 +18,7 @@ from torch import nn
 
 from ..protocol import Network
 from .material import Draws, Material, relit, render
-from .networks import SLOPE, Refiner
+from .networks import SLOPE, SURE, Refiner
 from .views import take
 
 LOW = 8
@@ -91,7 +91,12 @@ class Shared(nn.Module):
                 nn.init.kaiming_normal_(module.weight, a=SLOPE)
                 nn.init.zeros_(module.bias)
         for decoder in self.decoders:
-            nn.init.normal_(cast(nn.Conv2d, decoder.get_submodule("head")).weight, std=0.02)  # begin grey, not wild
+            head = cast(nn.Conv2d, decoder.get_submodule("head"))
+            nn.init.normal_(head.weight, std=0.02)  # begin grey, not wild
+            assert head.bias is not None
+            nn.init.constant_(
+                head.bias[12:], -SURE
+            )  # and unseen: a face shows where the mask has learned that it is one
 
     def forward(self, inputs: list[torch.Tensor | None]) -> list[tuple[torch.Tensor, torch.Tensor] | None]:
         """As `Refiner.forward`, each entry a crop (B_k, 3, S, S) RGB 0..1 of anybody's."""
