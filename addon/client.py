@@ -8,6 +8,7 @@ from __future__ import annotations
 import http.client
 import json
 import urllib.parse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,9 +101,10 @@ def engine_info(address: Address) -> protocol.EngineInfo:
     return info
 
 
-def submit(address: Address, job_id: str, kind: str, spec: dict[str, Any]) -> protocol.Job:
-    """Queue a job; the same id again is the same job."""
-    return _read(protocol.Job, call(address, "POST", "/v1/jobs", {"id": job_id, "kind": kind, "spec": spec}))
+def submit(address: Address, job_id: str, kind: str, spec: dict[str, Any], after: Sequence[str] = ()) -> protocol.Job:
+    """Queue a job, behind all of `after`; the same id again is the same job."""
+    body = {"id": job_id, "kind": kind, "spec": spec, "after": list(after)}
+    return _read(protocol.Job, call(address, "POST", "/v1/jobs", body))
 
 
 def cancel(address: Address, job_id: str) -> protocol.Job:
@@ -118,6 +120,12 @@ def pause(address: Address, job_id: str) -> protocol.Job:
 def resume(address: Address, job_id: str) -> protocol.Job:
     """Put a paused job back into the queue."""
     return _read(protocol.Job, call(address, "POST", f"/v1/jobs/{urllib.parse.quote(job_id)}/resume"))
+
+
+def set_priority(address: Address, job_id: str, priority: int) -> protocol.Job:
+    """Jobs of higher priority run first."""
+    path = f"/v1/jobs/{urllib.parse.quote(job_id)}/priority"
+    return _read(protocol.Job, call(address, "POST", path, {"priority": priority}))
 
 
 def preview(address: Address, spec: protocol.PreviewSpec) -> protocol.PreviewResult:

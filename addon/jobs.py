@@ -33,7 +33,7 @@ ASIDE = "UNDERSTUDY_ASIDE"
 """Set in the environment of a Blender that only renders: the jobs of its file are none of its business."""
 _FIELDS = (
     "id", "kind", "about", "model", "output", "state", "progress", "message", "seconds_left", "loss", "step",
-    "preview", "verdict", "warning", "error", "last_seq",
+    "preview", "verdict", "warning", "error", "last_seq", "priority",
 )  # fmt: skip
 
 engine = EngineReport(state="stopped")
@@ -41,6 +41,7 @@ engine = EngineReport(state="stopped")
 
 _poller: Poller | None = None
 _mirror: dict[str, tuple[str, dict[str, Any]]] = {}  # job id → (scene's name, fields)
+_whole_way: dict[str, bool] = {}  # scene's name → whether one step follows the other by itself
 _resume = False
 
 
@@ -54,27 +55,44 @@ def poller() -> Poller:
 
 def start(
     scene: bpy.types.Scene, kind: protocol.JobKind, spec: protocol.JobSpec, *, about: dict[str, Any],
-    output: str = "", model: str = "",
+    output: str = "", model: str = "", after: str = "",
 ) -> UnderstudyJob:  # fmt: skip
-    """Remember a new job in the scene and hand it to the poller; returns at once."""
+    """Remember a new job in the scene and hand it to the poller; returns at once.
+
+    `after` is the id of a job of the scene that must be done first: the engine starts this one then, with Blender or
+    without.
+    """
     state = scene.understudy
     state.error = ""
     state.schema = SCHEMA
     state.project = str(project.folder(state))
     _prune(state)
     job = state.jobs.add()
-    job.id, job.kind, job.about = uuid.uuid4().hex, kind, json.dumps(about)
+    job.id, job.kind, job.about = uuid.uuid4().hex, kind, json.dumps({**about, "after": after} if after else about)
     job.output, job.model = output, model
-    job.message = tr("Waiting for the engine")
+    job.message = tr("Waits for the training to end") if after else tr("Waiting for the engine")
     _remember(scene, job)
-    poller().submit(engine_python(), job.id, kind, protocol.to_json(spec))
+    poller().submit(engine_python(), job.id, kind, protocol.to_json(spec), [after] if after else [])
     return job
 
 
 def cancel(job: UnderstudyJob) -> None:
-    """Ask the engine to stop a job at its next safe point; returns at once."""
+    """Ask the engine to stop a job at its next safe point; returns at once.
+
+    What waits for it goes first: the engine takes a job that waited in vain for a failed one. What a stopped training
+    has learned may be recast all the same (`follow_up`).
+    """
+    for other in unfinished(job.id_data.understudy):
+        if json.loads(other.about).get("after") == job.id:
+            poller().cancel(other.id)
     job.message = tr("Stopping")
     poller().cancel(job.id)
+
+
+def sooner(job: UnderstudyJob) -> None:
+    """Ask the engine to run a waiting job before the scene's others."""
+    others = [other.priority for other in unfinished(job.id_data.understudy) if other.id != job.id]
+    poller().prioritise(job.id, max(others, default=0) + 1)
 
 
 def pause(job: UnderstudyJob) -> None:
@@ -158,11 +176,12 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         preview.learned()
     job.verdict = report.verdict or job.verdict
     job.warning = report.warning or job.warning
+    job.priority = report.priority
     _remember(scene, job)
-    if report.state == "failed":
+    job_id = job.id
+    if report.state == "failed" and not (scene.understudy.error and "after" in json.loads(job.about)):
         scene.understudy.error = report.error or tr("The job failed and did not say why: look into the engine's log.")
     elif report.state == "done":
-        job_id = job.id
         try:
             done = results.take_in(scene, job, report.result)
         except results.Unusable as error:
@@ -171,17 +190,26 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         preview.learned()
         if done:
             _undo_step(done)
+    if report.state in protocol.FINAL_STATES:
         follow_up(scene, job_id)
+        if hooks.go_on is not None and scene.understudy.whole_way:
+            hooks.go_on(scene, report.state)
         project.adopt()
 
 
 def follow_up(scene: bpy.types.Scene, job_id: str) -> None:
-    """Start what a finished job was only the first half of (a draft gathers its faces, then converts)."""
+    """A training that was stopped early is enough for the recast that waited for it, if anything was learned."""
     job = next(job for job in scene.understudy.jobs if job.id == job_id)
     then = json.loads(job.about).get("then")
-    if then:
+    if then and job.state == "cancelled" and job.step:
         spec = protocol.from_json(protocol.ConvertSpec, then["spec"])
         start(scene, "convert", spec, about=then["about"], output=spec.output, model=spec.model)
+
+
+def go_whole_way(scene: bpy.types.Scene, going: bool) -> None:
+    """Let one step follow the other by itself, or no more; an undo does not change that."""
+    scene.understudy.whole_way = going
+    _whole_way[scene.name] = going
 
 
 def _undo_step(message: str) -> None:
@@ -209,6 +237,7 @@ def resume() -> None:
     if ASIDE in os.environ:
         return
     _mirror.clear()
+    _whole_way.clear()
     people.forget_pictures()
     consent.look_again()
     curves.clear()
@@ -218,6 +247,7 @@ def resume() -> None:
     for scene in bpy.data.scenes:
         if scene.library or scene.understudy.schema > SCHEMA:
             continue
+        _whole_way[scene.name] = scene.understudy.whole_way
         for job in scene.understudy.jobs:
             _remember(scene, job)
         for job in unfinished(scene.understudy):
@@ -227,6 +257,9 @@ def resume() -> None:
 
 def restore_after_undo() -> None:
     """Put the records of this session's jobs back as they are, not as they were when the step was made."""
+    for scene_name, going in _whole_way.items():
+        if (scene := bpy.data.scenes.get(scene_name)) is not None and not scene.library:
+            scene.understudy.whole_way = going
     for job_id, (scene_name, fields) in _mirror.items():
         scene = bpy.data.scenes.get(scene_name)
         if scene is None or scene.library:

@@ -18,7 +18,7 @@ import contextlib
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -52,6 +52,7 @@ class JobReport:
     preview: str = ""
     verdict: str = ""
     warning: str = ""
+    priority: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,9 +93,9 @@ class Poller:
 
     # -- called on the main thread
 
-    def submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any]) -> None:
-        """Send a job to the engine (started if need be) and watch it."""
-        self._requests.put(lambda: self._submit(python, job_id, kind, spec))
+    def submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any], after: Sequence[str] = ()) -> None:
+        """Send a job to the engine (started if need be), to run once all of `after` are done, and watch it."""
+        self._requests.put(lambda: self._submit(python, job_id, kind, spec, after))
 
     def watch(self, python: str, job_id: str, after: int) -> None:
         """Report on a job that was submitted earlier, from event `after` on."""
@@ -111,6 +112,10 @@ class Poller:
     def resume(self, job_id: str) -> None:
         """Ask for a paused job to go on."""
         self._requests.put(lambda: self._change(job_id, client.resume))
+
+    def prioritise(self, job_id: str, priority: int) -> None:
+        """Let a waiting job run before those of lower priority."""
+        self._requests.put(lambda: self._change(job_id, partial(client.set_priority, priority=priority)))
 
     def forget(self) -> None:
         """Watch nothing any more: another file was opened."""
@@ -151,10 +156,10 @@ class Poller:
             else:
                 pause = FAR_SECONDS if self._far and self._far.state == "away" else None
 
-    def _submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any]) -> None:
+    def _submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any], after: Sequence[str]) -> None:
         self._python = python
         try:
-            job = self._ask(lambda engine: client.submit(engine, job_id, kind, spec))
+            job = self._ask(lambda engine: client.submit(engine, job_id, kind, spec, after))
         except (client.Refused, client.EngineGone, launcher.CannotStart) as error:
             self.reports.put(JobReport(id=job_id, state="failed", error=str(error)))
             return
@@ -305,6 +310,7 @@ class Poller:
                 verdict=str(verdicts[-1].get("text", "")) if verdicts else "",
                 preview=str(previews[-1].get("path", "")) if previews else "",
                 warning=str(warnings[-1].get("text", "")) if warnings else "",
+                priority=job.priority,
             )
         )
 

@@ -65,6 +65,14 @@ BLENDS = (
     ("multiband", "Multiband", "Coarse detail blends wide, fine detail narrow"),
     ("seamless", "Seamless", "Gradients are joined so that no edge remains"),
 )
+BASES = (
+    ("own face", "Own Face", "It is my own face"),
+    ("written permission", "Written Permission", "They agreed in writing"),
+    ("licensed performer", "Licensed Performer", "Their contract allows it"),
+    ("public domain or rights cleared", "Rights Cleared", "Public domain, or the rights were cleared"),
+    ("test footage", "Test Footage", "Footage made for tests; the result is shown to nobody else"),
+)
+USUAL_BASIS = "written permission"
 MARKS = (
     ("STRIP", "Strip", "All that the strip shows between its handles"),
     ("PREVIEW", "Preview Range", "What the strip shows inside the preview range"),
@@ -163,6 +171,7 @@ class UnderstudyJob(bpy.types.PropertyGroup):
     verdict: StringProperty(description="How the training stands, in words")
     warning: StringProperty(description="The last warning, one sentence")
     error: StringProperty()
+    priority: IntProperty(description="Jobs of higher priority run first")
     last_seq: IntProperty(description="The last event of the engine that was seen")
 
 
@@ -212,6 +221,15 @@ class UnderstudyFit(bpy.types.PropertyGroup):
     )
 
 
+class UnderstudyConsentRow(bpy.types.PropertyGroup):
+    """One of several people in the dialog that asks for all of them."""
+
+    identity: StringProperty(description="Whose consent, as the project knows them")
+    called: StringProperty(description="Their name in the panel")
+    person: StringProperty(name="Full Name", description="The human being's full name")
+    basis: EnumProperty(name="Because of", description="Why their face may be used", items=BASES, default=USUAL_BASIS)
+
+
 class UnderstudyState(bpy.types.PropertyGroup):
     """Everything Understudy remembers of a scene."""
 
@@ -228,6 +246,7 @@ class UnderstudyState(bpy.types.PropertyGroup):
     swaps: CollectionProperty(type=UnderstudySwap)
     jobs: CollectionProperty(type=UnderstudyJob)
     error: StringProperty(description="The last thing that went wrong, one sentence")
+    whole_way: BoolProperty(description="One step follows the other by itself, until the recast is queued")
     preset: EnumProperty(name="Quality", description="How good and how slow the training is", items=PRESETS)
     network: EnumProperty(name="Network", description="What is trained to make the new face", items=NETWORKS)
     until_converged: BoolProperty(
@@ -282,6 +301,7 @@ CLASSES = (
     UnderstudySwap,
     UnderstudyJob,
     UnderstudyFit,
+    UnderstudyConsentRow,
     UnderstudyState,
     UnderstudyView,
 )

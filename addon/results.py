@@ -136,7 +136,7 @@ def _forget_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, A
 
 def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
     about = {**steps.about(job), "job": job.id}
-    about.pop("then", None)
+    about.pop("after", None)
     if result.get("credentials"):
         about["credentials"] = str(result["credentials"])
     made = str(result.get("movie") or job.output)

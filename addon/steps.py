@@ -107,6 +107,11 @@ def scanning(state: UnderstudyState, whose: str) -> bool:
     )
 
 
+def in_turn(state: UnderstudyState) -> list[UnderstudyJob]:
+    """The jobs that still run or wait, in the order in which the engine takes them."""
+    return sorted(unfinished(state), key=lambda job: (job.state != "running", -job.priority))
+
+
 def recasting(state: UnderstudyState) -> bool:
     """Whether a training or conversion runs or waits; a paused one waits for the user."""
     return any(job.kind in {"train", "convert"} for job in unfinished(state))
@@ -134,6 +139,12 @@ def known_model(state: UnderstudyState, preset: str) -> str:
         if job.kind == "train" and usable and Path(job.model).name == name:
             return job.model
     return ""
+
+
+def training_of(state: UnderstudyState, preset: str) -> UnderstudyJob | None:
+    """The training of the swaps' model that runs or waits, or None."""
+    name = model_name(state, preset)
+    return next((job for job in unfinished(state) if job.kind == "train" and Path(job.model).name == name), None)
 
 
 def model_folder(state: UnderstudyState, preset: str) -> str:
@@ -258,12 +269,15 @@ def missing_for_train(state: UnderstudyState | None) -> str:
 
 
 def missing_for_convert(state: UnderstudyState | None, draft: bool) -> str:
-    """Before the shot can be converted."""
-    if missing := missing_for_train(state):
+    """Before the shot can be converted. A recast may be queued behind the training of its model; a draft is wanted
+    at once."""
+    if draft:
+        return missing_for_train(state)
+    if missing := missing_for_swap(state):
         return missing
-    if not draft and not known_model(state, state.preset):
-        return tr("Train first, or make a draft.")
-    return ""
+    ours = training_of(state, state.preset)
+    others = [job for job in unfinished(state) if job.kind in {"train", "convert"} and job != ours]
+    return tr("A training or conversion is under way.") if others else ""
 
 
 def choose_default(state: UnderstudyState) -> None:

@@ -62,6 +62,27 @@ STRINGS: dict[str, str] = {
     "Put this message away": "关闭这条信息",
     "Stop this job; what a training has learned so far is kept": "停止此任务；训练已学到的内容会保留",
     "Nothing is paused.": "没有暂停的任务。",
+    "Nothing waits.": "没有等待的任务。",
+    "Run Next": "下一个运行",
+    "Let this job run before the others that wait": "让此任务先于其他等待的任务运行",
+    "Waits for the training to end": "等待训练结束",
+    # the whole way
+    "Recast with Defaults": "按默认设置换脸",
+    "Go the whole way with the active strip: mark it, find the people, train and place the recast, as the panels below are set. Asks for a face where there is none yet, and for consent before it trains":
+        "对活动片段一步到位：标记、查找人物、训练并放置换脸结果，按下方面板的设置进行。还没有人脸时会先询问，训练前会询问授权",
+    "Training and recast follow once the consents are on record.": "记录授权后将自动训练并换脸。",
+    "Training and recast follow by themselves.": "随后将自动训练并换脸。",
+    "Recast when Trained": "训练后换脸",
+    "Train, then Recast": "先训练再换脸",
+    "Record Consents…": "记录全部授权…",
+    "Consents": "授权",
+    "Every consent is on record.": "所有授权都已记录。",
+    "Say for everybody here who they are and why their face may be used": "说明这里的每个人是谁，以及为何可以使用其面部",
+    "Somebody Else Here": "此处是另一个人",
+    "The face that is taken for the chosen person at the playhead is somebody else's: it becomes a person of its own, for as long as it is followed without a break":
+        "播放头处被当作所选人物的脸属于另一个人：在其连续跟踪的范围内成为单独的人物",
+    "This person is followed without a break: nothing can be split off.": "此人物被连续跟踪：没有可以拆分的部分。",
+    "Move the playhead to a frame where somebody else is taken for this person.": "请把播放头移到把别人当作此人物的帧。",
     "Nothing is running.": "没有正在运行的任务。",
     "Pause": "暂停",
     "Put this job aside and free its memory; it goes on where it stopped when resumed":
@@ -360,7 +381,6 @@ STRINGS: dict[str, str] = {
     "Train": "训练",
     "Train the face for this shot. Goes on when Blender is closed; training again goes on from there":
         "为此镜头训练人脸。关闭 Blender 后会继续；再次训练会从中断处继续",
-    "Train first, or make a draft.": "请先训练，或制作草稿。",
     "A training or conversion is under way.": "正在训练或换脸。",
     "Network": "网络",
     "What is trained to make the new face": "用于生成新面孔的训练网络",
@@ -391,7 +411,8 @@ STRINGS: dict[str, str] = {
     "Recast the faces of this strip": "给此片段中的人换脸",
     "Recast the marked range at once, without training: rough, but it shows where it goes":
         "不经训练立即给标记的范围换脸：粗糙，但能看出效果方向",
-    "Recast the marked range with the trained face and place it above its strip": "用训练好的脸给标记的范围换脸，并放在片段上方",
+    "Recast the marked range with the trained face and place it above its strip; what has to be trained first is trained first":
+        "用训练好的人脸为标记的范围换脸，并放置在其片段上方；需要先训练的会先训练",
     "Without training: the face warped into place, in seconds, rough where it was never seen so":
         "不经训练：几秒内把脸变形到位，没见过的角度会粗糙",
     "Recast the range first.": "请先给范围换脸。",
@@ -454,7 +475,6 @@ STRINGS: dict[str, str] = {
     "How far the face's edge is drawn in at the left, in parts of the face's width": "脸的左边缘内收多少，以脸宽为单位",
     "Own Shape": "自身脸形",
     "How much of their own proportions the new face keeps; 0: those of the face below": "新脸保留多少自身比例；0 为下方脸的比例",
-    "The scene's view transform is {name}: colours over the preview differ from the strip's.": "场景的视图变换是 {name}：预览上的颜色与片段不同。",
     "Feather": "羽化",
     "Width of the soft edge, in parts of the face's width": "柔和边缘的宽度，以脸宽为单位",
     "A soft edge": "柔和的边缘",

@@ -7,11 +7,11 @@ finished job brings is one undo step made when it arrives (`jobs`).
 
 import bpy
 
-from . import cancel, consent, convert, engine, identities, mark, people, place, scan, setup, train, view
+from . import cancel, consent, convert, engine, identities, mark, people, place, scan, setup, train, view, whole_way
 
 CLASSES = tuple(
     cls
-    for part in (mark, scan, people, identities, consent, train, convert, place, view, cancel, engine, setup)
+    for part in (mark, scan, people, identities, consent, train, convert, place, view, cancel, engine, setup, whole_way)
     for cls in part.CLASSES
 )
 
@@ -21,10 +21,12 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     people.register()
+    whole_way.register()
 
 
 def unregister() -> None:
     """Forget them."""
+    whole_way.unregister()
     people.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

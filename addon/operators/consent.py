@@ -4,27 +4,64 @@ from __future__ import annotations
 
 import datetime
 import json
-import textwrap
 import typing
 from pathlib import Path
 
 import bpy
-from bpy.props import EnumProperty, StringProperty
+from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
 from ...engine import protocol
 from .. import compat, consent, jobs, placing, project, steps
 from ..constants import STRIP_RECORD
 from ..i18n import tr
+from ..layout import fields, wrapped
+from ..properties import BASES, USUAL_BASIS, UnderstudyConsentRow
 from .common import Outside
 
-BASES = (
-    ("own face", "Own Face", "It is my own face"),
-    ("written permission", "Written Permission", "They agreed in writing"),
-    ("licensed performer", "Licensed Performer", "Their contract allows it"),
-    ("public domain or rights cleared", "Rights Cleared", "Public domain, or the rights were cleared"),
-    ("test footage", "Test Footage", "Footage made for tests; the result is shown to nobody else"),
-)
 assert {basis for basis, _, _ in BASES} == set(typing.get_args(protocol.Basis))
+
+
+class Incomplete(Exception):
+    """A consent that cannot go on record; the message is one sentence."""
+
+
+def _scope() -> str:
+    return Path(bpy.data.filepath).stem if bpy.data.filepath else ""
+
+
+def _record(row: bpy.types.bpy_struct, scope: str, date: str, file: str) -> protocol.ConsentRecord:
+    """What was filled in, for `row`'s identity, person and basis. Raises Incomplete."""
+    if not row.person.strip():
+        raise Incomplete(tr("The full name is missing: the record is worth nothing without it."))
+    if not scope.strip():
+        raise Incomplete(tr("Say what they agreed to: the film, the shot, the length of time."))
+    date = date.strip() or datetime.date.today().isoformat()
+    try:
+        datetime.date.fromisoformat(date)
+    except ValueError:
+        raise Incomplete(tr("{date} is no date: write it as year-month-day.", date=date)) from None
+    file = project.absolute(file)
+    if file and not Path(file).is_file():
+        raise Incomplete(tr("There is no file at {path}.", path=file))
+    return protocol.ConsentRecord(
+        identity=row.identity, person=row.person.strip(), basis=row.basis, scope=scope.strip(), date=date, file=file
+    )
+
+
+def start_consent(scene: bpy.types.Scene, record: protocol.ConsentRecord) -> None:
+    """Have the engine write a consent down."""
+    spec = protocol.ConsentSpec(project=str(project.folder(scene.understudy)), record=record)
+    jobs.start(scene, "consent", spec, about={"identity": record.identity})
+
+
+def _draw_plea(layout: bpy.types.UILayout) -> None:
+    text = tr(
+        "Recast people only who agreed to it, or whose rights you have cleared. This goes on record in the "
+        "project and into the report of who was recast."
+    )
+    column = layout.column(align=True)
+    for line in wrapped(text, 62):
+        column.label(text=line, translate=False)
 
 
 class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
@@ -37,7 +74,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
     identity: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Whose consent, as the project knows them")
     called: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Their name in the panel")
     person: StringProperty(name="Full Name", description="The human being's full name", options={"SKIP_SAVE"})
-    basis: EnumProperty(name="Because of", description="Why their face may be used", items=BASES)
+    basis: EnumProperty(name="Because of", description="Why their face may be used", items=BASES, default=USUAL_BASIS)
     scope: StringProperty(
         name="For", description="What they agreed to: the film, the shot, the length of time", options={"SKIP_SAVE"}
     )
@@ -54,7 +91,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         if known is not None:
             self.person, self.basis, self.scope = known.person, known.basis, known.scope
             self.date, self.file = known.date, known.file
-        self.scope = self.scope or (Path(bpy.data.filepath).stem if bpy.data.filepath else "")
+        self.scope = self.scope or _scope()
         self.date = self.date or datetime.date.today().isoformat()
         return context.window_manager.invoke_props_dialog(
             self, width=420, title=tr("Consent of {name}", name=self.called or self.identity),
@@ -62,17 +99,8 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         )  # fmt: skip
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout = self.layout
-        text = tr(
-            "Recast people only who agreed to it, or whose rights you have cleared. This goes on record in the "
-            "project and into the report of who was recast."
-        )
-        column = layout.column(align=True)
-        for line in textwrap.wrap(text, 62):
-            column.label(text=line, translate=False)
-        column = layout.column()
-        column.use_property_split = True
-        column.use_property_decorate = False
+        _draw_plea(self.layout)
+        column = fields(self.layout)
         for name in ("person", "basis", "scope", "date", "file"):
             column.prop(self, name)
 
@@ -80,24 +108,65 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         scene = compat.sequencer_scene(context)
         if not self.identity:
             return self.refuse(tr("Say whose consent it is: press Consent beside a name."))
-        if not self.person.strip():
-            return self.refuse(tr("The full name is missing: the record is worth nothing without it."))
-        if not self.scope.strip():
-            return self.refuse(tr("Say what they agreed to: the film, the shot, the length of time."))
-        date = self.date.strip() or datetime.date.today().isoformat()
         try:
-            datetime.date.fromisoformat(date)
-        except ValueError:
-            return self.refuse(tr("{date} is no date: write it as year-month-day.", date=date))
-        file = project.absolute(self.file)
-        if file and not Path(file).is_file():
-            return self.refuse(tr("There is no file at {path}.", path=file))
-        record = protocol.ConsentRecord(
-            identity=self.identity, person=self.person.strip(), basis=self.basis, scope=self.scope.strip(),
-            date=date, file=file,
-        )  # fmt: skip
-        spec = protocol.ConsentSpec(project=str(project.folder(scene.understudy)), record=record)
-        jobs.start(scene, "consent", spec, about={"identity": self.identity})
+            record = _record(self, self.scope, self.date, self.file)
+        except Incomplete as error:
+            return self.refuse(str(error))
+        start_consent(scene, record)
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
+    """Put the consents that are still lacking on record at once. Not undoable, like a single one."""
+
+    bl_idname = "understudy.consents"
+    bl_label = "Record Consents…"
+    bl_description = "Say for everybody here who they are and why their face may be used"
+
+    rows: CollectionProperty(type=UnderstudyConsentRow, options={"SKIP_SAVE", "HIDDEN"})
+    scope: StringProperty(
+        name="For", description="What they agreed to: the film, the shot, the length of time", options={"SKIP_SAVE"}
+    )
+    date: StringProperty(name="Date", description="When they agreed: year-month-day", options={"SKIP_SAVE"})
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if missing := steps.missing_for_faces(state):
+            return missing
+        return "" if steps.lacking_consent(state) else tr("Every consent is on record.")
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.rows.clear()
+        for key, name in steps.lacking_consent(steps.state_of(context)):
+            row = self.rows.add()
+            row.identity, row.called = key, name
+        self.scope, self.date = _scope(), datetime.date.today().isoformat()
+        return context.window_manager.invoke_props_dialog(
+            self, width=420, title=tr("Consents"), confirm_text=tr("Put on Record")
+        )
+
+    def draw(self, context: bpy.types.Context) -> None:
+        _draw_plea(self.layout)
+        for row in self.rows:
+            self.layout.separator()
+            self.layout.label(text=row.called, icon="USER", translate=False)
+            column = fields(self.layout)
+            column.prop(row, "person")
+            column.prop(row, "basis")
+        self.layout.separator()
+        column = fields(self.layout)
+        column.prop(self, "scope")
+        column.prop(self, "date")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        try:
+            records = [_record(row, self.scope, self.date, "") for row in self.rows]
+        except Incomplete as error:
+            return self.refuse(str(error))
+        for record in records:
+            start_consent(scene, record)
         return {"FINISHED"}
 
 
@@ -207,6 +276,7 @@ class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
 
 CLASSES = (
     UNDERSTUDY_OT_consent,
+    UNDERSTUDY_OT_consents,
     UNDERSTUDY_OT_forget,
     UNDERSTUDY_OT_forget_no,
     UNDERSTUDY_OT_report,

@@ -11,7 +11,7 @@ from bpy.props import BoolProperty
 
 from ...engine import protocol
 from .. import compat, consent, jobs, people, placing, project, properties, sources, steps, timeline
-from ..constants import STRIP_RECORD
+from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
 from .common import Outside
 from .train import train_spec
@@ -107,12 +107,40 @@ def order_of(scene: bpy.types.Scene) -> dict[str, Any]:
     return {"order": marked.order, "frames": list(marked.frames), "content_start": timing.content_start}
 
 
+def queue(scene: bpy.types.Scene, preset: protocol.Preset) -> str:
+    """Queue the recast of the marked range: at once where its model is there, else behind the training that makes it,
+    which is queued too if it does not run yet. Answers why not, "" when it is queued."""
+    state = scene.understudy
+    training = steps.training_of(state, preset)
+    known = "" if training else steps.known_model(state, preset)
+    model = known or steps.model_folder(state, preset)
+    try:
+        about = made_of(scene, model, preset, order_of(scene))
+    except timeline.RangeError as error:
+        return tr(error.template, **error.facts)
+    spec, before = convert_spec(scene, model, about), ""
+    if not known:
+        if training is None:
+            first = train_spec(scene, preset)
+            training = jobs.start(
+                scene, "train", first, about={"preset": preset}, output=first.output, model=first.output
+            )
+        then = {"spec": protocol.to_json(spec), "about": about}  # where it is stopped early
+        jobs.change(scene, training, about=json.dumps({**steps.about(training), "then": then}))
+        before = training.id
+    jobs.start(scene, "convert", spec, about=about, output=spec.output, model=spec.model, after=before)
+    return ""
+
+
 class UNDERSTUDY_OT_convert(Outside, bpy.types.Operator):
     """Recast the marked range. Not undoable: cancel stops it. Placing the strip is an undo step of its own."""
 
     bl_idname = "understudy.convert"
     bl_label = "Recast"
-    bl_description = "Recast the marked range with the trained face and place it above its strip"
+    bl_description = (
+        "Recast the marked range with the trained face and place it above its strip; what has to be trained first "
+        "is trained first"
+    )
 
     draft: BoolProperty(
         name="Draft",
@@ -128,36 +156,26 @@ class UNDERSTUDY_OT_convert(Outside, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
-        return steps.missing_for_train(steps.state_of(context))
+        return steps.missing_for_convert(steps.state_of(context), draft=False)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        state = scene.understudy
-        if missing := steps.missing_for_convert(state, self.draft):
+        if missing := steps.missing_for_convert(scene.understudy, self.draft):
             return self.refuse(missing)
-        preset = "draft" if self.draft else state.preset
-        model = steps.known_model(state, preset)
-        try:
-            about = made_of(scene, model or steps.model_folder(state, preset), preset, order_of(scene))
-        except timeline.RangeError as error:
-            return self.refuse(tr(error.template, **error.facts))
-        spec = convert_spec(scene, model or steps.model_folder(state, preset), about)
-        if model:
-            jobs.start(scene, "convert", spec, about=about, output=spec.output, model=spec.model)
-        else:  # a draft needs the faces gathered first; converting follows by itself
-            then = {"spec": protocol.to_json(spec), "about": about}
-            jobs.start(
-                scene, "train", train_spec(scene, "draft"), about={"preset": "draft", "then": then},
-                output=spec.model, model=spec.model,
-            )  # fmt: skip
-        return {"FINISHED"}
+        why = queue(scene, "draft" if self.draft else scene.understudy.preset)
+        return self.refuse(why) if why else {"FINISHED"}
 
 
 def active_recast(context: bpy.types.Context) -> bpy.types.Strip | None:
-    """The active strip if Understudy made it, or None."""
+    """The active strip if Understudy made it; else, of the takes that lie over the active strip, the one that is
+    seen; or None."""
     scene = compat.sequencer_scene(context)
     strip = compat.active_strip(scene) if scene else None
-    return strip if strip is not None and strip.get(STRIP_RECORD) else None
+    if strip is None or strip.get(STRIP_RECORD):
+        return strip
+    name = strip.get(STRIP_ID)
+    over = [one for one in placing.placed(scene) if one[STRIP_RECORD].get("strip_id") == name] if name else []
+    return next((one for one in over if not one.mute), over[-1] if over else None)
 
 
 class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):

@@ -47,6 +47,17 @@ def add_material(
     return to
 
 
+def add_file(scene: bpy.types.Scene, file: str, identity: str, scan: bool) -> str:
+    """Add a movie, a picture or a folder of pictures like `add_material`. Answers why not, "" when it is added."""
+    path = Path(project.absolute(file))
+    if not file or not path.exists():
+        return tr("There is no file or folder at {path}.", path=path)
+    if path.is_file() and path.suffix.lower() not in _MOVIES | sources.PICTURES:
+        return tr("{name} is neither a movie nor a picture that Understudy reads.", name=path.name)
+    add_material(scene, str(path), 0, None, identity, scan)
+    return ""
+
+
 class _Adding(Undoable):
     bl_options = {"UNDO"}
 
@@ -114,13 +125,8 @@ class UNDERSTUDY_OT_add_identity_file(_Adding, bpy.types.Operator):
         return {"RUNNING_MODAL"}
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        path = Path(project.absolute(self.filepath))
-        if not self.filepath or not path.exists():
-            return self.refuse(tr("There is no file or folder at {path}.", path=path))
-        if path.is_file() and path.suffix.lower() not in _MOVIES | sources.PICTURES:
-            return self.refuse(tr("{name} is neither a movie nor a picture that Understudy reads.", name=path.name))
-        add_material(compat.sequencer_scene(context), str(path), 0, None, self.identity, self.scan)
-        return {"FINISHED"}
+        why = add_file(compat.sequencer_scene(context), self.filepath, self.identity, self.scan)
+        return self.refuse(why) if why else {"FINISHED"}
 
 
 class UNDERSTUDY_OT_add_identity_person(Undoable, bpy.types.Operator):

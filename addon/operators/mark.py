@@ -50,6 +50,23 @@ def footage_of(strip: bpy.types.Strip, frame: int) -> bpy.types.Strip:
     return footage_of(max(showing or inside, key=lambda s: s.channel), frame)
 
 
+def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
+    """Mark what a strip shows, a scene strip once it is rendered. Answers why not, "" when it is marked."""
+    if strip.type == "SCENE":
+        return scene_strips.begin(scene, strip)
+    try:
+        strip = footage_of(strip, scene.frame_current)
+        stored = compat.stored_frames(scene, strip)
+        timing = compat.strip_timing(scene, strip, stored_frames=stored)
+        marked = timeline.mark(timing, limits(scene, by, strip))
+        source = sources.source_path(strip)
+    except timeline.RangeError as error:
+        return tr(error.template, **error.facts)
+    project.folder(scene.understudy)  # an unsaved .blend gets its folder's name here, where writing is allowed
+    marking.take(scene.understudy, strip, source, marked, stored)
+    return ""
+
+
 class UNDERSTUDY_OT_mark_range(Undoable, bpy.types.Operator):
     """Mark the frames to recast: what the active strip shows, bounded as chosen."""
 
@@ -68,21 +85,12 @@ class UNDERSTUDY_OT_mark_range(Undoable, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        strip, state = compat.active_strip(scene), scene.understudy
+        strip, shot = compat.active_strip(scene), scene.understudy.shot
         if strip.type == "SCENE":
             return bpy.ops.understudy.render_scene_strip()
-        try:
-            strip = footage_of(strip, scene.frame_current)
-            by = state.mark_by if self.by == "PANEL" else self.by
-            stored = compat.stored_frames(scene, strip)
-            timing = compat.strip_timing(scene, strip, stored_frames=stored)
-            marked = timeline.mark(timing, limits(scene, by, strip))
-            source = sources.source_path(strip)
-        except timeline.RangeError as error:
-            return self.refuse(tr(error.template, **error.facts))
-        project.folder(state)  # an unsaved .blend gets its folder's name here, where writing is allowed
-        marking.take(state, strip, source, marked, stored)
-        self.report({"INFO"}, tr("Marked {n} frames of “{name}”", n=marked.end - marked.start, name=strip.name))
+        if why := mark(scene, strip, scene.understudy.mark_by if self.by == "PANEL" else self.by):
+            return self.refuse(why)
+        self.report({"INFO"}, tr("Marked {n} frames of “{name}”", n=shot.end - shot.start, name=shot.strip_name))
         return {"FINISHED"}
 
 

@@ -6,7 +6,7 @@ import bpy
 from bpy.props import EnumProperty, IntProperty
 
 from ...engine import protocol
-from .. import compat, hooks, jobs, people, project, steps
+from .. import compat, hooks, jobs, people, preview, project, steps
 from ..i18n import tr
 from .common import Outside, Undoable
 
@@ -156,6 +156,36 @@ class UNDERSTUDY_OT_merge_people(_Correction, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class UNDERSTUDY_OT_split_person(_Correction, bpy.types.Operator):
+    """What is taken for a person of the scan at the playhead is somebody else."""
+
+    bl_idname = "understudy.split_person"
+    bl_label = "Somebody Else Here"
+    bl_description = (
+        "The face that is taken for the chosen person at the playhead is somebody else's: it becomes a person of its "
+        "own, for as long as it is followed without a break"
+    )
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        if missing := super().missing(context):
+            return missing
+        state = steps.state_of(context)
+        if people.person_of(state.shot.scan, state.person).tracks < 2:
+            return tr("This person is followed without a break: nothing can be split off.")
+        return ""
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        state, here = scene.understudy, preview.here(scene)
+        shown = preview.faces_now(state.shot.scan.folder, here.frame) if here else []
+        face = next((one for one in shown if one.person == state.person), None)
+        if face is None:
+            return self.refuse(tr("Move the playhead to a frame where somebody else is taken for this person."))
+        edit(scene, protocol.PeopleEdit(action="split", persons=[state.person], tracks=[face.track]))
+        return {"FINISHED"}
+
+
 class UNDERSTUDY_OT_reject_person(_Correction, bpy.types.Operator):
     """A person of the scan is none."""
 
@@ -194,6 +224,7 @@ CLASSES = (
     UNDERSTUDY_OT_choose_person,
     UNDERSTUDY_OT_assign,
     UNDERSTUDY_OT_merge_people,
+    UNDERSTUDY_OT_split_person,
     UNDERSTUDY_OT_reject_person,
     UNDERSTUDY_OT_restore_people,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 from bpy.props import IntProperty
 
-from .. import compat, placing, project, steps
+from .. import compat, placing, project, sources, steps
 from ..constants import STRIP_RECORD
 from ..i18n import tr
 from .common import Undoable
@@ -88,8 +88,12 @@ class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
         left = placing.takes(scene, of)
         if left and was_seen and all(take.mute for take in left):
             placing.show_take(scene, left[-1])
-        elif not left:
+        source = sources.find(scene, of["strip_id"], of["strip_name"], of["source_start"], of.get("stored_frames", 0))
+        if not left:
             placing.forget_source(scene, of)
+        if (below := left[-1] if left else source) is not None:  # the panel goes on with what is there
+            scene.sequence_editor.active_strip = below
+            below.select = True
         return {"FINISHED"}
 
 

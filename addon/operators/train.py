@@ -53,7 +53,9 @@ class _OfAJob(Outside):
             return missing
         if any(job.state in cls.state for job in steps.unfinished(state)):
             return ""
-        return tr("Nothing is running.") if "running" in cls.state else tr("Nothing is paused.")
+        return {"running": tr("Nothing is running."), "paused": tr("Nothing is paused.")}.get(
+            cls.state[-1], tr("Nothing waits.")
+        )
 
     def _jobs(self, context: bpy.types.Context) -> list[bpy.types.PropertyGroup]:
         waiting = steps.unfinished(steps.state_of(context))
@@ -92,4 +94,20 @@ class UNDERSTUDY_OT_resume(_OfAJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (UNDERSTUDY_OT_train, UNDERSTUDY_OT_pause, UNDERSTUDY_OT_resume)
+class UNDERSTUDY_OT_sooner(_OfAJob, bpy.types.Operator):
+    """Let a waiting job run next. Not undoable: let another one run next."""
+
+    bl_idname = "understudy.sooner"
+    bl_label = "Run Next"
+    bl_description = "Let this job run before the others that wait"
+    state = ("queued",)
+
+    job: StringProperty(description="The job's id", options={"SKIP_SAVE", "HIDDEN"})
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        for job in self._jobs(context)[-1:]:
+            jobs.sooner(job)
+        return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_train, UNDERSTUDY_OT_pause, UNDERSTUDY_OT_resume, UNDERSTUDY_OT_sooner)

@@ -7,9 +7,10 @@ import bpy
 from .. import compat, placing, steps
 from ..constants import STRIP_RECORD
 from ..i18n import tr
+from ..layout import SidebarPanel, fields, missing, sentence
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
-from .layout import SidebarPanel, fields, missing, sentence
+from .status import draw_job
 
 
 class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
@@ -25,16 +26,29 @@ class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
             column.prop(state, "layer")
         row = layout.row()
         row.enabled = not steps.missing_for_convert(state, draft=False)
-        row.operator("understudy.convert", icon="RENDER_ANIMATION").draft = False
+        text = _what_recasting_takes(state)
+        row.operator("understudy.convert", text=text, icon="RENDER_ANIMATION", translate=False).draft = False
         row = layout.row()
         row.enabled = not steps.missing_for_convert(state, draft=True)
         row.operator("understudy.convert", text="Draft, without Training", icon="SHADERFX").draft = True
-        missing(layout, context, steps.missing_for_convert(state, draft=False))
+        running = [job for job in steps.in_turn(state) if job.kind == "convert"] if state else []
+        for job in running:
+            draw_job(layout, context, job)
+        if not running:
+            missing(layout, context, steps.missing_for_convert(state, draft=False))
         strip = active_recast(context)
         if strip is not None:
             _draw_placed(layout.box(), context, strip)
         elif last_recast(context):
             layout.operator("understudy.place", icon="ADD")
+
+
+def _what_recasting_takes(state: bpy.types.PropertyGroup | None) -> str:
+    if steps.missing_for_convert(state, draft=False):
+        return tr("Recast")
+    if steps.training_of(state, state.preset):
+        return tr("Recast when Trained")
+    return tr("Recast") if steps.known_model(state, state.preset) else tr("Train, then Recast")
 
 
 def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip) -> None:

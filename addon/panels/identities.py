@@ -8,8 +8,8 @@ import bpy
 
 from .. import consent, people, project, steps
 from ..i18n import tr
+from ..layout import SidebarPanel, gallery, missing, sentence
 from ..operators.consent import forgetting
-from .layout import SidebarPanel, gallery, missing, sentence
 
 SHOWN_PATHS = 6
 
@@ -136,6 +136,8 @@ def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state
         everybody[steps.target_key(state, swap)] = people.called(person)
     if everybody:
         layout.label(text="Consent", icon="CHECKMARK" if not steps.lacking_consent(state) else "ERROR")
+    if len(steps.lacking_consent(state)) > 1:
+        layout.operator("understudy.consents", icon="USER")
     for key, name in everybody.items():
         known = consent.record(folder, key) if folder else None
         row = layout.row(align=True)

@@ -6,7 +6,7 @@ import bpy
 
 from .. import people, steps
 from ..i18n import tr
-from .layout import SidebarPanel, gallery, missing, sentence
+from ..layout import SidebarPanel, gallery, missing, sentence
 
 
 class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
@@ -57,6 +57,7 @@ def _draw_person(
     others = row.row(align=True)
     others.enabled = len(people.there(state.shot.scan)) > 1
     others.operator_menu_enum("understudy.merge_people", "other", text="", icon="AUTOMERGE_ON")
+    row.operator("understudy.split_person", text="", icon="MOD_EXPLODE")
     row.operator("understudy.reject_person", text="", icon="X")
     if said := people.sharpness_in_words(person):
         sentence(column, context, tr("The pictures are {sharpness}.", sharpness=said))

@@ -6,7 +6,7 @@ import bpy
 
 from .. import scene_strips, steps
 from ..i18n import tr
-from .layout import SidebarPanel, frames_in_words, missing, sentence
+from ..layout import SidebarPanel, frames_in_words, missing, sentence
 
 
 class UNDERSTUDY_PT_range(SidebarPanel, bpy.types.Panel):

@@ -6,7 +6,7 @@ import bpy
 
 from .. import jobs, setting_up, steps
 from ..i18n import tr
-from .layout import SidebarPanel, duration, sentence
+from ..layout import SidebarPanel, duration, sentence
 
 
 def _words(kind: str) -> str:
@@ -52,22 +52,10 @@ def _needs_setup() -> bool:
 
 
 class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
-    """Running jobs and the last error."""
+    """Running jobs, the last error, and the button that goes the whole way."""
 
     bl_label = "Understudy"
     bl_options = {"HIDE_HEADER"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        state = steps.state_of(context)
-        if state is None:
-            return True
-        return (
-            setting_up.installer.busy
-            or _needs_setup()
-            or bool(state.error or jobs.engine.error or steps.locked(state) or steps.unfinished(state))
-            or not bpy.data.filepath
-        )
 
     def draw(self, context: bpy.types.Context) -> None:
         layout, state = self.layout, steps.state_of(context)
@@ -88,20 +76,41 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         if setting_up.installer.busy or _needs_setup():
             box = layout.box()
             setting_up.draw(box, lambda text, icon: sentence(box, context, text, icon))
-        running = steps.unfinished(state)
-        if running and jobs.engine.state == "ready" and jobs.engine.remote:
+        waiting = steps.in_turn(state)
+        if waiting and jobs.engine.state == "ready" and jobs.engine.remote:
             sentence(layout, context, which_engine(), "URL")
             draw_remote(layout, context)
-        for job in running:
-            draw_job(layout.box(), context, job)
+        for number, job in enumerate(waiting):
+            draw_job(layout.box(), context, job, behind=number > 0 and waiting[number - 1].state == "queued")
+        _draw_whole_way(layout, context, state)
         if not bpy.data.filepath:
             sentence(layout, context, tr("Save the .blend: recast movies are then kept beside it."), "FILE_TICK")
 
 
-def draw_job(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.PropertyGroup) -> None:
-    """One running job: how far, what it does, how long, how well, what to beware of, and buttons for it."""
+def _draw_whole_way(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
+    if not state.whole_way:
+        if not steps.recasting(state):
+            row = layout.row()
+            row.scale_y = 1.3
+            row.operator("understudy.whole_way", icon="PLAY")
+    elif not steps.unfinished(state) and steps.lacking_consent(state):
+        sentence(layout, context, tr("Training and recast follow once the consents are on record."), "INFO")
+        layout.operator("understudy.consents", icon="ERROR")
+    else:
+        sentence(layout, context, tr("Training and recast follow by themselves."), "INFO")
+
+
+def draw_job(
+    layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.PropertyGroup, behind: bool = False
+) -> None:
+    """One running job: how far, what it does, how long, how well, what to beware of, and buttons for it.
+
+    `behind`: another one waits before it.
+    """
     row = layout.row(align=True)
     row.progress(factor=job.progress, text=f"{_words(job.kind)} {job.progress:.0%}", translate=False)
+    if behind and job.state == "queued":
+        row.operator("understudy.sooner", text="", icon="TRIA_UP").job = job.id
     if job.state == "paused":
         row.operator("understudy.resume", text="", icon="PLAY").job = job.id
     else:

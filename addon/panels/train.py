@@ -5,7 +5,8 @@ from __future__ import annotations
 import bpy
 
 from .. import curves, people, steps
-from .layout import SidebarPanel, fields, missing, sentence
+from ..layout import SidebarPanel, fields, missing, sentence
+from .status import draw_job
 
 
 class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
@@ -25,8 +26,12 @@ class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
         row = column.row()
         row.active = not state.until_converged
         row.prop(state, "minutes")
-        layout.operator("understudy.train", icon="PLAY")
-        missing(layout, context, steps.missing_for_train(state))
+        running = [job for job in steps.in_turn(state) if job.kind == "train"]
+        if running:
+            draw_job(layout, context, running[0])
+        else:
+            layout.operator("understudy.train", icon="PLAY")
+            missing(layout, context, steps.missing_for_train(state))
         job = next((job for job in reversed(state.jobs) if job.kind == "train" and job.loss >= 0), None)
         if job is not None:
             draw_training(layout, context, job)

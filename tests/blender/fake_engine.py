@@ -3,7 +3,7 @@
 The add-on's launcher starts it in the engine's place (`wrapper`). What it does is read from `fake.json` in
 its home at every request, so that a test changes it while it runs:
 
-  people    how many people a scan finds (1)
+  people    how many people a scan finds (1); tracks: of how many tracks each is (1)
   movie     {"convert's result": path} a movie to hand out for any conversion
   fail      {kind: sentence} jobs that fail
   warn      {kind: sentence} jobs that begin with a warning
@@ -59,6 +59,12 @@ def advance(job: dict) -> None:
     """Every look at a job takes it one step further: queued → running → (held) → done or failed."""
     facts, now = job["job"], script()
     kind = facts["kind"]
+    before = [load()[name]["job"]["state"] for name in facts.get("after", [])]
+    if facts["state"] == "queued" and any(state in {"failed", "cancelled"} for state in before):
+        facts.update(state="failed", error="This job waited in vain.")
+        event(job, "state", {"state": "failed"})
+    if any(state != "done" for state in before):
+        return
     if facts["state"] == "queued":
         facts.update(state="running", progress=0.25, message=f"Working on the {kind}", seconds_left=4.0)
         event(job, "state", {"state": "running"})
@@ -106,8 +112,8 @@ def scan(spec: dict, now: dict) -> dict:
     grid = [[0] * 7 for _ in range(5)]
     grid[2][2:6] = [9, 40, 30, 3]  # to the front and the right; nothing from the left
     people = [
-        {"id": i, "name": "", "frames": 20 - i, "tracks": 1, "first_frame": 0, "best_frame": 3, "coverage": grid,
-         "sharpness": 0.7, "track_ids": [i],
+        {"id": i, "name": "", "frames": 20 - i, "tracks": now.get("tracks", 1), "first_frame": 0, "best_frame": 3,
+         "coverage": grid, "sharpness": 0.7, "track_ids": [i],
          # the second fills more of the picture than the first, who shows in more frames
          "box": [0.0, 0.0, 10.0 + 20.0 * (i == 1), 10.0 + 20.0 * (i == 1)], "thumbnail": f"person-{i}.png"}
         for i in range(now.get("people", 1))
@@ -142,6 +148,11 @@ def people(spec: dict, now: dict) -> dict:
         elif edit["action"] == "merge":
             for other in others:
                 known[first]["frames"] += known.pop(other)["frames"]
+        elif edit["action"] == "split":
+            new = max(known) + 1
+            known[new] = {**known[first], "id": new, "name": "", "known": False, "tracks": 1}
+            known[first]["tracks"] -= 1
+            (HOME / "fake_split.json").write_text(json.dumps(edit["tracks"]))
         elif edit["action"] in {"reject", "restore"}:
             for one in edit["persons"]:
                 known[one]["rejected"] = edit["action"] == "reject"
@@ -265,6 +276,8 @@ class Handler(BaseHTTPRequestHandler):
             if parts[-1] == "cancel":
                 job["job"]["state"] = "cancelled"
                 event(job, "state", {"state": "cancelled"})
+            elif parts[-1] == "priority":
+                job["job"]["priority"] = body["priority"]
             elif parts[-1] in {"pause", "resume"}:
                 job["job"]["state"] = "paused" if parts[-1] == "pause" else "queued"
                 event(job, "state", {"state": job["job"]["state"]})

@@ -117,17 +117,21 @@ def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw
     assert "Record the consent of Pictures, Person 2 first." in draw()
     flow.agree(scene, tick_until)
     said = draw()
-    assert "Train first, or make a draft." in said and "Record the consent" not in said
+    assert "Train, then Recast" in said and "Record the consent" not in said
     engine.script(hold=["train"])
     bpy.ops.understudy.train()
     tick_until(lambda: scene.understudy.jobs[-1].step)
     said = draw()
-    assert "loss 0.375 at step 7" in said and "A training or conversion is under way." in said
+    assert said.count("loss 0.375 at step 7") == said.count("Training 25%") == 2  # on top, and where it was begun
+    assert "operator understudy.train" not in said
+    assert "Recast when Trained" in said
     engine.script(hold=[])
     tick_until(lambda: flow.idle(scene))
-    assert "Train first" not in draw()
+    assert "Train, then Recast" not in draw()
     bpy.ops.understudy.convert()
     tick_until(lambda: flow.idle(scene))
+    assert "understudy.update" in draw()  # of the recast over the active strip
+    bpy.ops.understudy.remove_recast()
     assert "understudy.place" in draw()
 
 

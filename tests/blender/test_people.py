@@ -152,3 +152,21 @@ def test_pause_and_resume(scene, shot, engine, clips, tick_until):
     bpy.ops.understudy.train()
     idle(scene, tick_until)
     assert json.loads((engine.home / "fake_train.json").read_text())["minutes"] is None
+
+
+def test_somebody_else_is_split_off_at_the_playhead(addon, scene, clips, engine, tick_until):
+    engine.script(people=2, tracks=2, movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    flow.mark_and_scan(scene, tick_until)
+    state = scene.understudy
+    assert state.person == 1
+    scene.frame_set(1)
+    with pytest.raises(RuntimeError, match="Move the playhead"):
+        bpy.ops.understudy.split_person()
+    scene.frame_set(25)
+    assert bpy.ops.understudy.split_person() == {"FINISHED"}
+    idle(scene, tick_until)
+    assert json.loads((engine.home / "fake_split.json").read_text()) == [1]  # the track that the playhead shows
+    assert [p.person for p in state.shot.scan.people] == [0, 1, 2] and state.person == 1
+    with pytest.raises(RuntimeError, match="without a break"):
+        bpy.ops.understudy.split_person()

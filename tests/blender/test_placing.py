@@ -127,11 +127,12 @@ def test_undo_does_not_lose_a_running_job(scene, shot, engine, tick_until):
     bpy.ops.ed.undo_push(message="before")
     bpy.ops.understudy.convert(draft=True)
     bpy.ops.ed.undo_push(message="an edit")
-    tick_until(lambda: bpy.data.scenes[0].understudy.jobs[-1].state == "running")
+    tick_until(lambda: bpy.data.scenes[0].understudy.jobs[-2].state == "running")
     bpy.ops.ed.undo()
     bpy.ops.ed.undo()
     scene = bpy.data.scenes[0]
-    assert scene.understudy.jobs[-1].kind == "train" and scene.understudy.jobs[-1].state == "running"
+    states = [(job.kind, job.state) for job in scene.understudy.jobs][-2:]
+    assert states == [("train", "running"), ("convert", "queued")]
     engine.script(hold=[])
     tick_until(lambda: flow.idle(scene) and len(flow.placed(scene)))
 
@@ -153,11 +154,8 @@ def test_a_movie_that_is_none_is_not_placed(scene, shot, engine, tmp_path, tick_
 
 
 def test_trained_recast_needs_a_training(scene, shot, tick_until):
-    with pytest.raises(RuntimeError, match="Train first"):
-        bpy.ops.understudy.convert()
-    assert bpy.ops.understudy.train() == {"FINISHED"}
-    tick_until(lambda: flow.idle(scene))
-    job = scene.understudy.jobs[-1]
+    convert(scene, tick_until, draft=False)  # trains by itself
+    assert [job.kind for job in scene.understudy.jobs][-2:] == ["train", "convert"]
+    job = scene.understudy.jobs[-2]
     assert (job.loss, job.step) == (0.375, 7)
-    convert(scene, tick_until, draft=False)
     assert flow.placed(scene)[0]["understudy"]["preset"] == "quick"

@@ -198,6 +198,7 @@ def test_removing_leaves_no_trace(addon, scene, clips, ready, recast):
     scene.sequence_editor.active_strip = placed
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
     assert flow.placed(scene) == [] and "understudy_id" not in strip and other["understudy_id"]
+    assert scene.sequence_editor.active_strip == strip
     with pytest.raises(RuntimeError, match="Select a recast strip"):
         bpy.ops.understudy.remove_recast()
 

@@ -1,4 +1,4 @@
-"""Pieces that several panels draw."""
+"""Pieces that several panels and dialogs draw."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import textwrap
 import unicodedata
 from typing import TYPE_CHECKING
 
-from .. import people
-from ..constants import TAB
-from ..i18n import tr
+from . import people
+from .constants import TAB
+from .i18n import tr
 
 if TYPE_CHECKING:
     import bpy
 
-    from ..properties import UnderstudyScan
+    from .properties import UnderstudyScan
 
 
 class SidebarPanel:
@@ -31,12 +31,12 @@ def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, 
     characters = max(int((width - 70 * context.preferences.system.ui_scale) / pixels_a_character), 16)
     column = layout.column(align=True)
     column.scale_y = 0.8
-    for number, line in enumerate(_wrapped(text, characters)):
+    for number, line in enumerate(wrapped(text, characters)):
         # the lines after the first stand under its text, not under its icon
         column.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1", translate=False)
 
 
-def _wrapped(text: str, characters: int) -> list[str]:
+def wrapped(text: str, characters: int) -> list[str]:
     """Lines of at most `characters` columns; Chinese characters take two and may be parted anywhere."""
     if not any(unicodedata.east_asian_width(c) in "WF" for c in text):
         return textwrap.wrap(text, characters)

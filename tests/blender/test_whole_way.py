@@ -1,0 +1,163 @@
+"""One button from a strip to its recast; what waits for a training; the order of the queue."""
+
+from __future__ import annotations
+
+import json
+
+import bpy
+import flow
+import pytest
+
+
+def idle(scene, tick_until):
+    tick_until(lambda: flow.idle(scene))
+    assert scene.understudy.error == ""
+
+
+def agree_at_once(addon, scene):
+    """What the dialog for several consents does when it is confirmed."""
+    rows = [
+        {"name": "", "identity": key, "called": name, "person": "Full Name", "basis": "test footage"}
+        for key, name in addon.steps.lacking_consent(scene.understudy)
+    ]
+    return bpy.ops.understudy.consents(rows=rows, scope="tests", date="2026-01-31")
+
+
+def test_one_button_goes_the_whole_way(addon, scene, clips, engine, tick_until):
+    engine.script(people=2, movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    state = scene.understudy
+    assert bpy.ops.understudy.whole_way(filepath=str(clips.pictures)) == {"FINISHED"}
+    assert state.whole_way and [job.kind for job in state.jobs] == ["scan", "scan"]
+    idle(scene, tick_until)
+    # it stops where a human being has to speak
+    assert state.whole_way and len(state.jobs) == 2 and len(addon.steps.lacking_consent(state)) == 2
+    assert agree_at_once(addon, scene) == {"FINISHED"}
+    idle(scene, tick_until)
+    assert [job.kind for job in state.jobs] == ["scan", "scan", "consent", "consent", "train", "convert"]
+    assert not state.whole_way and addon.compat.span(flow.placed(scene)[0]) == (20, 40)
+    kept = addon.consent.record(addon.project.folder(state), state.identities[0].key)
+    assert (kept.person, kept.basis, kept.scope, kept.date) == ("Full Name", "test footage", "tests", "2026-01-31")
+    # the engine has both: the recast is made with Blender closed, too
+    submitted = json.loads((engine.home / "fake_jobs.json").read_text())
+    assert submitted[state.jobs[5].id]["job"]["after"] == [state.jobs[4].id]
+    assert "after" not in dict(flow.placed(scene)[0]["understudy"])
+    # once more: a model is there, so nothing is trained
+    assert bpy.ops.understudy.whole_way() == {"FINISHED"}
+    idle(scene, tick_until)
+    assert [job.kind for job in state.jobs][6:] == ["convert"] and len(flow.placed(scene)) == 2
+
+
+def test_the_next_strip_is_marked_by_itself_but_no_identitys_footage(addon, scene, clips, engine, tick_until):
+    engine.script(movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
+    idle(scene, tick_until)
+    agree_at_once(addon, scene)
+    idle(scene, tick_until)
+    strips = scene.sequence_editor.strips
+    scene.sequence_editor.active_strip = strips.new_image("face", str(clips.pictures / "0000.png"), 5, 1)
+    flow_folder = sorted(p.name for p in clips.pictures.iterdir())
+    for name in flow_folder[1:]:
+        scene.sequence_editor.active_strip.elements.append(name)
+    strip_to_mark = addon.operators.whole_way.strip_to_mark
+    scene.understudy.identities[0].materials[0].clip_path = str(clips.pictures)
+    assert strip_to_mark(scene) is None
+    scene.sequence_editor.active_strip = flow.placed(scene)[0]
+    assert strip_to_mark(scene) is None
+    other = strips.new_movie("other", str(clips.fast), 6, 1)
+    scene.sequence_editor.active_strip = other
+    assert strip_to_mark(scene) == other
+
+
+def test_a_failure_ends_it(scene, clips, engine, tick_until):
+    engine.script(fail={"scan": "The disk is full."})
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
+    tick_until(lambda: flow.idle(scene))
+    assert scene.understudy.error == "The disk is full." and not scene.understudy.whole_way
+    with pytest.raises(RuntimeError, match="There is no file or folder"):
+        scene.understudy.identities.clear()
+        bpy.ops.understudy.whole_way(filepath="/nowhere.mp4")
+
+
+def test_undo_does_not_stop_it(addon, scene, clips, engine, tick_until):
+    engine.script(movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
+    scene.understudy.whole_way = False  # as an undo leaves it
+    addon.jobs.restore_after_undo()
+    assert scene.understudy.whole_way
+    idle(scene, tick_until)
+
+
+def test_a_consent_lacks_nothing(addon, scene, clips, engine, tick_until):
+    engine.script(people=1)
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
+    idle(scene, tick_until)
+    row = {"name": "", "identity": "x", "called": "X", "person": " ", "basis": "own face"}
+    with pytest.raises(RuntimeError, match="full name is missing"):
+        bpy.ops.understudy.consents(rows=[row], scope="tests", date="")
+    with pytest.raises(RuntimeError, match="no date"):
+        bpy.ops.understudy.consents(rows=[{**row, "person": "X Y"}], scope="tests", date="tomorrow")
+    assert len(scene.understudy.jobs) == 2
+
+
+def test_a_stopped_training_is_recast_with_what_it_learned(scene, clips, engine, tick_until):
+    engine.script(hold=["train"], movie=str(clips.recast))
+    flow.ready_to_convert(scene, clips, tick_until)
+    assert bpy.ops.understudy.convert() == {"FINISHED"}
+    train, convert = scene.understudy.jobs[-2].id, scene.understudy.jobs[-1].id
+    by_id = {job.id: job for job in scene.understudy.jobs}
+    tick_until(lambda: by_id[train].step)
+    assert by_id[convert].state == "queued"
+    bpy.ops.understudy.cancel(job=train)
+    tick_until(lambda: flow.placed(scene))
+    states = {job.id: job.state for job in scene.understudy.jobs}
+    assert (states[train], states[convert]) == ("cancelled", "cancelled")
+    assert scene.understudy.jobs[-1].state == "done" and scene.understudy.error == ""
+
+
+def test_a_recast_may_wait_for_the_training_that_runs(scene, clips, engine, tick_until):
+    engine.script(hold=["train"], movie=str(clips.recast))
+    flow.ready_to_convert(scene, clips, tick_until)
+    bpy.ops.understudy.train()
+    assert bpy.ops.understudy.convert() == {"FINISHED"}
+    assert [job.kind for job in scene.understudy.jobs][-2:] == ["train", "convert"]
+    with pytest.raises(RuntimeError, match="under way"):
+        bpy.ops.understudy.convert(draft=True)
+    with pytest.raises(RuntimeError, match="under way"):
+        bpy.ops.understudy.convert()
+    engine.script(hold=[])
+    idle(scene, tick_until)
+    assert len(flow.placed(scene)) == 1
+
+
+def test_a_failed_training_is_what_is_said(scene, clips, engine, tick_until):
+    engine.script(fail={"train": "The graphics card is gone."})
+    flow.ready_to_convert(scene, clips, tick_until)
+    bpy.ops.understudy.convert()
+    tick_until(lambda: flow.idle(scene))
+    assert scene.understudy.error == "The graphics card is gone."
+
+
+def test_the_queue_is_reordered(addon, scene, clips, engine, tick_until):
+    engine.script(hold=["scan"])
+    state = scene.understudy
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.scan_shot()
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.fast))
+    last = state.jobs[-1].id
+    for job in state.jobs:
+        job.state = "queued"  # the scripted engine has no queue: everything runs at once
+    assert addon.steps.in_turn(state)[-1].id == last
+    bpy.ops.understudy.sooner(job=last)
+    tick_until(lambda: state.jobs[-1].priority == 1)
+    for job in state.jobs:
+        job.state = "queued"
+    assert addon.steps.in_turn(state)[0].id == last
+    engine.script(hold=[])
+    tick_until(lambda: flow.idle(scene))
