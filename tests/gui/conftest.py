@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))  # window
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # screen, window
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROOT = Path(os.environ.get("UNDERSTUDY_GUI_ROOT", ROOT / ".build" / "blender-window"))
