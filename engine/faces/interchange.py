@@ -76,8 +76,8 @@ def import_json(source: Path, output: Path, report: Reporter, media: Path | None
     `media` is where the footage is now, None where the file says. Raises DataError that names what is wrong with
     the file, MediaError when the footage is not there or of another size.
     """
-    from .scan import SCHEMA as SCAN_SCHEMA
     from .scan import replacing
+    from .summary import SCHEMA as SCAN_SCHEMA
 
     data = _read(source)
     alignments = _alignments(source, data, media)

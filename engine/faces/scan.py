@@ -14,6 +14,7 @@ from ..errors import NoFaceError, UnderstudyError
 from ..media.reader import probe, require_range
 from ..protocol import Clip, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
+from ..sources import FILE_NAME as SOURCE
 from .alignments import FILE_NAME
 from .assemble import assemble
 from .detectors import chosen
@@ -22,9 +23,7 @@ from .masks import FOLDER as MASKS
 from .observe import observe
 from .observed import Store
 from .roster import EDITS
-from .summary import BOXES, SUMMARY, boxes_of
-
-SCHEMA = 1
+from .summary import BOXES, SCHEMA, SUMMARY, boxes_of
 
 
 def scan(
@@ -112,6 +111,6 @@ def replacing(output: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    return path.name in (FILE_NAME, SUMMARY, BOXES, EDITS, MASKS) or (
+    return path.name in (FILE_NAME, SUMMARY, BOXES, EDITS, MASKS, SOURCE) or (
         path.name.startswith("person-") and path.suffix == ".jpg"
     )

@@ -14,6 +14,7 @@ from ..protocol import PITCH_EDGES, YAW_EDGES, ScanSummary, from_json, parse_jso
 from . import align
 from .alignments import Alignments
 
+SCHEMA = 1  # of scan.json
 SUMMARY = "scan.json"
 BOXES = "boxes.json"
 THUMBNAIL = 128
@@ -22,14 +23,20 @@ CALM = 0.2
 
 
 def read_summary(scan: Path) -> ScanSummary:
-    """A scan folder's `scan.json`. Raises DataError when it is missing or damaged."""
+    """A scan folder's `scan.json`. Raises DataError when it is missing, damaged or of a newer version."""
     path = scan / SUMMARY
     if not path.is_file():
         raise DataError(f"{scan} holds no finished scan. Scan the footage first: understudy scan FOOTAGE -o {scan}")
     try:
-        return from_json(ScanSummary, parse_json(path.read_text(encoding="utf-8")))
+        summary = from_json(ScanSummary, parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}). Scan the footage again.") from None
+    if summary.schema > SCHEMA:
+        raise DataError(
+            f"{path} is of version {summary.schema}, this Understudy reads version {SCHEMA}. "
+            "Update Understudy, or scan the footage again."
+        )
+    return summary
 
 
 def boxes_of(alignments: Alignments) -> list[list[float]]:

@@ -1,107 +1,157 @@
-"""Fifty clients that ask for a job's state while it trains, and previews beside it: what it costs the training.
+"""What fifty clients, and previews, cost a training: its steps with them and without, in turns, in one run.
 
-python tests/bench/service_polling.py [--clients 50] [--seconds 30]
+python tests/bench/service_polling.py [--clients 50] [--turn 5] [--turns 8] [--previews 24] [--threads 1]
 
-A real engine, a real training (the small network of tests/service/training.py) on drawn faces. The step is
-timed without and with the clients, in turns, from the steps that the loss events tell of.
+A real engine and a real training (preset quick) on drawn faces, whose every step is timed by itself. A client asks
+for the job's state once a second, on a connection that it keeps. A preview is one frame recast by the model that is
+trained.
 """
 
 from __future__ import annotations
 
 import argparse
+import http.client
 import importlib
+import json
+import os
+import random
 import statistics
 import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # so that `service` is the tests' package
+
+Windows = list[tuple[float, float]]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=30.0, help="of each turn")
+    parser.add_argument("--turn", type=float, default=5.0, help="seconds of a turn")
+    parser.add_argument("--turns", type=int, default=8)
+    parser.add_argument("--previews", type=int, default=24)
+    parser.add_argument("--threads", type=int, default=1, help="of the training")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as home:
-        engine = importlib.import_module("service.harness").Engine(Path(home), "training:run").start()
+        engine = importlib.import_module("service.harness").Engine(Path(home), "training:timed")
+        engine.recaster = None
+        os.environ["UNDERSTUDY_TEST_THREADS"] = str(given.threads)
+        engine.start()
         try:
-            start(engine)
-            time.sleep(10)  # the first steps are slow
-            rates: dict[str, list[float]] = {"alone": [], "polled": []}
+            spec = start(engine)
+            time.sleep(8)  # the first steps are slow
             waits: list[float] = []
-            errors = 0
-            for turn in ("alone", "polled", "alone", "polled", "alone"):
-                over = threading.Event()
-                asked = [([], []) for _ in range(given.clients if turn == "polled" else 0)]
-                clients = [threading.Thread(target=poll, args=(engine, over, *told)) for told in asked]
-                for client in clients:
-                    client.start()
-                rates[turn].append(steps_a_second(engine, given.seconds))
-                over.set()
-                for client in clients:
-                    client.join()
-                waits += [wait for told, _ in asked for wait in told]
-                errors += sum(len(failed) for _, failed in asked)
+            alone, polled = [], []
+            for _ in range(given.turns):
+                alone.append(window(lambda: time.sleep(given.turn)))
+                polled.append(window(lambda: poll(engine, given.clients, given.turn, waits)))
+            preview(engine, spec)  # loads the model
+            time.sleep(2)
+            shown = []
+            for _ in range(given.previews):
+                time.sleep(random.uniform(0.7, 1.3))
+                shown.append(window(lambda: preview(engine, spec)))
+                time.sleep(0.5)
+            ends = np.fromfile(engine.home / "model" / "steps.f64")
         finally:
             engine.clean_up()
-    alone, polled = statistics.mean(rates["alone"]), statistics.mean(rates["polled"])
-    waits.sort()
-    print(f"steps/s alone {rates['alone']}, polled {rates['polled']}: {100 * (alone / polled - 1):+.1f} % a step")
+    print(f"load {os.getloadavg()[0]:.1f}, {given.threads} thread(s) for the training")
+    ways = [steps(ends, windows) for windows in (alone, polled)]
+    without, with_ = (statistics.fmean(way) for way in ways)
     print(
-        f"{len(waits)} status calls by {given.clients} clients, {errors} errors; ms at p50 {ms(waits, 0.5)}, ", end=""
+        f"a step alone {1000 * without:.1f} ms (median {1000 * statistics.median(ways[0]):.1f}, {len(ways[0])} steps), "
+        f"with {given.clients} clients {1000 * with_:.1f} ms ({len(ways[1])}): {100 * (with_ / without - 1):+.1f} %"
     )
-    print(f"ms at p50 {ms(waits, 0.5)}, p99 {ms(waits, 0.99)}, longest {ms(waits, 1.0)}")
+    pairs = [
+        statistics.fmean(steps(ends, [p])) / statistics.fmean(steps(ends, [a])) - 1
+        for a, p in zip(alone, polled, strict=True)
+    ]
+    print("turn by turn:", " ".join(f"{100 * pair:+.1f}" for pair in pairs), "%")
+    waits.sort()
+    print(f"{len(waits)} status calls; ms at p50 {ms(waits, 0.5)}, p99 {ms(waits, 0.99)}, longest {ms(waits, 1.0)}")
+    usual = statistics.fmean(ways[0])
+    lost = sorted(delay(ends, one, usual) / usual for one in shown)
+    took = statistics.median(b - a for a, b in shown)
+    print(
+        f"{len(shown)} previews of {1000 * took:.0f} ms: each cost {statistics.fmean(lost):.2f} steps' time, "
+        f"median {statistics.median(lost):.2f}, largest {lost[-1]:.2f}"
+    )
+
+
+def window(act: Callable[[], None]) -> tuple[float, float]:
+    began = time.monotonic()
+    act()
+    return began, time.monotonic()
+
+
+def steps(ends: np.ndarray, windows: Windows) -> list[float]:
+    """How long the steps took that lie inside of the windows, in seconds; what is written between two is none."""
+    lengths = np.diff(ends)
+    inside = [lengths[(ends[:-1] >= a) & (ends[1:] <= b)] for a, b in windows]
+    found = np.concatenate(inside)
+    return [float(x) for x in found if x < 5 * np.median(lengths)]
+
+
+def delay(ends: np.ndarray, shown: tuple[float, float], usual: float) -> float:
+    """Seconds by which the steps around a preview ended later than as many usual ones would have."""
+    first = np.searchsorted(ends, shown[0]) - 1
+    last = min(np.searchsorted(ends, shown[1]), len(ends) - 1)
+    lengths = np.minimum(np.diff(ends[first : last + 1]), 5 * usual)
+    return float(lengths.sum() - usual * len(lengths))
 
 
 def ms(waits: list[float], part: float) -> str:
     return f"{1000 * waits[min(len(waits) - 1, int(part * len(waits)))]:.1f}"
 
 
-def start(engine: Any) -> None:
-    make_scan = importlib.import_module("service.training").make_scan
-    people = [
-        {"name": name, "material": [{"scan": str(make_scan(engine.home / name, 24, seed)), "person": 0}]}
-        for seed, name in enumerate(["Ada", "Bea"])
-    ]
+def start(engine: Any) -> dict[str, Any]:
+    training = importlib.import_module("service.training")
+    training.agree(engine.home, "Ada", "Bea")
+    scans = {name: str(training.make_scan(engine.home / name, 24, seed)) for seed, name in enumerate(["Ada", "Bea"])}
+    people = [{"name": name, "material": [{"scan": scan, "person": 0}]} for name, scan in scans.items()]
     spec = {"identities": people, "output": str(engine.home / "model"), "preset": "quick", "minutes": 30.0}
     answer = engine.http.post("/v1/jobs", json={"id": "train", "kind": "train", "spec": spec})
     assert answer.status_code == 200, answer.text
-    while last_step(engine) < 3:
+    while not (engine.home / "model" / "weights.safetensors").is_file():
         assert engine.job("train")["state"] in ("queued", "running"), engine.job("train")
         time.sleep(0.2)
+    swap = {"person": 0, "identity": "Ada", "target": "Bea"}
+    return {"scan": scans["Bea"], "model": spec["output"], "swaps": [swap], "frame": 3}
 
 
-def last_step(engine: Any) -> int:
-    job = engine.job("train")
-    losses = [e for e in engine.events("train", max(0, job["last_event"] - 50)) if e["kind"] == "loss"]
-    return int(losses[-1]["data"]["step"]) if losses else 0
+def preview(engine: Any, spec: dict[str, Any]) -> None:
+    answer = engine.http.post("/v1/preview", json=spec)
+    assert answer.status_code == 200, answer.text
 
 
-def steps_a_second(engine: Any, seconds: float) -> float:
-    before, began = last_step(engine), time.monotonic()
-    time.sleep(seconds)
-    return round((last_step(engine) - before) / (time.monotonic() - began), 2)
+def poll(engine: Any, clients: int, seconds: float, waits: list[float]) -> None:
+    """Every client asks once a second, as the add-on's panel needs it."""
+    url, token = engine.http.base_url, engine.address()["token"]
+    over = time.monotonic() + seconds
 
-
-def poll(engine: Any, over: threading.Event, waits: list[float], errors: list[str]) -> None:
-    """One call a second, as the add-on does."""
-    address = engine.address()
-    headers = {"Authorization": f"Bearer {address['token']}"}
-    with httpx.Client(base_url=address["url"], headers=headers, timeout=30) as http:
-        while not over.wait(1.0):
+    def client(number: int) -> None:
+        wire = http.client.HTTPConnection(url.host, url.port, timeout=30)
+        time.sleep(number / clients)
+        while time.monotonic() < over:
             began = time.perf_counter()
-            try:
-                if http.get("/v1/jobs/train").status_code != 200:
-                    errors.append("status")
-            except httpx.HTTPError as error:
-                errors.append(str(error))
+            wire.request("GET", "/v1/jobs/train", headers={"Authorization": f"Bearer {token}"})
+            response = wire.getresponse()
+            assert json.loads(response.read())["id"] == "train" and response.status == 200
             waits.append(time.perf_counter() - began)
+            time.sleep(max(0.0, min(began + 1.0 - time.perf_counter(), over - time.monotonic())))
+
+    threads = [threading.Thread(target=client, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 if __name__ == "__main__":

@@ -32,13 +32,15 @@ class Engine:
         self.home = home
         self.runner = runner
         self.limits = limits or {}  # "supervisor.HANG" and their like, in place of those for real use
+        self.recaster: str | None = "scripted:Still" if runner else None  # None: the real ones
         self.idle: float | None = None
         self.token_file: Path | None = None
         self.process: subprocess.Popen[str] | None = None
         self.http = httpx.Client()
 
     def command(self) -> list[str]:
-        scripted = f"runner={self.runner!r}, recaster='scripted:Still', " if self.runner else ""
+        scripted = f"runner={self.runner!r}, " if self.runner else ""
+        scripted += f"recaster={self.recaster!r}, " if self.runner and self.recaster else ""
         token = f", token_file=Path({str(self.token_file)!r})" if self.token_file else ""
         call = f"serve.serve({scripted}idle={self.idle}{token})"
         limits = "".join(f"{name} = {value}; " for name, value in self.limits.items())

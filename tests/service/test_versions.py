@@ -1,13 +1,29 @@
-"""Files that earlier versions left, kept in `kept/`: written by the code of their time, read by today's."""
+"""Files that earlier versions left, kept in `kept/`: written by the code of their time, read by today's.
+
+home-1.0          a queue of protocol 1.0
+project-first     a scan (NASA's portrait of Eileen Collins) and a model in training, of the first version that had them
+project-second    the same of the version after: corrections, boxes, averages, scores, sources
+"""
 
 from __future__ import annotations
 
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
+from understudy.engine import jobs
 from understudy.engine.errors import DataError
+from understudy.engine.faces import weights
+from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.faces.faceset import load_faceset
+from understudy.engine.faces.summary import read_summary
+from understudy.engine.model import networks
+from understudy.engine.model.folder import load_refiner, read_card
+from understudy.engine.protocol import Clip, Identity, Material, PeopleEdit, PeopleSpec, ScanSpec, TrainSpec
+from understudy.engine.remote.places import rewrite
+from understudy.engine.reporter import Silent
 from understudy.engine.service.store import SCHEMA, Store
 
 KEPT = Path(__file__).parent / "kept"
@@ -45,3 +61,74 @@ def test_a_row_that_cannot_be_read_harms_no_other(tmp_path: Path) -> None:
     assert [job.id for job in store.jobs()] == ["waiting"]
     assert store.prune(0) == [] and (home / "jobs" / "finished").is_dir()
     store.close()
+
+
+@pytest.fixture(params=["project-first", "project-second"])
+def project(request: pytest.FixtureRequest, tmp_path: Path, people_footage: dict[str, Path]) -> Path:
+    """A project of that time, moved to where its footage is now."""
+    folder = tmp_path / "film.understudy"
+    shutil.copytree(KEPT / request.param, folder)
+    portrait = str(people_footage["astronaut"])
+    for file in [*folder.glob("scan/*.json"), folder / "scan" / "alignments.safetensors"]:
+        moved = tmp_path / file.name
+        if rewrite(file, moved, lambda text: portrait if text == "/footage/astronaut.png" else text):
+            moved.replace(file)
+    return folder
+
+
+def test_a_scan_of_an_earlier_version_is_read_corrected_and_made_again(project: Path, record_consent: Any) -> None:
+    if weights.missing():
+        pytest.skip("the face networks are not fetched (`make models`)")
+    scan = project / "scan"
+    assert [person.frames for person in read_summary(scan).people] == [1]
+    assert len(load_alignments(scan)) == 1
+    edit = PeopleEdit(action="rename", persons=[0], name="Eileen")
+    assert jobs.run("people", PeopleSpec(scan=str(scan), edits=[edit]), Silent())["people"] == 1
+    assert read_summary(scan).people[0].name == "Eileen"
+    clip = Clip(path=load_alignments(scan).clip.path)
+    assert jobs.run("scan", ScanSpec(clip=clip, output=str(scan)), Silent())["people"] == 1
+    assert read_summary(scan).people[0].name == "Eileen"
+    assert jobs.run("scan", ScanSpec(clip=clip, output=str(scan)), Silent())["people"] == 1, "and once more"
+
+
+def test_a_model_of_an_earlier_version_is_trained_on(
+    project: Path, record_consent: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(networks.SIZES, "quick", (64, 2))  # what the kept ones were made with
+    before = read_card(project / "model")
+    assert before.identities == ["Ada", "Bea"] and before.steps == 4
+    record_consent(project, "Ada", "Bea")
+    for scan in ("Ada", "Bea"):
+        assert len(load_alignments(project / scan)) == 2
+    identities = [Identity(name=n, material=[Material(scan=str(project / n), person=0)]) for n in before.identities]
+    spec = TrainSpec(
+        identities=identities, output=str(project / "model"), preset="quick", minutes=before.minutes + 0.03
+    )
+    told: list[str] = []
+    reporter = Silent()
+    reporter.log = lambda text, level="info": told.append(text)  # type: ignore[method-assign]
+    result = jobs.run("train", spec, reporter)
+    assert any(text.startswith("Training at step 4") for text in told), told
+    assert result["steps"] > 4 and result["minutes"] > before.minutes
+    assert load_refiner(project / "model", read_card(project / "model")) is not None
+
+
+def test_what_a_later_version_made_is_refused_with_a_sentence(project: Path) -> None:
+    card = project / "model" / "model.json"
+    card.write_text(card.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(DataError, match="version 2"):
+        read_card(project / "model")
+    summary = project / "scan" / "scan.json"
+    summary.write_text(summary.read_text().replace('"schema": 1', '"schema": 2'))
+    with pytest.raises(DataError, match="version 2"):
+        read_summary(project / "scan")
+    for file, read in (
+        (project / "scan" / "alignments.safetensors", lambda: load_alignments(project / "scan")),
+        (
+            project / "model" / "facesets" / "0.faceset",
+            lambda: load_faceset(project / "model" / "facesets" / "0.faceset"),
+        ),
+    ):
+        file.write_bytes(file.read_bytes().replace(b'\\"schema\\": 1', b'\\"schema\\": 2', 1))
+        with pytest.raises(DataError, match="version 2"):
+            read()

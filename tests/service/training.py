@@ -5,6 +5,9 @@ Its material is made, not detected: a mesh face that turns its head over drawn f
 
 from __future__ import annotations
 
+import os
+import struct
+import time
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -28,6 +31,25 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
 
     trainer.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
     networks.SIZES["quick"] = (64, 8)
+    return jobs.run(kind, spec, reporter)
+
+
+def timed(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
+    """The real job at its real size; `steps.f64` of the model folder gets the monotonic time each step ended at."""
+    import torch
+    from understudy.engine import jobs
+    from understudy.engine.model import trainer
+
+    torch.set_num_threads(int(os.environ.get("UNDERSTUDY_TEST_THREADS", "1")))
+    step, file = trainer.step, Path(spec.output) / "steps.f64"
+
+    def one(*given: Any) -> Any:
+        losses = step(*given)
+        with file.open("ab") as output:
+            output.write(struct.pack("d", time.monotonic()))
+        return losses
+
+    trainer.step = one
     return jobs.run(kind, spec, reporter)
 
 
