@@ -122,7 +122,7 @@ def ffv1(form: str, layer: bool) -> Recipe:
         name="ffv1",
         codec="ffv1",
         pixel_format=name,
-        options={"level": "3", "slices": "4", "slicecrc": "1"},
+        options={"level": "3", "slicecrc": "1"},
         suffixes=(".mkv",),
         segment="nut",
     )

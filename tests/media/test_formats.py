@@ -280,3 +280,14 @@ def test_a_cut_off_picture_is_no_picture(tmp_path, make_counter_picture, kind):
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(MediaError, match="is damaged or not a picture"):
         probe(path)
+
+
+def test_lossless_footage_of_an_odd_size_stays_what_it_is(tmp_path, make_clip):
+    source = make_clip(tmp_path / "in.mkv", 3, width=479, height=477, codec="ffv1")
+    output, info = tmp_path / "out.mkv", probe(source)
+    with MovieWriter(output, info, 0, 3) as writer:
+        for frame in read_frames(source):
+            writer.write(frame)
+    assert probe(output).codec == "ffv1"
+    for old, new in zip(read_frames(source), read_frames(output), strict=True):
+        assert (old.native.to_ndarray() == new.native.to_ndarray()).all()
