@@ -70,7 +70,9 @@ def target_key(state: UnderstudyState, swap: UnderstudySwap) -> str:
     person = people.person_of(state.shot.scan, swap.person)
     if person is not None and person.known and person.name:
         return project.slug(person.name)
-    return f"{project.slug(state.shot.strip_name)[:24]}-person-{swap.person}"
+    # the scan's key tells the frames: the same number in others of a strip's may be somebody else, who was not asked
+    frames = Path(state.shot.scan.folder).name.rpartition("-")[2]
+    return f"{project.slug(state.shot.strip_name)[:24]}-{frames}-person-{swap.person}"
 
 
 def cast(state: UnderstudyState) -> tuple[list[protocol.Identity], list[protocol.Swap]]:

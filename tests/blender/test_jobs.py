@@ -311,6 +311,20 @@ def test_consent_comes_first_of_everybody_in_the_swap(addon, scene, clips, engin
     assert spec["project"] == str(folder) and {i["name"] for i in spec["identities"]} == set(known)
 
 
+def test_a_nameless_persons_consent_counts_in_the_frames_it_was_given_for(addon, scene, clips, engine, tick_until):
+    strip = flow.ready_to_convert(scene, clips, tick_until)
+    state, steps = scene.understudy, addon.steps
+    first = state.swaps[0].target
+    assert steps.lacking_consent(state) == []
+    addon.compat.set_span(strip, 30, 40)
+    flow.mark_and_scan(scene, tick_until)  # person 0 of these frames may be another
+    assert state.swaps[0].target != first
+    assert [key for key, _ in steps.lacking_consent(state)] == [state.swaps[0].target]  # not the identity's
+    addon.compat.set_span(strip, 20, 40)
+    flow.mark_and_scan(scene, tick_until)
+    assert state.swaps[0].target == first and steps.lacking_consent(state) == []
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [({"person": " "}, "full name"), ({"scope": ""}, "what they agreed to"), ({"date": "last week"}, "no date"),

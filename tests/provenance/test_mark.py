@@ -111,6 +111,42 @@ def test_it_outlives_compression_scaling_and_cropping(portrait: Any, marked: np.
     assert reader.found().present and reader.found().number == NUMBER, reader.found()
 
 
+def read_moving(picture: np.ndarray, landmarks: np.ndarray, crf: int) -> mark.Found:
+    reader = mark.Reader()
+    for at, frame in enumerate(compressed(picture, crf)):
+        reader.add(frame, landmarks - np.array([at, 0, 0], np.float32))
+    return reader.found()
+
+
+def test_it_outlives_half_the_size_and_compression_together(portrait: Any, marked: np.ndarray) -> None:
+    half = cv2.resize(marked, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    found = read_moving(half, portrait[1] / 2, 23)
+    assert found.present and found.number == NUMBER, found
+
+
+def test_a_small_face_outlives_compression(portrait: Any) -> None:
+    """72 pixels wide, where films keep 36 of colour."""
+    small = cv2.resize(portrait[0], None, fx=72 / 220, fy=72 / 220, interpolation=cv2.INTER_AREA)
+    landmarks = portrait[1] * np.float32(72 / 220)
+    found = read_moving(pasted(small, landmarks, NUMBER), landmarks, 18)
+    assert found.present and found.number == NUMBER, found
+    assert not read_moving(pasted(small, landmarks, None), landmarks, 18).present
+
+
+def test_shots_of_a_recast_add_up(portrait: Any, marked: np.ndarray) -> None:
+    """Each too spoiled to be sure of by itself."""
+    random = np.random.default_rng(2)
+    noisy = [np.clip(marked + random.normal(0, 30, marked.shape), 0, 255).astype(np.uint8) for _ in range(6)]
+    together, scores = mark.Reader(), []
+    for picture in noisy:
+        shot = mark.Reader()
+        shot.add(picture, portrait[1])
+        scores.append(shot.found().score)
+        together.join(shot)
+    found = together.found()
+    assert found.number == NUMBER and found.present and found.score > max(scores) + 1 and together.frames == 6
+
+
 def test_a_face_measured_a_little_off_is_read(portrait: Any, marked: np.ndarray) -> None:
     random = np.random.default_rng(0)
     radius = np.ptp(portrait[1][:, 0]) / 2
@@ -124,6 +160,8 @@ def test_black_and_white_faces_are_marked_in_their_brightness(portrait: Any) -> 
     found = pasted(grey, portrait[1], NUMBER)
     assert np.ptp(found.astype(int), axis=2).max() == 0  # no colour comes in
     assert read(found, portrait[1]).number == NUMBER
+    lasting = read_moving(found, portrait[1], 28)
+    assert lasting.present and lasting.number == NUMBER, lasting
 
 
 def test_frames_of_a_face_add_up(carphone_scan: Any, people_footage: Any) -> None:
