@@ -39,23 +39,23 @@ class Export:
 
 @dataclass(kw_only=True)
 class Import:
-    """Make a scan of a JSON file."""
+    """Make a scan of a JSON file, or of another program's faces."""
 
     source: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
-    """What `understudy alignments export` wrote."""
+    """What `understudy alignments export` or faceswap wrote as JSON, or a DeepFaceLab aligned folder."""
     output: Output
     """The scan folder to write; an earlier scan there is replaced."""
     footage: Annotated[Path | None, tyro.conf.arg(metavar="FOOTAGE", help_behavior_hint="")] = None
-    """Where the footage is now; without it, where the file says."""
+    """Where the footage is; without it, where Understudy's own file says."""
     json: Json = False
 
     def run(self) -> dict[str, Any]:
         """Write the scan."""
         from ..console import show_people
-        from ..faces.interchange import import_json
+        from ..faces.interchange import import_faces
 
         with watching("Run the same command again.") as reporter, reporter.stage("Importing"):
-            summary = import_json(self.source, self.output.resolve(), reporter, self.footage)
+            summary = import_faces(self.source, self.output.resolve(), reporter, self.footage)
         show_people(self.output, summary.people)
         return {"scan": str(self.output.resolve()), "people": len(summary.people), "frames": summary.frames}
 
@@ -75,6 +75,7 @@ class AlignmentsCommand:
 Example
   understudy alignments export work/shot -o shot.json
   understudy alignments import shot.json -o work/again
+  understudy alignments import aligned/ -o work/shot --footage shot.mp4
 """
 
     def run(self) -> dict[str, Any]:

@@ -47,6 +47,14 @@ def transform(landmarks: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.column_stack([flat, landmarks[:, 2] * scale]).astype(np.float32)
 
 
+def placed(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Landmarks (468, 3) moved and scaled into a detector's box (4,), in its middle and of its area."""
+    low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
+    scale = float(np.sqrt(np.prod(box[2:] - box[:2]) / max(float(np.prod(high - low)), 1e-9)))
+    centre = np.append((low + high) / 2, 0)
+    return ((landmarks - centre) * scale + np.append((box[:2] + box[2:]) / 2, 0)).astype(np.float32)
+
+
 def to_opencv(matrix: np.ndarray) -> np.ndarray:
     """The same (2, 3) transform for OpenCV, whose pixel centres are at integers."""
     shifted = matrix.copy()

@@ -10,8 +10,7 @@ from ..media.reader import MediaInfo
 from ..protocol import Clip
 from . import align, people, shots, track
 from .alignments import LANDMARKS, Alignments
-from .boxes import areas, overlap
-from .measure import Face
+from .measure import SEARCH_EVERY, Face
 from .mesh import box_of
 from .observed import Observed
 
@@ -20,7 +19,9 @@ LONGEST_GAP = 0.5
 SHORTEST = 0.2
 """Seconds a face must be seen to be a person of its own, unless its shot is not much longer."""
 SEEN_OFTEN, LIKELY = 3, 0.7
-"""Searches that must have seen a face that was never measured, and their mean score."""
+"""Searches that must have seen a face that was never measured, and their mean score; or else
+STEADILY frames, half of all between the first and the last at least, on which a detector that looked there saw it."""
+STEADILY = 12
 CLEAR = 0.7
 """Mean score of such a face."""
 SIGHTED = 0.5
@@ -36,7 +37,7 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     end = info.frames if clip.end is None else clip.end
     longest_gap = round(LONGEST_GAP * info.fps)
     shot = shots.divide(seen.signatures)
-    faces = sorted([*seen.faces, *_only_detected(seen)], key=lambda face: face.frame)
+    faces = sorted(seen.faces, key=lambda face: face.frame)
     unknown = np.full(128, np.nan, np.float32)
     frame = np.array([face.frame for face in faces], np.int32)
     embedding = np.array([unknown if face.embedding is None else face.embedding for face in faces]).reshape(-1, 128)
@@ -66,7 +67,8 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
         least = min(max(3, round(SHORTEST * info.fps)), (shot_frames + 1) // 2)
         score = float(np.mean([face.score for face in measured])) if measured else 0.0
         good.append(len(measured) >= least and score >= CLEAR and bool(mean.any()))
-        means.append(mean)
+        # a few unclear looks, at a hand for instance, are nobody's face
+        means.append(mean if len(measured) >= least or score >= CLEAR else np.zeros_like(mean))
         frames.append(table["frame"][inside])
     person = people.group(np.array(means).reshape(-1, 128), frames, np.array(good, bool))
     empty = _track_table(0, [], np.empty((0, 128), np.float32), longest_gap)[0] if not columns else {}
@@ -78,48 +80,22 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     )
 
 
-def _only_detected(seen: Observed) -> list[Face]:
-    """What detectors took for faces and the mesh did not (profiles, the blurred, the very small), as carried faces
-    of score 0 with the mean shape of the others put into their boxes; none where no face was measured at all."""
-    shapes = [face.landmarks for face in seen.faces if not face.carried]
-    if not shapes:
-        return []
-    shape = align.unposed(np.array(shapes[:: max(1, len(shapes) // 100)])).mean(0)
-    boxes: dict[int, list[np.ndarray]] = {}
-    for face in seen.faces:
-        boxes.setdefault(face.frame, []).append(face.box)
-    return [
-        Face(frame=g.frame, landmarks=_placed(shape, g.box), score=0.0, carried=True, glimpse=g.score)
-        for g in seen.glimpses
-        if not _shows(g.box, boxes.get(g.frame, []))
-    ]
-
-
-def _shows(box: np.ndarray, others: list[np.ndarray]) -> bool:
-    known = np.array(others).reshape(-1, 4)
-    return bool(((overlap(box[None], known) > 0.2) | (overlap(box[None], known, of_smaller=True) > 0.5)).any())
-
-
-def _placed(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Landmarks moved and scaled into a detector's box."""
-    own = box_of(landmarks)
-    scale = float(np.sqrt(areas(box) / np.maximum(areas(own), 1e-9)))
-    centre = np.append((own[:2] + own[2:]) / 2, 0)
-    return ((landmarks - centre) * scale + np.append((box[:2] + box[2:]) / 2, 0)).astype(np.float32)
-
-
 def _trusted(faces: list[Face], rows: np.ndarray) -> np.ndarray:
-    """A track's rows without what was carried before its first or after its last face that was measured or
-    detected; none where nothing was measured, and only a few times something detected, or where what was measured
-    is not clear and detectors see it seldom."""
-    certain = [i for i, row in enumerate(rows) if faces[row].unseen == 0]
-    sights = [faces[row].sighted for row in rows if faces[row].sighted >= 0]
+    """A track's rows without what was carried long before its first or after its last face that was measured or
+    detected; none where nothing was measured, and only a few times something detected, or where it is not clear and
+    detectors see it seldom."""
+    certain = [i for i, row in enumerate(rows) if faces[row].unseen <= SEARCH_EVERY // 2]
+    searched = [faces[row].sighted for row in rows if faces[row].sighted >= 0]
     measured = [faces[row].score for row in rows if not faces[row].carried]
-    if measured and np.mean(measured) < CLEAR and sights and np.mean(sights) < SIGHTED:
+    clear = bool(measured) and np.mean(measured) >= CLEAR
+    if not clear and searched and np.mean(searched) < SIGHTED:
         return rows[:0]
-    if all(faces[row].carried for row in rows):
-        sights = [faces[row].glimpse for row in rows if faces[row].glimpse]
-        if len(sights) < SEEN_OFTEN or np.mean(sights) < LIKELY:
+    if not measured:
+        sights = [faces[row].glimpse for row in rows if faces[row].glimpse and faces[row].sighted == 1]
+        steady = sum(faces[row].glimpse > 0 for row in rows)
+        often = len(sights) >= SEEN_OFTEN and np.mean(sights) >= LIKELY
+        span = faces[rows[-1]].frame - faces[rows[0]].frame + 1
+        if not often and (steady < STEADILY or 2 * steady < span):
             return rows[:0]
     return rows[certain[0] : certain[-1] + 1]
 
@@ -166,7 +142,7 @@ def _with_own_shape(faces: list[Face]) -> list[Face]:
     nearest = [min(measured, key=lambda m: abs(m.frame - face.frame)) for face in faces if face.score == 0]
     shapes = iter(nearest)
     return [
-        replace(face, landmarks=_placed(next(shapes).landmarks, face.box)) if face.score == 0 else face
+        replace(face, landmarks=align.placed(next(shapes).landmarks, face.box)) if face.score == 0 else face
         for face in faces
     ]
 

@@ -1,4 +1,5 @@
-"""Alignments for other programs: all of them as JSON (docs/interchange.md), boxes and 68 points for faceswap."""
+"""Alignments for other programs and from them: all of them as JSON (docs/interchange.md), boxes and 68 points for
+faceswap; faces that faceswap and DeepFaceLab found, see `foreign`."""
 
 from __future__ import annotations
 
@@ -11,14 +12,17 @@ from typing import Any
 import numpy as np
 
 from ..arrays import replace_atomically, write_json
-from ..errors import DataError, MediaError
+from ..errors import DataError, MediaError, NoFaceError
 from ..media.reader import probe
 from ..protocol import Clip, ScanSummary, from_json, project_of, to_json
-from ..reporter import Reporter
+from ..reporter import Part, Reporter
+from . import foreign
 from . import roster as who
 from .alignments import SHAPES, Alignments, load_alignments
-from .edits import install
-from .summary import BOXES, SUMMARY, boxes_of, read_summary
+from .assemble import assemble
+from .edits import install, settle
+from .scan import fill, replacing
+from .summary import read_summary
 
 FORMAT = "understudy alignments"
 SCHEMA = 1
@@ -70,15 +74,49 @@ def _plain(value: np.ndarray) -> Any:
     return value.tolist()
 
 
+def import_faces(source: Path, output: Path, report: Reporter, media: Path | None = None) -> ScanSummary:
+    """Make a scan folder of a JSON file, Understudy's or faceswap's, or of a DeepFaceLab aligned folder.
+
+    An earlier scan there is replaced. `media` is the footage; Understudy's own JSON says itself where it was. Raises
+    DataError that names what is wrong with the source, or that it cannot be read and why, NoFaceError when its faces
+    are not in the footage, MediaError for the footage.
+    """
+    if source.is_dir():
+        return _import_foreign(foreign.deepfacelab_places(source, report), source, output, report, media)
+    if source.suffix == ".fsa" or source.suffix == ".pkl":
+        raise DataError(
+            f"{source.name} is a pickle, a program that would run as it is read, so Understudy does not read it. In "
+            "faceswap, run the alignments tool's job export, which writes a JSON file, and import that."
+        )
+    data = _json(source)
+    if foreign.is_faceswap(data):
+        return _import_foreign(foreign.faceswap_places(source, data), source, output, report, media)
+    return import_json(source, output, report, media)
+
+
+def _import_foreign(
+    places: list[foreign.Place], source: Path, output: Path, report: Reporter, media: Path | None
+) -> ScanSummary:
+    if media is None:
+        raise DataError(f"{source.name} does not say which footage its faces are of. Name it with --footage.")
+    info = probe(media.resolve())
+    seen = foreign.measured(info, foreign.by_frame(places, info), Part(report, 0.0, 0.95))
+    alignments = assemble(seen, Clip(path=str(info.path), start=0, end=info.frames), info)
+    if not (alignments.person >= 0).any():
+        raise NoFaceError(f"{info.path.name} shows no face where {source.name} has some. Name the footage they are of.")
+    with replacing(output) as folder:
+        alignments, people = settle(alignments, folder, output)
+        summary = fill(folder, alignments, info, people)
+    report.progress(1.0, "Imported")
+    return summary
+
+
 def import_json(source: Path, output: Path, report: Reporter, media: Path | None = None) -> ScanSummary:
     """Make a scan folder of what `export_json` (or another program) wrote; an earlier scan there is replaced.
 
     `media` is where the footage is now, None where the file says. Raises DataError that names what is wrong with
     the file, MediaError when the footage is not there or of another size.
     """
-    from .scan import replacing
-    from .summary import SCHEMA as SCAN_SCHEMA
-
     data = _read(source)
     alignments = _alignments(source, data, media)
     clip = alignments.clip
@@ -95,28 +133,20 @@ def import_json(source: Path, output: Path, report: Reporter, media: Path | None
     report.progress(0.3, "Writing the scan")
     with replacing(output) as folder:
         alignments, people = install(alignments, roster, folder, project_of(output))
-        summary = ScanSummary(
-            schema=SCAN_SCHEMA,
-            clip=clip,
-            width=info.width,
-            height=info.height,
-            fps=[info.fps.numerator, info.fps.denominator],
-            frames=end - clip.start,
-            variable_frame_rate=info.variable_frame_rate,
-            people=people,
-        )
-        alignments.save(folder)
-        write_json(folder / BOXES, boxes_of(alignments), indent=None)
-        write_json(folder / SUMMARY, to_json(summary))
+        summary = fill(folder, alignments, info, people)
     report.progress(1.0, "Imported")
     return summary
 
 
-def _read(source: Path) -> dict[str, Any]:
+def _json(source: Path) -> Any:
     try:
-        data = json.loads(source.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return json.loads(source.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{source} cannot be read as JSON ({error}). Export the alignments again.") from None
+
+
+def _read(source: Path) -> dict[str, Any]:
+    data = _json(source)
     if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("schema") != SCHEMA:
         raise DataError(f"{source.name} is no {FORMAT} file of version {SCHEMA}; see docs/interchange.md.")
     return data

@@ -10,7 +10,7 @@ long as the flow is sure of itself and a detector sees a face there from time to
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import cv2
@@ -23,6 +23,7 @@ from .detectors import DEFAULT
 from .detectors.search import WITHIN, Search
 from .embedding import Embedder
 from .mesh import Mesh, box_of, region_of_detection, region_of_face
+from .near import look_near
 
 SEARCH_EVERY = 4
 THOROUGH_EVERY = 4
@@ -42,12 +43,13 @@ SURE = 0.8
 """Only a face that was measured with this score, or in two frames, is worth carrying."""
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Face:
     """One face on one frame; the arrays are as `alignments` describes them.
 
     `carried`: not measured, but moved there by optical flow. `unseen` counts the frames since a face was
-    last measured or detected there: 0 where it was. `glimpse` is a detector's score where only it saw the face.
+    last measured or detected there: 0 where it was. `glimpse` is a detector's score where only it saw the face;
+    `score` is 0 then, unless the face was measured before.
     `sighted` tells whether a detector sees it: 1 or 0, and -1 on a frame that was not searched.
     """
 
@@ -69,11 +71,12 @@ class Face:
 
 @dataclass
 class Glimpse:
-    """What a detector took for a face and the mesh did not."""
+    """What a detector took for a face and the mesh did not; what the mesh answered."""
 
     frame: int
     box: np.ndarray
     score: float
+    landmarks: np.ndarray
 
 
 @dataclass
@@ -101,6 +104,7 @@ class Measurer:
         """`check` is called often, and may raise to stop."""
         self.check = check
         self.search = Search(detectors, device)
+        self.nearby = self.search.detectors.get("blazeface") or next(iter(self.search.detectors.values()))
         self.mesh, self.embedder = Mesh(device), Embedder(device)
 
     def __call__(
@@ -109,8 +113,8 @@ class Measurer:
         images: Sequence[np.ndarray],
         shots: Sequence[int],
         before: tuple[np.ndarray, list[Face]] | None = None,
-    ) -> tuple[list[Face], list[Glimpse]]:
-        """Faces of consecutive frames from number `first` on, by frame, and what was not one after all.
+    ) -> list[Face]:
+        """Faces of consecutive frames from number `first` on, by frame.
 
         `images` are RGB (height, width, 3) uint8 of one size, `shots` the shot of each. `before` is the
         picture of the frame before them and its faces, where it is of the first one's shot and was measured.
@@ -134,7 +138,7 @@ class Measurer:
                 face.sighted = int(_sighted(face.box, boxes))
         measured = [face for frame in frames for face in run.faces[frame] if not face.carried]
         self._describe(run, measured)
-        return [face for frame in frames for face in run.faces[frame]], run.glimpses
+        return [face for frame in frames for face in run.faces[frame]]
 
     def _look(self, run: _Run, frames: list[int]) -> list[int]:
         """Search some frames, measure what is found; returns the frames searched."""
@@ -167,7 +171,7 @@ class Measurer:
                 if not _among(measured[n], run.faces[key]):
                     run.faces[key].append(measured[n])
             else:
-                run.glimpses.append(Glimpse(key, answer.boxes[i], float(answer.scores[i])))
+                run.glimpses.append(Glimpse(key, answer.boxes[i], float(answer.scores[i]), measured[n].landmarks))
         return keys
 
     def _between(self, run: _Run, keys: list[int]) -> None:
@@ -202,7 +206,19 @@ class Measurer:
             ]
 
     def _carry(self, run: _Run) -> None:
-        """Where a face's mesh ends, let optical flow take it on, until the mesh knows it again or the flow fails."""
+        """Where a face's mesh ends, or never was, let optical flow take it on, and a detector that looks where it
+        ought to be; until the mesh knows it again, or neither does."""
+        for glimpse in sorted(run.glimpses, key=lambda g: -g.score):
+            if not _shown(glimpse.box, run.faces[glimpse.frame]):
+                run.faces[glimpse.frame].append(
+                    Face(
+                        frame=glimpse.frame,
+                        landmarks=align.placed(glimpse.landmarks, glimpse.box),
+                        score=0.0,
+                        carried=True,
+                        glimpse=glimpse.score,
+                    )
+                )
         ends = [
             (face, step)
             for frame, faces in run.faces.items()
@@ -217,17 +233,12 @@ class Measurer:
         age = 0
         while ends:
             age += 1
-            moved = []
-            for face, step in ends:
-                frame = face.frame + step
-                if not run.neighbours(face.frame, frame) or _among(face, run.faces[frame]):
-                    continue
-                landmarks = flow.carry(run.images[face.frame], run.images[frame], face.landmarks)
-                if landmarks is not None:
-                    unseen = 0 if _glimpsed(box_of(landmarks), frame, run.glimpses) else face.unseen + 1
-                    if unseen <= BLIND:
-                        after = Face(frame=frame, landmarks=landmarks, score=face.score, carried=True, unseen=unseen)
-                        moved.append((after, step))
+            ends = [
+                (face, step)
+                for face, step in ends
+                if run.neighbours(face.frame, face.frame + step) and not _among(face, run.faces[face.frame + step])
+            ]
+            moved = self._moved(run, ends)
             found = self._measure(run, [f.frame for f, _ in moved], [region_of_face(f.landmarks) for f, _ in moved])
             ends = []
             for (face, step), again in zip(moved, found, strict=True):
@@ -244,6 +255,36 @@ class Measurer:
                     run.faces[face.frame].append(face)
         if resumed:
             self._follow(run, resumed)
+
+    def _moved(self, run: _Run, ends: list[tuple[Face, int]]) -> list[tuple[Face, int]]:
+        """Faces one frame on, by flow or by the detector; those that neither knows are left out."""
+        self.check()
+        images = [run.images[face.frame + step] for face, step in ends]
+        flown = [
+            flow.carry(run.images[face.frame], image, face.landmarks)
+            for (face, _), image in zip(ends, images, strict=True)
+        ]
+        places = [
+            box_of(there) if there is not None else face.box for there, (face, _) in zip(flown, ends, strict=True)
+        ]
+        moved = []
+        for (face, step), there, sight in zip(ends, flown, look_near(self.nearby, images, places), strict=True):
+            if there is None and sight is None:
+                continue
+            landmarks = there if there is not None else align.placed(face.landmarks, sight[0]) if sight else None
+            assert landmarks is not None
+            unseen = 0 if sight or _glimpsed(box_of(landmarks), face.frame + step, run.glimpses) else face.unseen + 1
+            if unseen <= BLIND:
+                after = Face(
+                    frame=face.frame + step,
+                    landmarks=landmarks,
+                    score=face.score,
+                    carried=True,
+                    unseen=unseen,
+                    glimpse=sight[1] if sight else 0.0,
+                )
+                moved.append((after, step))
+        return moved
 
     def _measure(self, run: _Run, frames: list[int], regions: list[np.ndarray]) -> list[Face]:
         self.check()
@@ -319,6 +360,13 @@ def _sighted(box: np.ndarray, boxes: np.ndarray) -> bool:
     return bool(((common > SAME) | (within > WITHIN)).any())
 
 
+def _shown(box: np.ndarray, faces: list[Face]) -> bool:
+    """Whether one of the faces is what a detector's box shows, cut otherwise: less of it in common will do."""
+    others = np.array([face.box for face in faces]).reshape(-1, 4)
+    common, within = overlap(box[None], others)[0], overlap(box[None], others, of_smaller=True)[0]
+    return bool(((common > 0.2) | (within > 0.5)).any())
+
+
 def _met(carried: list[tuple[Face, int, int]]) -> list[Face]:
     """Faces carried to one frame: those that came from both sides to one place become one, by how far each came."""
     kept: list[Face] = []
@@ -329,8 +377,13 @@ def _met(carried: list[tuple[Face, int, int]]) -> list[Face]:
             if other[1] != step and overlap(face.box[None], other[0].box[None])[0, 0] > SAME:
                 rest.remove(other)
                 landmarks = flow.blend(face.landmarks, other[0].landmarks, age / (age + other[2]))
-                unseen = min(face.unseen, other[0].unseen)
-                face = Face(frame=face.frame, landmarks=landmarks, score=face.score, carried=True, unseen=unseen)
+                face = replace(
+                    face,
+                    landmarks=landmarks,
+                    score=max(face.score, other[0].score),
+                    unseen=min(face.unseen, other[0].unseen),
+                    glimpse=max(face.glimpse, other[0].glimpse),
+                )
                 break
         kept.append(face)
     return kept

@@ -73,14 +73,8 @@ def _runs(
             divided = np.cumsum(shots.cuts(signatures))
             here = divided[-len(images) :].tolist()
             goes_on = before is not None and divided[-len(images) - 1] == here[0]
-            faces, glimpses = measurer(first, images, here, (before, faces) if goes_on and before is not None else None)
-            yield Observed(
-                start=first,
-                end=first + len(images),
-                signatures=signatures[-len(images) :],
-                faces=faces,
-                glimpses=glimpses,
-            )
+            faces = measurer(first, images, here, (before, faces) if goes_on and before is not None else None)
+            yield Observed(start=first, end=first + len(images), signatures=signatures[-len(images) :], faces=faces)
             first += len(images)
             before, faces = images[-1], [face for face in faces if face.frame == first - 1]
             signatures = signatures[-shots.MEMORY :]

@@ -23,23 +23,22 @@ from ..media.pictures import is_pictures, picture_files
 from ..protocol import parse_json
 from . import shots
 from .alignments import LANDMARKS
-from .measure import Face, Glimpse
+from .measure import Face
 
 KIND, SCHEMA = "observed", 1
-VERSION = 3
+VERSION = 4
 """Raised when frames would be measured otherwise: what an older version saw is not used."""
 FACTS = "media.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """Frames `start` to `end` (exclusive), their small pictures (end - start, 27, 48, 3) uint8, faces and glimpses."""
+    """Frames `start` to `end` (exclusive), their small pictures (end - start, 27, 48, 3) uint8, and faces."""
 
     start: int
     end: int
     signatures: np.ndarray
     faces: list[Face]
-    glimpses: list[Glimpse]
 
 
 def facts_of(path: Path, detectors: Sequence[str]) -> dict[str, object]:
@@ -99,9 +98,7 @@ class Store:
             "carried": np.array([f.carried for f in faces], np.bool_),
             "unseen": np.array([f.unseen for f in faces], np.int32),
             "sighted": np.array([f.sighted for f in faces], np.int8),
-            "glimpse_frame": np.array([g.frame for g in run.glimpses], np.int32),
-            "glimpse_box": np.array([g.box for g in run.glimpses], np.float32).reshape(-1, 4),
-            "glimpse_score": np.array([g.score for g in run.glimpses], np.float32),
+            "glimpse": np.array([f.glimpse for f in faces], np.float32),
         }
         path = self.folder / f"{run.start:08}-{run.end:08}.safetensors"
         write_arrays(path, KIND, SCHEMA, arrays, {"start": run.start, "end": run.end})
@@ -124,7 +121,6 @@ class Store:
             end=at,
             signatures=np.concatenate([part.signatures for part in parts]),
             faces=[face for part in parts for face in part.faces],
-            glimpses=[glimpse for part in parts for glimpse in part.glimpses],
         )
 
     def _runs(self) -> list[tuple[int, int, Path]]:
@@ -165,16 +161,11 @@ class Store:
 def _part(path: Path, first: int, start: int, end: int) -> Observed:
     """Frames `start` to `end` of the run in `path`, which begins with frame `first`."""
     arrays, _ = read_arrays(path, KIND, SCHEMA)
-    seen = np.flatnonzero(arrays["glimpse_frame"] >= start)
     return Observed(
         start=start,
         end=end,
         signatures=arrays["signatures"][start - first :],
         faces=[_face(arrays, i) for i in np.flatnonzero(arrays["frame"] >= start)],
-        glimpses=[
-            Glimpse(int(arrays["glimpse_frame"][i]), arrays["glimpse_box"][i], float(arrays["glimpse_score"][i]))
-            for i in seen
-        ],
     )
 
 
@@ -188,6 +179,7 @@ def _face(arrays: dict[str, np.ndarray], i: np.intp) -> Face:
         embedding=None if np.isnan(embedding[0]) else embedding,
         carried=bool(arrays["carried"][i]),
         unseen=int(arrays["unseen"][i]),
+        glimpse=float(arrays["glimpse"][i]),
         sighted=int(arrays["sighted"][i]),
     )
 
@@ -198,6 +190,7 @@ def _consistent(arrays: dict[str, np.ndarray], frames: int) -> bool:
         arrays["signatures"].shape == (frames, shots.HEIGHT, shots.WIDTH, 3)
         and arrays["landmarks"].shape == (count, LANDMARKS, 3)
         and arrays["embedding"].shape == (count, 128)
-        and all(len(arrays[name]) == count for name in ("score", "sharpness", "carried", "unseen", "sighted"))
-        and len(arrays["glimpse_frame"]) == len(arrays["glimpse_box"]) == len(arrays["glimpse_score"])
+        and all(
+            len(arrays[name]) == count for name in ("score", "sharpness", "carried", "unseen", "glimpse", "sighted")
+        )
     )

@@ -11,11 +11,11 @@ import torch
 
 from ..arrays import write_json
 from ..errors import NoFaceError, UnderstudyError
-from ..media.reader import probe, require_range
-from ..protocol import Clip, ScanSummary, project_of, to_json
+from ..media.reader import MediaInfo, probe, require_range
+from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
 from ..sources import FILE_NAME as SOURCE
-from .alignments import FILE_NAME
+from .alignments import FILE_NAME, Alignments
 from .assemble import assemble
 from .detectors import chosen
 from .edits import settle
@@ -60,21 +60,28 @@ def scan(
             )
         reporter.check()
         alignments, listed = settle(alignments, folder, output, project)
-        summary = ScanSummary(
-            schema=SCHEMA,
-            clip=clip,
-            width=info.width,
-            height=info.height,
-            fps=[info.fps.numerator, info.fps.denominator],
-            frames=end - clip.start,
-            variable_frame_rate=info.variable_frame_rate,
-            people=listed,
-        )
-        alignments.save(folder)
-        write_json(folder / BOXES, boxes_of(alignments), indent=None)
-        write_json(folder / SUMMARY, to_json(summary))
+        summary = fill(folder, alignments, info, listed)
     count = len(summary.people)
     reporter.progress(1.0, f"Found {count} {'person' if count == 1 else 'people'}")
+    return summary
+
+
+def fill(folder: Path, alignments: Alignments, info: MediaInfo, people: list[PersonSummary]) -> ScanSummary:
+    """Write a scan folder's tables, with its people as `settle` or `install` listed them."""
+    clip = alignments.clip
+    summary = ScanSummary(
+        schema=SCHEMA,
+        clip=clip,
+        width=info.width,
+        height=info.height,
+        fps=[info.fps.numerator, info.fps.denominator],
+        frames=(info.frames if clip.end is None else clip.end) - clip.start,
+        variable_frame_rate=info.variable_frame_rate,
+        people=people,
+    )
+    alignments.save(folder)
+    write_json(folder / BOXES, boxes_of(alignments), indent=None)
+    write_json(folder / SUMMARY, to_json(summary))
     return summary
 
 

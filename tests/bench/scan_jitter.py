@@ -36,7 +36,7 @@ def main() -> None:
     torch.set_flush_denormal(True)
     picture = cv2.cvtColor(cv2.imread(str(options.picture)), cv2.COLOR_BGR2RGB)
     measurer = Measurer()
-    (face,), _ = measurer(0, [picture], [0])
+    (face,) = measurer(0, [picture], [0])
     unit = float(np.linalg.norm(face.landmarks[EYE_LINE[0], :2] - face.landmarks[EYE_LINE[1], :2]))
     print(f"{unit:.0f} pixels between the eyes, noise {options.noise}")
     for name, motion in MOTIONS.items():
@@ -49,7 +49,7 @@ def main() -> None:
             )
             noisy = moved + random.normal(0, options.noise, moved.shape)
             frames.append(np.clip(np.round(noisy), 0, 255).astype(np.uint8))
-        faces, _ = measurer(0, frames, [0] * FRAMES)
+        faces = measurer(0, frames, [0] * FRAMES)
         assert [f.frame for f in faces] == list(range(FRAMES)) and not any(f.carried for f in faces)
         raw = np.stack([f.landmarks for f in faces])
         for what, landmarks in (("measured", raw), ("smoothed", track.steady(raw))):

@@ -96,7 +96,7 @@ def test_both_faces_of_a_picture_are_found(astronaut: np.ndarray, hopper: np.nda
 @pytest.mark.parametrize("degrees", [60, 90, 180, -90])
 def test_a_face_that_lies_is_found_and_measured(degrees: int, astronaut: np.ndarray, measurer: Measurer) -> None:
     picture, matrix = turned(astronaut, degrees)
-    (face,), _ = measurer(0, [picture], [0])
+    (face,) = measurer(0, [picture], [0])
     assert np.linalg.norm(face.landmarks[:, :2].mean(0) - matrix @ [225, 118, 1]) < 25
     eyes = face.landmarks[EYE_LINE[1], :2] - face.landmarks[EYE_LINE[0], :2]
     angle = np.degrees(np.arctan2(-eyes[1], eyes[0]))

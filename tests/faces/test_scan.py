@@ -107,7 +107,7 @@ def test_a_face_is_there_from_its_first_frame(portrait: np.ndarray, networks: Pa
     seen = background.copy()
     seen[100:180, 200:296] = small
     pictures = [background] * 5 + [seen] * 9  # between two searches, and without a cut
-    faces, _ = Measurer()(0, pictures, [0] * 14)
+    faces = Measurer()(0, pictures, [0] * 14)
     assert [face.frame for face in faces] == list(range(5, 14))
     assert not any(face.carried for face in faces)
 
