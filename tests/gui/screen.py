@@ -220,6 +220,12 @@ class Screen:
         self.command("xdotool", "click", "--repeat", str(abs(lines)), "--delay", "20", "5" if lines > 0 else "4")
         self.settle()
 
+    def turn(self, lines: int) -> None:
+        """Turn the wheel with Ctrl under the mouse, which goes through a list without opening it."""
+        wheel = ("click", "--repeat", str(abs(lines)), "--delay", "20", "5" if lines > 0 else "4")
+        self.command("xdotool", "keydown", "ctrl", *wheel, "keyup", "ctrl")
+        self.settle()
+
     def key(self, *keys: str) -> None:
         """Press keys, such as ctrl+z, under the mouse."""
         for key in keys:

@@ -93,19 +93,17 @@ def add_identity(window: Window, path: Path) -> None:
 
 
 def see(window: Window, view: str) -> None:
-    """Choose what is shown over the preview from the list above the wipe."""
+    """Choose what is shown over the preview: the wheel with Ctrl over the list above the wipe goes through it."""
+    views = ["original", "recast", "matte", "landmarks"]
 
-    def choose() -> None:
+    def turn() -> None:
         x, y = window.seek("Hold to Compare")
-        window.click_at(x, y - 46)
-        window.still()
-        left, _, width, _ = window.region("SEQUENCE_EDITOR", "UI")
-        if found := window.find(view, (left, y - 160, width, 230)):
-            window.click_at(*found)
-        else:
-            window.key("Escape")
+        window.move(x, y - 46)
+        window.turn(1 if views.index(window.look("view")) < views.index(view) else -1)
 
-    window.until(choose, lambda: window.look("view") == view.lower(), f"view {view}")
+    while window.look("view") != view:
+        before = window.look("view")
+        window.until(turn, lambda before=before: window.look("view") != before, f"view {view}")
 
 
 def say_timings(window: Window) -> None:
@@ -256,7 +254,7 @@ def test_the_whole_way(window: Window) -> None:
     window.screenshot("wipe")
     window.until(wipe(27), lambda: not window.look("use_wipe"), "no wipe")
 
-    for view in ("Matte", "Landmarks", "Recast"):
+    for view in ("matte", "landmarks", "recast"):
         see(window, view)
         window.wait(lambda: not window.ask("pending()"), f"{view} over the preview", JOB_SECONDS)
         window.screenshot(f"view {view}")
