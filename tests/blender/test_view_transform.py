@@ -83,4 +83,5 @@ def test_the_table_is_what_the_sequencer_shows(scene, table, tmp_path, settings)
     got = look_up(read(made, table.SIZE), stored.reshape(-1, 3) / 255.0)
     error = np.abs(got - wanted) * 255
     assert error.mean() < 0.6 and np.percentile(error, 99) < 2.0, (error.mean(), np.percentile(error, 99))
-    assert np.abs(stored.reshape(-1, 3) / 255.0 - wanted).mean() > 0.01  # it does change something
+    if bpy.app.version >= (5, 0, 0) or settings["view_transform"] != "Raw":  # 4.5 shows bytes raw as they are
+        assert np.abs(stored.reshape(-1, 3) / 255.0 - wanted).mean() > 0.01
