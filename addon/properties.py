@@ -42,7 +42,7 @@ VIEWS = (
     ("landmarks", "Landmarks", "The points and boxes by which the face is followed"),
 )
 FORMATS = (
-    ("same", "As the Source", "The source's own codec and depth as far as possible"),
+    ("same", "As Source", "The source's own codec and depth as far as possible"),
     ("h264", "H.264", "Small files that play everywhere"),
     ("h265", "H.265", "Smaller files, 10 bit"),
     ("prores-hq", "ProRes 422 HQ", "For editing, 10 bit"),

@@ -444,7 +444,7 @@ STRINGS: dict[str, str] = {
         "通道 {channel} 上方从第 {start} 帧到第 {end} 帧没有空闲通道：请为换脸片段腾出位置。",
     "Format": "格式",
     "How the recast movie is stored": "换脸影片如何存储",
-    "As the Source": "与源相同",
+    "As Source": "与源相同",
     "The source's own codec and depth as far as possible": "尽可能使用源的编码和位深",
     "Small files that play everywhere": "文件小，到处都能播放",
     "Smaller files, 10 bit": "文件更小，10 位",

@@ -34,8 +34,9 @@ class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
         running = [job for job in steps.in_turn(state) if job.kind == "convert"] if state else []
         for job in running:
             draw_job(layout, context, job)
-        if not running:
-            missing(layout, context, steps.missing_for_convert(state, draft=False))
+        why = steps.missing_for_convert(state, draft=False)
+        if not running and why != steps.missing_for_train(state):  # which is said above
+            missing(layout, context, why)
         strip = active_recast(context)
         if strip is not None:
             _draw_placed(layout.box(), context, strip)

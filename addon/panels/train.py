@@ -22,16 +22,17 @@ class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
         column = fields(layout)
         column.prop(state, "preset")
         column.prop(state, "network")
-        column.prop(state, "until_converged")
         row = column.row()
         row.active = not state.until_converged
         row.prop(state, "minutes")
+        layout.prop(state, "until_converged")  # beside a name there is no room for its own in a narrow panel
         running = [job for job in steps.in_turn(state) if job.kind == "train"]
         if running:
             draw_job(layout, context, running[0])
         else:
             layout.operator("understudy.train", icon="PLAY")
-            missing(layout, context, steps.missing_for_train(state))
+            if state.shot.strip_id:  # else the panel of the people says what comes first
+                missing(layout, context, steps.missing_for_train(state))
         job = next((job for job in reversed(state.jobs) if job.kind == "train" and job.loss >= 0), None)
         if job is not None:
             draw_training(layout, context, job)
