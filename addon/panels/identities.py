@@ -76,7 +76,8 @@ def _draw_identity(
     row.operator("understudy.choose_identity", text="", icon=icon, depress=chosen).identity = identity.key
     row.prop(identity, "name", text="")
     row.operator("understudy.remove_identity", text="", icon="X").identity = identity.key
-    sentence(column, context, people.amount_in_words(identity))
+    if people.material(identity):
+        sentence(column, context, people.amount_in_words(identity))
     if not chosen:
         return
     for material in identity.materials:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
 from .. import jobs, setting_up, steps
@@ -119,7 +121,8 @@ def draw_job(
     if job.state == "paused":
         sentence(layout, context, tr("Paused: its memory is free, nothing is lost."))
     elif job.message:
-        sentence(layout, context, job.message)
+        clip = steps.about(job).get("clip", {}).get("path", "")  # of several scans, which
+        sentence(layout, context, f"{Path(clip).name}: {job.message}" if clip else job.message)
     facts = []
     if job.seconds_left >= 0 and job.state != "paused":
         facts.append(tr("{time} left", time=duration(job.seconds_left)))
