@@ -19,10 +19,10 @@ from ..media.writer import MovieWriter
 from ..protocol import ConvertSpec
 from ..reporter import Reporter
 from .composite import Mark
-from .faces import crop_of
+from .faces import Face, crop_of
 from .measures import REACH
 from .plan import Placement, make_plan
-from .render import BATCH, Rendered, Work, patched, render, settled
+from .render import BATCH, Rendered, Work, measured, patched, recast_faces, settled
 from .settings import check_settings, earlier_results, save_settings
 from .sources import load_sources
 from .stream import ahead
@@ -96,7 +96,7 @@ def _stages(
 ) -> Iterator[Iterable[tuple[Frame, list[Patch]]]]:
     """Frames `first` to `last` of the range `start` to `end`, with their patches.
 
-    Reading, the network, compositing and the caller's writing each run in a thread of their own. Frames beside
+    Reading, the network, measuring, compositing and the caller's writing each run in a thread of their own. Frames beside
     the ones asked for are read and measured, too, where a face goes on into them.
     """
     begin = first - REACH if first - REACH >= start and _crosses(work.plan, first) else first
@@ -114,10 +114,14 @@ def _stages(
         if batch:
             yield batch
 
-    def rendered(read: Iterable[list[Frame]], pool: Executor) -> Iterator[Rendered]:
+    def recast(read: Iterable[list[Frame]]) -> Iterator[tuple[list[Frame], dict[int, list[Face]]]]:
         torch.set_flush_denormal(True)  # every thread has its own
         for batch in read:
-            yield from render(batch, work, pool)
+            yield batch, recast_faces(batch, work)
+
+    def rendered(made: Iterable[tuple[list[Frame], dict[int, list[Face]]]], pool: Executor) -> Iterator[Rendered]:
+        for batch, faces in made:
+            yield from measured(batch, faces, work, pool)
             for frame in batch:  # a picture waits for its neighbours as it was decoded, not twice
                 frame.let_go()
 
@@ -125,8 +129,9 @@ def _stages(
     with (
         ThreadPoolExecutor(workers, "understudy-composite") as pool,
         ahead(batches()) as read,
-        ahead(rendered(read, pool), BATCH) as made,
-        ahead(patched((i for i in settled(made) if first <= i.frame.index < last), work, pool), BATCH) as finished,
+        ahead(recast(read)) as made,
+        ahead(rendered(made, pool), BATCH) as seen,
+        ahead(patched((i for i in settled(seen) if first <= i.frame.index < last), work, pool), BATCH) as finished,
     ):
         yield finished
 

@@ -55,7 +55,16 @@ def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
 
 def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rendered]:
     """Recast and measure the faces of one batch."""
-    made = render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan)
+    return measured(frames, recast_faces(frames, work), work, pool)
+
+
+def recast_faces(frames: list[Frame], work: Work) -> dict[int, list[Face]]:
+    """The device's part of a batch: frame index → its recast faces."""
+    return render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan)
+
+
+def measured(frames: list[Frame], made: dict[int, list[Face]], work: Work, pool: Executor | None) -> list[Rendered]:
+    """Measure the recast faces of a batch against their frames."""
 
     def look(frame: Frame) -> Rendered:
         faces = []
