@@ -96,8 +96,8 @@ def _stages(
 ) -> Iterator[Iterable[tuple[Frame, list[Patch]]]]:
     """Frames `first` to `last` of the range `start` to `end`, with their patches.
 
-    Reading, the network, measuring, compositing and the caller's writing each run in a thread of their own. Frames beside
-    the ones asked for are read and measured, too, where a face goes on into them.
+    Reading, the network, measuring, compositing and the caller's writing each run in a thread of their own. Frames
+    beside the ones asked for are read and measured, too, where a face goes on into them.
     """
     begin = first - REACH if first - REACH >= start and _crosses(work.plan, first) else first
     beyond = min(end, last + REACH) if _crosses(work.plan, last) else last
