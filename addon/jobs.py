@@ -82,9 +82,13 @@ def cancel(job: UnderstudyJob) -> None:
     What waits for it goes first: the engine takes a job that waited in vain for a failed one. What a stopped training
     has learned may be recast all the same (`follow_up`).
     """
-    for other in unfinished(job.id_data.understudy):
-        if json.loads(other.about).get("after") == job.id:
+    scene, about = job.id_data, json.loads(job.about)
+    for other in unfinished(scene.understudy):
+        theirs = json.loads(other.about)
+        if theirs.get("after") == job.id:
             poller().cancel(other.id)
+        elif other.id == about.get("after") and theirs.pop("then", None):
+            change(scene, other, about=json.dumps(theirs))  # a recast that is not wanted any more follows nothing
     job.message = tr("Stopping")
     poller().cancel(job.id)
 

@@ -119,6 +119,20 @@ def test_a_stopped_training_is_recast_with_what_it_learned(scene, clips, engine,
     assert scene.understudy.jobs[-1].state == "done" and scene.understudy.error == ""
 
 
+def test_a_recast_that_was_cancelled_does_not_follow_a_stopped_training(scene, clips, engine, tick_until):
+    engine.script(hold=["train"], movie=str(clips.recast))
+    flow.ready_to_convert(scene, clips, tick_until)
+    bpy.ops.understudy.convert()
+    train, convert = scene.understudy.jobs[-2], scene.understudy.jobs[-1]
+    tick_until(lambda: train.step)
+    bpy.ops.understudy.cancel(job=convert.id)
+    tick_until(lambda: convert.state == "cancelled")
+    assert train.state == "running"
+    bpy.ops.understudy.cancel(job=train.id)
+    idle(scene, tick_until)
+    assert train.state == "cancelled" and scene.understudy.jobs[-1] == convert and not flow.placed(scene)
+
+
 def test_a_recast_may_wait_for_the_training_that_runs(scene, clips, engine, tick_until):
     engine.script(hold=["train"], movie=str(clips.recast))
     flow.ready_to_convert(scene, clips, tick_until)
