@@ -63,7 +63,6 @@ def _draw_person(
         sentence(column, context, tr("The pictures are {sharpness}.", sharpness=said))
     swap = steps.swap_of(state, person.person)
     identity = steps.identity_named(state, swap.identity) if swap else None
-    row = column.row(align=True)
-    row.label(text="Gets the Face Of")
+    column.label(text="Gets the Face Of")  # beside it there is no room for the names in a narrow panel
     name = identity.name if identity else tr("Nobody")
-    row.operator_menu_enum("understudy.assign", "identity", text=name, translate=False).person = person.person
+    column.operator_menu_enum("understudy.assign", "identity", text=name, translate=False).person = person.person

@@ -66,13 +66,11 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
             return
         if state.error:
             box = layout.box()
-            box.alert = True
-            sentence(box, context, state.error, "ERROR")
+            _alarm(box, context, state.error)
             box.operator("understudy.dismiss_error")
         if jobs.engine.error and jobs.engine.error != state.error:
             box = layout.box()
-            box.alert = True
-            sentence(box, context, tr(jobs.engine.error), "ERROR")
+            _alarm(box, context, tr(jobs.engine.error))
             if jobs.engine.state == "failed":
                 box.operator("understudy.start_engine")
         if setting_up.installer.busy or _needs_setup():
@@ -87,6 +85,12 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         _draw_whole_way(layout, context, state)
         if not bpy.data.filepath:
             sentence(layout, context, tr("Save the .blend: recast movies are then kept beside it."), "FILE_TICK")
+
+
+def _alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
+    column = box.column()
+    column.alert = True  # the words alone: a button in red is hard to read in a light theme
+    sentence(column, context, text, "ERROR")
 
 
 def _draw_whole_way(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
