@@ -177,13 +177,14 @@ def draw_landmarks(rgb: np.ndarray, scan: Alignments, spec: PreviewSpec) -> np.n
         if wanted and int(scan.person[row]) not in wanted:
             continue
         colour = (255, 176, 0) if scan.carried[row] else (0, 230, 118)
-        size = max(1, round(float(np.ptp(scan.landmarks[row][:, 1])) / 220))
+        size = float(np.ptp(scan.landmarks[row][:, 1])) / 220
+        radius, thick = max(round(16 * size), 6), max(round(size), 1)  # a small face is not painted over
         for x, y in scan.landmarks[row][:, :2]:
             centre = (round((float(x) - 0.5) * 16), round((float(y) - 0.5) * 16))
-            cv2.circle(picture, centre, 16 * size, colour, -1, cv2.LINE_AA, shift=4)
-        square = np.array([[[0.0, 0], [1, 0], [1, 1], [0, 1]]])
+            cv2.circle(picture, centre, radius, colour, -1, cv2.LINE_AA, shift=4)
+        square = np.array([[[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]]])  # the one pixel's edges to OpenCV
         corners = cv2.transform(square, cv2.invertAffineTransform(to_opencv(crop_matrix(scan.landmarks[row], 1))))
-        cv2.polylines(picture, [np.round(corners[0] * 16).astype(np.int32)], True, colour, size, cv2.LINE_AA, shift=4)
+        cv2.polylines(picture, [np.round(corners[0] * 16).astype(np.int32)], True, colour, thick, cv2.LINE_AA, shift=4)
     return picture
 
 

@@ -52,7 +52,11 @@ def test_every_view_of_a_frame_from_material_alone(
     assert matte.max() > 250 and 0.02 < (matte > 0).mean() < 0.5
     assert (pictures["recast"][matte == 0] == frame[matte == 0]).mean() > 0.999
     assert np.abs(pictures["recast"][matte > 128].astype(int) - frame[matte > 128]).mean() > 3
-    assert 0.005 < (pictures["landmarks"] != frame).any(-1).mean() < 0.6
+    drawn = (pictures["landmarks"] != frame).any(-1)
+    assert 0.005 < drawn.mean() < 0.6
+    ends = [(np.argwhere(where).min(0), np.argwhere(where).max(0)) for where in (drawn, matte > 0)]
+    middles = [(low + high) / 2 for low, high in ends]
+    assert np.abs(middles[0] - middles[1]).max() < 0.15 * (ends[1][1] - ends[1][0]).max()  # the crop lies on the face
     begun = time.perf_counter()
     spec = PreviewSpec(scan=str(carphone_folder), swaps=SWAPS, frame=33, identities=woman, width=88)
     result = stills.render(spec, tmp_path / "small.png")
