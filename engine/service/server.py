@@ -202,7 +202,9 @@ def create_app(
             response: Response = RedirectResponse("/", 303)
             response.set_cookie(visitors.COOKIE, cookie, httponly=True, samesite="strict", path="/")
             return response
-        title = f"Understudy {info.version} on {device.ask() or 'this computer'}"
+        far = watch.ask()
+        where = f"{far.host or far.url}, {far.device or 'not answering'}" if far else device.ask() or "this computer"
+        title = f"Understudy {info.version} on {where}"
         return HTMLResponse(await run_in_threadpool(pages.render, title), headers=PAGE_HEADERS)
 
     @app.get("/page/preview/{job_id}")

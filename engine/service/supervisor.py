@@ -289,6 +289,7 @@ class Supervisor:
         """The run directory or the machine does not let us work on this job: fail it rather than block the queue."""
         logger.error("job %s given up", job_id, exc_info=error)
         self._active.pop(job_id, None)
+        self._wake.set()  # the next one need not wait
         self.store.give_up(
             job_id,
             f"The engine cannot work in {self.store.run_folder(job_id)} ({error}). "

@@ -48,41 +48,40 @@ def main() -> None:
             spec = start(engine)
             time.sleep(8)  # the first steps are slow
             waits: list[float] = []
-            alone, polled = [], []
+            preview(engine, spec)  # loads the model
+            alone, polled, shown = [], [], []
             for _ in range(given.turns):
                 alone.append(window(lambda: time.sleep(given.turn)))
                 polled.append(window(lambda: poll(engine, given.clients, given.turn, waits)))
-            preview(engine, spec)  # loads the model
-            time.sleep(2)
-            shown = []
-            for _ in range(given.previews):
-                time.sleep(random.uniform(0.7, 1.3))
-                shown.append(window(lambda: preview(engine, spec)))
-                time.sleep(0.5)
+                for _ in range(given.previews // given.turns):
+                    time.sleep(random.uniform(0.7, 1.3))
+                    shown.append(window(lambda: preview(engine, spec)))
+                    time.sleep(0.5)
+            assert engine.job("train")["state"] == "running", engine.job("train")
             ends = np.fromfile(engine.home / "model" / "steps.f64")
         finally:
             engine.clean_up()
     print(f"load {os.getloadavg()[0]:.1f}, {given.threads} thread(s) for the training")
     ways = [steps(ends, windows) for windows in (alone, polled)]
-    without, with_ = (statistics.fmean(way) for way in ways)
+    without, with_ = (statistics.median(way) for way in ways)
     print(
-        f"a step alone {1000 * without:.1f} ms (median {1000 * statistics.median(ways[0]):.1f}, {len(ways[0])} steps), "
-        f"with {given.clients} clients {1000 * with_:.1f} ms ({len(ways[1])}): {100 * (with_ / without - 1):+.1f} %"
+        f"a step alone {1000 * without:.1f} ms (median of {len(ways[0])}; {spread(ways[0])}), with {given.clients} "
+        f"clients {1000 * with_:.1f} ms (of {len(ways[1])}; {spread(ways[1])}): {100 * (with_ / without - 1):+.1f} %"
     )
-    pairs = [
-        statistics.fmean(steps(ends, [p])) / statistics.fmean(steps(ends, [a])) - 1
-        for a, p in zip(alone, polled, strict=True)
-    ]
-    print("turn by turn:", " ".join(f"{100 * pair:+.1f}" for pair in pairs), "%")
     waits.sort()
     print(f"{len(waits)} status calls; ms at p50 {ms(waits, 0.5)}, p99 {ms(waits, 0.99)}, longest {ms(waits, 1.0)}")
-    usual = statistics.fmean(ways[0])
+    usual = without
     lost = sorted(delay(ends, one, usual) / usual for one in shown)
     took = statistics.median(b - a for a, b in shown)
     print(
         f"{len(shown)} previews of {1000 * took:.0f} ms: each cost {statistics.fmean(lost):.2f} steps' time, "
         f"median {statistics.median(lost):.2f}, largest {lost[-1]:.2f}"
     )
+
+
+def spread(lengths: list[float]) -> str:
+    low, _, high = statistics.quantiles(lengths, n=4)
+    return f"middle half {1000 * low:.0f} to {1000 * high:.0f}"
 
 
 def window(act: Callable[[], None]) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from understudy.engine import jobs
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.faces import weights
 from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.model.folder import load_tensors, read_card
 from understudy.engine.protocol import Clip, ScanSpec
 from understudy.engine.remote.link import checked
 from understudy.engine.reporter import Silent
@@ -24,7 +25,7 @@ from understudy.engine.service import serve
 from understudy.engine.service.mirror import Elsewhere, Mirrors, Misplaced, Sent
 
 from .harness import Engine, wait_until
-from .training import agree
+from .training import agree, make_scan
 from .wire import Wire
 
 
@@ -292,6 +293,37 @@ def test_what_is_cancelled_while_nobody_answers_is_cancelled_later(bulky: Pair) 
         return info["state"] == "ready" and there(bulky)["state"] == "cancelled"
 
     wait_until(told, "the other engine to hear of it")
+
+
+def test_a_training_there_shows_here_and_brings_home_what_it_learned_when_it_is_cancelled(tmp_path: Path) -> None:
+    pair = Pair(tmp_path, "training:run")
+    try:
+        pair.use()
+        agree(pair.project, "Ada", "Bea")
+        scans = {name: make_scan(pair.project / "scans" / name, 6, n) for n, name in enumerate(["Ada", "Bea"])}
+        for scan in scans.values():
+            (scan / "scan.json").write_text(json.dumps({"clip": {"path": str(scan / "frames")}}))
+        people = [{"name": n, "material": [{"scan": str(scan), "person": 0}]} for n, scan in scans.items()]
+        model = pair.project / "models" / "m"
+        pair.submit("train", "train", identities=people, output=str(model), preset="quick", minutes=5.0)
+
+        def pictures() -> list[str]:
+            return [e["data"]["path"] for e in pair.near.events("train") if e["kind"] == "preview"]
+
+        shown = wait_until(pictures, "a preview")
+        assert Path(shown[0]).is_relative_to(model) and Path(shown[0]).read_bytes().startswith(b"\xff\xd8")
+        wait_until(lambda: [e for e in pair.near.events("train") if e["kind"] == "loss"], "a loss")
+        assert not (model / "checkpoint.safetensors").exists()
+        pair.near.tell("train", "cancel")
+        pair.near.wait_for("train", "cancelled")
+        (far,) = (pair.far.home / "mirrors").glob("*/models/m")
+        kept = load_tensors(model / "checkpoint.safetensors")[1]["step"]
+        assert kept == load_tensors(far / "checkpoint.safetensors")[1]["step"] == read_card(model).steps > 0
+        losses = [[e["data"]["step"] for e in events if e["kind"] == "loss"]
+                  for events in (pair.near.events("train"), pair.far.events(there(pair)["id"]))]  # fmt: skip
+        assert losses[0] == sorted(set(losses[0])) and set(losses[0]) <= set(losses[1])
+    finally:
+        pair.clean_up()
 
 
 # -- the calls themselves, for whoever may have the token
