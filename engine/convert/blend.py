@@ -62,7 +62,9 @@ def blended(old: np.ndarray, new: np.ndarray, alpha: np.ndarray, method: BlendMe
     """
     change = new - old
     if method != "multiband":
-        return old + alpha[..., None] * change
+        change *= cv2.merge([alpha, alpha, alpha])
+        change += old
+        return change
     bands = int(np.clip(np.log2(max(min(alpha.shape), 2)) - 3, 1, BANDS))
     step = 1 << bands
     rows, columns = alpha.shape
