@@ -282,6 +282,7 @@ def clear_mirror(project: Path) -> None:
         with exchange.alone(60.0):
             link.call("DELETE", exchange.path, timeout=HASHING)
             (project / LEDGER).unlink()
+            shutil.rmtree(project / INCOMING, ignore_errors=True)
     except Away as error:
         raise UnderstudyError(
             f"The remote engine holds a copy of this project, which is to go as well. {error}"

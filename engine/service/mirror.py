@@ -180,11 +180,13 @@ class Mirrors:
         raise Elsewhere(f"{path[:300]} is another file by now.")
 
     def remove(self, key: str) -> None:
-        """Remove a mirror, and the footage that no other one shows."""
+        """Remove a mirror, the footage that no other one shows, and all previews, which may show its people."""
         root = self.root(key)
         with self._lock:
             shown = {path.stat().st_ino for path in root.rglob("*") if path.is_file()}
             shutil.rmtree(root, ignore_errors=True)
+            for picture in (self._home / "previews").glob("*.png"):
+                picture.unlink(missing_ok=True)
             for path in self._media.iterdir() if self._media.is_dir() else ():
                 if path.stat().st_ino in shown and path.stat().st_nlink == 1:
                     path.unlink()

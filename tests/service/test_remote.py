@@ -222,12 +222,16 @@ def test_the_same_footage_is_sent_once(bulky: Pair) -> None:
     assert (bulky.project / "scans" / "b" / "bulk.bin").read_bytes() == again.read_bytes()[::-1]
     (whole,) = (bulky.far.home / "media").iterdir()
     assert whole.stat().st_nlink == 3  # and in two mirrors: on the disk once
+    picture = bulky.far.home / "previews" / "0123.png"
+    picture.parent.mkdir(exist_ok=True)
+    picture.touch()
     for project in (bulky.project, bulky.project.with_name("film.understudy")):
         agree(project, "Ada")
         spec = {"project": str(project), "identity": "Ada"}
         answer = bulky.near.http.post("/v1/jobs", json={"id": project.stem, "kind": "forget", "spec": spec})
         assert answer.status_code == 200, answer.text
         bulky.done(project.stem)
+    assert not picture.exists()
     assert not list((bulky.far.home / "media").iterdir()) and not list((bulky.far.home / "mirrors").iterdir())
 
 
