@@ -20,6 +20,7 @@ from ..durable import raise_flag, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo, from_json, parse_json
 
+FIRST = [1, 2]  # the protocol that knows mirrors
 LOOPBACK = {"127.0.0.1", "localhost"}
 TIMEOUT = 20.0  # seconds without a byte after which the connection counts as lost
 HASHING = 600.0  # seconds that a list of large files may take
@@ -142,9 +143,10 @@ class Link:
         return self._ask("GET", path, None, TIMEOUT)
 
     def info(self) -> EngineInfo:
-        """Who is there. Raises UnderstudyError when it speaks another major version of the protocol."""
+        """Who is there. Raises UnderstudyError when it cannot work with this one, for its protocol."""
         info = from_json(EngineInfo, self.call("GET", "/v1/engine"))
-        if info.protocol.split(".")[0] != protocol.PROTOCOL.split(".")[0]:
+        theirs, ours = ([int(part) for part in text.split(".")] for text in (info.protocol, protocol.PROTOCOL))
+        if theirs[0] != ours[0] or theirs < FIRST:
             raise UnderstudyError(
                 f"The remote engine speaks protocol {info.protocol}, this one {protocol.PROTOCOL}. Update the older."
             )

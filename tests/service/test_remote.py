@@ -19,7 +19,7 @@ from understudy.engine.faces import weights
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.model.folder import load_tensors, read_card
 from understudy.engine.protocol import Clip, ScanSpec
-from understudy.engine.remote.link import checked
+from understudy.engine.remote.link import Link, checked, give_up
 from understudy.engine.reporter import Silent
 from understudy.engine.service import serve
 from understudy.engine.service.mirror import Elsewhere, Mirrors, Misplaced, Sent
@@ -451,3 +451,17 @@ def test_the_command_line_says_which_engine_works(
     assert code == 1 and "goes on when the tunnel stands again" in said
     for home in (bulky.near.home, bulky.far.home):
         assert bulky.token() not in "".join(path.read_text() for path in home.rglob("*.log"))
+
+
+@pytest.mark.parametrize(("theirs", "fits"), [("1.2", True), ("1.9", True), ("1.1", False), ("2.0", False)])
+def test_an_engine_of_another_protocol_says_which_is_older(
+    theirs: str, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = {"protocol": theirs, "version": "9", "pid": 1, "device": "", "url": "", "later": 1}
+    monkeypatch.setattr(Link, "call", lambda *given, **more: info)
+    link = Link(checked("http://127.0.0.1:1", "t" * 64), give_up)
+    if fits:
+        assert link.info().protocol == theirs
+    else:
+        with pytest.raises(UnderstudyError, match="Update the older"):
+            link.info()
