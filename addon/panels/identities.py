@@ -143,8 +143,7 @@ def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state
         known = consent.record(folder, key) if folder else None
         row = layout.row(align=True)
         if known:
-            label = f"{known.person}, {known.date}"
-            row.label(text=label, icon="CHECKMARK", translate=False)
+            row.label(text=known.person, icon="CHECKMARK", translate=False)  # the pencil shows the rest
             button = row.operator("understudy.consent", text="", icon="GREASEPENCIL")
         else:
             button = row.operator(
