@@ -128,14 +128,18 @@ def same_colours_through_another_view_transform(window: Window) -> None:
     window.ask("show_through('Standard')")
 
 
+def say(window: Window, text: str) -> None:
+    """Print a figure, and keep it beside the screenshots."""
+    with (window.folder / "figures.txt").open("a") as file:
+        file.write(text + "\n")
+    print(text)
+
+
 def say_timings(window: Window) -> None:
-    """Print how long the add-on held the main thread, and keep it beside the screenshots."""
+    """Say how long the add-on held the main thread."""
     timings = window.ask("timings()")
     lines = [f"{n:>6} {'  '.join(f'{ms:8.2f}' for ms in rest)}  {name}" for name, (n, *rest) in timings.items()]
-    said = "\n".join(["times; ms of wall clock: p50, p99, longest; of the thread: p99, longest", *lines])
-    with (window.folder / "timings.txt").open("a") as file:
-        file.write(said + "\n")
-    print(said)
+    say(window, "\n".join(["times; ms of wall clock: p50, p99, longest; of the thread: p99, longest", *lines]))
 
 
 def leave(window: Window) -> None:
@@ -207,8 +211,8 @@ def test_one_button(window: Window) -> None:
     placed = [["carphone.mp4", 1, 1, 121, True], ["carphone.mp4 as Astronaut (quick)", 2, 1, 121, True]]
     window.wait(lambda: window.ask("shown()") == placed, "placed strip")
     window.screenshot("placed by one button")
-    print(f"\nfrom a strip to its recast: {window.clicks} clicks, {window.keys} keys beside what is written, "
-          f"{time.monotonic() - began:.0f} seconds")  # fmt: skip
+    seconds = time.monotonic() - began
+    say(window, f"from a strip to its recast: {window.clicks} clicks, {window.keys} keys, {seconds:.0f} s")
     leave(window)
 
 
@@ -298,8 +302,8 @@ def test_the_whole_way(window: Window) -> None:
     placed = [["carphone.mp4", 1, 1, 121, True], ["carphone.mp4 as Astronaut (quick)", 2, 1, 121, True]]
     window.wait(lambda: window.ask("shown()") == placed, "placed strip")
     window.screenshot("placed")
-    print(f"\nfrom a fresh file to the placed strip, by every step: {window.clicks} clicks, "
-          f"{time.monotonic() - began:.0f} seconds")  # fmt: skip
+    seconds = time.monotonic() - began
+    say(window, f"from a fresh file to the placed strip, by every step: {window.clicks} clicks, {seconds:.0f} s")
 
     sx, sy, swidth, sheight = window.region("SEQUENCE_EDITOR", "WINDOW")
     window.move(sx + swidth - 60, sy + sheight // 3)
