@@ -178,6 +178,24 @@ def save(window: Window, name: str) -> None:
     window.wait(lambda: window.ask("bpy.data.filepath").endswith(f"/{name}"), "saved file")
 
 
+def test_what_a_new_user_sees(window: Window) -> None:
+    """Without an engine the panel offers to set it up, and says what that takes."""
+    window.start(engine=False)
+    window.new_video_editing()
+    window.open_sidebar()
+    window.click_tab("Understudy")
+    window.seek("Set Up Engine")
+    window.seek("Allow Online Access")
+    window.screenshot("no engine")
+    looks(window, "0 no engine")
+    assert not window.ask("bpy.ops.understudy.setup.poll()")
+    window.ask("setattr(bpy.context.preferences.system, 'use_online_access', True)")
+    window.wait(lambda: window.ask("bpy.ops.understudy.setup.poll()"), "set-up that can begin")
+    window.screenshot("set-up that can begin")
+    window.ask("setattr(bpy.context.preferences.system, 'use_online_access', False)")
+    assert window.quit() == 0
+
+
 def test_one_button(window: Window) -> None:
     """From a fresh file to a placed strip with as few clicks as there are."""
     window.start()

@@ -37,14 +37,14 @@ class Window(Screen):
         self._probe = folder / "probe"
         self._blender: subprocess.Popen[bytes] | None = None
 
-    def environment(self) -> list[str]:
-        """What Blender is started with: a configuration and a home of the test's own."""
+    def environment(self, engine: bool = True) -> list[str]:
+        """What Blender is started with: a configuration and a home of the test's own, and (or not) an engine."""
         return [
             "env", "-i", "PATH=/usr/bin:/bin:/usr/sbin", f"DISPLAY={DISPLAY}", "LANG=C.UTF-8", "ALSOFT_DRIVERS=null",
             "LIBGL_ALWAYS_SOFTWARE=1", f"TMPDIR={self.folder}/tmp",
             f"XDG_RUNTIME_DIR={self.folder}/xdg", f"BLENDER_USER_RESOURCES={self.folder}/blender",
             f"HOME={self.folder}/user", f"UNDERSTUDY_HOME={self.folder}/home", f"UNDERSTUDY_PROBE={self._probe}",
-            f"UNDERSTUDY_ENGINE_PYTHON={self.folder}/engine-python",
+            *([f"UNDERSTUDY_ENGINE_PYTHON={self.folder}/engine-python"] if engine else []),
         ]  # fmt: skip
 
     def install(self, package: Path) -> None:
@@ -57,7 +57,7 @@ class Window(Screen):
             check=True, capture_output=True, timeout=10 * PATIENCE,
         )  # fmt: skip
 
-    def start(self, *arguments: str | Path) -> None:
+    def start(self, *arguments: str | Path, engine: bool = True) -> None:
         """Start Blender and wait until it answers and has drawn itself."""
         if self._blender is not None and self._blender.poll() is None:
             self._blender.kill()  # a story that failed left it
@@ -65,7 +65,7 @@ class Window(Screen):
         self._probe.unlink(missing_ok=True)
         with (self.folder / "blender.log").open("ab") as log:
             self._blender = subprocess.Popen(
-                ["chroot", self.chroot, *self.environment(), "blender", "--gpu-backend", "opengl",
+                ["chroot", self.chroot, *self.environment(engine), "blender", "--gpu-backend", "opengl",
                  "--window-geometry", "0", "0", str(WIDTH), str(HEIGHT), "--window-fullscreen", "-noaudio",
                  *map(str, arguments), "--python", HERE / "probe.py", "--python-expr", PREFERENCES],
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
