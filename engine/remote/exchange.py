@@ -66,6 +66,11 @@ class Exchange:
         """The mirror's path in the API."""
         return f"/v1/mirrors/{self._ledger['key']}"
 
+    @property
+    def mirror(self) -> str:
+        """The id of the mirror that was exchanged with last, empty for none."""
+        return str(self._ledger["id"])
+
     @contextmanager
     def alone(self, patience: float) -> Iterator[None]:
         """Nobody else exchanges files of the project inside. Raises Busy after `patience` seconds."""
@@ -280,7 +285,13 @@ def clear_mirror(project: Path) -> None:
     try:
         exchange = Exchange(project, link)
         with exchange.alone(60.0):
+            known, there = exchange.mirror, link.call("POST", exchange.path, {})["id"]
             link.call("DELETE", exchange.path, timeout=HASHING)
+            if known not in ("", there):
+                raise UnderstudyError(
+                    "The copy of this project lies on another remote engine than the one in use, or was removed there "
+                    f"already. Use that one and try again; or, where it is no more, remove {project / LEDGER}."
+                )
             (project / LEDGER).unlink()
             shutil.rmtree(project / INCOMING, ignore_errors=True)
     except Away as error:

@@ -19,6 +19,7 @@ from understudy.engine.faces import weights
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.model.folder import load_tensors, read_card
 from understudy.engine.protocol import Clip, ScanSpec
+from understudy.engine.remote.exchange import clear_mirror
 from understudy.engine.remote.link import Link, checked, give_up
 from understudy.engine.reporter import Silent
 from understudy.engine.service import serve
@@ -207,7 +208,13 @@ def test_killed_on_both_sides_and_cut_it_sends_and_fetches_on_from_where_it_was(
     assert bulky.near.job("long")["error"] is None
 
 
-def test_the_same_footage_is_sent_once(bulky: Pair) -> None:
+def forget_there(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("UNDERSTUDY_HOME", str(pair.near.home))
+        clear_mirror(pair.project)
+
+
+def test_the_same_footage_is_sent_once(bulky: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     size = 4_000_000
     first, again = bulk(bulky, "a.mov", size), bulky.project.parent / "b.mov"
     shutil.copy(first, again)
@@ -225,6 +232,8 @@ def test_the_same_footage_is_sent_once(bulky: Pair) -> None:
     picture = bulky.far.home / "previews" / "0123.png"
     picture.parent.mkdir(exist_ok=True)
     picture.touch()
+    ledger = bulky.project / ".remote.json"
+    kept = ledger.read_text()
     for project in (bulky.project, bulky.project.with_name("film.understudy")):
         agree(project, "Ada")
         spec = {"project": str(project), "identity": "Ada"}
@@ -233,6 +242,10 @@ def test_the_same_footage_is_sent_once(bulky: Pair) -> None:
         bulky.done(project.stem)
     assert not picture.exists()
     assert not list((bulky.far.home / "media").iterdir()) and not list((bulky.far.home / "mirrors").iterdir())
+    ledger.write_text(kept)  # as if the copy lay on a third machine
+    with pytest.raises(UnderstudyError, match="lies on another remote engine"):
+        forget_there(bulky, monkeypatch)
+    assert ledger.exists()
 
 
 def test_footage_that_changed_is_sent_again_and_what_is_gone_goes(bulky: Pair) -> None:
