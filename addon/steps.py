@@ -63,6 +63,13 @@ def active_identity(state: UnderstudyState) -> UnderstudyIdentity | None:
     return identity_named(state, state.identity)
 
 
+def named(state: UnderstudyState, text: str) -> str:
+    """What the engine says, with the names of the panel in place of its own keys."""
+    for identity in state.identities:
+        text = text.replace(identity.key, identity.name)
+    return text
+
+
 def target_key(state: UnderstudyState, swap: UnderstudySwap) -> str:
     """The replaced person's name in models and consent files."""
     if swap.target:

@@ -66,7 +66,7 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
             return
         if state.error:
             box = layout.box()
-            _alarm(box, context, state.error)
+            _alarm(box, context, steps.named(state, state.error))
             box.operator("understudy.dismiss_error")
         if jobs.engine.error and jobs.engine.error != state.error:
             box = layout.box()
@@ -135,7 +135,7 @@ def draw_job(
     if facts:
         sentence(layout, context, ", ".join(facts))
     if job.warning:
-        sentence(layout, context, job.warning, "ERROR")
+        sentence(layout, context, steps.named(job.id_data.understudy, job.warning), "ERROR")
 
 
 class UNDERSTUDY_PT_engine(SidebarPanel, bpy.types.Panel):

@@ -148,6 +148,15 @@ def test_a_running_jobs_warning_is_shown(scene, clips, engine, tick_until, draw)
     assert "The worker died" not in draw()
 
 
+def test_the_engines_keys_are_names_in_the_panel(scene, clips, engine, tick_until, draw):
+    flow.ready_to_convert(scene, clips, tick_until)
+    identity = scene.understudy.identities[0]
+    identity.name = "Grace"
+    scene.understudy.error = f"{identity.key}'s faces are small."
+    said = draw()
+    assert "Grace's faces are small." in said and identity.key + "'s" not in said
+
+
 def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):
     engine.script(people=0)
     flow.add_shot(scene, clips)
