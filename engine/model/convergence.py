@@ -11,6 +11,9 @@ from ..protocol import Verdict
 
 WORTH = 0.02
 """Training is done when as much training again would improve the held-out loss by less than this part."""
+FLOOR = 0.02
+"""A loss this low leaves nothing to see: where drafts are right already (one photograph and little movement), gains
+are counted in parts of it, and training is soon done."""
 SLOW = 0.05
 WORSE = 0.02
 """Scores this much worse than the best, time after time while the training loss falls, mean overfitting."""
@@ -57,7 +60,7 @@ def judge(scores: list[Score]) -> tuple[Verdict, float | None]:
         return "overfitting", 0.0
     now = seen[-1].seconds
     values = [_loss_at(seen, now / part) for part in (1, 2, 4)]
-    last, before = (max(0.0, (values[n + 1] - values[n]) / values[n]) for n in (0, 1))
+    last, before = (max(0.0, (values[n + 1] - values[n]) / (values[n] + FLOOR)) for n in (0, 1))
     shrink = min(0.9, max(0.25, last / before)) if before > 0 else 0.5
     expected = last * shrink
     if expected < WORTH:

@@ -5,6 +5,15 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+LIGHT_SIGMA = 0.10
+"""The light on a face is what is left of its picture after a blur this wide, in crop sides."""
+
+
+def light(picture: torch.Tensor, weight: torch.Tensor, sigma: float = LIGHT_SIGMA) -> torch.Tensor:
+    """The low frequencies of a picture (B, C, S, S) under a weight (B, 1, S, S), unmixed with what is outside."""
+    both = blur(torch.cat([picture * weight, weight], 1), sigma * picture.shape[-1])
+    return both[:, :-1] / (both[:, -1:] + 1e-3)
+
 
 def blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
     """Separable Gaussian blur of (B, C, H, W), borders repeated; wide ones on a reduced picture."""

@@ -15,16 +15,25 @@ import torch.nn.functional as F
 
 from ..faces.faceset import Faceset
 from ..reporter import Reporter
-from .draft import draft
-from .mesh import geometry, spread, triangle_map
-from .networks import refiner_input
-from .views import EXPRESSIVE_VERTICES, Views, fit_cost, take
+from .draft import draft, tone
+from .filters import blur
+from .mesh import Geometry, geometry, spread, triangle_map
+from .networks import ACROSS, refiner_input
+from .views import EXPRESSIVE_VERTICES, fit_cost
+from .warp import Views, take, warp
 
-CANDIDATES = 24
-"""Views among which a frame's warp is drawn: like those that conversion would choose, never its own neighbours."""
+CANDIDATES = 32
+"""Views among which a frame's warp is drawn, never its own neighbours."""
+MISFIT = 6.0
+"""They fit as well as those that conversion finds for another person's performance, which is worse than a person's
+own frames could: evenly from the best one to this cost. (Actors a and b as each other: 2 to 7, for themselves 0.5.)"""
+STRANGERS = 16
+"""Faces of somebody else among which the one is drawn whose tones a sample's light comes from."""
+STRANGE = 0.75
+"""Part of the samples whose light comes from somebody else, as a swap's does."""
 NEIGHBOURS = 12
 """Frames before and after that are too alike to learn from."""
-JITTER = 0.003
+JITTER = 0.004
 """How far warps are led astray, in crop sides: conversion warps onto other people's faces, which never fit so well
 as a person's own."""
 DETAIL_WEIGHT = 3.0
@@ -58,10 +67,13 @@ class Material:
 class Draws:
     """B samples as the dice fell, all (B, …) on the CPU: whose frame and which, its views, light, warp and side.
 
-    `own` says whether the sample is of the decoder's own identity.
+    `lender` is the material in whose tones the target is shown (-1: in its own), `lent` the view of that. `own` says
+    whether the sample is of the decoder's own identity.
     """
 
     material: torch.Tensor
+    lender: torch.Tensor
+    lent: torch.Tensor
     frame: torch.Tensor
     choice: torch.Tensor
     light: torch.Tensor
@@ -149,13 +161,12 @@ def find_candidates(faceset: Faceset, views: Views, trained: np.ndarray) -> np.n
     unseen = np.ones(count, bool)
     unseen[trained] = False
     cost += 1e9 * np.concatenate([unseen, unseen])
-    keep = min(CANDIDATES, max(1, 2 * count - 1))
-    chosen = np.argpartition(cost, keep - 1, axis=1)[:, :keep]
-    # in order of fit: what judges a training takes the first ones
-    chosen = np.take_along_axis(chosen, np.take_along_axis(cost, chosen, 1).argsort(1, kind="stable"), 1)
-    best = np.take_along_axis(cost, chosen, 1)
-    # where fewer good ones are there than wanted, repeat the best
-    return np.where(best < 1e6, chosen, chosen[:, :1])
+    order = cost.argsort(1, kind="stable")  # what judges a training takes the first ones
+    sorted_cost = np.take_along_axis(cost, order, 1)
+    fit = (sorted_cost <= np.maximum(MISFIT, sorted_cost[:, :1])).sum(1).clip(CANDIDATES, 2 * count)
+    fit = np.minimum(fit, np.maximum(1, (sorted_cost < 1e6).sum(1)))  # where fewer good ones are there, they repeat
+    place = np.linspace(0, 1, min(CANDIDATES, max(1, 2 * count - 1))) * (fit[:, None] - 1)
+    return np.take_along_axis(order, place.round().astype(np.int64), 1)
 
 
 def pose_weights(pose: np.ndarray) -> np.ndarray:
@@ -173,10 +184,15 @@ def draw(materials: list[Material], who: list[tuple[int, int]], own: int, genera
             continue
         material = materials[number]
         frame = torch.multinomial(material.weights, count, replacement=True, generator=generator)
-        pick = torch.randint(material.candidates.shape[1], (count, 2), generator=generator)
+        # the first view fits better, as the one that conversion chooses
+        dice = torch.rand(count, 2, generator=generator) ** torch.tensor([2.0, 1.0])
+        pick = (dice * material.candidates.shape[1]).long().clamp(max=material.candidates.shape[1] - 1)
+        lender, lent = lights(materials, number, frame, generator)
         parts.append(
             Draws(
                 material=torch.full((count,), number),
+                lender=lender,
+                lent=lent,
                 frame=frame,
                 choice=material.candidates[frame].gather(1, pick),
                 light=torch.rand(count, 7, generator=generator),
@@ -188,6 +204,28 @@ def draw(materials: list[Material], who: list[tuple[int, int]], own: int, genera
     return Draws(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Draws)})
 
 
+def lights(
+    materials: list[Material], number: int, frame: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Whose tones each frame of one material is shown in, and which of their views: like a swap's target, somebody
+    else in nearly the same pose with nearly the same expression."""
+    count = len(frame)
+    other = torch.randint(max(1, len(materials) - 1), (count,), generator=generator)
+    dice = torch.rand(count, 2, generator=generator)
+    lent = torch.zeros(count, dtype=torch.int64)
+    if len(materials) == 1:
+        return lent - 1, lent
+    lender = torch.where(dice[:, 0] < STRANGE, other + (other >= number), -1)
+    views, rows = materials[number].views, frame.numpy()
+    for who in torch.unique(lender[lender >= 0]).tolist():
+        mine = lender == who
+        cost = fit_cost(views.pose[rows[mine]], views.expression[rows[mine]], materials[who].views)
+        best = torch.from_numpy(cost.argsort(1, kind="stable")[:, :STRANGERS])
+        pick = (dice[mine, 1] * best.shape[1]).long().clamp(max=best.shape[1] - 1)
+        lent[mine] = best.gather(1, pick[:, None])[:, 0]
+    return lender, lent
+
+
 def render(materials: list[Material], draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Make the pictures of what was drawn, in the order of their materials.
 
@@ -197,11 +235,12 @@ def render(materials: list[Material], draws: Draws, shape: torch.Tensor) -> tupl
     parts = []
     for number in torch.unique(draws.material).tolist():
         part = draws.part(draws.material == number)
-        parts.append((*_render(materials[number], part, shape), part.own.to(shape.device, non_blocking=True)))
+        parts.append((*_render(materials, number, part, shape), part.own.to(shape.device, non_blocking=True)))
     return tuple(torch.cat(columns) for columns in zip(*parts, strict=True))
 
 
-def _render(material: Material, draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _render(materials: list[Material], number: int, draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    material = materials[number]
     device = material.maps.device
     frame = draws.frame.to(device, non_blocking=True)
     view = take(material.views.pixels, frame).float() / 255
@@ -210,17 +249,38 @@ def _render(material: Material, draws: Draws, shape: torch.Tensor) -> tuple[torc
     bend = torch.cat([torch.ones_like(shape[:, :1]), shape, shape[:, :2] ** 2, shape[:, :1] * shape[:, 1:2]], 1)
     shift = bend @ (material.jitter * draws.bend.to(device, non_blocking=True))
     gaze = None if material.views.irises is None else material.views.irises[frame]
-    drafted = draft(target, truth, material.views, draws.choice.to(device, non_blocking=True), shift, gaze)
-    inputs = refiner_input(target, drafted, truth, shape)
+    shown = _shown_by(materials, target, truth, draws, shape)
+    drafted = draft(target, shown, material.views, draws.choice.to(device, non_blocking=True), shift, gaze)
+    inputs = refiner_input(target, drafted, shown, shape)
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT
     weight = spread(target, importance.expand(len(frame), -1, -1)) * mask
     flip = draws.flip.to(device, non_blocking=True)[:, None, None, None]
     sign = torch.ones(inputs.shape[1], 1, 1, device=device)
-    sign[12] = -1  # x of the canonical face
+    sign[ACROSS] = -1
     inputs = torch.where(flip, inputs.flip(3) * sign, inputs)
     truth, mask, weight = (torch.where(flip, x.flip(3), x) for x in (truth, mask, weight))
     return inputs, truth, mask, weight
+
+
+def _shown_by(
+    materials: list[Material], target: Geometry, truth: torch.Tensor, draws: Draws, shape: torch.Tensor
+) -> torch.Tensor:
+    """The targets as somebody else would have played them, in the same light: (B, 3, S, S) RGB 0..1.
+
+    The face is the other person's own, warped, in the truth's light at large; around it and between the lips the
+    truth stays. A swap never sees the source in the target's picture, and would be badly taught by it.
+    """
+    result = truth
+    where = spread(target, shape.expand(len(truth), -1, -1))
+    for who in torch.unique(draws.lender[draws.lender >= 0]).tolist():
+        rows = draws.lender == who
+        texture, _, seen = warp(target, materials[who].views, draws.lent.to(truth.device))
+        texture = relit(texture, draws.light.to(truth.device))  # black-and-white for a black-and-white truth
+        strange = texture - tone(texture, seen, where) + tone(truth, target.inside, where)
+        seen = blur(seen, 0.02 * target.size) * seen * (1 - target.mouth) * rows.to(truth.device)[:, None, None, None]
+        result = result + seen * (strange.clamp(0, 1) - result)
+    return result
 
 
 def relit(picture: torch.Tensor, dice: torch.Tensor) -> torch.Tensor:

@@ -9,6 +9,7 @@ input makes a small network sharp within minutes is what the draft buys.
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,9 +18,13 @@ from torch import nn
 from ..protocol import Preset
 from .draft import Draft
 from .mesh import Geometry, spread
+from .warp import moved
 
-INPUTS = 3 + 3 + 3 + 3 + 3 + 1 + 1
-"""Draft, second view, the target's light, its mouth opening, canonical mesh coordinates, coverage, inside."""
+INPUTS = 3 + 3 + 3 + 3 + 3 + 3 + 1 + 1
+"""Draft, second view, texture of all frames, the target's light, its mouth opening, canonical mesh coordinates,
+coverage, inside."""
+ACROSS = 15
+"""The channel of these that changes its sign where a face is mirrored: the canonical x."""
 
 SIZES: dict[Preset, tuple[int, int]] = {"quick": (128, 24), "standard": (256, 48), "fine": (512, 64)}
 """Preset → side of the crop in pixels, channels at the finest level."""
@@ -28,6 +33,10 @@ SLOPE = 0.1
 SURE = 4.0
 CHANGE = 0.2
 """The draft is nearly right: small changes come easily, so that the first steps spoil nothing."""
+MOVE = 0.04
+"""The same for how far the draft is moved, in -1..1 of a crop."""
+RIM = 0.05
+"""Within this of the face's rim, in crop sides, the draft is moved less: there is nothing outside to move in."""
 
 
 def _block(inputs: int, outputs: int, stride: int = 1, convolutions: int = 2) -> nn.Sequential:
@@ -62,8 +71,19 @@ class Encoder(nn.Module):
         return features
 
 
+class Refined(NamedTuple):
+    """B faces that a network made, float32: face (B, 3, S, S) RGB 0..1, mask logits (B, 1, S, S), flow (B, 2, S, S),
+    from how far aside each pixel of the draft was taken before it was changed, x then y, -1..1 being the crop (None
+    where there was no draft)."""
+
+    face: torch.Tensor
+    mask: torch.Tensor
+    flow: torch.Tensor | None = None
+
+
 class Decoder(nn.Module):
-    """One identity: features → (B, 4, S, S), three channels of change to the draft and one mask logit."""
+    """One identity: features → (B, 4, S, S), three channels of change to the draft and one mask logit, and
+    (B, 2, S/2, S/2), how to move the draft."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -74,15 +94,16 @@ class Decoder(nn.Module):
                 _block(3 * width, width, convolutions=1),
             ]
         )
-        self.head = nn.Conv2d(width, 16, 3, 1, 1)
+        self.head = nn.Conv2d(width, 16 + 2, 3, 1, 1)
 
-    def forward(self, features: list[torch.Tensor]) -> torch.Tensor:
+    def forward(self, features: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         """Decode from the coarsest feature up."""
         x = features[-1]
         for stage, skip in zip(self.stages, features[-2::-1], strict=True):
             x = F.interpolate(x, scale_factor=2, mode="nearest")
             x = stage(torch.cat([x, skip], 1))
-        return F.pixel_shuffle(self.head(x), 2)
+        x = self.head(x)
+        return F.pixel_shuffle(x[:, :16], 2), x[:, 16:]
 
 
 class Refiner(nn.Module):
@@ -101,26 +122,30 @@ class Refiner(nn.Module):
             assert isinstance(head, nn.Conv2d)
             nn.init.zeros_(head.weight)
             assert head.bias is not None
-            nn.init.constant_(head.bias[12:], SURE)  # the mask's four, as they are folded: all of the draft is face
+            nn.init.constant_(head.bias[12:16], SURE)  # the mask's four, as they are folded: all of the draft is face
 
-    def forward(self, inputs: list[torch.Tensor | None]) -> list[tuple[torch.Tensor, torch.Tensor] | None]:
+    def forward(self, inputs: list[torch.Tensor | None]) -> list[Refined | None]:
         """Refine a batch for each identity (None: nothing for this one) in one pass of the encoder.
 
-        Each entry (B_k, INPUTS, S, S) as `refiner_input` makes it → (face (B_k, 3, S, S) RGB 0..1,
-        mask logits (B_k, 1, S, S)), float32.
+        Each entry is (B_k, INPUTS, S, S) as `refiner_input` makes it.
         """
         present = [x for x in inputs if x is not None]
         features = self.encoder(torch.cat(present))
         split = [f.split([len(x) for x in present]) for f in features]
-        results: list[tuple[torch.Tensor, torch.Tensor] | None] = []
+        results: list[Refined | None] = []
         taken = 0
         for decoder, x in zip(self.decoders, inputs, strict=True):
             if x is None:
                 results.append(None)
                 continue
-            change = decoder([s[taken] for s in split]).float()
+            change, move = (part.float() for part in decoder([s[taken] for s in split]))
             taken += 1
-            results.append(((x[:, :3] + CHANGE * change[:, :3]).clamp(0, 1), change[:, 3:]))
+            move = F.interpolate(move, scale_factor=2, mode="bilinear", align_corners=False)
+            reach = round(RIM * x.shape[-1])
+            within = (2 * F.avg_pool2d(x[:, -1:], 2 * reach + 1, 1, reach) - 1).clamp(0, 1)
+            flow = MOVE * within * move
+            face = moved(x[:, :3], flow) + CHANGE * change[:, :3]
+            results.append(Refined(face.clamp(0, 1), change[:, 3:], flow))
         return results
 
 
@@ -136,5 +161,5 @@ def refiner_input(
     tell the network which part of the face a pixel is.
     """
     where = spread(target, shape.expand(len(picture), -1, -1))
-    seen = [drafted.face, drafted.second, drafted.light, picture * target.mouth, where]
+    seen = [drafted.face, drafted.second, drafted.whole, drafted.light, picture * target.mouth, where]
     return torch.cat([*seen, drafted.coverage, target.inside], 1)

@@ -22,7 +22,7 @@ from .recast import Source, recast, soft_edge
 from .scores import Scorer, SwapCase
 from .shared import Net, render_for, window
 from .training import Training
-from .views import Views
+from .warp import Views
 
 COLUMNS = 6
 TILE = 128
@@ -84,7 +84,7 @@ class Preview:
         with autocast(inputs.device):
             result = refiner(batch)[number]
         assert result is not None
-        face, logits = result
+        face, logits, _ = result
         refined = isinstance(refiner, Refiner)  # its last input is the mesh's silhouette
         mask = logits.sigmoid() * (soft_edge(inputs[:, -1:]) if refined else window(truth.shape[-1], truth.device))
         return [_strip(truth), _strip(truth + mask * (face - truth))]

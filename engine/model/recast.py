@@ -12,13 +12,15 @@ from .draft import draft
 from .filters import blur, eroded
 from .gaze import irises
 from .mesh import Geometry, geometry, triangle_map
-from .networks import refiner_input
+from .networks import Refined, refiner_input
 from .precision import autocast
 from .shared import Net, Shared, window
-from .views import Views
+from .warp import Views, moved
 
 FEATHER = 0.02
 """Width of the soft edge, in crop sides; it lies inside the face."""
+DOUBTED = 0.06
+"""A change to the draft by this much (RGB 0..1, evened out) is taken to two thirds."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def recast(
     """
     device, size = picture.device, picture.shape[-1]
     if isinstance(source.refiner, Shared) and not drafts_only:
-        face, logits = _through(source, source.refiner, _resize(picture, source.network_size))
+        face, logits, _ = _through(source, source.refiner, _resize(picture, source.network_size))
         return _resize(face, size), soft_edge(_resize(_sure(logits), size) * window(size, device) * own_mask)
     target = target_geometry(landmarks, size, device)
     pixels = (picture * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
@@ -85,16 +87,22 @@ def recast(
     small_gaze = None if gaze is None else gaze * (small_size / size)
     small_draft = draft(small, small_picture, source.views, choice, gaze=small_gaze)
     inputs = refiner_input(small, small_draft, small_picture, source.shape)
-    refined, logits = _through(source, source.refiner, inputs)
-    change = refined - inputs[:, :3]
-    # the draft is finer than the network's picture: its detail is kept where the network agreed with it
-    trust = torch.exp(-((blur(change.abs().mean(1, keepdim=True), 0.01 * small_size) / 0.06) ** 2))
-    detail = drafted.face - _resize(_resize(drafted.face, small_size), size)
-    face = (_resize(refined, size) + detail * _resize(trust, size)).clamp(0, 1)
-    return face, mask * _resize(_sure(logits), size)
+    result = _through(source, source.refiner, inputs)
+    assert result.flow is not None
+    change = result.face - moved(inputs[:, :3], result.flow)
+    # a network that learns to err little errs to the soft side: where it would change little the draft, which is sharp
+    # and finer than the network's picture, is kept; where it would change much (a mouth, a fold) the draft is wrong
+    strength = blur(change.abs().mean(1, keepdim=True) * small.inside, 0.015 * small_size)
+    doubt = 1 - torch.exp(-((strength / DOUBTED) ** 2))
+    flow = F.interpolate(result.flow, size=(size, size), mode="bilinear", align_corners=False)
+    fine = moved(drafted.face, flow, "bicubic").clamp(0, 1)
+    detail = fine - _resize(_resize(fine, small_size), size)
+    raised = _resize((doubt * change + 1) / 2, size) * 2 - 1  # what is resized lies in 0..1
+    face = (fine - _resize(doubt, size) * detail + raised).clamp(0, 1)
+    return face, mask * _resize(_sure(result.mask), size)
 
 
-def _through(source: Source, network: Net, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _through(source: Source, network: Net, inputs: torch.Tensor) -> Refined:
     batch: list[torch.Tensor | None] = [None] * len(network.decoders)
     batch[source.decoder] = inputs
     with autocast(inputs.device):

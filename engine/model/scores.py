@@ -14,13 +14,14 @@ from ..faces.mesh import Mesh, region_of_face
 from ..protocol import ConvertSettings
 from .convergence import Score
 from .losses import face_loss
-from .material import Draws, Material, render
+from .material import Draws, Material, lights, render
 from .precision import autocast
 from .recast import Source, recast
 from .shape import difference, move_picture, neutral_face, reshaped
 from .shared import Net, Shared, render_for, straight_dice
 from .training import Training
-from .views import EXPRESSIVE_VERTICES, Views, choose_views
+from .views import EXPRESSIVE_VERTICES, choose_views
+from .warp import Views
 
 FACES = 12
 """Held-out faces of each identity that are re-enacted, and half as many that are recast."""
@@ -64,7 +65,7 @@ class Scorer:
         self.shared = isinstance(network, Shared)  # knows no draft to compare with, and takes the target's own outline
         self.views, self.materials, self.shape = views, materials, shape
         self.device = shape.device
-        self.draws = [_fixed_draws(n, m, network) for n, m in enumerate(materials)]
+        self.draws = [_fixed_draws(n, materials, network) for n in range(len(materials))]
         self.nets = None if weights.missing() else (Embedder(str(self.device)), Mesh(str(self.device)))
         self.cases: list[SwapCase] = []
         self.who: list[np.ndarray] = []
@@ -153,15 +154,20 @@ class Scorer:
         return float(identity), float((100 * distance / eyes).mean())
 
 
-def _fixed_draws(number: int, material: Material, network: Net) -> Draws:
+def _fixed_draws(number: int, materials: list[Material], network: Net) -> Draws:
+    """Held-out faces of one identity, with views that fit as badly as a swap's, in others' light as in training."""
+    material = materials[number]
     rows = material.held[np.linspace(0, len(material.held) - 1, min(FACES, len(material.held))).round().astype(int)]
     frame = torch.from_numpy(rows)
     count = len(rows)
-    second = min(1, material.candidates.shape[1] - 1)
+    lender, lent = lights(materials, number, frame, torch.Generator().manual_seed(number))
+    places = [material.candidates.shape[1] * k // 8 for k in (2, 3)]
     return Draws(
         material=torch.full((count,), number),
+        lender=lender,
+        lent=lent,
         frame=frame,
-        choice=material.candidates[frame][:, [0, second]],
+        choice=material.candidates[frame][:, places],
         light=torch.full((count, 7), 0.5),
         bend=straight_dice(network, count),
         flip=torch.zeros(count, dtype=torch.bool),

@@ -18,8 +18,8 @@ from torch import nn
 
 from ..protocol import Network
 from .material import Draws, Material, relit, render
-from .networks import SLOPE, SURE, Refiner
-from .views import take
+from .networks import SLOPE, SURE, Refined, Refiner
+from .warp import take
 
 LOW = 8
 """Side of the features at their coarsest, whatever the size of the crop."""
@@ -98,17 +98,17 @@ class Shared(nn.Module):
                 head.bias[12:], -SURE
             )  # and unseen: a face shows where the mask has learned that it is one
 
-    def forward(self, inputs: list[torch.Tensor | None]) -> list[tuple[torch.Tensor, torch.Tensor] | None]:
+    def forward(self, inputs: list[torch.Tensor | None]) -> list[Refined | None]:
         """As `Refiner.forward`, each entry a crop (B_k, 3, S, S) RGB 0..1 of anybody's."""
         present = [x for x in inputs if x is not None]
         features = iter(self.encoder(torch.cat(present)).split([len(x) for x in present]))
-        results: list[tuple[torch.Tensor, torch.Tensor] | None] = []
+        results: list[Refined | None] = []
         for decoder, x in zip(self.decoders, inputs, strict=True):
             if x is None:
                 results.append(None)
                 continue
             made = decoder(next(features)).float()
-            results.append((made[:, :3].sigmoid(), made[:, 3:]))
+            results.append(Refined(made[:, :3].sigmoid(), made[:, 3:]))
         return results
 
 
@@ -129,6 +129,8 @@ def draw_crops(materials: list[Material], number: int, count: int, generator: to
     frame = torch.multinomial(material.weights, count, replacement=True, generator=generator)
     return Draws(
         material=torch.full((count,), number),
+        lender=torch.full((count,), -1),
+        lent=torch.zeros(count, dtype=torch.int64),
         frame=frame,
         choice=torch.zeros(count, 2, dtype=torch.int64),
         light=torch.rand(count, 7, generator=generator),

@@ -15,8 +15,9 @@ from ..errors import UnderstudyError
 from ..protocol import Network
 from ..reporter import Reporter
 from .convergence import Score
-from .losses import face_loss, mask_loss
+from .losses import detail_loss, face_loss, mask_loss
 from .material import Draws, Material, draw
+from .networks import Refined
 from .precision import autocast
 from .shared import Net, Shared, draw_crops, make_network, render_for
 
@@ -54,7 +55,7 @@ class Training:
     scores: list[Score] = field(default_factory=list)
     parts: int = 1
     factor: int = 1
-    network: Callable[[list[torch.Tensor | None]], list[tuple[torch.Tensor, torch.Tensor] | None]] | None = None
+    network: Callable[[list[torch.Tensor | None]], list[Refined | None]] | None = None
 
 
 def begin(identities: int, width: int, device: torch.device, network: Network = "refine", size: int = 128) -> Training:
@@ -172,8 +173,9 @@ def _gradients(training: Training, materials: list[Material], drawn: list[Draws]
             zip(results, drawn, pictures, strict=True)
         ):
             assert result is not None
-            face, logits = result
-            loss, edge = face_loss(face, truth, weight), mask_loss(logits, mask)
+            face, logits, _ = result
+            loss = face_loss(face, truth, weight) + detail_loss(face, truth, weight)
+            edge = mask_loss(logits, mask)
             owned = own.float() / whole.own.sum().clamp(min=1)
             total = total + loss.sum() / len(whole) + 0.1 * (edge * owned).sum()
             losses[number] += (loss * owned).sum().detach()

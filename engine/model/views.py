@@ -5,17 +5,19 @@ Every frame counts twice, as it is and mirrored: view v < N is frame v, view v >
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from ..faces.align import mirrored, unposed, yaw_pitch
 from ..faces.faceset import Faceset
-from ..faces.topology import INNER_LIPS, MIRROR
+from ..faces.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS
+from .fusion import fuse, unrolled
 from .gaze import irises
 from .mesh import vertex_visibility
 from .shape import neutral_face
+from .warp import VISIBLE, Views
 
 POSE_DEGREES = 9.0
 """A head turned this far costs as much as a clearly other expression; the cost grows with the square,
@@ -23,8 +25,6 @@ so that within a few degrees expression decides, and beyond them pose does."""
 EXPRESSION_UNIT = 0.03
 MIRROR_COST = 0.5
 SWITCH_COST = 1.0
-VISIBLE = (0.12, 0.40)
-"""Facing below the first carries no texture, above the second carries it fully."""
 
 # landmarks that carry expression, and how much: lips, lids, brows
 _LIPS = [
@@ -57,39 +57,13 @@ EXPRESSIVE_VERTICES = np.array([*_LIPS, *_LIDS, *_BROWS])
 _WEIGHT = np.concatenate([np.full(len(_LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
 
 
-@dataclass(frozen=True)
-class Views:
-    """One identity's frames on a device.
-
-    pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
-    `irises` (N, 2, 2) float32 crop pixels, None where they could not be measured.
-    `neutral` (468, 3) is the person's face at rest (`shape.neutral_face`).
-    `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
-    """
-
-    pixels: torch.Tensor
-    landmarks: torch.Tensor
-    facing: torch.Tensor
-    irises: torch.Tensor | None
-    pose: np.ndarray
-    expression: np.ndarray
-    neutral: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.pixels)
-
-
-def take(stack: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    """Rows of a stack, on the device of `rows`: a faceset too large for the device's memory stays in the host's."""
-    return stack[rows.to(stack.device)].to(rows.device, non_blocking=True)
-
-
 def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Pose (N, 2) in degrees and expression (N, F) of landmarks (N, 468, 3) in any one unit.
 
     Expression is how lips, lids and brows differ from the person's own median face (or `neutral`, as
-    `unposed` gives it), so that two people's compare; how far the eyes are open is told in parts of what is
-    usual for the person, how far the mouth is open as it is, since a clip may be singing all through.
+    `unposed` gives it), so that two people's compare; how far the eyes are open counts half in parts of what is
+    usual for the person and half as it is, since a lid that is nearly closed gives no texture for an open eye; how
+    far the mouth is open counts as it is, since a clip may be singing all through.
     """
     straight = unposed(landmarks)
     if neutral is None:
@@ -99,8 +73,13 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[
     def opening(faces: np.ndarray, upper: int, lower: int) -> np.ndarray:
         return np.linalg.norm(faces[..., upper, :] - faces[..., lower, :], axis=-1)
 
-    eyes = [opening(straight, *lids) / max(opening(neutral, *lids), 1e-3) for lids in ((159, 145), (386, 374))]
-    openings = np.stack([0.5 * opening(straight, 13, 14), 0.3 * eyes[0], 0.3 * eyes[1]], 1)
+    lids, corners = ((159, 145), (386, 374)), (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+    eyes = [
+        0.15 * opening(straight, *lid) / np.maximum(opening(neutral, *lid), 1e-3)
+        + 0.5 * opening(straight, *lid) / np.maximum(opening(straight, *corner), 1e-3)
+        for lid, corner in zip(lids, corners, strict=True)
+    ]
+    openings = np.stack([0.5 * opening(straight, 13, 14), *eyes], 1)
     features = np.concatenate([moved.reshape(len(landmarks), -1) / np.sqrt(len(EXPRESSIVE_VERTICES)), openings], 1)
     return yaw_pitch(landmarks), features.astype(np.float32)
 
@@ -111,15 +90,19 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     pose, expression = describe(faceset.landmarks)
     pose_flipped, expression_flipped = describe(flipped)
     seen = irises(faceset.pixels, faceset.landmarks, device)
-    return Views(
+    neutral = neutral_face(faceset.landmarks)
+    views = Views(
         pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), faceset.masks[:, None]], 1), device),
         landmarks=torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device),
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
         irises=None if seen is None else torch.from_numpy(seen).to(device),
         pose=np.concatenate([pose, pose_flipped]),
         expression=np.concatenate([expression, expression_flipped]),
-        neutral=neutral_face(faceset.landmarks),
+        neutral=neutral,
+        texture=torch.zeros(1, 4, 1, 1, dtype=torch.uint8, device=device),
+        plane=torch.from_numpy(2 * unrolled(neutral)[:, :2] - 1).to(device),
     )
+    return replace(views, texture=fuse(views, faceset.sharpness))
 
 
 def _near(pixels: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -81,6 +81,7 @@ class Heads:
         self.landmarks = faces[0]
         self.first = pictures[0].astype(np.float32)
         self.second = _as_other(self.first, faces[0], pictures[1].astype(np.float32), faces[1])
+        self.opening = 5.0  # how far the mouth opens and closes, in pixels
 
     @cached_property
     def _background(self) -> np.ndarray:
@@ -108,7 +109,7 @@ class Heads:
             turned = p + depth[..., None] * np.array([13 * np.sin(0.9 * t), 9 * np.sin(1.1 * t + 2)])
             mouth = self.landmarks[[13, 14], :2].mean(0)
             near = np.exp(-(((turned - mouth) / (0.055 * SIZE)) ** 2).sum(-1))
-            return turned + near[..., None] * np.array([0.0, 5 * np.sin(2.3 * t)])
+            return turned + near[..., None] * np.array([0.0, self.opening * np.sin(2.3 * t)])
 
         landmarks = self._forward(source, scale)
         y, x = np.mgrid[:SIZE, :SIZE] + 0.5

@@ -44,7 +44,8 @@ from understudy.engine.model.recast import Source, recast, soft_edge, target_geo
 from understudy.engine.model.scores import SHAPE
 from understudy.engine.model.shape import difference, move_picture, neutral_face, reshaped
 from understudy.engine.model.trainer import canonical_shape, train
-from understudy.engine.model.views import EXPRESSIVE_VERTICES, Views, choose_views, make_views
+from understudy.engine.model.views import EXPRESSIVE_VERTICES, choose_views, make_views
+from understudy.engine.model.warp import Views
 from understudy.engine.protocol import Clip, Identity, Material, ScanSpec
 from understudy.engine.reporter import Silent
 
@@ -218,7 +219,13 @@ def reenacted(
     material = make_material(bench.sets[number], views[number], size, Silent())
     dice = draw([material], [(0, len(bench.held[number]))], 0, torch.Generator())
     frame = torch.from_numpy(bench.held[number])
-    still = {"light": torch.full_like(dice.light, 0.5), "bend": 0 * dice.bend, "flip": torch.zeros_like(dice.flip)}
+    none = torch.full_like(dice.lender, -1)
+    still = {
+        "lender": none,
+        "light": torch.full_like(dice.light, 0.5),
+        "bend": 0 * dice.bend,
+        "flip": torch.zeros_like(dice.flip),
+    }
     choice = material.candidates[frame][:, : dice.choice.shape[1]]
     draws = type(dice)(**{**vars(dice), **still, "frame": frame, "choice": choice})
     inputs, truth, _, _, _ = render([material], draws, shape)

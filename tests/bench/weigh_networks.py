@@ -33,7 +33,8 @@ from understudy.engine.model.shape import difference, move_picture, neutral_face
 from understudy.engine.model.shared import LOW, Net, Shared, SharedDecoder, make_network
 from understudy.engine.model.trainer import canonical_shape
 from understudy.engine.model.training import Training, begin, step
-from understudy.engine.model.views import Views, choose_views, make_views
+from understudy.engine.model.views import choose_views, make_views
+from understudy.engine.model.warp import Views
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from understudy.engine.faces import align
-from understudy.engine.model.draft import draft, warp
+from understudy.engine.model.draft import draft
 from understudy.engine.model.recast import soft_edge, target_geometry
 from understudy.engine.model.views import choose_views, fit_cost, make_views, steady_path
+from understudy.engine.model.warp import warp
 
 CPU = torch.device("cpu")
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from understudy.engine.faces.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
-from understudy.engine.model.draft import warp
 from understudy.engine.model.gaze import irises
 from understudy.engine.model.recast import target_geometry
 from understudy.engine.model.views import make_views
+from understudy.engine.model.warp import warp
 
 CPU = torch.device("cpu")
 
