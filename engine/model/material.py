@@ -219,7 +219,8 @@ def lights(
     views, rows = materials[number].views, frame.numpy()
     for who in torch.unique(lender[lender >= 0]).tolist():
         mine = lender == who
-        cost = fit_cost(views.pose[rows[mine]], views.expression[rows[mine]], materials[who].views)
+        some = rows[mine.numpy()]
+        cost = fit_cost(views.pose[some], views.expression[some], materials[who].views)
         best = torch.from_numpy(cost.argsort(1, kind="stable")[:, :STRANGERS])
         pick = (dice[mine, 1] * best.shape[1]).long().clamp(max=best.shape[1] - 1)
         lent[mine] = best.gather(1, pick[:, None])[:, 0]

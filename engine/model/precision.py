@@ -118,7 +118,7 @@ def _step_seconds(run: Run, inputs: list[torch.Tensor | None], tries: int = 5) -
         begun = time.perf_counter()
         with autocast(device):
             results = run(inputs)
-        torch.autograd.backward(sum(face.mean() + mask.mean() for face, mask in filter(None, results)))
+        torch.autograd.backward(sum(made.face.mean() + made.mask.mean() for made in filter(None, results)))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         if number >= 2:

@@ -99,6 +99,8 @@ def sample(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
 def moved(picture: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
     """A picture (B, C, S, S), each of its pixels taken from as far aside as flow (B, 2, S, S) says, in -1..1."""
     side = picture.shape[-1]
+    # a network gone astray must not crash the process: a place that is no number is read out of memory's bounds
+    flow = torch.nan_to_num(flow).clamp(-1, 1)
     place = (torch.arange(side, device=picture.device, dtype=flow.dtype) + 0.5) * (2 / side) - 1
     grid = torch.stack([place + flow[:, 0], place[:, None] + flow[:, 1]], -1)
     return F.grid_sample(picture, grid, mode=mode, padding_mode="border", align_corners=False)

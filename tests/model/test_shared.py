@@ -102,7 +102,7 @@ def test_masks_that_nobody_measured_are_no_truth(tmp_path: Path, people: list[Id
 def test_every_preset_has_its_network(size: int) -> None:
     network = shared.make_network("shared", 2, size, 8)
     with torch.no_grad():
-        (face, mask), nothing = network([torch.rand(1, 3, size, size), None])
+        (face, mask, _), nothing = network([torch.rand(1, 3, size, size), None])
     assert face.shape == (1, 3, size, size) and mask.shape == (1, 1, size, size) and nothing is None
     assert face.min() >= 0 and face.max() <= 1
     assert mask.sigmoid().max() < 0.1  # a network that knows nothing yet changes nothing
