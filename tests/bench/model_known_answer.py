@@ -90,6 +90,7 @@ def faceset(name: str, pixels: np.ndarray, landmarks: np.ndarray) -> Faceset:
         sharpness=np.full(count, 100, np.float32),
         exposure=np.ones(count, np.float32),
         enlarged=np.ones(count, np.float32),
+        coarse=np.zeros(count, bool),
     )
 
 

@@ -216,6 +216,8 @@ def test_verdicts() -> None:
     assert verdict == "improving" and left is not None and left > 1200
     flat = curve(lambda t: 0.1 + 0.1 * 0.7**t)
     assert judge(flat) == ("converged", 0.0)
+    right = curve(lambda t: 0.004 * t**-0.5)
+    assert judge(right) == ("converged", 0.0)  # it falls like the first one, but there is nothing left to see
     lefts = [judge(flat[:n])[1] for n in (8, 12, 16)]
     assert lefts == sorted(lefts, reverse=True) and lefts[0] > 0  # the estimate comes down as it flattens
     learned = curve(lambda t: 0.1, lambda t: 0.9 + 0.002 * (t - 10) ** 2, lambda t: 1 / t)
