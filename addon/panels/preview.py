@@ -41,5 +41,9 @@ class UNDERSTUDY_PT_preview(SidebarPanel, bpy.types.Panel):
         if here is None:
             missing(layout, context, tr("Move the playhead into the marked range."))
             return
+        if (transform := scene.view_settings.view_transform) not in {"Standard", "Raw"}:
+            text = tr("The scene's view transform is {name}: colours over the preview differ from the strip's.",
+                      name=transform)  # fmt: skip
+            sentence(layout, context, text, "INFO")
         if error := preview.error_here():
             sentence(layout, context, error, "ERROR")
