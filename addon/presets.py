@@ -10,6 +10,7 @@ from . import steps
 
 FIELDS = (
     "shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain",
+    "keep_front",
     "erode_top", "erode_right", "erode_bottom", "erode_left",
 )  # fmt: skip
 FOLDER = "understudy/fit"

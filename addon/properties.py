@@ -219,6 +219,10 @@ class UnderstudyFit(bpy.types.PropertyGroup):
     match_grain: BoolProperty(
         name="Match Grain", description="Give the face the grain or noise of the picture around it", default=True
     )
+    keep_front: BoolProperty(
+        name="Keep What Is in Front", description="Hands and microphones in front of the face stay in front of it",
+        default=True,
+    )  # fmt: skip
 
 
 class UnderstudyConsentRow(bpy.types.PropertyGroup):
@@ -318,6 +322,7 @@ def settings(fit: UnderstudyFit) -> protocol.ConvertSettings:
         smooth=round(fit.smooth, 4),
         match_sharpness=fit.match_sharpness,
         match_grain=fit.match_grain,
+        keep_front=fit.keep_front,
     )
 
 

@@ -503,6 +503,8 @@ STRINGS: dict[str, str] = {
     "Give the face the softness and motion blur of the picture around it": "让脸具有周围画面的柔和度和运动模糊",
     "Match Grain": "匹配颗粒",
     "Give the face the grain or noise of the picture around it": "让脸具有周围画面的颗粒或噪点",
+    "Keep What Is in Front": "保留前方的物体",
+    "Hands and microphones in front of the face stay in front of it": "脸前的手和麦克风仍在脸的前面",
     # preferences and the scene
     "Engine's Python": "引擎的 Python",
     "The Python program of the environment that the engine is installed in. Empty: the environment variable "

@@ -150,6 +150,7 @@ class ConvertSettings:
     smooth            0..1, how much of the landmarks' jitter is taken out over time
     match_sharpness   the face gets the softness and motion blur of the picture around it
     match_grain       the face gets the grain or noise of the picture around it
+    keep_front        what stands in front of the face (a hand, a microphone) stays in front of the new one
     mark              a durable, invisible mark is put into the recast face; false needs `mark_reason`
     """
 
@@ -161,6 +162,7 @@ class ConvertSettings:
     smooth: float = 1.0
     match_sharpness: bool = True
     match_grain: bool = True
+    keep_front: bool = True
     mark: bool = True
     mark_reason: str = ""
 

@@ -87,7 +87,7 @@ class UNDERSTUDY_PT_fit(SidebarPanel, bpy.types.Panel):
         if state is None:
             return
         column = fields(self.layout)
-        for name in ("shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain"):
+        for name in ("shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain", "keep_front"):
             column.prop(state.fit, name)
         column = fields(self.layout).column(align=True)
         column.label(text="Draw the Edge In")

@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..faces.align import crop, crop_box
-from ..faces.masks import drawn_face_mask, drawn_mask, face_mask
+from ..faces.align import crop, crop_box, hull_mask
+from ..faces.masks import drawn_mask, face_masks
 from ..media.reader import Frame
 from ..model.recast import Source, recast
 from ..model.shape import move_picture
 from ..model.shared import Shared
 from ..protocol import ConvertSettings
 from .fit import fitted
+from .front import uncovered
 from .plan import Placement
 
 
@@ -26,7 +27,8 @@ class Face:
     face (S, S, 3) float32 RGB 0..255, the recast; mask (S, S) float32 0..1, fitted as the settings want it;
     target (S, S, 3) uint8 RGB, the footage's own crop, moved to meet the face's new shape; moved (S, S) float32
     0..1, where it was, and origin (S, S, 2) float32, from where in the crop: the frame has to be moved so, too,
-    before the face is put into it.
+    before the face is put into it. whole (S, S) is the mask with nothing in front of it, hidden (S, S) float32 0..1
+    what was found there in this very frame; None where nothing was looked for, or somebody drew the mask.
     """
 
     placement: Placement
@@ -35,6 +37,8 @@ class Face:
     target: np.ndarray
     moved: np.ndarray
     origin: np.ndarray
+    whole: np.ndarray
+    hidden: np.ndarray | None
 
 
 def crop_of(frame: Frame, placement: Placement) -> np.ndarray:
@@ -68,14 +72,6 @@ def render_faces(
             groups.setdefault((placement.source, placement.size), []).append((frame, placement))
     drawn = {f.index: drawn_mask(scan, f.index, *f.shape) for f in frames if scan and plan.get(f.index)}
 
-    def own_mask(frame: Frame, placement: Placement, picture: np.ndarray) -> np.ndarray:
-        by_hand = drawn.get(frame.index)
-        if by_hand is None and isinstance(sources[placement.source].refiner, Shared):
-            return np.full(picture.shape[:2], 255, np.uint8)  # it knows by itself where the face is
-        if by_hand is None:
-            return face_mask(picture, placement.measured)
-        return drawn_face_mask(by_hand, placement.measured, placement.matrix, placement.size)
-
     at_once = 4 if device.type == "cpu" else len(frames)  # more would not stay in a processor's cache
     done: dict[int, Face] = {}  # by placement's identity
     for (name, size), members in (
@@ -83,14 +79,23 @@ def render_faces(
     ):
         pictures = np.stack([crop_of(f, p) for f, p in members])
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
-        own_masks = np.stack([own_mask(f, p, c) for (f, p), c in zip(members, pictures, strict=True)])
-        crops = np.concatenate([pictures, own_masks[..., None]], -1)
+        if isinstance(sources[name].refiner, Shared):  # it knows where the face is, and goes where no mesh does
+            own_masks = np.full(pictures.shape[:3], 255, np.uint8)
+            in_front = np.zeros_like(own_masks)
+        else:
+            own_masks, in_front = face_masks(pictures, measured, device, settings.keep_front)
+        for n, (frame, placement) in enumerate(members):
+            by_hand = drawn.get(frame.index)
+            if by_hand is not None:
+                own_masks[n] = hull_mask(placement.measured, size)
+                in_front[n] = 255 - crop(by_hand, placement.matrix, size)
+        crops = np.concatenate([pictures, own_masks[..., None], in_front[..., None]], -1)
         shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
         shown, moved, field = move_picture(shown, measured, landmarks)
         face, mask = recast(
             sources[name],
             landmarks,
-            shown[:, :3],
+            uncovered(shown[:, :3], shown[:, 3:4], shown[:, 4:]),
             shown[:, 3:4],
             torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
         )
@@ -101,7 +106,10 @@ def render_faces(
         moves = np.ascontiguousarray(moved[:, 0].cpu().numpy())
         faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
-        for (_, placement), f, m, *rest in zip(members, faces, masks, pictures, moves, origins, strict=True):
-            shown_mask = np.float32(placement.opacity) * fitted(m, placement, settings)
-            done[id(placement)] = Face(placement, f, shown_mask, *rest)
+        hidden = np.ascontiguousarray(shown[:, 4].cpu().numpy())
+        for n, (frame, placement) in enumerate(members):
+            whole = np.float32(placement.opacity) * fitted(masks[n], placement, settings)
+            mask = whole * (1 - hidden[n])
+            found = hidden[n] if settings.keep_front and drawn.get(frame.index) is None else None
+            done[id(placement)] = Face(placement, faces[n], mask, pictures[n], moves[n], origins[n], whole, found)
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}

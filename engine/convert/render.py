@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..model.recast import Source
 from ..protocol import ConvertSettings
 from .composite import Mark, composite, pasted
 from .faces import Face, render_faces
+from .front import steady
 from .measures import REACH, Measures, averaged, measure
 from .patch import Place, place_of
 from .plan import Placement
@@ -70,7 +71,7 @@ def measured(frames: list[Frame], made: dict[int, list[Face]], work: Work, pool:
         faces = []
         height, width = frame.shape
         for face in made.get(frame.index, ()):
-            place = place_of(face.placement.matrix, np.maximum(face.mask, face.moved), width, height)
+            place = place_of(face.placement.matrix, np.maximum(face.whole, face.moved), width, height)
             if place is not None:
                 faces.append((face, place, measure(face, place, frame.part(place.box), work.settings)))
         return Rendered(frame, faces)
@@ -89,14 +90,18 @@ def settled(rendered: Iterable[Rendered]) -> Iterator[Rendered]:
         faces = []
         for face, place, _ in middle.faces:
             key = (face.placement.track, face.placement.source)
-            near = [
-                (other.frame.index, measures)
+            near = {
+                other.frame.index: (beside, measures)
                 for other in window
                 if abs(other.frame.index - middle.frame.index) <= REACH
                 for beside, _, measures in other.faces
                 if (beside.placement.track, beside.placement.source) == key
-            ]
-            faces.append((face, place, averaged(middle.frame.index, *zip(*near, strict=True))))
+            }
+            here = middle.frame.index
+            if face.hidden is not None:
+                before, after = (near[n][0].hidden if n in near else None for n in (here - 1, here + 1))
+                face = replace(face, mask=face.whole * (1 - steady(before, face.hidden, after)))
+            faces.append((face, place, averaged(here, list(near), [m for _, m in near.values()])))
         return Rendered(middle.frame, faces)
 
     for item in rendered:

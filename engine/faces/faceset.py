@@ -15,7 +15,7 @@ from ..protocol import Identity
 from ..reporter import Reporter
 from .align import CROP_RADII, crop, crop_matrix, mesh_radius, transform, unposed, yaw_pitch
 from .alignments import LANDMARKS, Alignments, load_alignments
-from .masks import face_mask
+from .masks import face_masks
 from .summary import coverage, missing_views
 
 SCHEMA = 1
@@ -28,6 +28,8 @@ ENOUGH = 64
 COPY, COPY_DEGREES, COPY_FRAMES = 0.012, 1.5, 12
 """Two faces are near-copies when their shapes differ by less (in radii of the mesh), their heads by fewer degrees,
 and they are at most so many frames apart."""
+HIDDEN = 0.1
+"""A face of which more than this is hidden by a hand or a microphone goes, as long as ENOUGH others are there."""
 TRACKS = 1_000_000
 _COLUMNS: dict[str, type] = {
     "pixels": np.uint8,
@@ -39,6 +41,7 @@ _COLUMNS: dict[str, type] = {
     "exposure": np.float32,
     "enlarged": np.float32,
     "coarse": np.bool_,
+    "hidden": np.float32,
 }
 
 
@@ -47,7 +50,7 @@ class Faceset:
     """N crops of one identity, in the order of their material and frames.
 
     pixels    (N, S, S, 3) uint8 RGB
-    masks     (N, S, S) uint8, 255 where the face is
+    masks     (N, S, S) uint8, 255 where the face is and nothing stands in front of it
     landmarks (N, 468, 3) float32 in crop pixels (centres at integer + 0.5)
     shot      (N,) int32, changes where the material or the track changes: neighbours in time share it
     frame     (N,) int32, source frame within its clip
@@ -56,6 +59,7 @@ class Faceset:
     enlarged  (N,) float32, crop pixels for each pixel of the footage; above 1 there is no more detail to be had
     coarse    (N,) bool, the mesh did not hold (a profile, a blur): landmarks and mask are what the track carried there,
               good for the place of the crop and no more
+    hidden    (N,) float32 0..1, the share of the face that something stands in front of
     """
 
     name: str
@@ -68,6 +72,7 @@ class Faceset:
     exposure: np.ndarray
     enlarged: np.ndarray
     coarse: np.ndarray
+    hidden: np.ndarray
 
     @property
     def clip(self) -> np.ndarray:
@@ -112,8 +117,8 @@ def load_faceset(path: Path) -> Faceset:
         "frame": (np.int32, (count,)),
         "sharpness": (np.float32, (count,)),
     }
-    for name in ("exposure", "enlarged"):  # a faceset of before these were measured
-        arrays.setdefault(name, np.ones(count, np.float32))
+    for name, usual in (("exposure", 1), ("enlarged", 1), ("hidden", 0)):  # a faceset of before these were measured
+        arrays.setdefault(name, np.full(count, usual, np.float32))
         expected[name] = (np.float32, (count,))
     arrays.setdefault("coarse", np.zeros(count, np.bool_))
     expected["coarse"] = (np.bool_, (count,))
@@ -226,7 +231,9 @@ def gather(
                 matrix = crop_matrix(alignments.landmarks[row], size)
                 landmarks = transform(alignments.landmarks[row], matrix)
                 pixels = crop(frame.rgb, matrix, size)
-                mask = face_mask(pixels, landmarks)
+                coarse = bool(alignments.carried[row])  # nobody knows what hides a face where the mesh does not hold
+                own, in_front = (stack[0] for stack in face_masks(pixels[None], landmarks[None], look=not coarse))
+                mask = np.minimum(own, 255 - in_front)
                 columns["pixels"].append(pixels)
                 columns["masks"].append(mask)
                 columns["landmarks"].append(landmarks)
@@ -234,11 +241,24 @@ def gather(
                 columns["frame"].append(frame.index)
                 columns["sharpness"].append(alignments.sharpness[row])
                 columns["exposure"].append(exposure(pixels, mask))
-                columns["coarse"].append(bool(alignments.carried[row]))
+                columns["coarse"].append(coarse)
                 columns["enlarged"].append(float(enlargement(alignments, np.array([row]), size)[0]))
+                columns["hidden"].append(float(in_front[own > 127].mean() / 255) if (own > 127).any() else 0.0)
             done = (frame.index + 1 - first) / (last + 1 - first)
             report.progress((number + done) / len(sources), f"Cutting out the faces of {identity.name}")
-    return Faceset(name=identity.name, **{name: np.array(columns[name], dtype) for name, dtype in _COLUMNS.items()})
+    kept = _uncovered(np.array(columns["hidden"]))
+    if gone := len(columns["hidden"]) - len(kept):
+        report.log(f"{gone} faces of {identity.name} are left out: something stands in front of them.")
+    return Faceset(
+        name=identity.name,
+        **{name: np.array([columns[name][n] for n in kept], dtype) for name, dtype in _COLUMNS.items()},
+    )
+
+
+def _uncovered(hidden: np.ndarray) -> np.ndarray:
+    """(k,) ascending rows of the faces that are nearly whole, and of the least hidden ones where those are few."""
+    order = np.argsort(hidden, kind="stable")
+    return np.sort(order[: max(int((hidden <= HIDDEN).sum()), min(ENOUGH, len(hidden)))])
 
 
 def _source(identity: Identity, scan: str, person: int, with_coarse: bool) -> Source:

@@ -1,4 +1,5 @@
-"""Which pixels of a crop are the person's face: the landmarks' hull, less the hair that hangs into it.
+"""Which pixels of a crop are the person's face: the landmarks' hull, less the hair that hangs into it, and less what
+stands in front of it (`occlusion`).
 
 The mesh reaches to where the hairline is on most people; a fringe, a hat or a headband lies inside it. Where somebody
 drew a mask of a frame by hand, it holds instead: `masks/NNNNNN.png` in the scan folder, by source frame number.
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
 from ..errors import DataError
-from .align import crop, hull_mask
+from .align import hull_mask
+from .occlusion import hidden
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
@@ -27,6 +30,18 @@ _FLOOR = np.diag([14.0, 3.5, 3.5]) ** 2
 """Variance of skin that is there anyway, in 8-bit Lab: light falls off over a forehead, hue hardly."""
 LIKE_SKIN = (2.6, 4.2)
 """Mahalanobis distance from the cheeks' colour: below the first it is skin, above the second it is not."""
+
+
+def face_masks(
+    pixels: np.ndarray, landmarks: np.ndarray, device: torch.device | str = "cpu", look: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where N faces are, and what stands in front of them: both (N, S, S) uint8.
+
+    pixels (N, S, S, 3) uint8 RGB crops, landmarks (N, 468, 3) in their pixels. The first is `face_mask`'s; the
+    second is 255 where something hides the face (`occlusion.hidden`), and nothing where it was not to `look`.
+    """
+    own = np.stack([face_mask(p, points) for p, points in zip(pixels, landmarks, strict=True)])
+    return own, hidden(pixels, landmarks, device) if look else np.zeros_like(own)
 
 
 def face_mask(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -96,12 +111,6 @@ def check_drawn(scan: Path, frames: Iterable[int], height: int, width: int) -> N
     if (scan / FOLDER).is_dir():
         for frame in frames:
             drawn_mask(scan, frame, height, width)
-
-
-def drawn_face_mask(drawn: np.ndarray, landmarks: np.ndarray, matrix: np.ndarray, size: int) -> np.ndarray:
-    """(S, S) uint8 as `face_mask`, from a frame's drawn mask; matrix (2, 3) and landmarks as for the crop."""
-    mask: np.ndarray = np.minimum(hull_mask(landmarks, size), crop(drawn, matrix, size))
-    return mask
 
 
 def _fill(mask: np.ndarray, ring: np.ndarray) -> None:

@@ -160,7 +160,16 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
         target = cv2.warpAffine(shot.footage, _cv(shot.matrix), (CROP, CROP), flags=cv2.INTER_CUBIC)
         unmoved = np.zeros((CROP, CROP), np.float32)
         mask = fitted(shot.mask, placement, settings)
-        face = Face(placement, spoiled(shot.face, case, shot.index), mask, target, unmoved, np.zeros((CROP, CROP, 2)))
+        face = Face(
+            placement,
+            spoiled(shot.face, case, shot.index),
+            mask,
+            target,
+            unmoved,
+            np.zeros((CROP, CROP, 2)),
+            mask,
+            None,
+        )
         place = place_of(shot.matrix, face.mask, SIZE, SIZE)
         assert place is not None
         x0, y0, x1, y1 = place.box

@@ -91,6 +91,7 @@ def faceset(name: str, pixels: np.ndarray, landmarks: np.ndarray) -> Faceset:
         exposure=np.ones(count, np.float32),
         enlarged=np.ones(count, np.float32),
         coarse=np.zeros(count, bool),
+        hidden=np.zeros(count, np.float32),
     )
 
 

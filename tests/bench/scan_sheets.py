@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 from understudy.engine.faces.align import crop, crop_matrix, transform
 from understudy.engine.faces.alignments import Alignments, load_alignments
-from understudy.engine.faces.masks import face_mask
+from understudy.engine.faces.masks import face_masks
 from understudy.engine.media.reader import read_frames
 
 WIDTH = 420
@@ -92,7 +92,8 @@ def faces(alignments: Alignments, options: argparse.Namespace) -> np.ndarray:
             matrix = crop_matrix(alignments.landmarks[row], FACE)
             tile = crop(frame.rgb, matrix, FACE)
             points = transform(alignments.landmarks[row], matrix)
-            edge, _ = cv2.findContours(face_mask(tile, points) // 128, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+            own, in_front = (stack[0] for stack in face_masks(tile[None], points[None]))
+            edge, _ = cv2.findContours(np.minimum(own, 255 - in_front) // 128, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
             tint = colour(int(alignments.person[row]))
             for x, y in points[:, :2]:
                 cv2.circle(tile, (int(x), int(y)), 0, tint, -1)

@@ -212,3 +212,36 @@ def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, d
     covered = near > 0.999  # a thousandth of the farther face is there, which may turn the rounding
     assert covered.any() and np.abs(together[covered].astype(int) - alone[covered]).max() <= 1
     assert (union > 0).sum() > (near > 0).sum()
+
+
+def test_what_stands_in_front_stays_in_front(tmp_path: Path, astronaut_scan: Any, carphone_folder: Path) -> None:
+    """A ball before the woman's mouth: the man's face goes behind it, and takes nothing of its colour."""
+    landmarks = astronaut_scan.landmarks[0]
+    picture = next(iter(read_frames(Path(astronaut_scan.clip.path)))).rgb
+    place, radius = landmarks[17, :2], 0.16 * float(np.ptp(landmarks[:, 1]))
+    y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]]
+    away = np.hypot(x - place[0], y - place[1]) / radius
+    shade = 0.5 + 0.5 * np.sqrt(np.clip(1 - away**2, 0, 1))[..., None]
+    with_ball = np.where(away[..., None] < 1, (shade * [30, 60, 200]).astype(np.uint8), picture)
+    shown = {}
+    prepare(
+        tmp_path / "m",
+        [Identity(name="man", material=[Material(scan=str(carphone_folder), person=0)])],
+        "draft",
+        Silent(),
+    )
+    sources = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)
+    plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)
+    for name, rgb, keep in (("plain", picture, True), ("kept", with_ball, True), ("painted", with_ball, False)):
+        path = tmp_path / f"{name}.png"
+        cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        settings = ConvertSettings(shape=0.0, match_grain=False, keep_front=keep)
+        shown[name] = recast_still(next(iter(read_frames(path))), Work(plan, sources, settings, CPU))[0].astype(int)
+    ball, around = away < 0.9, (away > 1.3) & (away < 2)
+    assert np.abs(shown["kept"] - with_ball)[ball].mean() < 3
+    assert np.abs(shown["painted"] - with_ball)[ball].mean() > 15
+    assert (
+        np.abs(shown["kept"] - shown["plain"])[around].mean()
+        < 0.5 * np.abs(shown["painted"] - shown["plain"])[around].mean()
+    )
+    assert np.abs(shown["plain"] - picture)[around].mean() > 5  # it is a recast

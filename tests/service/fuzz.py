@@ -65,7 +65,7 @@ def readers(folder: Path) -> dict[str, Reader]:
         name="Ann", pixels=np.zeros((count, 64, 64, 3), np.uint8), masks=np.zeros((count, 64, 64), np.uint8),
         landmarks=places, shot=zeros.astype(np.int32), frame=zeros.astype(np.int32),
         sharpness=zeros.astype(np.float32), exposure=zeros.astype(np.float32), enlarged=zeros.astype(np.float32),
-        coarse=np.zeros(count, bool),
+        coarse=np.zeros(count, bool), hidden=zeros.astype(np.float32),
     ).save(folder / "ann.faceset")  # fmt: skip
     card = ModelCard(schema=1, preset="quick", identities=["Ann"], material=[[]])
     write_card(model, card)
