@@ -126,7 +126,7 @@ def draft(
     """
     inside = target.inside
     where = spread(
-        target, torch.from_numpy(views.neutral).to(inside.device, non_blocking=True).expand(len(picture), -1, -1)
+        target, torch.from_numpy(views.neutral.face).to(inside.device, non_blocking=True).expand(len(picture), -1, -1)
     )
     wanted = bands(picture, inside, where)
     rim = RIM * target.size

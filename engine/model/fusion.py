@@ -37,7 +37,7 @@ def fuse(views: Views, sharpness: np.ndarray) -> torch.Tensor:
     sharpness (N,) as in a faceset. The views' own `texture` is not read.
     """
     side, device = min(SIDE, views.pixels.shape[-1]), views.landmarks.device
-    flat = unrolled(views.neutral) * side
+    flat = unrolled(views.neutral.face) * side
     target = geometry(
         torch.from_numpy(flat[None]).to(device), torch.from_numpy(triangle_map(flat, side)[None]).to(device)
     )

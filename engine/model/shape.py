@@ -8,6 +8,8 @@ picture is moved along, ever less, so that cheek and background meet the new out
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 import torch
@@ -20,6 +22,10 @@ from .mesh import geometry, spread, triangle_map
 
 QUIET = 0.25
 """Part of a person's faces, those with the mouth least open, that their neutral face is the median of."""
+LIVELY = 0.15
+"""How much the mouth's width varies, in parts of itself, in material that shows a person talking."""
+MOUTH_REACH = 0.35
+"""How far around the lips they pull the face along, in its radii."""
 REACH = 0.14
 """How far beyond the face the picture is moved along, in crop sides."""
 FIELD = 128
@@ -50,21 +56,38 @@ def _neighbours() -> np.ndarray:
 _AVERAGE = _neighbours()
 
 
-def neutral_face(landmarks: np.ndarray) -> np.ndarray:
-    """A person's face at rest: landmarks (N, 468, 3) in any one unit → (468, 3), straight ahead and of unit size."""
+class Neutral(NamedTuple):
+    """A person's face at rest.
+
+    `face` (468, 3) float32 is straight ahead and of unit size; `mouth` 0..1 is how surely its mouth is at rest.
+    """
+
+    face: np.ndarray
+    mouth: float
+
+
+def neutral_face(landmarks: np.ndarray) -> Neutral:
+    """A person's face at rest, from their landmarks (N, 468, 3) in any one unit.
+
+    In a single laughing photograph nothing tells the mouth's shape from its expression; in material in which the
+    mouth moves, its quiet frames are what it is at rest.
+    """
     straight = unposed(landmarks)
     opening = np.linalg.norm(straight[:, 13] - straight[:, 14], axis=-1)
     quiet = straight[opening <= np.quantile(opening, QUIET)]
-    return np.median(quiet, 0).astype(np.float32)
+    narrow, usual, wide = np.quantile(np.linalg.norm(straight[:, 61] - straight[:, 291], axis=-1), [0.05, 0.5, 0.95])
+    lively = (wide - narrow) / max(LIVELY * usual, 1e-6)
+    return Neutral(np.median(quiet, 0).astype(np.float32), float(min(lively, 1.0)))
 
 
-def difference(target: np.ndarray, source: np.ndarray) -> np.ndarray:
-    """What has to be added to the target's neutral face (468, 3) to give it the source's proportions: (468, 3).
+def difference(target: Neutral, source: Neutral) -> np.ndarray:
+    """What has to be added to the target's neutral face to give it the source's proportions: (468, 3).
 
     Both sides alike (most of what differs is how the head was measured), and the lips' thickness but not how
-    far they are open, which is expression and not shape.
+    far they are open, which is expression and not shape. Where either one's mouth is not known at rest it keeps
+    the target's form and goes only to where the source's sits.
     """
-    raw = source - target
+    raw = source.face - target.face
     raw = (raw + mirrored(raw, 0.0)) / 2
     result = raw.copy()
     middle = (raw[_UPPER[0]] + raw[_LOWER[0]]) / 2
@@ -74,6 +97,12 @@ def difference(target: np.ndarray, source: np.ndarray) -> np.ndarray:
     around[_UPPER] = around[_LOWER] = False
     for _ in range(2):  # no step between the lips and what is around them
         result[around] += 0.5 * (_AVERAGE @ result - result)[around]
+    mouth = np.append(np.flatnonzero(~around), [61, 291, 78, 308])
+    places = (target.face + mirrored(target.face, 0.0))[:, :2] / 2
+    near = np.linalg.norm(places[:, None] - places[mouth], axis=-1).min(1)
+    pulled = np.clip(1 - near / MOUTH_REACH, 0, 1)[:, None]
+    pulled = pulled * pulled * (3 - 2 * pulled) * (1 - min(target.mouth, source.mouth))
+    result += pulled * (result[mouth].mean(0) - result)
     return result.astype(np.float32)
 
 

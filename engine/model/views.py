@@ -100,7 +100,7 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
         expression=np.concatenate([expression, expression_flipped]),
         neutral=neutral,
         texture=torch.zeros(1, 4, 1, 1, dtype=torch.uint8, device=device),
-        plane=torch.from_numpy(2 * unrolled(neutral)[:, :2] - 1).to(device),
+        plane=torch.from_numpy(2 * unrolled(neutral.face)[:, :2] - 1).to(device),
     )
     return replace(views, texture=fuse(views, faceset.sharpness))
 

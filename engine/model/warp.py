@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from ..faces.topology import MIRROR
 from .gaze import turned
 from .mesh import Geometry, spread
+from .shape import Neutral
 
 _MIRROR = torch.from_numpy(MIRROR)
 VISIBLE = (0.20, 0.50)
@@ -23,7 +24,7 @@ class Views:
 
     pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
     `irises` (N, 2, 2) float32 crop pixels, None where they could not be measured.
-    `neutral` (468, 3) is the person's face at rest (`shape.neutral_face`).
+    `neutral` is the person's face at rest.
     `texture` (1, 4, U, U) uint8, RGB and how surely it was seen, is what all frames together show of the face,
     unrolled; `plane` (468, 2) float32 is where in it each vertex lies, -1..1 (`fusion`).
     `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
@@ -35,7 +36,7 @@ class Views:
     irises: torch.Tensor | None
     pose: np.ndarray
     expression: np.ndarray
-    neutral: np.ndarray
+    neutral: Neutral
     texture: torch.Tensor
     plane: torch.Tensor
 

@@ -23,7 +23,7 @@ def pictures(faceset: Any, rows: list[int]) -> torch.Tensor:
 
 
 def test_a_face_unrolls_alike_on_both_sides(carphone_faces: Any) -> None:
-    plane = unrolled(make_views(carphone_faces, CPU).neutral)
+    plane = unrolled(make_views(carphone_faces, CPU).neutral.face)
     assert plane[:, :2].min() > 0 and plane[:, :2].max() < 1
     assert np.allclose(plane[:, 0] + plane[MIRROR, 0], 1, atol=1e-5) and np.allclose(plane[:, 1], plane[MIRROR, 1])
 
@@ -61,7 +61,7 @@ def test_targets_stand_in_somebody_elses_light_but_not_in_their_own(carphone_fac
     assert set(draws.lender.tolist()) == {-1, 1} and 0.55 < (draws.lender == 1).float().mean() < 0.95
     alone = material.draw(materials[:1], [(0, 8)], 0, generator)
     assert (alone.lender == -1).all()
-    shape = torch.from_numpy(make_views(carphone_faces, CPU).neutral) / 2
+    shape = torch.from_numpy(make_views(carphone_faces, CPU).neutral.face) / 2
     lit = draws.part(draws.lender == 1).part(slice(0, 4))
     still = replace(lit, light=torch.full_like(lit.light, 0.5), bend=0 * lit.bend, flip=torch.zeros_like(lit.flip))
     own = replace(still, lender=torch.full_like(still.lender, -1))
