@@ -18,7 +18,7 @@ from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
 from ..protocol import Identity, Network, Preset, from_json, parse_json
 from ..reporter import Part, Reporter
-from .networks import SIZES
+from .networks import SIZES, widened
 from .shared import Net, make_network
 
 SCHEMA = 1
@@ -147,13 +147,16 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, 
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote. Raises DataError when it is missing or damaged."""
+    """Read what `save_tensors` wrote, a network of an earlier plan widened to today's.
+
+    Raises DataError when it is missing or damaged.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             facts = parse_json(file.metadata()["understudy"])
             if not isinstance(facts, dict):
                 raise ValueError("its header is no object")
-            return {k: file.get_tensor(k) for k in file.keys()}, facts  # noqa: SIM118
+            return widened({k: file.get_tensor(k) for k in file.keys()}), facts  # noqa: SIM118
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
 

@@ -163,3 +163,22 @@ def refiner_input(
     where = spread(target, shape.expand(len(picture), -1, -1))
     seen = [drafted.face, drafted.second, drafted.whole, drafted.light, picture * target.mouth, where]
     return torch.cat([*seen, drafted.coverage, target.inside], 1)
+
+
+def widened(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights, averages and moments of a refiner from before it saw the texture of all frames and moved the draft.
+
+    What it lacks begins at zero, as if it had never mattered; others are given back as they are.
+    """
+    first, before = "encoder.stages.0.0.weight", 4 * (INPUTS - 3)
+    if not any(name.endswith(first) and t.ndim == 4 and t.shape[1] == before for name, t in tensors.items()):
+        return tensors
+    result = dict(tensors)
+    for name, t in tensors.items():
+        if not t.ndim:
+            continue  # the optimiser's count of steps
+        if name.endswith(first) and t.shape[1] == before:  # the texture came after draft and second view
+            result[name] = torch.cat([t[:, :24], t.new_zeros(t.shape[0], 12, *t.shape[2:]), t[:, 24:]], 1)
+        elif name.endswith((".head.weight", ".head.bias")) and t.shape[0] == 16:
+            result[name] = torch.cat([t, t.new_zeros(2, *t.shape[1:])])
+    return result

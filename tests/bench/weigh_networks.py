@@ -30,7 +30,7 @@ from understudy.engine.model.material import make_material
 from understudy.engine.model.recast import Source, recast
 from understudy.engine.model.scores import SHAPE
 from understudy.engine.model.shape import difference, move_picture, neutral_face, reshaped
-from understudy.engine.model.shared import LOW, Net, Shared, SharedDecoder, make_network
+from understudy.engine.model.shared import LOW, Net, Shared, SharedDecoder, SharedEncoder, make_network
 from understudy.engine.model.trainer import canonical_shape
 from understudy.engine.model.training import Training, begin, step
 from understudy.engine.model.views import choose_views, make_views
@@ -48,10 +48,22 @@ class Liae(Shared):
         super().__init__(identities, size, width)
         channels = self.encoder.open.out_features // LOW**2
         inner = self.encoder.open
-        self.encoder.open = nn.Identity()
+        self.encoder = _Code(size, width)
         shared, one = copy.deepcopy(inner), SharedDecoder(size, width)
         one.stages.insert(0, nn.Conv2d(2 * channels, channels, 1))
         self.decoders = nn.ModuleList(_Inner(shared, copy.deepcopy(inner), one) for _ in range(identities))
+
+
+class _Code(SharedEncoder):
+    """The encoder as far as the code."""
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__(size, width)
+        del self.open
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        code = self.code(self.down(nn.functional.pixel_unshuffle(x, 2)).flatten(1))
+        return code * (code.square().mean(1, keepdim=True) + 1e-6).rsqrt()
 
 
 class _Inner(nn.Module):
@@ -60,7 +72,6 @@ class _Inner(nn.Module):
         self.shared, self.own, self.decoder = shared, own, decoder
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
-        code = code.flatten(1)
         both = [nn.functional.leaky_relu(layer(code), 0.1) for layer in (self.shared, self.own)]
         return self.decoder(torch.cat(both, 1).reshape(len(code), -1, LOW, LOW))
 

@@ -78,23 +78,17 @@ HOOK: list[Any] = []  # called after each step, in place of another process
 def in_this_process(patch: pytest.MonkeyPatch) -> None:
     """Workers run in place, so that what they write is seen."""
 
-    def spawn(folder: Path, runner: str, lease: int, devices: int) -> Attempt:
+    def spawn(folder: Path, named: str, lease: int, devices: int) -> Attempt:
         before = signal.getsignal(signal.SIGTERM)
-        worker.main(folder, runner)
+        worker.main(folder, f"{runner.__module__}:{runner.__name__}")
         signal.signal(signal.SIGTERM, before)
         return Attempt(folder, lease, Ended())  # type: ignore[arg-type]
 
     patch.setattr(supervisor, "spawn", spawn)
     patch.setattr(launch, "spawn", spawn)
-    patch.setattr(worker, "_run", lambda folder, name, recorder: runner(*_read(folder), recorder))
     patch.setattr(os, "nice", lambda n: 0)
     patch.setattr(worker, "PATIENCE", 0.0)
     patch.setattr(worker.faulthandler, "enable", lambda: None)
-
-
-def _read(folder: Path) -> tuple[str, ScanSpec]:
-    job = json.loads((folder / "spec.json").read_text())
-    return job["kind"], ScanSpec(clip=Clip(**job["spec"]["clip"]), output=job["spec"]["output"])
 
 
 def work(home: Path, tell: Any) -> None:
