@@ -212,13 +212,3 @@ def picture_placement(strip: bpy.types.Strip, width: int, height: int) -> Placem
         flip_x=strip.use_flip_x,
         flip_y=strip.use_flip_y,
     )
-
-
-def copy_curves(to: bpy.types.CurveMapping, source: bpy.types.CurveMapping) -> None:
-    """Give `to` the curves of `source`."""
-    for mine, theirs in zip(to.curves, source.curves, strict=False):
-        while len(mine.points) < len(theirs.points):
-            mine.points.new(0.5, 0.5)
-        for point, wanted in zip(mine.points, theirs.points, strict=False):
-            point.location, point.handle_type = wanted.location, wanted.handle_type
-    to.update()

@@ -58,11 +58,6 @@ def identity_named(state: UnderstudyState, key: str) -> UnderstudyIdentity | Non
     return next((i for i in state.identities if i.key == key), None)
 
 
-def active_identity(state: UnderstudyState) -> UnderstudyIdentity | None:
-    """The identity whose details are shown: material is added to it."""
-    return identity_named(state, state.identity)
-
-
 def named(state: UnderstudyState, text: str) -> str:
     """What the engine says, with the names of the panel in place of its own keys."""
     for identity in state.identities:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import sys
@@ -21,6 +22,12 @@ else:
     import fcntl
 
 LOCK_BYTE = 1 << 30  # Windows locks a byte, and nobody can read that byte meanwhile: take one past the contents
+
+
+def hash_file(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def sync_folder(folder: Path) -> None:

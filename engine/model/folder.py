@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ..arrays import replace_atomically, write_json
+from ..durable import hash_file
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
@@ -201,5 +201,4 @@ def _fingerprint(scan: str, person: int) -> str:
     path = Path(scan) / FILE_NAME
     if not path.is_file():
         raise DataError(f"{scan} holds no finished scan. Scan the clip first.")
-    with path.open("rb") as file:
-        return f"{hashlib.file_digest(file, 'sha256').hexdigest()}:{person}"
+    return f"{hash_file(path)}:{person}"

@@ -8,7 +8,7 @@ picture is moved along, ever less, so that cheek and background meet the new out
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -56,6 +56,9 @@ def _neighbours() -> np.ndarray:
 _AVERAGE = _neighbours()
 
 
+Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor)
+
+
 class Neutral(NamedTuple):
     """A person's face at rest.
 
@@ -100,8 +103,7 @@ def difference(target: Neutral, source: Neutral) -> np.ndarray:
     mouth = np.append(np.flatnonzero(~around), [61, 291, 78, 308])
     places = (target.face + mirrored(target.face, 0.0))[:, :2] / 2
     near = np.linalg.norm(places[:, None] - places[mouth], axis=-1).min(1)
-    pulled = np.clip(1 - near / MOUTH_REACH, 0, 1)[:, None]
-    pulled = pulled * pulled * (3 - 2 * pulled) * (1 - min(target.mouth, source.mouth))
+    pulled = _ease(np.clip(1 - near / MOUTH_REACH, 0, 1))[:, None] * (1 - min(target.mouth, source.mouth))
     result += pulled * (result[mouth].mean(0) - result)
     return result.astype(np.float32)
 
@@ -153,5 +155,5 @@ def _displacement(landmarks: np.ndarray, moved: np.ndarray, size: int) -> torch.
     return F.interpolate(field, size=(size, size), mode="bilinear", align_corners=False)
 
 
-def _ease(x: torch.Tensor) -> torch.Tensor:
+def _ease(x: Numbers) -> Numbers:
     return x**2 * (3 - 2 * x)

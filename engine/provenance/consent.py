@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -13,6 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+from ..durable import hash_file
 from ..errors import ConsentError, DataError, UnderstudyError
 from ..protocol import (
     Basis,
@@ -149,12 +149,6 @@ def basis_of(text: str) -> Basis:
 def today() -> str:
     """The date here, ISO 8601."""
     return date.today().isoformat()
-
-
-def hash_file(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _check(record: ConsentRecord) -> None:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..durable import hash_file
 from ..errors import UnderstudyError
 from ..faces import known
 from ..faces.alignments import FILE_NAME
 from ..protocol import consent_file, home
-from .consent import hash_file, today, withdraw
+from .consent import today, withdraw
 from .recasts import FOLDER, all_recasts, files_of
 
 

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays import write_json
+from ..durable import hash_file
 from ..errors import DataError
 from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, to_json
 from ..reporter import Reporter
-from .consent import hash_file, project_folder, read_consent, replaced, today
+from .consent import project_folder, read_consent, replaced, today
 from .credentials import Claim, Ingredient, read_credentials, sidecar, sign_all
 
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}

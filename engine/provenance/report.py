@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..durable import sync_folder
-from .consent import all_consents, hash_file, today
+from ..durable import hash_file, sync_folder
+from .consent import all_consents, today
 from .credentials import release
 from .recasts import Recast, all_recasts
 

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..durable import lock, sync_folder, write_json
+from ..durable import hash_file, lock, sync_folder, write_json
 from ..errors import UnderstudyError
 from ..protocol import parse_json
 from .link import HASHING, Away, Link, Refused, chosen, give_up
@@ -153,11 +153,8 @@ class Exchange:
     def _as_there(self, path: Path) -> Path:
         """The file with the other side's paths in it, where it names any."""
         made = self._incoming / "out" / f"{secrets.token_hex(8)}{path.suffix}"
-        if path.suffix in (".json", ".safetensors", ".faceset"):
-            made.parent.mkdir(parents=True, exist_ok=True)
-            if rewrite(path, made, self.places.there):
-                return made
-        return path
+        made.parent.mkdir(parents=True, exist_ok=True)
+        return made if rewrite(path, made, self.places.there) else path
 
     def _put(self, source: Path, digest: str, name: str, told: Told) -> None:
         size = source.stat().st_size
@@ -340,7 +337,6 @@ def _stamp(path: Path) -> list[int]:
 
 def _digest(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return hash_file(path)
     except OSError as error:
         raise UnderstudyError(f"{path} cannot be read ({error.strerror}). Make it readable, then try again.") from None

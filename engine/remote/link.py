@@ -76,8 +76,9 @@ def choose(remote: Remote | None) -> EngineInfo | None:
 
 def checked(url: str, token: str) -> Remote:
     """An address as it may be used: plain HTTP where a tunnel begins, on loopback. Raises UnderstudyError."""
+    url, token = url.strip().rstrip("/"), token.strip()
     try:
-        parts = urllib.parse.urlsplit(url.strip().rstrip("/"))
+        parts = urllib.parse.urlsplit(url)
         plain = parts.scheme == "http" and parts.hostname in LOOPBACK and parts.port and parts.path == ""
     except ValueError:
         plain = None
@@ -86,16 +87,11 @@ def checked(url: str, token: str) -> Remote:
             f"{url[:200]!r} is not http://127.0.0.1:PORT. Open a tunnel (ssh -N -L PORT:127.0.0.1:PORT HOST) and name "
             "its end on this computer: nothing is sent over the network in the clear."
         )
-    if (
-        not token.strip().isascii()
-        or not token.strip().isprintable()
-        or " " in token.strip()
-        or len(token.strip()) < 32
-    ):
+    if not token.isascii() or not token.isprintable() or " " in token or len(token) < 32:
         raise UnderstudyError(
             "The remote engine's token is missing. Copy its token file from there, and name the copy."
         )
-    return Remote(url.strip().rstrip("/"), token.strip())
+    return Remote(url, token)
 
 
 def owe(job_id: str) -> None:

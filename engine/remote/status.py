@@ -7,7 +7,7 @@ import time
 
 from ..errors import UnderstudyError
 from ..protocol import RemoteInfo
-from .link import Away, Link, Refused, Remote, chosen, give_up, settle
+from .link import Away, Link, Remote, chosen, give_up, settle
 
 EVERY = 5.0  # seconds
 
@@ -51,7 +51,7 @@ def look(remote: Remote) -> RemoteInfo:
         return RemoteInfo(url=remote.url, state="ready", host=info.host, device=info.device)
     except Away as error:
         return RemoteInfo(url=remote.url, state="away", error=str(error))
-    except (Refused, UnderstudyError) as error:
+    except UnderstudyError as error:
         return RemoteInfo(url=remote.url, state="refused", error=str(error))
     except ValueError:
         return RemoteInfo(url=remote.url, state="refused", error="Something else than an engine answers there.")

@@ -9,7 +9,6 @@ copy: to remove it loses nothing. Standard library only. Any thread may call.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import secrets
@@ -20,7 +19,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..durable import sync_folder
+from ..durable import hash_file, sync_folder
 from ..errors import UnderstudyError
 
 KEY = re.compile(r"[0-9a-f]{32}")
@@ -110,7 +109,7 @@ class Mirrors:
                 ) from None
             if offset + len(piece) < size:
                 return offset + len(piece), False
-            if _digest(partial) != digest:
+            if hash_file(partial) != digest:
                 partial.unlink()
                 raise Elsewhere("The file arrived damaged, and is to be sent again.", 0)
             with partial.open("rb") as file:
@@ -220,7 +219,7 @@ class Mirrors:
         stamp = _stamp(path.stat())
         known = self._known.get(str(path))
         if known is None or known[0] != stamp:
-            known = self._known[str(path)] = (stamp, _digest(path))
+            known = self._known[str(path)] = (stamp, hash_file(path))
         return known[1]
 
 
@@ -252,8 +251,3 @@ def _files(root: Path) -> Iterator[Path]:
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
     return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
