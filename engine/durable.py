@@ -58,6 +58,20 @@ def sync_tree(path: Path) -> None:
             sync_folder(parent)
 
 
+def finished_files(root: Path, shown: str = "", left_out: str = "") -> Iterator[Path]:
+    """Every file below `root` that is whole: none hidden, partial, replaced or a lock, and none in such folders.
+
+    A hidden folder named `shown` is entered all the same, and one named `left_out` is not.
+    """
+    for folder, names, files in os.walk(root):
+        names[:] = sorted(
+            n for n in names if n == shown or not (n.startswith(".") or n == left_out or n.endswith((".part", ".old")))
+        )
+        for name in sorted(files):
+            if not name.startswith(".") and not name.endswith((".part", ".lock")):
+                yield Path(folder, name)
+
+
 def write_json(path: Path, data: Any, mode: int = 0o666) -> None:
     """Put `data` under `path` in one step; on disk when this returns. `mode` holds from the file's creation on."""
     partial = path.with_name(path.name + ".part")

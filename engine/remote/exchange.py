@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..durable import hash_file, lock, sync_folder, write_json
+from ..durable import finished_files, hash_file, lock, sync_folder, write_json
 from ..errors import UnderstudyError
 from ..protocol import parse_json
 from .link import HASHING, Away, Link, Refused, chosen, give_up
@@ -105,7 +105,8 @@ class Exchange:
         """
         trees = list(trees)
         files = {self.places.of(one.path): one for one in wanted}
-        files |= {self.places.of(path): Wanted(path) for tree in trees for path in finished(tree)}
+        for tree in trees:  # pictures of how a training came along stay here
+            files |= {self.places.of(path): Wanted(path) for path in finished_files(tree, left_out="timelapse")}
         self.greet()
         while not self._send(files, [self.places.of(tree) for tree in trees], told):
             self._ledger["files"] = {}  # what both agreed on is no longer there: begin anew
@@ -297,17 +298,6 @@ def clear_mirror(project: Path) -> None:
         ) from None
     finally:
         link.close()
-
-
-def finished(tree: Path) -> Iterator[Path]:
-    """The finished files of a scan's or model's folder; pictures of how a training came along stay here."""
-    for folder, names, files in os.walk(tree):
-        names[:] = [
-            n for n in names if not n.startswith(".") and n != "timelapse" and not n.endswith((".part", ".old"))
-        ]
-        for name in files:
-            if not name.startswith(".") and not name.endswith((".part", ".lock")):
-                yield Path(folder, name)
 
 
 def _share(told: Told, before: int, of: int, more: int) -> None:

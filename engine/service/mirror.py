@@ -15,11 +15,11 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..durable import hash_file, sync_folder
+from ..durable import finished_files, hash_file, sync_folder
 from ..errors import UnderstudyError
 
 KEY = re.compile(r"[0-9a-f]{32}")
@@ -155,7 +155,7 @@ class Mirrors:
         """The files of a mirror whose paths begin with `under`, but for unfinished and hidden ones."""
         root = self.root(key)
         found: list[dict[str, object]] = []
-        for path in _files(root):
+        for path in finished_files(root, shown=".outside"):  # what lies beside the project on the client's machine
             name = path.relative_to(root).as_posix()
             if name.startswith(under):
                 try:
@@ -237,16 +237,6 @@ def _copy(source: Path, place: Path, shared: bool) -> None:
         os.fsync(file.fileno())
     partial.replace(place)
     sync_folder(place.parent)
-
-
-def _files(root: Path) -> Iterator[Path]:
-    """Every finished file of a project folder; `.outside` holds what lies beside it on the client's machine."""
-    for folder, names, files in os.walk(root):
-        hidden = [n for n in names if n.endswith((".part", ".old")) or (n.startswith(".") and n != ".outside")]
-        names[:] = sorted(set(names) - set(hidden))
-        for name in sorted(files):
-            if not name.startswith(".") and not name.endswith((".part", ".lock")):
-                yield Path(folder, name)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
