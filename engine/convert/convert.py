@@ -14,8 +14,10 @@ from ..errors import DataError
 from ..faces.alignments import Alignments, load_alignments
 from ..faces.masks import check_drawn
 from ..media.reader import Frame, MediaInfo, probe, read_frames
+from ..media.segments import LENGTH
 from ..media.view import Patch
 from ..media.writer import MovieWriter
+from ..memory import give_back
 from ..protocol import ConvertSpec
 from ..reporter import Reporter
 from .composite import Mark
@@ -54,6 +56,7 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
     start, end = range_of(spec, alignments, info)
     sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, device, spec.use_refiner)
     plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
+    del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
     work = Work(plan, sources, settings, device, mark, Path(spec.scan))
     writer = MovieWriter(
@@ -73,6 +76,8 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
                     report.check()
                     writer.write(frame, patches)
                     report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
+                    if frame.index % LENGTH == 0:
+                        give_back()
     save_settings(spec, writer.record())
     return {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
 

@@ -90,7 +90,7 @@ def render_faces(
                 own_masks[n] = hull_mask(placement.measured, size)
                 in_front[n] = 255 - crop(by_hand, placement.matrix, size)
         crops = np.concatenate([pictures, own_masks[..., None], in_front[..., None]], -1)
-        shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).float() / 255
+        shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
         shown, moved, field = move_picture(shown, measured, landmarks)
         face, mask = recast(
             sources[name],

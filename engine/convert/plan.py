@@ -19,8 +19,8 @@ from ..reporter import Reporter, Silent
 from .steady import steadied
 
 TAKE = 2048
-"""Faces whose views are chosen together: the choice compares every one with every view, and memory must not grow
-with the length of a take."""
+"""Faces that are looked at together: the choice of views compares every one with every view, and memory must not grow
+with the length of a take. So many, spread over the film, also tell a person's usual face."""
 RENDER_SIZES = (128, 256, 512)
 FADE = 6
 """Frames over which a recast face gives way to the footage's own before the mesh fails on it (a profile, mostly),
@@ -31,17 +31,19 @@ and comes back after it: what cannot be recast is left alone, and nothing jumps.
 class Placement:
     """One face to recast: by which source, from which views, at which place.
 
-    matrix (2, 3) cuts the size × size crop; landmarks (468, 3) float32 are in that crop's pixels, of the shape
-    that the recast face gets, measured the same as the footage has them; choice (V,) views as `choose_views`
-    gives them; radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the
-    face moves from this frame to the next, in crop pixels; opacity 0..1 is how much of it is to be seen; nearer holds
-    the outlines (K, 2), in crop pixels, of faces in front of this one that keep their own.
+    face (468, 3) float32 are its landmarks in source pixels; matrix (2, 3) cuts the size × size crop; change (468, 3)
+    is what it gets of the source's shape (`model.shape.difference`); choice (V,) views as `choose_views` gives them;
+    radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the face moves from
+    this frame to the next, in crop pixels; opacity 0..1 is how much of it is to be seen; nearer holds the outlines
+    (K, 2), in crop pixels, of faces in front of this one that keep their own.
+
+    There is one for every frame of a film at once, so what follows from the rest is not kept.
     """
 
     source: str
+    face: np.ndarray
     matrix: np.ndarray
-    landmarks: np.ndarray
-    measured: np.ndarray
+    change: np.ndarray
     choice: np.ndarray
     size: int
     radius: float
@@ -49,6 +51,16 @@ class Placement:
     motion: np.ndarray
     opacity: float = 1.0
     nearer: tuple[np.ndarray, ...] = ()
+
+    @property
+    def measured(self) -> np.ndarray:
+        """(468, 3) float32 landmarks in the crop's pixels, as the footage has them."""
+        return transform(self.face, self.matrix)
+
+    @property
+    def landmarks(self) -> np.ndarray:
+        """(468, 3) float32 landmarks in the crop's pixels, of the shape that the recast face gets."""
+        return reshaped(self.measured, self.opacity * self.change)
 
 
 def make_plan(
@@ -81,8 +93,9 @@ def make_plan(
             names = ", ".join(map(str, known)) or "nobody"
             raise NoFaceError(f"Person {swap.person} does not appear in this clip; the scan knows {names}.")
         failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0) & (not meshless))
-        neutral = np.median(unposed(alignments.landmarks[rows]), 0)
-        change = difference(neutral_face(alignments.landmarks[rows]), source.views.neutral)
+        usual = alignments.landmarks[rows[:: -(-len(rows) // TAKE)]]
+        neutral = np.median(unposed(usual), 0)
+        change = difference(neutral_face(usual), source.views.neutral)
         change *= 0.0 if meshless else shape
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
@@ -145,14 +158,13 @@ def _follow(
     placed = []
     for n, (frame, face, choice) in enumerate(zip(frames, faces, choices, strict=True)):
         matrix = crop_matrix(face, size)
-        measured = transform(face, matrix)
         around = [k for k in (n - 1, n + 1) if 0 <= k < len(frames) and abs(int(frames[k]) - int(frame)) == 1]
         moved = [(middles[k] - middles[n]) * (k - n) for k in around]
         placement = Placement(
             source=swap.identity,
+            face=face,
             matrix=matrix,
-            landmarks=reshaped(measured, float(opacity[n]) * change),
-            measured=measured,
+            change=change,
             choice=choice,
             size=size,
             radius=float(mesh_radius(face)),

@@ -8,6 +8,8 @@ from ..faces.align import mesh_radius
 
 REACH = 4
 """Frames to each side that a fitted parabola leans on."""
+PIECE = 2048
+"""Frames that are smoothed at a time, so that memory does not grow with the length of a take."""
 JITTER = 0.012
 """Parts of the mesh's radius: what lies nearer to the parabola is jitter, what lies much farther is motion."""
 
@@ -24,7 +26,13 @@ def steadied(landmarks: np.ndarray, frames: np.ndarray, amount: float) -> np.nda
         return result
     for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) != 1) + 1):
         if len(run) > 2:
-            result[run] = _smoothed(landmarks[run].astype(np.float64), amount)
+            for first in range(0, len(run), PIECE):
+                # with as many frames to both sides as reach into the piece: the same as all of them in one
+                begin, end = max(first - REACH, 0), min(first + PIECE + REACH, len(run))
+                if begin and end - begin <= 2 * REACH:
+                    begin = max(end - 2 * REACH - 1, 0)
+                made = _smoothed(landmarks[run[begin:end]].astype(np.float64), amount)
+                result[run[first : first + PIECE]] = made[first - begin : first - begin + PIECE]
     return result
 
 

@@ -41,7 +41,7 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
                 told = [frame, placement.source, placement.size, placement.track, placement.choice.tolist()]
                 told.append(placement.opacity)
                 digest.update(json.dumps(told).encode())
-                for array in (placement.matrix, placement.landmarks, placement.measured, *placement.nearer):
+                for array in (placement.face, placement.matrix, placement.change, *placement.nearer):
                     digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

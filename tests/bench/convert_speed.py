@@ -1,13 +1,12 @@
-"""How fast is conversion, where does its time go, and does its memory stay flat?
+"""How fast is conversion, and where does its time go?
 
-usage: python tests/bench/convert_speed.py SCAN MODEL IDENTITY OUT_FOLDER [--frames 48] [--height 1080] [--loop 0]
+usage: python tests/bench/convert_speed.py SCAN MODEL IDENTITY OUT_FOLDER [--frames 48] [--height 1080]
 
 The scanned clip's frames are scaled to each height (1080 alone, or several: --height 360 1080 2160) and its
 alignments with them, written as H.264, and recast. Prints frames a second of the whole conversion, its ratio to
 decoding and encoding the same file untouched, what getting ready takes once, CPU milliseconds a frame of each stage
 measured by itself (decode, the face's bytes, network with cutting out, measuring, compositing, carrying the change
-back, encode), and peak memory. `--loop N` repeats the clip's frames to
-N of them and prints the memory at every eighth of the conversion.
+back, encode), and peak memory (`convert_memory.py` looks at it over time).
 """
 
 from __future__ import annotations
@@ -47,15 +46,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--height", type=int, nargs="+", default=[1080])
-    parser.add_argument("--loop", type=int, default=0)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     for height in options.height:
-        scan = scaled(load_alignments(options.scan), height, options.frames, options.loop, options.out)
-        one(scan, options.model.resolve(), options.identity, options.out, bool(options.loop))
+        scan = scaled(load_alignments(options.scan), height, options.frames, options.frames, options.out)
+        one(scan, options.model.resolve(), options.identity, options.out)
 
 
-def one(scan: Path, model: Path, identity: str, out: Path, watch: bool) -> None:
+def one(scan: Path, model: Path, identity: str, out: Path) -> None:
     """Measure the conversion of one scan."""
     alignments = load_alignments(scan)
     path = Path(alignments.clip.path)
@@ -69,20 +67,12 @@ def one(scan: Path, model: Path, identity: str, out: Path, watch: bool) -> None:
             writer.write(frame)
     plain = [time.perf_counter() - plain[0], time.process_time() - plain[1]]
 
-    class Watch(Silent):
-        told = -1
-
-        def progress(self, fraction: float, message: str) -> None:
-            if watch and int(8 * fraction) != self.told and message.startswith("Recasting"):
-                self.told = int(8 * fraction)
-                print(f"  {fraction:6.1%}  {resident():7.0f} MB", flush=True)
-
     begun = [time.perf_counter(), time.process_time()]
     sources = load_sources(model, {identity}, CPU, True)
     plan = make_plan(alignments, spec.swaps, sources, 1.0, None, spec.settings.shape)
     ready = [time.perf_counter() - begun[0], time.process_time() - begun[1]]
     begun = [time.perf_counter(), time.process_time()]
-    convert(spec, CPU, Watch(), marker(spec))
+    convert(spec, CPU, Silent(), marker(spec))
     whole = [time.perf_counter() - begun[0] - ready[0], time.process_time() - begun[1] - ready[1]]
     print(
         f"{info.width}×{info.height}, {info.frames} frames, faces of {faces_of(plan)}: "
@@ -92,8 +82,7 @@ def one(scan: Path, model: Path, identity: str, out: Path, watch: bool) -> None:
         f"{resident():.0f} MB now, {peak():.0f} MB at most",
         flush=True,
     )
-    if not watch:
-        stages(spec, alignments, Work(plan, sources, spec.settings, CPU, marker(spec)), info.frames, plain[1])
+    stages(spec, alignments, Work(plan, sources, spec.settings, CPU, marker(spec)), info.frames, plain[1])
 
 
 def faces_of(plan: dict[int, list[Placement]]) -> str:
@@ -134,27 +123,39 @@ def stages(spec: ConvertSpec, alignments: Alignments, work: Work, count: int, pl
     print("  CPU ms a frame: " + ", ".join(f"{name} {value:.1f}" for name, value in each.items()), flush=True)
 
 
-def scaled(alignments: Alignments, height: int, frames: int, loop: int, out: Path) -> Path:
-    """A scan of the clip's first frames at another height, repeated there and back to `loop` frames."""
+def scaled(alignments: Alignments, height: int, frames: int, count: int, out: Path, faces: float = 1.0) -> Path:
+    """A scan of the clip's first frames at another height, there and back until there are `count` of them.
+
+    Of every 25 frames the first `faces` 0..1 of them keep their face.
+    """
     factor = height / alignments.height
     width = round(alignments.width * factor / 2) * 2
     factors = np.array([width / alignments.width, factor], np.float32)
     folder = out / f"scan-{height}"
     folder.mkdir(exist_ok=True)
     pictures = [f.rgb for f in read_frames(Path(alignments.clip.path), 0, frames)]
-    count = max(loop, frames)
-    order = [min(n % (2 * frames), 2 * frames - 1 - n % (2 * frames)) for n in range(count)]
+    period = [*range(frames), *reversed(range(frames))][:count]
     path = out / f"clip-{height}.mp4"
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=Fraction(25), options={"crf": "14", "preset": "veryfast"})
+        options = {"crf": "14", "preset": "veryfast", "bf": "0", "x264-params": "open-gop=0"}
+        stream = container.add_stream("libx264", rate=Fraction(25), options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for n in order:
+        packets = []
+        for n in period:
             picture = cv2.resize(pictures[n], (width, height), interpolation=cv2.INTER_CUBIC)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode(None))
+            packets += stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24"))
+        packets += stream.encode(None)
+        coded = [(bytes(packet), packet.is_keyframe, packet.time_base) for packet in packets]
+        for n in range(count):  # the period again and again, encoded once
+            data, key, base = coded[n % len(period)]
+            packet = av.Packet(data)
+            packet.pts = packet.dts = round(n / 25 / base)
+            packet.time_base, packet.stream, packet.is_keyframe = base, stream, key
+            packet.duration = round(1 / 25 / base)
+            container.mux(packet)
     rows = {int(alignments.frame[r]): int(r) for r in alignments.of_person(0)}
-    pairs = [(n, rows[source]) for n, source in enumerate(order) if source in rows]
-    numbers, chosen = (np.array(x) for x in zip(*pairs, strict=True))
+    order = [(n, period[n % len(period)]) for n in range(count) if n % 25 < 25 * faces]
+    numbers, chosen = (np.array(x) for x in zip(*((n, rows[f]) for n, f in order if f in rows), strict=True))
     names = ("box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
     columns = {name: getattr(alignments, name)[chosen] for name in names}
     columns["box"] = columns["box"] * np.tile(factors, 2)

@@ -148,9 +148,9 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
     for shot, motion in zip(shots, [*motions, motions[-1]], strict=True):
         placement = Placement(
             source="B",
+            face=shot.landmarks,
             matrix=shot.matrix,
-            landmarks=(own := transform(shot.landmarks, shot.matrix)),
-            measured=own,
+            change=np.zeros_like(shot.landmarks),
             choice=np.zeros(2, int),
             size=CROP,
             radius=float(mesh_radius(shot.landmarks)),

@@ -7,12 +7,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.convert import belonging, blend, colour
+from understudy.engine.convert import belonging, blend, colour, steady
 from understudy.engine.convert.fit import face_width, fitted
 from understudy.engine.convert.measures import Measures, averaged
 from understudy.engine.convert.plan import Placement
 from understudy.engine.convert.steady import steadied
-from understudy.engine.faces.align import crop, crop_matrix, transform
+from understudy.engine.faces.align import crop, crop_matrix
 from understudy.engine.media.reader import read_frames
 from understudy.engine.protocol import ConvertSettings
 
@@ -31,12 +31,11 @@ def face(astronaut_scan: Any) -> np.ndarray:
 def placement(astronaut_scan: Any) -> Placement:
     landmarks = astronaut_scan.landmarks[0]
     matrix = crop_matrix(landmarks, SIZE)
-    points = transform(landmarks, matrix)
     return Placement(
         source="a",
+        face=landmarks,
         matrix=matrix,
-        landmarks=points,
-        measured=points,
+        change=np.zeros_like(landmarks),
         choice=np.zeros(2, int),
         size=SIZE,
         radius=1.0,
@@ -140,6 +139,18 @@ def test_each_side_is_drawn_in_by_itself(placement: Placement) -> None:
         assert moved[side] == pytest.approx(0.2 * width, abs=2) and not moved[np.arange(4) != side].any()
     soft = fitted(mask, placement, ConvertSettings(feather=0.3))
     assert (soft <= mask).all() and soft[128, 128] == 1 and (soft > 0).sum() <= (mask > 0).sum()
+
+
+@pytest.mark.parametrize("frames", [3, 9, 50, 53, 61])
+def test_a_long_take_is_steadied_in_pieces_as_in_one(
+    frames: int, astronaut_scan: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(5)
+    track = astronaut_scan.landmarks[0] + random.normal(0, 0.5, (frames, 468, 3)).astype(np.float32)
+    whole = steadied(track, np.arange(frames), 1.0)
+    assert np.abs(whole - track).max() > 0.1
+    monkeypatch.setattr(steady, "PIECE", 10)
+    assert (steadied(track, np.arange(frames), 1.0) == whole).all()
 
 
 def test_landmarks_are_steadied_but_motion_is_kept(astronaut_scan: Any) -> None:
