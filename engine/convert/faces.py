@@ -92,12 +92,12 @@ def render_faces(
         crops = np.concatenate([pictures, own_masks[..., None], in_front[..., None]], -1)
         shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
         shown, moved, field = move_picture(shown, measured, landmarks)
-        face, mask = recast(
+        face, mask = dissolved(
             sources[name],
+            [p for _, p in members],
             landmarks,
             uncovered(shown[:, :3], shown[:, 3:4], shown[:, 4:]),
             shown[:, 3:4],
-            torch.from_numpy(np.stack([p.choice for _, p in members])).to(device),
         )
         pictures = np.ascontiguousarray((shown[:, :3] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
         place = torch.arange(size, device=device) + 0.5
@@ -113,3 +113,22 @@ def render_faces(
             found = hidden[n] if settings.keep_front and drawn.get(frame.index) is None else None
             done[id(placement)] = Face(placement, faces[n], mask, pictures[n], moves[n], origins[n], whole, found)
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}
+
+
+@torch.inference_mode()
+def dissolved(
+    source: Source, placements: list[Placement], landmarks: np.ndarray, picture: torch.Tensor, own: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Faces and masks as `recast` makes them; where views change, from both, mixed."""
+    device = picture.device
+    meshless = isinstance(source.refiner, Shared)  # it takes no views
+    changing = [n for n, p in enumerate(placements) if p.other is not None and not meshless]
+    choice = torch.from_numpy(np.stack([p.choice for p in placements])).to(device)
+    face, mask = recast(source, landmarks, picture, own, choice)
+    if changing:
+        other = torch.from_numpy(np.stack([x for p in placements if (x := p.other) is not None])).to(device)
+        share = torch.tensor([placements[n].share for n in changing], device=device)[:, None, None, None]
+        also, too = recast(source, landmarks[changing], picture[changing], own[changing], other)
+        face[changing] += share * (also - face[changing])
+        mask[changing] += share * (too - mask[changing])
+    return face, mask

@@ -22,6 +22,10 @@ TAKE = 2048
 """Faces that are looked at together: the choice of views compares every one with every view, and memory must not grow
 with the length of a take. So many, spread over the film, also tell a person's usual face."""
 RENDER_SIZES = (128, 256, 512)
+CHANGE = (1, 2, 3, 2, 1)
+"""How much the views of the frames around a frame count in it: a change of views is a dissolve, or it would be seen."""
+ALIKE = 2
+"""Views so near to one another in the source's film show the same."""
 FADE = 6
 """Frames over which a recast face gives way to the footage's own before the mesh fails on it (a profile, mostly),
 and comes back after it: what cannot be recast is left alone, and nothing jumps."""
@@ -32,7 +36,8 @@ class Placement:
     """One face to recast: by which source, from which views, at which place.
 
     face (468, 3) float32 are its landmarks in source pixels; matrix (2, 3) cuts the size × size crop; change (468, 3)
-    is what it gets of the source's shape (`model.shape.difference`); choice (V,) views as `choose_views` gives them;
+    is what it gets of the source's shape (`model.shape.difference`); choice (V,) views as `choose_views` gives them,
+    and other (V,) those that it changes to or from, of which it shows `share` 0..1 (None: nothing changes nearby);
     radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the face moves from
     this frame to the next, in crop pixels; opacity 0..1 is how much of it is to be seen; nearer holds the outlines
     (K, 2), in crop pixels, of faces in front of this one that keep their own.
@@ -51,6 +56,8 @@ class Placement:
     motion: np.ndarray
     opacity: float = 1.0
     nearer: tuple[np.ndarray, ...] = ()
+    other: np.ndarray | None = None
+    share: float = 0.0
 
     @property
     def measured(self) -> np.ndarray:
@@ -132,6 +139,30 @@ def fading(frames: np.ndarray, failed: np.ndarray) -> np.ndarray:
     return t * t * (3 - 2 * t)
 
 
+def dissolving(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray | None, float]]:
+    """Which other views each of a track's frames shows, and their share, because views change there or nearby.
+
+    frames (T,) ascending, choices (T, V), the first view before the second. The source's next few frames are no
+    change: they hardly differ. (None, 0) where nothing changes.
+    """
+    reach = len(CHANGE) // 2
+    shown: list[tuple[np.ndarray | None, float]] = []
+    for n, own in enumerate(choices):
+        near = [
+            k for k in range(max(n - reach, 0), min(n + reach + 1, len(frames))) if frames[k] - frames[n] == k - n
+        ]  # in whose frames nothing is missing in between
+        counts = {k: CHANGE[k - n + reach] for k in near}
+        for view in range(choices.shape[1]):
+            others = [k for k in near if abs(int(choices[k, view]) - int(own[view])) > ALIKE]
+            if others:
+                nearest = max(others, key=lambda k: counts[k])
+                shown.append((choices[nearest], sum(counts[k] for k in others) / sum(counts.values())))
+                break
+        else:
+            shown.append((None, 0.0))
+    return shown
+
+
 def _side(faces: np.ndarray) -> float:
     """Side of a track's crops in source pixels, where the face is near."""
     sides = [1 / max(float(np.linalg.norm(crop_matrix(face, 1)[0, :2])), 1e-6) for face in faces]
@@ -151,6 +182,7 @@ def _follow(
 ) -> list[tuple[int, Placement]]:
     """The placements of one track, in frame order, rendered at one size throughout."""
     choices = choose_views(faces, source.views, neutral)
+    others = dissolving(frames, choices)
     limit = int(source.views.pixels.shape[-1])
     size = next((s for s in RENDER_SIZES if side <= 1.25 * s), RENDER_SIZES[-1])
     size = min(size, limit)
@@ -171,6 +203,8 @@ def _follow(
             track=track,
             motion=matrix[:, :2] @ (np.mean(moved, 0) if moved else np.zeros(2)),
             opacity=float(opacity[n]),
+            other=others[n][0],
+            share=others[n][1],
         )
         placed.append((int(frame), placement))
     return placed

@@ -5,7 +5,8 @@ usage: python tests/bench/convert_flicker.py SCAN MODEL IDENTITY [--frames 48] [
 Recasts person 0 of a scan in memory. Inside the matte, in the face's own coordinates (so that the head's motion
 does not count), prints the mean difference of each frame to the one before, 8-bit levels: of the result, of the
 footage, and what is more; `light` is the same after a blur of 5 pixels, where pumping shows and detail does not.
-Rows: the defaults, then landmarks not smoothed, measures not averaged over time, each blend and each colour.
+Rows: the defaults, then landmarks not smoothed, measures not averaged over time, views changed at once, each blend and
+each colour.
 """
 
 from __future__ import annotations
@@ -19,9 +20,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from understudy.engine.convert import measures
+from understudy.engine.convert import measures, plan
 from understudy.engine.convert.composite import pasted
-from understudy.engine.convert.plan import make_plan
 from understudy.engine.convert.render import BATCH, Work, patched, render, settled
 from understudy.engine.convert.sources import load_sources
 from understudy.engine.faces.align import crop, crop_matrix
@@ -56,8 +56,8 @@ def main() -> None:
 
     def run(settings: ConvertSettings) -> list[float]:
         swaps = [Swap(person=0, identity=options.identity)]
-        plan = make_plan(alignments, swaps, sources, settings.smooth, None, settings.shape)
-        work = Work(plan, sources, settings, device)
+        placements = plan.make_plan(alignments, swaps, sources, settings.smooth, None, settings.shape)
+        work = Work(placements, sources, settings, device)
         with ThreadPoolExecutor(1) as pool:
             batches = (frames[n : n + BATCH] for n in range(0, len(frames), BATCH))
             made = (item for batch in batches for item in render(batch, work, None))
@@ -71,6 +71,9 @@ def main() -> None:
     sigma, measures.SIGMA = measures.SIGMA, 1e-3
     show("measures of one frame", run, default)
     measures.SIGMA = sigma
+    change, plan.CHANGE = plan.CHANGE, (0, 0, 1, 0, 0)
+    show("views change at once", run, default)
+    plan.CHANGE = change
     show("no grain, no blur", run, replace(default, match_grain=False, match_sharpness=False))
     for blend in ("multiband", "feather", "seamless"):
         show(f"blend {blend}", run, replace(default, blend=blend))

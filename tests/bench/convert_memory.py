@@ -1,17 +1,19 @@
 """Does the memory of a conversion stay flat, however long the clip is?
 
 usage: python tests/bench/convert_memory.py SCAN MODEL IDENTITY OUT_FOLDER --minutes 10 [--height 1080] [--frames 96]
-       [--faces 1.0]
+       [--faces 1.0] [--limit MINUTES]
 
 The scanned clip's first frames run there and back until there are so many minutes of 25 frames a second at this
 height, H.264 again. Of each second the first part (`--faces`) has its face in the alignments. Prints the resident
 memory of the process over the conversion, and what of it is in use, free but kept by the C library, mapped apart, and
-of files; then the slope of the line that fits it after the first quarter, with its standard error. Linux, glibc.
+of files; then the slope of the line that fits it after the first quarter, with its standard error. `--limit` stops
+after so many minutes of the clock and tells what there is until then. Linux, glibc.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import time
 from pathlib import Path
@@ -20,6 +22,7 @@ import numpy as np
 import torch
 from convert_speed import peak, resident, scaled
 from understudy.engine.convert.convert import convert
+from understudy.engine.errors import Stopped
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.protocol import ConvertSpec, Swap
 from understudy.engine.provenance.recasts import marker
@@ -48,19 +51,22 @@ def main() -> None:
     parser.add_argument("--height", type=int, default=1080)
     parser.add_argument("--frames", type=int, default=96)
     parser.add_argument("--faces", type=float, default=1.0)
+    parser.add_argument("--limit", type=float, default=float("inf"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     count = round(options.minutes * 60 * RATE)
     scan = scaled(load_alignments(options.scan), options.height, options.frames, count, options.out, options.faces)
-    look = Look()
+    look = Look(60 * options.limit)
     spec = ConvertSpec(
         scan=str(scan),
         model=str(options.model.resolve()),
         swaps=[Swap(person=0, identity=options.identity)],
         output=str(options.out / "recast.mp4"),
     )
-    convert(spec, torch.device("cpu"), look, marker(spec))
+    with contextlib.suppress(Stopped):
+        convert(spec, torch.device("cpu"), look, marker(spec))
     frames, seen = np.array(look.seen).T[:2]
+    count = int(frames[-1])
     late = frames > 0.25 * count
     slope, error = fitted(frames[late] / (60 * RATE), seen[late])
     after = seen[late]
@@ -73,11 +79,16 @@ def main() -> None:
 
 
 class Look(Silent):
-    """A reporter that looks at the memory now and then."""
+    """A reporter that looks at the memory now and then, and ends after so many seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.seen: list[tuple[int, float]] = []
         self.begun = time.time()
+        self.end = self.begun + seconds
+
+    def check(self) -> None:
+        if time.time() > self.end:
+            raise Stopped()
 
     def progress(self, fraction: float, message: str) -> None:
         if not message.startswith("Recasting"):

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from understudy.engine.convert import convert as conversion
+from understudy.engine.convert.faces import render_faces
 from understudy.engine.convert.patch import place_of, warped
-from understudy.engine.convert.plan import make_plan
+from understudy.engine.convert.plan import dissolving, make_plan
 from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.sources import load_sources
 from understudy.engine.errors import DataError, NoFaceError, Stopped
@@ -212,6 +213,41 @@ def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, d
     covered = near > 0.999  # a thousandth of the farther face is there, which may turn the rounding
     assert covered.any() and np.abs(together[covered].astype(int) - alone[covered]).max() <= 1
     assert (union > 0).sum() > (near > 0).sum()
+
+
+def test_a_change_of_views_is_a_dissolve() -> None:
+    frames = np.r_[np.arange(10, 22), np.arange(30, 34)]
+    choices = np.full((16, 2), 40)
+    choices[:6, 0] = 7
+    choices[6:10, 0] = [90, 91, 92, 93]  # the source's own frames go on: no change
+    choices[10:, 0] = 93
+    choices[12:, 0] = 200  # another picture, but frames are missing before it
+    shares = [share for _, share in dissolving(frames, choices)]
+    np.testing.assert_allclose(shares[:8], np.r_[0, 0, 0, 0, 1, 3, 3, 1] / 9)
+    assert not any(shares[8:])
+    others = [other for other, _ in dissolving(frames, choices)]
+    assert others[3] is None and others[5].tolist() == [90, 40] and others[6].tolist() == [7, 40]
+
+
+def test_a_dissolve_shows_both_views(tmp_path: Path, astronaut_scan: Any, carphone_folder: Path) -> None:
+    man = Identity(name="man", material=[Material(scan=str(carphone_folder), person=0)])
+    prepare(tmp_path / "m", [man], "draft", Silent())
+    sources = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)
+    frame = next(iter(read_frames(Path(astronaut_scan.clip.path))))
+    (placement,) = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)[frame.index]
+    assert placement.other is None
+    first, second = (np.array([n, n]) for n in (0, len(sources["man"].views) // 2))
+
+    def shown(**views: Any) -> tuple[np.ndarray, np.ndarray]:
+        plan = {frame.index: [replace(placement, **views)]}
+        (face,) = render_faces([frame], plan, sources, CPU, ConvertSettings())[frame.index]
+        return face.face, face.mask
+
+    (one, mask), (two, _) = shown(choice=first), shown(choice=second)
+    inside = mask > 0.9
+    assert np.abs(one - two)[inside].mean() > 2
+    mixed, _ = shown(choice=first, other=second, share=0.25)
+    assert np.abs(mixed - (0.75 * one + 0.25 * two))[inside].max() < 0.01
 
 
 def test_what_stands_in_front_stays_in_front(tmp_path: Path, astronaut_scan: Any, carphone_folder: Path) -> None:
