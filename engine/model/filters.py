@@ -29,11 +29,16 @@ def blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
     kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
     kernel = kernel / kernel.sum()
     padded = F.pad(x, (radius, radius, radius, radius), mode="replicate")
-    if x.device.type == "cpu":  # where a convolution of one channel takes twenty times as long
-        return _summed(_summed(padded, kernel[radius:].tolist(), 3), kernel[radius:].tolist(), 2)
-    kernel = kernel.expand(x.shape[1], 1, -1)
-    rows = F.conv2d(padded, kernel[:, :, None], groups=x.shape[1])
-    return F.conv2d(rows, kernel[..., None], groups=x.shape[1])
+    if x.device.type == "cpu":
+        if not (x.requires_grad and torch.is_grad_enabled()):
+            # where a convolution of one channel takes twenty times as long
+            return _summed(_summed(padded, kernel[radius:].tolist(), 3), kernel[radius:].tolist(), 2)
+        # every plane a channel, side by side in memory: five times as fast, with its gradient, as what is summed
+        padded = padded.flatten(0, 1)[None].contiguous(memory_format=torch.channels_last)
+    kernel = kernel.expand(padded.shape[1], 1, -1)
+    with torch.autocast(x.device.type, enabled=False):  # differences of moments bear no rounding
+        rows = F.conv2d(padded, kernel[:, :, None], groups=padded.shape[1])
+        return F.conv2d(rows, kernel[..., None], groups=padded.shape[1]).reshape(x.shape)
 
 
 def eroded(x: torch.Tensor, reach: int) -> torch.Tensor:
