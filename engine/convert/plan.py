@@ -142,22 +142,20 @@ def fading(frames: np.ndarray, failed: np.ndarray) -> np.ndarray:
 def dissolving(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray | None, float]]:
     """Which other views each of a track's frames shows, and their share, because views change there or nearby.
 
-    frames (T,) ascending, choices (T, V), the first view before the second. The source's next few frames are no
-    change: they hardly differ. (None, 0) where nothing changes.
+    frames (T,) ascending, choices (T, V). Only the first view counts: the others fill what it lacks, and their change
+    is not seen. The source's next few frames are no change either: they hardly differ. (None, 0) where none is.
     """
     reach = len(CHANGE) // 2
     shown: list[tuple[np.ndarray | None, float]] = []
     for n, own in enumerate(choices):
-        near = [
-            k for k in range(max(n - reach, 0), min(n + reach + 1, len(frames))) if frames[k] - frames[n] == k - n
-        ]  # in whose frames nothing is missing in between
-        counts = {k: CHANGE[k - n + reach] for k in near}
-        for view in range(choices.shape[1]):
-            others = [k for k in near if abs(int(choices[k, view]) - int(own[view])) > ALIKE]
-            if others:
-                nearest = max(others, key=lambda k: counts[k])
-                shown.append((choices[nearest], sum(counts[k] for k in others) / sum(counts.values())))
-                break
+        around = range(max(n - reach, 0), min(n + reach + 1, len(frames)))
+        near = {
+            k: CHANGE[k - n + reach] for k in around if frames[k] - frames[n] == k - n
+        }  # nothing is missing between
+        others = {k: count for k, count in near.items() if abs(int(choices[k, 0]) - int(own[0])) > ALIKE}
+        if others:
+            most = max(others, key=lambda k: others[k])
+            shown.append((choices[most], sum(others.values()) / sum(near.values())))
         else:
             shown.append((None, 0.0))
     return shown
