@@ -48,12 +48,9 @@ test-blender: engine models footage blenders
 	$(ENGINE)/bin/python tools/package.py
 	set -e; for environment in $(BPYS); do $$environment/bin/python -m pytest tests/blender; done
 
-# a desktop Blender in a window of its own; needs root, and is skipped with the reason where it cannot be had. Its
-# mounts and processes are its own: nothing of it stays, however it ends
-APART := unshare -m --propagation private --pid --fork --kill-child --mount-proc
+# a desktop Blender in a window of its own; skipped with the reason where it cannot be had
 test-gui: engine models footage blender
-	@apart="$$($(APART) echo $(APART) env UNDERSTUDY_OWN_MOUNTS=1 2>/dev/null)"; set -x; \
-	  $$apart $(ENGINE)/bin/python -m pytest tests/gui
+	@tools/test_gui.sh $(ENGINE)/bin/python
 
 engine:
 	@$(PYTHON) tools/environment.py $(ENGINE) --editable . --group engine-dev

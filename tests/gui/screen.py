@@ -28,6 +28,8 @@ DISPLAY = f":{random.randrange(100, 10000)}"  # others may run on this machine
 SCREEN = (0, 0, WIDTH, HEIGHT)
 PATIENCE = float(os.environ.get("UNDERSTUDY_GUI_PATIENCE", "60"))
 """Seconds to wait for whatever no job of the engine has to bring."""
+END = time.monotonic() + float(os.environ.get("UNDERSTUDY_GUI_SECONDS", "inf"))
+"""When all of it has to be over: nothing is waited for any longer, whoever waits."""
 ENLARGED = (3, 2, 4)  # tesseract reads letters of about 30 pixels best; what it misreads so, it may read otherwise
 
 
@@ -52,7 +54,8 @@ class Screen:
         self.clicks = self.keys = 0
         self._number = 0
         self._processes: list[subprocess.Popen[bytes]] = []
-        self._read: tuple[bytes, list[list[Word]], int] = (b"", [], 0)
+        self._read: tuple[bytes, list[list[Word]], set[str]] = (b"", [], set())
+        self._mouse = (WIDTH // 2, HEIGHT // 2)
 
     def start_screen(self) -> None:
         """Start the X server and a window manager."""
@@ -97,12 +100,19 @@ class Screen:
 
     def wait(self, condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
         """Wait until something holds; a picture tells what was there instead."""
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         while not (found := condition()):
-            if time.monotonic() > deadline:
+            waited = time.monotonic() - began
+            if waited > seconds:
                 self.fail(f"waited {seconds:.0f} s for {what}", f"no {what}")
+            self.hurry(what)
             time.sleep(0.1)
         return found
+
+    def hurry(self, what: str) -> None:
+        """Fail where the time for all of the tests is over."""
+        if time.monotonic() > END:
+            self.fail(f"the time for all of the tests is over, while waiting for {what}", f"no time for {what}")
 
     def fail(self, sentence: str, shot: str) -> None:
         """End the story, with a picture of what there was instead."""
@@ -142,22 +152,26 @@ class Screen:
         cv2.imwrite(str(path), self.still(within))
         return path
 
-    def words(self, within: tuple[int, int, int, int], turned: bool = False) -> list[Word]:
-        """Every word in a rectangle x, y, width, height of the screen; asked again for the same picture, it is read at
-        another size.
+    def find(
+        self, text: str, within: tuple[int, int, int, int], last: bool = False, turned: bool = False
+    ) -> tuple[int, int] | None:
+        """The middle of words that stand beside each other in a rectangle x, y, width, height of the screen, the first
+        or the last such; or None. Looked for again in the same picture, it is read at another size.
 
-        `turned`: they run downwards; places are then of the picture turned to the left, from its corner.
+        `turned`: they run downwards; the place is then of the picture turned to the left, from its corner.
         """
         x, y = (0, 0) if turned else within[:2]
         grey = cv2.cvtColor(self.picture(within), cv2.COLOR_BGR2GRAY)
         grey = cv2.rotate(grey, cv2.ROTATE_90_COUNTERCLOCKWISE) if turned else grey
-        known = bytes(str((within, turned)), "ascii") + grey.tobytes()
-        _, readings, asked = self._read if known == self._read[0] else (b"", [], 0)
-        self._read = (known, readings, asked + 1)
-        if len(readings) == len(ENLARGED):
-            return readings[asked % len(ENLARGED)]
-        readings.append(self._words(grey, ENLARGED[len(readings)], x, y))
-        return readings[-1]
+        picture = bytes(str((within, turned)), "ascii") + grey.tobytes()
+        if picture != self._read[0]:
+            self._read = (picture, [], set())
+        _, readings, sought = self._read
+        if not readings or (text in sought and len(readings) < len(ENLARGED)):
+            readings.append(self._words(grey, ENLARGED[len(readings)], x, y))
+        sought.add(text)
+        found = (_beside_each_other(text, words, last) for words in readings)
+        return next((place for place in found if place), None)
 
     def _words(self, grey: np.ndarray, enlarged: int, x: int, y: int) -> list[Word]:
         grey = cv2.resize(grey, None, fx=enlarged, fy=enlarged, interpolation=cv2.INTER_CUBIC)
@@ -173,19 +187,11 @@ class Screen:
                 found.append(Word(row["text"].strip(), x + left, y + top, wide, high))
         return found
 
-    def find(self, text: str, within: tuple[int, int, int, int], last: bool = False) -> tuple[int, int] | None:
-        """The middle of words that stand beside each other on the screen, the first or the last such; or None."""
-        wanted = [plain(word) for word in text.split()]
-        words = self.words(within)
-        found = None
-        for start in range(len(words)):
-            here = words[start : start + len(wanted)]
-            if [plain(word.text) for word in here] == wanted and max(w.y for w in here) - min(w.y for w in here) < 12:
-                left, right = here[0].x, here[-1].x + here[-1].width
-                found = (left + right) // 2, here[0].y + here[0].height // 2
-                if not last:
-                    break
-        return found
+    def around(self) -> tuple[int, int, int, int]:
+        """The part of the screen around the mouse, where menus and dialogs open: much sooner read than all of it."""
+        left = min(max(self._mouse[0] - 450, 0), WIDTH - 900)
+        top = min(max(self._mouse[1] - 350, 0), HEIGHT - 700)
+        return left, top, 900, 700
 
     # -- acting
 
@@ -195,6 +201,7 @@ class Screen:
         self.settle()
         self.command("xdotool", "mousemove", str(x), str(y))
         self.settle()
+        self._mouse = (x, y)
 
     def click_at(self, x: int, y: int) -> None:
         """Move there and click."""
@@ -246,8 +253,22 @@ class Screen:
             while time.monotonic() < deadline:
                 if found := condition():
                     return found
+                self.hurry(what)
                 time.sleep(0.1)
         return self.fail(f"tried four times without {what}", f"no {what}")
+
+
+def _beside_each_other(text: str, words: list[Word], last: bool) -> tuple[int, int] | None:
+    wanted = [plain(word) for word in text.split()]
+    found = None
+    for start in range(len(words)):
+        here = words[start : start + len(wanted)]
+        if [plain(word.text) for word in here] == wanted and max(w.y for w in here) - min(w.y for w in here) < 12:
+            left, right = here[0].x, here[-1].x + here[-1].width
+            found = (left + right) // 2, here[0].y + here[0].height // 2
+            if not last:
+                break
+    return found
 
 
 def plain(word: str) -> str:

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from looks import WANTED, looks
-from screen import SCREEN
 from window import ROOT, Window
 
 FOOTAGE = ROOT / ".build" / "footage"
@@ -40,7 +39,7 @@ def put_on_record(window: Window, condition: Callable[[], bool]) -> None:
     """Confirm a dialog of consents."""
 
     def confirm() -> None:
-        if found := window.find("Put on Record", SCREEN):
+        if found := window.find("Put on Record", window.around()):
             window.click_at(*found)
 
     window.until(confirm, condition, "consent")
@@ -49,10 +48,10 @@ def put_on_record(window: Window, condition: Callable[[], bool]) -> None:
 def consent(window: Window, name: str, full_name: str) -> None:
     """Give a consent in the dialog that the panel's button opens."""
     known = len(jobs(window, "consent"))
-    window.until(
-        lambda: window.click(f"Consent of {name}"), lambda: window.find("Full Name", SCREEN), f"dialog for {name}"
-    )
-    x, y = window.seek("Full Name", SCREEN)
+    x, y = window.until(
+        lambda: window.click(f"Consent of {name}"),
+        lambda: window.find("Full Name", window.around()), f"dialog for {name}",
+    )  # fmt: skip
     window.write(x + 150, y, full_name)
     window.screenshot(f"consent of {name}")
     put_on_record(window, lambda: len(jobs(window, "consent")) > known)
@@ -61,14 +60,14 @@ def consent(window: Window, name: str, full_name: str) -> None:
 
 def recast_button(window: Window) -> tuple[int, int]:
     """The button over the one for the draft; other things on the panel are called Recast too."""
-    x, y = window.seek("without Training")
+    x, y = window.seek("without Training", room=30)
     return x, y - 23
 
 
 def train_button(window: Window) -> tuple[int, int]:
-    """The button under the minutes; other things on the panel are called Train too."""
-    x, y = window.seek("Minutes")
-    return x + 60, y + 26
+    """The button under the box; other things on the panel are called Train too."""
+    x, y = window.seek("Until Converged", room=30)
+    return x, y + 26
 
 
 def minutes(window: Window, wanted: float) -> None:
@@ -84,10 +83,11 @@ def minutes(window: Window, wanted: float) -> None:
 def add_identity(window: Window, path: Path) -> None:
     """A new identity from a file, which is looked through at once."""
     known = len(jobs(window, "scan"))
-    window.until(
-        lambda: window.click("Add Identity"), lambda: window.find("From File or Folder", SCREEN), "menu of sources"
-    )
-    window.click_at(*window.seek("From File or Folder", SCREEN))
+    entry = window.until(
+        lambda: window.click("Add Identity"),
+        lambda: window.find("From File or Folder", window.around()), "menu of sources",
+    )  # fmt: skip
+    window.click_at(*entry)
     window.choose_file(path, "From File or Folder")
     window.wait(count(window, "scan", known + 1), "scan of the identity")
 
@@ -97,7 +97,7 @@ def see(window: Window, view: str) -> None:
     views = ["original", "recast", "matte", "landmarks"]
 
     def turn() -> None:
-        x, y = window.seek("Hold to Compare")
+        x, y = window.seek("Hold to Compare", room=60)
         window.move(x, y - 46)
         window.turn(1 if views.index(window.look("view")) < views.index(view) else -1)
 
@@ -190,10 +190,10 @@ def test_one_button(window: Window) -> None:
     window.screenshot("both scans")
     looks(window, "2 scanning")
     wait_for_job(window, "scan")
-    window.until(
-        lambda: window.click("Record Consents"), lambda: window.find("Put on Record", SCREEN), "dialog of consents"
-    )
-    x, y = window.seek("Full Name", SCREEN)
+    x, y = window.until(
+        lambda: window.click("Record Consents"),
+        lambda: window.find("Full Name", window.around()), "dialog of consents",
+    )  # fmt: skip
     window.click_at(x + 150, y)
     window.type("Eileen Collins")
     window.key("Tab")

@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from screen import DISPLAY, HEIGHT, PATIENCE, SCREEN, WIDTH, Screen, Word, plain
+from screen import DISPLAY, END, HEIGHT, PATIENCE, WIDTH, Screen
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -87,7 +87,7 @@ class Window(Screen):
         """The value of a Python expression inside Blender; waits while Blender is busy."""
         deadline = time.monotonic() + 2 * PATIENCE
         while (answer := self._answer(expression)) is None:
-            if time.monotonic() > deadline:
+            if time.monotonic() > min(deadline, END):
                 self.fail(f"Blender does not answer; see {self.folder}/blender.log", "no answer")
             time.sleep(0.1)
         assert "error" not in answer, f"{expression}: {answer['error']}"
@@ -134,10 +134,12 @@ class Window(Screen):
         self.until(lambda: self.click(text, last=last), condition, what)
 
     def seek(
-        self, text: str, within: tuple[int, int, int, int] | None = None, *, last: bool = False
+        self, text: str, within: tuple[int, int, int, int] | None = None, *, last: bool = False, room: int = 0
     ) -> tuple[int, int]:
-        """Where the words stand, in the panel or another rectangle; scrolls until they are seen."""
+        """Where the words stand, in the panel or another rectangle; scrolls until they are seen, with `room` pixels
+        above and below for what belongs to them."""
         x, y, width, height = within or self.region("SEQUENCE_EDITOR", "UI")
+        y, height = y + room, height - 2 * room
         # down from where the panel stands, up to its top, down to its end
         wheel = [4] * 8 + [-40] + [4] * 16 + [-40] + [3] * 22
         while not (found := self.find(text, (x, y, width, height), last)):
@@ -169,11 +171,8 @@ class Window(Screen):
             x, y, width, height = self.region("SEQUENCE_EDITOR", "UI")
             edge = (x + width - TAB_WIDTH, y, TAB_WIDTH, height)
 
-            def find() -> Word | None:
-                return next((w for w in self.words(edge, True) if plain(w.text) == plain(text)), None)
-
-            word = self.wait(find, f"tab {text}")
-            self.click_at(edge[0] + 8, y + word.x + word.width // 2)  # turned to the left, x is what y was
+            down, _ = self.wait(lambda: self.find(text, edge, turned=True), f"tab {text}")
+            self.click_at(edge[0] + 8, y + down)  # turned to the left, x is what y was
 
         self.until(click, in_front, f"tab {text} in front")
         self.still()
@@ -188,8 +187,7 @@ class Window(Screen):
             self.still()
 
         self.move(WIDTH // 2, HEIGHT // 2)
-        self.until(offered, lambda: self.find("Video Editing", SCREEN), "menu of templates")
-        self.click_at(*self.seek("Video Editing", SCREEN))
+        self.click_at(*self.until(offered, lambda: self.find("Video Editing", self.around()), "menu of templates"))
         self.wait(lambda: any(r[1] == "PREVIEW" for r in self.ask("regions()")), "Video Editing")
         self.still()
 
@@ -202,8 +200,7 @@ class Window(Screen):
             self.key("Escape", "shift+a")
             self.still()
 
-        self.until(menu, lambda: self.find("Movie", (x, y, width, height)), "menu Add")
-        self.click_at(*self.seek("Movie", (x, y, width, height)))
+        self.click_at(*self.until(menu, lambda: self.find("Movie", (x, y, width, height)), "menu Add"))
         self.wait(self.browsing, "file browser")
         # else the strip hangs on the mouse
         self.click_at(*self.seek("Move Strips", self.region("FILE_BROWSER", "TOOL_PROPS")))
