@@ -26,7 +26,6 @@ from .summary import read_summary
 
 FORMAT = "understudy alignments"
 SCHEMA = 1
-FACESWAP_VERSION = 2.1
 _POINTS = """
 162 234 93 58 172 136 149 148 152 377 378 365 397 288 323 454 389 71 63 105 66 107 336 296 334 293 301 168 197 5 4
 75 97 2 326 305 33 160 158 133 153 144 362 385 387 263 373 380 61 39 37 0 267 269 291 405 314 17 84 181 78 82 13 312
@@ -192,33 +191,23 @@ def _roster(source: Path, data: dict[str, Any], alignments: Alignments) -> who.R
 
 
 def export_faceswap(scan: Path, target: Path, report: Reporter, person: int | None = None) -> int:
-    """Write boxes and 68 points for faceswap, which turns its older JSON alignments into its own file by itself.
+    """Write boxes and 68 points for faceswap, as its alignments tool exports them and its extraction takes them back.
 
-    `person` None means everybody. Frames are named as faceswap names those of a movie, `<stem>_<number from 1>.png`.
-    Its coordinates have pixel centres at integers. Tracks, persons, depth and embeddings have no place there.
+    `person` None means everybody. Frames are named as faceswap names those of a movie, its name with the number from
+    1. Its coordinates have pixel centres at integers. Tracks, persons, depth and embeddings have no place there.
     """
     alignments = load_alignments(scan)
     rows = np.flatnonzero(alignments.person >= 0) if person is None else alignments.of_person(person)
     if not len(rows):
         raise DataError(f"Person {person} is not in the scan {scan}. `understudy people {scan}` lists who is.")
-    stem = Path(alignments.clip.path).stem
-    data: dict[str, dict[str, Any]] = {}
+    movie = Path(alignments.clip.path)
+    data: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         report.check()
-        name = f"{stem}_{int(alignments.frame[row]) + 1:06d}.png"
-        x0, y0, x1, y1 = (round(float(v)) for v in alignments.box[row])
+        name = f"{movie.stem}_{int(alignments.frame[row]) + 1:06d}{movie.suffix}"
         points = np.round(alignments.landmarks[row, TO_68, :2].astype(np.float64) - 0.5, 3)
-        data.setdefault(name, {"video_meta": {}, "faces": []})["faces"].append(
-            {
-                "x": x0,
-                "w": x1 - x0,
-                "y": y0,
-                "h": y1 - y0,
-                "landmarks_xy": points.tolist(),
-                "mask": {},
-                "identity": {},
-            }
-        )
-    write_json(target, {"__meta__": {"version": FACESWAP_VERSION}, "__data__": data}, indent=None)
+        box = [round(float(v)) for v in alignments.box[row]]
+        data.setdefault(name, []).append({"detected": box, "landmarks_2d": points.tolist()})
+    write_json(target, data, indent=None)
     report.progress(1.0, "Exported")
     return len(rows)

@@ -28,26 +28,6 @@ from understudy.engine.faces.interchange import export_faceswap
 from understudy.engine.protocol import Clip
 from understudy.engine.reporter import Silent
 
-TO_FSA = """
-import json, os, sys
-sys.path.insert(0, sys.argv[1])
-from lib.logger import log_setup
-log_setup("INFO", sys.argv[3] + ".log", "bench")
-import numpy as np
-from lib.align import Alignments
-from lib.align.objects import AlignmentsEntry, FileAlignments
-class New(Alignments):
-    def _load(self):
-        return {}
-clip = sys.argv[2]
-data = json.load(open(sys.argv[3]))["__data__"]
-made = New(os.path.dirname(clip), os.path.splitext(os.path.basename(clip))[0] + "_alignments")
-for name, frame in data.items():
-    faces = [FileAlignments(**{k: f[k] for k in "xywh"}, landmarks_xy=np.array(f["landmarks_xy"], np.float32))
-             for f in frame["faces"]]
-    made._data[os.path.splitext(name)[0] + os.path.splitext(clip)[1]] = AlignmentsEntry(faces=faces)
-made.save()
-"""
 OURS = """
 import sys, torch
 from understudy.engine.convert.convert import convert
@@ -79,9 +59,7 @@ def main() -> None:
     clips = {n: prepared(options.scan, options.height, n, out / str(n), theirs) for n in (options.few, options.frames)}
     model = out / "model"
     if not (model / "original.keras").is_file():
-        faces = out / "faces"
-        few = clips[options.frames]
-        theirs("tools.py", "alignments", "-j", "extract", "-a", fsa(few), "-r", few, "-c", faces, "-z", 256)
+        faces = clips[options.frames].parent / "faces"
         theirs("faceswap.py", "train", "-A", faces, "-B", faces, "-m", model, "-t", "original", "-b", 8, "-i", 1)
     config = theirs.folder / "config" / "convert.ini"
     written = config.read_text().replace("crf: 23", "crf: 12").replace("preset: medium", "preset: fast")
@@ -141,8 +119,8 @@ def prepared(scan: Path, height: int, count: int, out: Path, theirs: Faceswap) -
         folder = scaled(load_alignments(scan), height, count, count, out)
         made = load_alignments(folder)
         replace(made, clip=Clip(path=str(clip), start=0, end=None)).save(folder)
-        export_faceswap(folder, out / "faces.json", Silent(), 0)
-        theirs("-c", TO_FSA, theirs.folder, clip, out / "faces.json")
+        export_faceswap(folder, fsa(clip).with_suffix(".json"), Silent(), 0)
+        theirs("faceswap.py", "extract", "-i", clip, "-o", out / "faces", "-D", "file", "-A", "file")
     return clip
 
 

@@ -67,7 +67,7 @@ def write_aligned(path: Path, points: np.ndarray, source: str) -> None:
     path.write_bytes(picture[:2].tobytes() + segment + picture[2:].tobytes())
 
 
-@pytest.mark.parametrize("kind", ["faceswap", "faceswap before 2020", "faceswap's export", "deepfacelab"])
+@pytest.mark.parametrize("kind", ["faceswap", "faceswap before 2020", "faceswap's old JSON", "deepfacelab"])
 def test_faces_are_where_they_were(
     kind: str, faceswap: Path, aligned: Path, carphone_folder: Path, footage: Path, tmp_path: Path
 ) -> None:
@@ -75,10 +75,11 @@ def test_faces_are_where_they_were(
     if kind == "faceswap":
         source = faceswap
     elif kind.startswith("faceswap"):
-        key = "landmarksXY" if "before" in kind else "landmarks_2d"
-        data = json.loads(faceswap.read_text())["__data__"]
-        old = {name: [{key: face["landmarks_xy"]} for face in entry["faces"]] for name, entry in data.items()}
-        source.write_text(json.dumps(old))
+        key = "landmarksXY" if "before" in kind else "landmarks_xy"
+        data = json.loads(faceswap.read_text())
+        old = {name: [{key: face["landmarks_2d"]} for face in faces] for name, faces in data.items()}
+        later = {"__meta__": {"version": 2.1}, "__data__": {name: {"faces": faces} for name, faces in old.items()}}
+        source.write_text(json.dumps(old if "before" in kind else later))
     summary = import_faces(source, tmp_path / "p.understudy" / "scans" / "a", Silent(), footage)
     before, after = load_alignments(carphone_folder), load_alignments(tmp_path / "p.understudy" / "scans" / "a")
     last = 44 if kind == "deepfacelab" else 47
