@@ -8,6 +8,7 @@ input makes a small network sharp within minutes is what the draft buys.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -124,22 +125,21 @@ class Refiner(nn.Module):
             assert head.bias is not None
             nn.init.constant_(head.bias[12:16], SURE)  # the mask's four, as they are folded: all of the draft is face
 
-    def forward(self, inputs: list[torch.Tensor | None]) -> list[Refined | None]:
+    def forward(
+        self, inputs: list[torch.Tensor | None], rows: list[torch.Tensor] | None = None
+    ) -> list[Refined | None]:
         """Refine a batch for each identity (None: nothing for this one) in one pass of the encoder.
 
-        Each entry is (B_k, INPUTS, S, S) as `refiner_input` makes it.
+        Each entry is (B_k, INPUTS, S, S) as `refiner_input` makes it. With `rows`, which of all these faces, one
+        identity's after the other's, each decoder is given, borrowed ones too: (R_k,) int64.
         """
-        present = [x for x in inputs if x is not None]
-        features = self.encoder(torch.cat(present))
-        split = [f.split([len(x) for x in present]) for f in features]
         results: list[Refined | None] = []
-        taken = 0
-        for decoder, x in zip(self.decoders, inputs, strict=True):
-            if x is None:
+        for decoder, given in zip(self.decoders, shared_out(self.encoder, inputs, rows), strict=True):
+            if given is None:
                 results.append(None)
                 continue
-            change, move = (part.float() for part in decoder([s[taken] for s in split]))
-            taken += 1
+            x, features = given
+            change, move = (part.float() for part in decoder(features))
             move = F.interpolate(move, scale_factor=2, mode="bilinear", align_corners=False)
             reach = round(RIM * x.shape[-1])
             within = (2 * F.avg_pool2d(x[:, -1:], 2 * reach + 1, 1, reach) - 1).clamp(0, 1)
@@ -147,6 +147,21 @@ class Refiner(nn.Module):
             face = moved(x[:, :3], flow) + CHANGE * change[:, :3]
             results.append(Refined(face.clamp(0, 1), change[:, 3:], flow))
         return results
+
+
+def shared_out(
+    encoder: Callable[[torch.Tensor], list[torch.Tensor]],
+    inputs: list[torch.Tensor | None],
+    rows: list[torch.Tensor] | None,
+) -> list[tuple[torch.Tensor, list[torch.Tensor]] | None]:
+    """Encode every face once: for each decoder its inputs and their features, None where it has none."""
+    present = [x for x in inputs if x is not None]
+    whole = torch.cat(present)
+    features = encoder(whole)
+    if rows is not None:
+        return [(whole.index_select(0, r), [f.index_select(0, r) for f in features]) for r in rows]
+    parts = zip(*(torch.split(f, [len(x) for x in present]) for f in features), strict=True)
+    return [None if x is None else (x, list(next(parts))) for x in inputs]
 
 
 def refiner_input(

@@ -54,16 +54,18 @@ WAYS: dict[str, dict[str, Any]] = {"compiled": {}, "compiled, with CUDA graphs":
 WORTH = 0.95
 """Part of the plain network's time that another way may take to be chosen."""
 
-Run = Callable[[list[torch.Tensor | None]], Any]
+Inputs = tuple[list[torch.Tensor | None], list[torch.Tensor]]
+"""A batch as a network is called with: the faces of each identity, and which of all of them each decoder gets."""
+Run = Callable[..., Any]
 
 
-def fastest(network: nn.Module, inputs: list[torch.Tensor | None], report: Reporter) -> Run:
+def fastest(network: nn.Module, inputs: Inputs, report: Reporter) -> Run:
     """The way to run a network forwards and backwards that is the fastest on its device, by trying; why is logged.
 
     `inputs` is a batch like those to come. On a CPU compiling takes longer than a short training gains by it, and
     elsewhere than on CUDA it is not offered.
     """
-    device = next(x.device for x in inputs if x is not None)
+    device = next(x.device for x in inputs[0] if x is not None)
     if device.type != "cuda":
         return network
     if not importlib.util.find_spec("triton"):
@@ -72,7 +74,7 @@ def fastest(network: nn.Module, inputs: list[torch.Tensor | None], report: Repor
     return choose(network, {name: _compiled(network, options) for name, options in WAYS.items()}, inputs, report)
 
 
-def choose(plain: nn.Module, ways: dict[str, Run], inputs: list[torch.Tensor | None], report: Reporter) -> Run:
+def choose(plain: nn.Module, ways: dict[str, Run], inputs: Inputs, report: Reporter) -> Run:
     """The plain network, or of the other ways the fastest, where one is worth it; those that fail are passed over."""
     chosen: Run = plain
     name = "as it is"
@@ -101,23 +103,23 @@ def choose(plain: nn.Module, ways: dict[str, Run], inputs: list[torch.Tensor | N
 def _compiled(network: nn.Module, options: dict[str, Any]) -> Run:
     run = torch.compile(network, **options)
 
-    def way(inputs: list[torch.Tensor | None]) -> Any:
+    def way(*inputs: Any) -> Any:
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        return run(inputs)
+        return run(*inputs)
 
     return way
 
 
-def _step_seconds(run: Run, inputs: list[torch.Tensor | None], tries: int = 5) -> float:
+def _step_seconds(run: Run, inputs: Inputs, tries: int = 5) -> float:
     """The best time of several runs forwards and backwards, after two that compile and record."""
-    device = next(x.device for x in inputs if x is not None)
+    device = next(x.device for x in inputs[0] if x is not None)
     best = float("inf")
     for number in range(2 + tries):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         begun = time.perf_counter()
         with autocast(device):
-            results = run(inputs)
+            results = run(*inputs)
         torch.autograd.backward(sum(made.face.mean() + made.mask.mean() for made in filter(None, results)))
         if device.type == "cuda":
             torch.cuda.synchronize(device)
@@ -130,7 +132,7 @@ LARGEST = 4
 """Times the usual batch: more faces in a step cost a large graphics card nothing, up to here."""
 
 
-def batch_factor(device: torch.device, run: Run, inputs: list[torch.Tensor | None]) -> int:
+def batch_factor(device: torch.device, run: Run, inputs: Inputs) -> int:
     """How many usual batches fit into half of a CUDA device's free memory at once: 1, 2 or 4; 1 on other devices."""
     if device.type != "cuda":
         return 1

@@ -18,7 +18,7 @@ from torch import nn
 
 from ..protocol import Network
 from .material import Draws, Material, relit, render
-from .networks import SLOPE, SURE, Refined, Refiner
+from .networks import SLOPE, SURE, Refined, Refiner, shared_out
 from .warp import take
 
 LOW = 8
@@ -98,16 +98,16 @@ class Shared(nn.Module):
                 head.bias[12:], -SURE
             )  # and unseen: a face shows where the mask has learned that it is one
 
-    def forward(self, inputs: list[torch.Tensor | None]) -> list[Refined | None]:
+    def forward(
+        self, inputs: list[torch.Tensor | None], rows: list[torch.Tensor] | None = None
+    ) -> list[Refined | None]:
         """As `Refiner.forward`, each entry a crop (B_k, 3, S, S) RGB 0..1 of anybody's."""
-        present = [x for x in inputs if x is not None]
-        features = iter(self.encoder(torch.cat(present)).split([len(x) for x in present]))
         results: list[Refined | None] = []
-        for decoder, x in zip(self.decoders, inputs, strict=True):
-            if x is None:
+        for decoder, given in zip(self.decoders, shared_out(lambda x: [self.encoder(x)], inputs, rows), strict=True):
+            if given is None:
                 results.append(None)
                 continue
-            made = decoder(next(features)).float()
+            made = decoder(given[1][0]).float()
             results.append(Refined(made[:, :3].sigmoid(), made[:, 3:]))
         return results
 

@@ -25,11 +25,10 @@ from .curves import Curves
 from .folder import ModelCard, facesets, read_card
 from .material import Material, make_material
 from .networks import SIZES
-from .precision import batch_factor, fastest
+from .precision import Inputs, batch_factor, fastest
 from .preview import Preview
 from .scores import Scorer
-from .shared import render_for
-from .training import Training, batch_size, draw_all, ranks, step
+from .training import Training, batch_size, draw_all, pictures_of, ranks, step
 from .views import make_views
 
 CHECKPOINT_SECONDS = 30.0
@@ -218,9 +217,9 @@ def _connect(training: Training, materials: list[Material], shape: torch.Tensor,
     if shape.device.type != "cuda":
         return
 
-    def batch() -> list[torch.Tensor | None]:
+    def batch() -> Inputs:
         drawn = draw_all(materials, torch.Generator().manual_seed(0), training.refiner, training.factor)
-        return [render_for(training.refiner, materials, d, shape)[0] for d in drawn]
+        return pictures_of(training.refiner, materials, drawn, shape)[0]
 
     if not training.step:  # a resumed one keeps its batch, whatever memory is free today
         training.factor = batch_factor(shape.device, training.refiner, batch())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -17,8 +16,7 @@ from ..reporter import Reporter
 from .convergence import Score
 from .losses import detail_loss, face_loss, mask_loss
 from .material import Draws, Material, draw
-from .networks import Refined
-from .precision import autocast
+from .precision import Inputs, Run, autocast
 from .shared import Net, Shared, draw_crops, make_network, render_for
 
 BATCH = 8
@@ -55,7 +53,7 @@ class Training:
     scores: list[Score] = field(default_factory=list)
     parts: int = 1
     factor: int = 1
-    network: Callable[[list[torch.Tensor | None]], list[Refined | None]] | None = None
+    network: Run | None = None
 
 
 def begin(identities: int, width: int, device: torch.device, network: Network = "refine", size: int = 128) -> Training:
@@ -99,25 +97,55 @@ def own_share(count: int, batch: int = BATCH) -> int:
     return round(batch * (low + (high - low) * min(1.0, count / ENOUGH)))
 
 
+@dataclass(frozen=True)
+class Batch:
+    """One step's faces: of each identity, in their order, those drawn of it, each made and encoded once.
+
+    rows, for each decoder, are those of all these faces, one identity's after the other's, that it is trained on:
+    (B,) int64 on the CPU, its own first. own (B,) bool says which are its own and show the truth.
+    """
+
+    drawn: list[Draws]
+    rows: list[torch.Tensor]
+    own: list[torch.Tensor]
+
+    def part(self, which: slice) -> Batch:
+        """Some of each decoder's faces, and no others than theirs."""
+        if which == slice(0, None, 1):
+            return self
+        rows = [r[which] for r in self.rows]
+        used, back = torch.unique(torch.cat(rows), return_inverse=True)
+        first = torch.tensor([0, *(len(d) for d in self.drawn)]).cumsum(0)
+        drawn = [d.part(used[(used >= f) & (used < f + len(d))] - f) for d, f in zip(self.drawn, first, strict=False)]
+        return Batch(drawn, list(torch.split(back, [len(r) for r in rows])), [o[which] for o in self.own])
+
+
 def draw_all(
     materials: list[Material], generator: torch.Generator, network: Net | None = None, factor: int = 1
-) -> list[Draws]:
-    """One step's batch for every decoder: of its own identity first, the rest from one of the others.
+) -> Batch:
+    """One step's batch: every decoder's own identity first, the rest borrowed from one of the others.
 
+    What is borrowed was drawn for its own decoder: making and encoding a face costs as much as decoding it.
     The shared encoder's decoders get their own faces only: nothing but their own face must come out of them.
     """
-    batch = factor * batch_size(len(materials))
+    count = len(materials)
+    batch = factor * batch_size(count)
     if isinstance(network, Shared):
-        return [draw_crops(materials, number, batch, generator) for number in range(len(materials))]
-    drawn = []
-    for number, material in enumerate(materials):
-        own = own_share(len(material.views), batch) if len(materials) > 1 else batch
-        who = [(number, own)]
-        if own < batch:
-            lender = int(torch.randint(len(materials) - 1, (1,), generator=generator))
-            who.append((lender + (lender >= number), batch - own))
-        drawn.append(draw(materials, who, number, generator))
-    return drawn
+        crops = [draw_crops(materials, number, batch, generator) for number in range(count)]
+        rows = list(torch.split(torch.arange(count * batch), batch))
+        return Batch(crops, rows, [d.own for d in crops])
+    shares = [own_share(len(m.views), batch) if count > 1 else batch for m in materials]
+    lenders = [int(torch.randint(max(1, count - 1), (1,), generator=generator)) for _ in materials]
+    lenders = [(lender + (lender >= number)) % count for number, lender in enumerate(lenders)]
+    borrowed = [batch - own for own in shares]  # as many as anybody may want: a compiled network likes steady shapes
+    sizes = [max([own, *borrowed[:n], *borrowed[n + 1 :]]) for n, own in enumerate(shares)]
+    first = torch.tensor([0, *sizes]).cumsum(0).tolist()
+    rows = [
+        torch.cat([first[n] + torch.arange(shares[n]), first[lenders[n]] + torch.arange(borrowed[n])])
+        for n in range(count)
+    ]
+    drawn = [draw(materials, [(number, size)], number, generator) for number, size in enumerate(sizes)]
+    return Batch(drawn, rows, [torch.arange(batch) < own for own in shares])
 
 
 def step(training: Training, materials: list[Material], shape: torch.Tensor, report: Reporter) -> torch.Tensor:
@@ -131,16 +159,16 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
     )
     for group in training.optimiser.param_groups:
         group["lr"] = rate
-    drawn = draw_all(materials, training.generator, training.refiner, training.factor)
+    batch = draw_all(materials, training.generator, training.refiner, training.factor)
     while True:
         training.optimiser.zero_grad(set_to_none=True)
         try:
-            losses = _gradients(training, materials, drawn, shape)
+            losses = _gradients(training, materials, batch, shape)
             break
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not _is_memory(error):
                 raise
-        if training.parts * ranks()[1] >= min(len(d) for d in drawn):
+        if training.parts * ranks()[1] >= min(len(r) for r in batch.rows):
             raise UnderstudyError(
                 "There is not enough memory to train this model. Close other programs, or choose a smaller preset."
             )
@@ -157,26 +185,25 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
     return losses
 
 
-def _gradients(training: Training, materials: list[Material], drawn: list[Draws], shape: torch.Tensor) -> torch.Tensor:
+def _gradients(training: Training, materials: list[Material], batch: Batch, shape: torch.Tensor) -> torch.Tensor:
     """Add up the gradients of this process's share of a batch, part by part; losses as `step` returns them."""
     rank, world = ranks()
     network = training.network or training.refiner
     parts = training.parts * world
     losses = torch.zeros(len(materials), device=shape.device)
     for part in range(training.parts):
-        shares = [d.part(slice(part * world + rank, None, parts)) for d in drawn]
-        pictures = [render_for(training.refiner, materials, share, shape) for share in shares]
+        share = batch.part(slice(part * world + rank, None, parts))
+        inputs, pictures = pictures_of(training.refiner, materials, share, shape)
         with autocast(shape.device):
-            results = network([p[0] for p in pictures])
+            results = network(*inputs)
         total = torch.zeros((), device=shape.device)
-        for number, (result, whole, (_, truth, mask, weight, own)) in enumerate(
-            zip(results, drawn, pictures, strict=True)
-        ):
+        for number, (result, whole, own, rows) in enumerate(zip(results, batch.own, share.own, inputs[1], strict=True)):
             assert result is not None
+            truth, mask, weight = (x.index_select(0, rows) for x in pictures)
             face, logits, _ = result
             loss = face_loss(face, truth, weight) + detail_loss(face, truth, weight)
             edge = mask_loss(logits, mask)
-            owned = own.float() / whole.own.sum().clamp(min=1)
+            owned = (own.float() / whole.sum().clamp(min=1)).to(shape.device, non_blocking=True)
             total = total + loss.sum() / len(whole) + 0.1 * (edge * owned).sum()
             losses[number] += (loss * owned).sum().detach()
         last = part == training.parts - 1
@@ -186,6 +213,16 @@ def _gradients(training: Training, materials: list[Material], drawn: list[Draws]
         else:
             torch.autograd.backward(total * world)  # DDP takes the mean over processes; each has a part of the sum
     return losses
+
+
+def pictures_of(
+    network: Net, materials: list[Material], batch: Batch, shape: torch.Tensor
+) -> tuple[Inputs, list[torch.Tensor]]:
+    """What the network is called with, and truth, mask and weight of all faces, one identity's after the other's."""
+    made = [render_for(network, materials, d, shape) if len(d) else None for d in batch.drawn]
+    columns = zip(*(m[1:4] for m in made if m), strict=True)
+    rows = [r.to(shape.device, non_blocking=True) for r in batch.rows]
+    return ([None if m is None else m[0] for m in made], rows), [torch.cat(column) for column in columns]
 
 
 def _is_memory(error: BaseException) -> bool:

@@ -79,7 +79,7 @@ def ours(bench: Bench, steps: int) -> None:
 
         def feed(state: training.Training = state) -> list[tuple[torch.Tensor, ...]]:
             drawn = training.draw_all(materials, state.generator, state.refiner)
-            return [render_for(state.refiner, materials, d, shape) for d in drawn]
+            return [render_for(state.refiner, materials, d, shape) for d in drawn.drawn]
 
         whole = seconds(lambda state=state: training.step(state, materials, shape, Silent()), steps)
         feeding = seconds(feed, steps)

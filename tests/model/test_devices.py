@@ -35,20 +35,20 @@ def network() -> Any:
     return make_network("shared", 1, 64, 6)
 
 
-def batch() -> list[torch.Tensor | None]:
-    return [torch.rand(2, 3, 64, 64)]
+def batch() -> precision.Inputs:
+    return [torch.rand(2, 3, 64, 64)], [torch.tensor([0, 1])]
 
 
 def slower(run: Any, seconds: float) -> Any:
-    def way(inputs: Any) -> Any:
+    def way(*inputs: Any) -> Any:
         time.sleep(seconds)
-        return run(inputs)
+        return run(*inputs)
 
     return way
 
 
 def test_the_fastest_way_is_chosen_and_what_fails_is_said(network: Any) -> None:
-    def broken(inputs: Any) -> Any:
+    def broken(*inputs: Any) -> Any:
         raise RuntimeError("no kernel for this card\nand much more")
 
     told = Told()
@@ -61,7 +61,7 @@ def test_the_fastest_way_is_chosen_and_what_fails_is_said(network: Any) -> None:
     assert precision.choose(network, {"slow": slower(network, 0.2)}, batch(), told) is network
     assert all(p.grad is None for p in network.parameters())  # trying leaves no gradients
 
-    def full(inputs: Any) -> Any:
+    def full(*inputs: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     assert precision.choose(network, {"quick": quick, "full": full}, batch(), told) is network
@@ -84,7 +84,7 @@ def test_without_a_compiler_training_goes_on_as_it_is(network: Any, monkeypatch:
 def test_a_batch_grows_with_the_memory() -> None:
     giga = 1 << 30
     assert [precision.fitting(giga, n * giga) for n in (1, 3, 4, 7, 8, 16, 80)] == [1, 1, 2, 2, 4, 4, 4]
-    assert precision.batch_factor(CPU, lambda inputs: None, batch()) == 1
+    assert precision.batch_factor(CPU, lambda *inputs: None, batch()) == 1
 
 
 class NoWaiting(TorchDispatchMode):

@@ -124,11 +124,11 @@ def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(
     parted, _, _ = ready(folder)
     told = Told()
 
-    def tight(inputs: list[torch.Tensor | None]) -> Any:
-        """The network, where memory holds three faces a side."""
-        if max(len(x) for x in inputs if x is not None) > 3:
+    def tight(inputs: list[torch.Tensor | None], rows: list[torch.Tensor]) -> Any:
+        """The network, where memory holds three faces a decoder."""
+        if max(len(r) for r in rows) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory.")
-        return parted.refiner(inputs)
+        return parted.refiner(inputs, rows)
 
     parted.network = tight
     for _ in range(3):
@@ -138,7 +138,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(
     for p, q in zip(whole.refiner.parameters(), parted.refiner.parameters(), strict=True):
         assert torch.allclose(p, q, atol=3e-4)
 
-    def full(inputs: list[torch.Tensor | None]) -> Any:
+    def full(*inputs: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
     parted.network = full
@@ -290,3 +290,52 @@ def test_two_processes_train_as_one(
     alone, materials, shape = ready(folder)
     expected = [training.step(alone, materials, shape, Silent()) for _ in range(4)]
     assert torch.allclose(torch.tensor(together), torch.stack(expected), rtol=1e-3)
+
+
+KILLED = """
+import sys
+from pathlib import Path
+import torch
+from understudy.engine.model import networks, precision, scores, trainer
+from understudy.engine.model.folder import read_card
+from understudy.engine.reporter import Silent
+networks.SIZES["quick"] = (64, 8)
+trainer.CHECKPOINT_SECONDS, trainer.PREVIEW_SECONDS = 1.0, 1e9
+scores.weights.missing = lambda: ["all"]
+precision.autocast_dtype = lambda kind: None  # it is found by timing, and may differ from one process to the next
+class Prints(Silent):
+    def loss(self, step, values):
+        print(step, *values.values(), flush=True)
+folder = Path(sys.argv[1])
+trainer.train(folder, read_card(folder), 10.0, torch.device("cpu"), Prints())
+"""
+
+
+def test_a_training_killed_while_it_runs_goes_on_along_the_same_curve(tmp_path: Path, people: list[Identity]) -> None:
+    folder = tmp_path / "model"
+    card = prepare(folder, people[:2], "quick", Silent())
+    (tmp_path / "killed.py").write_text(KILLED)
+    command = [sys.executable, str(tmp_path / "killed.py"), str(folder)]
+
+    def until(enough: Callable[[int], bool]) -> dict[int, list[float]]:
+        """The losses that a training told of until it was killed, without warning and between any two instructions."""
+        told: dict[int, list[float]] = {}
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            for line in process.stdout:
+                step, *values = line.split()
+                told[int(step)] = [float(v) for v in values]
+                if enough(int(step)):
+                    process.kill()
+                    break
+        assert process.returncode < 0
+        return told
+
+    before = until(lambda step: 3 <= read_card(folder).steps < step - 2)
+    state = checkpoints.resume(folder, card, CPU)
+    assert state is not None and 3 <= state.step < max(before)
+    after = until(lambda step: step >= max(before) + 2)
+    assert min(after) == state.step + 1
+    again = sorted(set(before) & set(after))
+    assert again == list(range(state.step + 1, max(before) + 1))
+    assert torch.allclose(*(torch.tensor([told[s] for s in again]) for told in (before, after)), rtol=1e-4)

@@ -176,7 +176,36 @@ def test_damaged_files_say_so(small: None, tmp_path: Path, damage: str) -> None:
 
 def test_a_single_portrait_borrows_from_the_others(materials: list[material.Material], carphone_faces: Any) -> None:
     assert training.own_share(1) == 2 and training.own_share(1000) == training.BATCH // 2
-    man, woman = training.draw_all(materials, torch.Generator().manual_seed(0))
-    assert len(man) == len(woman) == training.BATCH
-    assert woman.own.sum() == 2 and (woman.material[woman.own] == 1).all() and (woman.material[~woman.own] == 0).all()
-    assert (material.render(materials, woman, shape_of(carphone_faces))[4] == woman.own[woman.material.argsort()]).sum()
+    batch = training.draw_all(materials, torch.Generator().manual_seed(0))
+    his = training.own_share(len(materials[0].views))
+    sizes = [training.BATCH - 2, training.BATCH - his]  # as many as the other's decoder wants, more than one's own
+    assert [len(d) for d in batch.drawn] == sizes
+    who = torch.cat([d.material for d in batch.drawn])
+    (man, woman), (_, own) = batch.rows, batch.own
+    assert len(man) == len(woman) == training.BATCH and own.sum() == 2
+    assert (who[woman[own]] == 1).all() and (who[woman[~own]] == 0).all()
+    assert set(man[:his].tolist()) < set(woman[~own].tolist())  # the very faces that his own decoder sees
+    assert len(set(woman.tolist())) == training.BATCH
+
+
+def test_faces_that_are_lent_are_encoded_once_with_the_same_result(
+    materials: list[material.Material], carphone_faces: Any
+) -> None:
+    state, shape = training.begin(2, 8, CPU), shape_of(carphone_faces)
+    training.step(state, materials, shape, Silent())
+    batch = training.draw_all(materials, torch.Generator().manual_seed(0))
+    encoded = []
+    state.refiner.encoder.register_forward_pre_hook(lambda module, args: encoded.append(len(args[0])))
+    (inputs, rows), columns = training.pictures_of(state.refiner, materials, batch, shape)
+    together = state.refiner(inputs, rows)
+    count = sum(len(d) for d in batch.drawn)
+    assert encoded == [count] and [len(c) for c in columns] == 3 * [count] and count < 2 * training.BATCH
+    faces = torch.cat([x for x in inputs if x is not None])
+    alone = state.refiner([faces[r] for r in rows])
+    for a, b in zip(together, alone, strict=True):
+        assert a is not None and b is not None and torch.allclose(a.face, b.face, atol=1e-5)
+    part = batch.part(slice(1, None, 2))
+    assert [len(r) for r in part.rows] == [4, 4] and sum(len(d) for d in part.drawn) < count
+    frames, some = (torch.cat([d.frame for d in b.drawn]) for b in (batch, part))
+    for r, s in zip(batch.rows, part.rows, strict=True):
+        assert torch.equal(frames[r[1::2]], some[s])
