@@ -21,7 +21,7 @@ export OMP_WAIT_POLICY := PASSIVE
 PYTHON313 := $(shell tools/find_python.sh 3.13)
 BPYS := $(BPY) .env/bpy45 $(if $(PYTHON313),.env/bpy52)
 
-.PHONY: demo test lint engine models blender blenders footage test-engine test-blender test-gui package clean
+.PHONY: demo test lint engine models blender blenders footage test-engine test-blender test-gui package wheels clean
 
 demo: announce-demo engine models blender
 	$(BPY)/bin/python tools/demo.py --engine-python $(UNDERSTUDY_ENGINE_PYTHON) --out $(OUT) --minutes $(MINUTES) \
@@ -75,6 +75,11 @@ footage: engine
 
 package: engine blender
 	$(ENGINE)/bin/python tools/package.py
+
+# what a computer without the network needs for its set-up
+WHEELS ?= wheels
+wheels: engine
+	$(ENGINE)/bin/python tools/wheels.py $(WHEELS) $(if $(DEVICE),--device $(DEVICE))
 
 clean:
 	rm -rf .env .understudy .build demo dist build understudy.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

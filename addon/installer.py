@@ -136,6 +136,15 @@ def _project() -> dict:
     return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 
+def download_command(python: Path, wheels: Path, chosen: Device) -> list[str]:
+    """By which that Python's pip downloads every package for a device into the folder `wheels`."""
+    index = TORCH_INDEX.get((sys.platform, chosen))
+    return [
+        str(python), "-m", "pip", "download", "--dest", str(wheels), "--only-binary", ":all:",
+        *_QUIET, *(["--extra-index-url", index] if index else []), "-c", str(PINS), *requirements(),
+    ]  # fmt: skip
+
+
 class Installer:
     """One set-up or removal, on a thread of its own. `progress` is replaced, never changed: any thread may read it."""
 
@@ -293,11 +302,7 @@ class Installer:
 
     def _download(self, python: Path, wheels: Path, chosen: Device, log: IO[str]) -> None:
         """Every package into a folder: what is there already is not downloaded again."""
-        index = TORCH_INDEX.get((sys.platform, chosen))
-        command = [
-            str(python), "-m", "pip", "download", "--dest", str(wheels), "--only-binary", ":all:",
-            *_QUIET, *(["--extra-index-url", index] if index else []), "-c", str(PINS), *requirements(),
-        ]  # fmt: skip
+        command = download_command(python, wheels, chosen)
         self._step(0.05, f"Downloading about {DOWNLOAD_MB[chosen]} MB for {chosen}")
         count, seen = max(len(PINS.read_text(encoding="utf-8").split()), 1), 0
 

