@@ -81,7 +81,7 @@ def main() -> None:
     for name, (few, all_) in took.items():
         wall, cpu = (all_ - few) / more
         print(
-            f"{name}: {1 / wall:.2f} frames/s, {1000 * cpu:.0f} ms of CPU a frame; starting {few[0] - wall * 16:.0f} s"
+            f"{name}: {1 / wall:.2f} frames/s, {1000 * cpu:.0f} ms of CPU a frame; starting {few[0] - wall * options.few:.0f} s"
         )
 
 

@@ -88,7 +88,7 @@ class Look(Silent):
 
     def check(self) -> None:
         if time.time() > self.end:
-            raise Stopped()
+            raise Stopped("The limit is reached.")
 
     def progress(self, fraction: float, message: str) -> None:
         if not message.startswith("Recasting"):
