@@ -80,9 +80,8 @@ def main() -> None:
     more = options.frames - options.few
     for name, (few, all_) in took.items():
         wall, cpu = (all_ - few) / more
-        print(
-            f"{name}: {1 / wall:.2f} frames/s, {1000 * cpu:.0f} ms of CPU a frame; starting {few[0] - wall * options.few:.0f} s"
-        )
+        start = few[0] - wall * options.few
+        print(f"{name}: {1 / wall:.2f} frames/s, {1000 * cpu:.0f} ms of CPU a frame; starting {start:.0f} s")
 
 
 class Faceswap:
