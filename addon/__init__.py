@@ -18,11 +18,12 @@ from . import (
     properties,
     scene_strips,
     setting_up,
+    view_transform,
 )
 
 # the timer comes last: it may call anything of the others
 _PARTS = (
-    i18n, properties, people, curves, operators, presets, panels, menus, overlay, preview, scene_strips,
+    i18n, properties, people, curves, operators, presets, panels, menus, view_transform, overlay, preview, scene_strips,
     setting_up, handlers, jobs,
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ WIDTH, HEIGHT = 144, 144  # an icon's place is square
 REDRAW_SECONDS = 1.0
 LINE, GRID = (0.95, 0.6, 0.2, 1.0), (0.5, 0.5, 0.5, 0.35)
 KEPT_POINTS = 4096
+SAVED_POINTS = 2 * WIDTH
 
 _losses: dict[str, list[tuple[int, float]]] = {}  # job id → (step, loss)
 _pictures: bpy.utils.previews.ImagePreviewCollection | None = None
@@ -32,6 +33,14 @@ def add(job: str, losses: list[tuple[int, float]]) -> None:
 def points(job: str) -> list[tuple[int, float]]:
     """(step, loss) of a training as far as known here."""
     return _losses.get(job, [])
+
+
+def thinned(job: str) -> list[tuple[int, float]]:
+    """Points enough to draw the curve again, the first and the last among them, few enough for a .blend."""
+    known = points(job)
+    if len(known) <= SAVED_POINTS:
+        return known
+    return [known[round(i * (len(known) - 1) / (SAVED_POINTS - 1))] for i in range(SAVED_POINTS)]
 
 
 def icon(job: str) -> int:

@@ -33,7 +33,7 @@ ASIDE = "UNDERSTUDY_ASIDE"
 """Set in the environment of a Blender that only renders: the jobs of its file are none of its business."""
 _FIELDS = (
     "id", "kind", "about", "model", "output", "state", "progress", "message", "seconds_left", "loss", "step",
-    "preview", "verdict", "warning", "error", "last_seq", "priority",
+    "curve", "preview", "verdict", "warning", "error", "last_seq", "priority",
 )  # fmt: skip
 
 engine = EngineReport(state="stopped")
@@ -181,6 +181,8 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
     job.verdict = report.verdict or job.verdict
     job.warning = report.warning or job.warning
     job.priority = report.priority
+    if report.state in protocol.FINAL_STATES and (known := curves.thinned(job.id)):
+        job.curve = json.dumps(known)
     _remember(scene, job)
     job_id = job.id
     if report.state == "failed" and not (scene.understudy.error and "after" in json.loads(job.about)):
@@ -254,6 +256,8 @@ def resume() -> None:
         _whole_way[scene.name] = scene.understudy.whole_way
         for job in scene.understudy.jobs:
             _remember(scene, job)
+            if job.curve:
+                curves.add(job.id, [(int(step), float(loss)) for step, loss in json.loads(job.curve)])
         for job in unfinished(scene.understudy):
             # a training's curve is drawn again from its beginning
             poller().watch(engine_python(), job.id, 0 if job.kind == "train" else job.last_seq)

@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import compat, people, preview, steps
+from . import compat, people, preview, steps, view_transform
 from .i18n import tr
 
 picking = False
@@ -55,7 +55,7 @@ def _draw_picture() -> None:
     found = _look()
     if found is None:
         return
-    _, view, here = found
+    scene, view, here = found
     frame = frame_to_show(view, here, bpy.context.region)
     texture = preview.texture(frame) if frame else None
     if texture is None:
@@ -66,7 +66,9 @@ def _draw_picture() -> None:
     corners = here.placement.corners(left=view.wipe if view.use_wipe else 0.0)
     if not corners:
         return
-    shader = gpu.shader.from_builtin("IMAGE")
+    # a matte is no picture: it is shown as it is
+    table = view_transform.texture(scene) if view.view != "matte" else None
+    shader = view_transform.shader() if table else gpu.shader.from_builtin("IMAGE")
     batch = batch_for_shader(
         shader, "TRIS", {"pos": [p for p, _ in corners], "texCoord": [t for _, t in corners]},
         indices=((0, 1, 2), (0, 2, 3)),
@@ -74,6 +76,8 @@ def _draw_picture() -> None:
     gpu.state.blend_set("ALPHA")
     shader.bind()
     shader.uniform_sampler("image", texture)
+    if table:
+        shader.uniform_sampler("table", table)
     batch.draw(shader)
     gpu.state.blend_set("NONE")
 

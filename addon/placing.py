@@ -241,14 +241,15 @@ def _copy_properties(to: bpy.types.bpy_struct, source: bpy.types.bpy_struct) -> 
                 if not prop.is_readonly:
                     setattr(to, name, value)
             elif isinstance(value, bpy.types.CurveMapping):
-                _copy_curves(getattr(to, name), value)
+                copy_curves(getattr(to, name), value)
             else:
                 _copy_properties(getattr(to, name), value)
         elif not prop.is_readonly and prop.type != "COLLECTION":
             setattr(to, name, value)
 
 
-def _copy_curves(to: bpy.types.CurveMapping, source: bpy.types.CurveMapping) -> None:
+def copy_curves(to: bpy.types.CurveMapping, source: bpy.types.CurveMapping) -> None:
+    """Give `to` the curves of `source`."""
     for mine, theirs in zip(to.curves, source.curves, strict=False):
         while len(mine.points) < len(theirs.points):
             mine.points.new(0.5, 0.5)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ..engine import protocol
-from . import boxes, compat, geometry, hooks, jobs, project, sources, steps, timeline
+from . import boxes, compat, geometry, hooks, jobs, project, sources, steps, timeline, view_transform
 from .i18n import tr
 from .preferences import engine_python, preferences
 from .previewer import Faces, Picture, Previewer
@@ -307,6 +307,7 @@ def drop_images() -> None:
     for key in [key for key, frame in _frames.items() if frame.image]:
         _spent_images.append(_frames.pop(key).image)
     _drop_spent_images()
+    view_transform.forget()
     for image in [image for image in bpy.data.images if image.name.startswith(IMAGE) and not image.users]:
         bpy.data.images.remove(image)  # brought back by an undo
 

@@ -167,6 +167,7 @@ class UnderstudyJob(bpy.types.PropertyGroup):
     seconds_left: FloatProperty(default=-1.0, description="Negative while unknown")
     loss: FloatProperty(default=-1.0, description="Negative until there is one")
     step: IntProperty()
+    curve: StringProperty(description="JSON: [step, loss] of an ended training here and there, for its curve")
     preview: StringProperty(description="The newest preview picture")
     verdict: StringProperty(description="How the training stands, in words")
     warning: StringProperty(description="The last warning, one sentence")

@@ -62,7 +62,6 @@ STRINGS: dict[str, str] = {
     "Put this message away": "关闭这条信息",
     "Stop this job; what a training has learned so far is kept": "停止此任务；训练已学到的内容会保留",
     "Nothing is paused.": "没有暂停的任务。",
-    "The scene's view transform is {name}: colours over the preview differ from the strip's.": "场景的视图变换是 {name}：预览上的颜色与片段不同。",
     "Nothing waits.": "没有等待的任务。",
     "Run Next": "下一个运行",
     "Let this job run before the others that wait": "让此任务先于其他等待的任务运行",

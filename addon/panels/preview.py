@@ -36,14 +36,8 @@ class UNDERSTUDY_PT_preview(SidebarPanel, bpy.types.Panel):
         if why := steps.missing_for_swap(state) if view.view == "recast" else steps.missing_for_faces(state):
             missing(layout, context, why)
             return
-        scene = compat.sequencer_scene(context)
-        here = preview.here(scene)
-        if here is None:
+        if preview.here(compat.sequencer_scene(context)) is None:
             missing(layout, context, tr("Move the playhead into the marked range."))
             return
-        if (transform := scene.view_settings.view_transform) not in {"Standard", "Raw"}:
-            text = tr("The scene's view transform is {name}: colours over the preview differ from the strip's.",
-                      name=transform)  # fmt: skip
-            sentence(layout, context, text, "INFO")
         if error := preview.error_here():
             sentence(layout, context, error, "ERROR")

@@ -83,6 +83,11 @@ def strip_at(name):
     return None
 
 
+def show_through(name):
+    """Choose the scene's view transform."""
+    bpy.context.workspace.sequencer_scene.view_settings.view_transform = name
+
+
 def dress(scale, light):
     """Change how Blender looks: its scale, and its light or dark theme."""
     theme = "Blender_Light.xml" if light else "Blender_Dark.xml"

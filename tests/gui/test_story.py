@@ -106,6 +106,28 @@ def see(window: Window, view: str) -> None:
         window.until(turn, lambda before=before: window.look("view") != before, f"view {view}")
 
 
+def same_colours_through_another_view_transform(window: Window) -> None:
+    """What lies beside the face is the footage's own, and looks like it, in the recast that is drawn over it."""
+
+    def beside_the_face(view: str) -> np.ndarray:
+        see(window, view)
+        window.wait(lambda: not window.ask("pending()"), f"{view} over the preview", JOB_SECONDS)
+        return window.still()[90:300, 1010:1100].astype(float)  # the car's bright window
+
+    def apart(a: np.ndarray, b: np.ndarray) -> float:
+        return float(np.abs(a - b).mean())
+
+    standard = beside_the_face("original")
+    usual = apart(standard, beside_the_face("recast"))  # the preview's picture is another size
+    window.ask("show_through('AgX')")
+    shown = beside_the_face("original")
+    assert apart(standard, shown) > usual + 3
+    see(window, "recast")
+    window.wait(lambda: apart(shown, beside_the_face("recast")) < usual + 1, "the footage's own colours")
+    window.screenshot("recast through AgX")
+    window.ask("show_through('Standard')")
+
+
 def say(window: Window, text: str) -> None:
     """Print a figure, and keep it beside the screenshots."""
     with (window.folder / "figures.txt").open("a") as file:
@@ -281,6 +303,7 @@ def test_the_whole_way(window: Window) -> None:
         window.wait(lambda: not window.ask("pending()"), f"{view} over the preview", JOB_SECONDS)
         window.screenshot(f"view {view}")
 
+    same_colours_through_another_view_transform(window)
     minutes(window, 2 if WANTED else 0.5)
     window.until(lambda: window.click_at(*train_button(window)), count(window, "train", 1), "training")
     window.wait(lambda: window.ask("sequencer().jobs[-1].loss") >= 0, "loss", JOB_SECONDS)
