@@ -159,7 +159,7 @@ def shared_out(
     whole = torch.cat(present)
     features = encoder(whole)
     if rows is not None:
-        return [(whole.index_select(0, r), [f.index_select(0, r) for f in features]) for r in rows]
+        return [(whole[r], [f[r] for f in features]) for r in rows]  # index_select would lose the memory's layout
     parts = zip(*(torch.split(f, [len(x) for x in present]) for f in features), strict=True)
     return [None if x is None else (x, list(next(parts))) for x in inputs]
 
