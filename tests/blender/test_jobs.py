@@ -348,24 +348,25 @@ def test_a_missing_file_is_said(scene, clips, engine, tmp_path):
 
 
 def test_blender_never_waits(addon, scene, clips, engine, tick_until):
-    """Every answer of the engine takes half a second; no operator and no tick may notice."""
+    """Every answer of the engine takes a second; no operator and no tick may notice."""
     engine.script(movie=str(clips.recast))
+    answer = 1.0
     spent: dict[str, float] = {}
     ticks: list[float] = []
     clock: list[float] = []
 
     def timed(name, call, **arguments):
-        began = time.perf_counter()
+        began, worked = time.perf_counter(), time.thread_time()
         call(**arguments)
-        spent[name] = time.perf_counter() - began
+        spent[name] = time.thread_time() - worked  # on a busy machine the clock measures the others
+        clock.append(time.perf_counter() - began)
 
     def drain(condition):
         def one_tick():
-            began = time.perf_counter()
-            worked = time.thread_time()
+            began, worked = time.perf_counter(), time.thread_time()
             addon.jobs.tick()
+            ticks.append(time.thread_time() - worked)
             clock.append(time.perf_counter() - began)
-            ticks.append(time.thread_time() - worked)  # on a busy machine the clock measures the others
             return condition()
 
         tick_until(one_tick, 60)
@@ -374,7 +375,7 @@ def test_blender_never_waits(addon, scene, clips, engine, tick_until):
     timed("mark", bpy.ops.understudy.mark_range)
     timed("scan", bpy.ops.understudy.scan_shot)
     drain(lambda: addon.jobs.engine.state == "ready")
-    engine.script(slow=0.5)
+    engine.script(slow=answer)
     drain(lambda: flow.idle(scene))
     timed("add", bpy.ops.understudy.add_identity_file, filepath=str(clips.pictures))
     drain(lambda: flow.idle(scene))
@@ -393,4 +394,4 @@ def test_blender_never_waits(addon, scene, clips, engine, tick_until):
     assert max(spent.values()) < 0.05
     assert ordinary < 0.004
     assert max(ticks) < 0.05
-    assert max(clock) < 0.25  # half of what one answer takes
+    assert max(clock) < answer  # whoever waits for one takes as long, by the clock, at least
