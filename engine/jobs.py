@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UnderstudyError
+from .memory import keep_memory
 from .protocol import (
     ConsentSpec,
     ConvertSpec,
@@ -86,6 +87,7 @@ def pick_device() -> str:
 def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     from .faces.scan import scan
 
+    keep_memory()
     source = Path(spec.clip.path)
     seen = facts(source) if source.exists() else {}
     project = Path(spec.project) if spec.project else None

@@ -37,6 +37,8 @@ TURNS = ((1.0, np.pi / 2), (1.0, np.pi), (1.0, -np.pi / 2))
 """Changes of a region that a second look may need: of its side, and of its angle."""
 GROWTH = 1.6
 """From one frame to the next no face becomes larger or smaller by more than this."""
+TRY_EVERY = 3
+"""A face that is carried is shown to the mesh on one frame in so many."""
 BLIND = 12
 """Frames over which a face is carried without a detector's word that one is there."""
 SURE = 0.8
@@ -238,23 +240,20 @@ class Measurer:
                 for face, step in ends
                 if run.neighbours(face.frame, face.frame + step) and not _among(face, run.faces[face.frame + step])
             ]
-            moved = self._moved(run, ends)
-            found = self._measure(run, [f.frame for f, _ in moved], [region_of_face(f.landmarks) for f, _ in moved])
-            ends = []
-            for (face, step), again in zip(moved, found, strict=True):
-                if _among(face, run.faces[face.frame]):
-                    continue
-                if self._accept(run, face, again):
-                    resumed.append((again, step))
-                else:
-                    carried[face.frame].append((face, step, age))
-                    ends.append((face, step))
+            ends = [(f, step) for f, step in self._moved(run, ends) if not _among(f, run.faces[f.frame])]
+            if age % TRY_EVERY == 1:
+                found = self._measure(run, [f.frame for f, _ in ends], [region_of_face(f.landmarks) for f, _ in ends])
+                known = [self._accept(run, face, again) for (face, _), again in zip(ends, found, strict=True)]
+                # what it knows again it may have known since the last try
+                resumed += [(again, way) for again, good in zip(found, known, strict=True) if good for way in (1, -1)]
+                ends = [end for end, good in zip(ends, known, strict=True) if not good]
+            for face, step in ends:
+                carried[face.frame].append((face, step, age))
+        self._follow(run, resumed)
         for faces in carried.values():
             for face in _met(faces):
                 if not _among(face, run.faces[face.frame]):
                     run.faces[face.frame].append(face)
-        if resumed:
-            self._follow(run, resumed)
 
     def _moved(self, run: _Run, ends: list[tuple[Face, int]]) -> list[tuple[Face, int]]:
         """Faces one frame on, by flow or by the detector; those that neither knows are left out."""

@@ -32,6 +32,8 @@ MESH, LIPS, RIGHT_EYE, LEFT_EYE, RIGHT_IRIS, LEFT_IRIS, SCORE = range(7)
 AGREE = 0.2
 """Mean distance of both networks' points, as a share of the mesh's radius, up to which they see the same face: 0.05 is
 usual on faces, 0.3 and more on other things."""
+CERTAIN = 0.95
+"""The first network's score from which a face will not be doubted in the better region either."""
 ALONE = 0.6
 """The highest score of a face that only the finer network sees: it now and then takes a bookshelf for one."""
 
@@ -105,7 +107,7 @@ class Mesh:
         )
 
     def __call__(self, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """Measure n faces, each twice: in its region, and by both networks in the one that the first answer gives.
+        """Measure n faces, each twice: in its region, and again in the one that the first answer gives.
 
         `images` are n RGB pictures (height, width, 3) uint8, the same one for several faces where it shows
         them; `regions` are n times x, y, side, angle (see `region_of_face`). Returns landmarks (n, 468, 3)
@@ -114,17 +116,20 @@ class Mesh:
         """
         if not regions:
             return np.empty((0, LANDMARKS, 3), np.float32), np.empty(0, np.float32)
-        landmarks, _ = self._measure(self.whole, images, regions)
-        return self.once(images, [region_of_face(points) for points in landmarks])
+        landmarks, scores = self._measure(self.whole, images, regions)
+        better = [region_of_face(points) for points in landmarks]
+        finer, sure = self._measure(self.fine, images, better)
+        # what both are sure of at once needs no second word of the first
+        doubted = np.flatnonzero((scores < CERTAIN) | (sure < 0.5)).tolist()
+        if doubted:
+            again = self._measure(self.whole, [images[i] for i in doubted], [better[i] for i in doubted])
+            landmarks[doubted], scores[doubted] = again
+        return _together(landmarks, scores, finer, sure)
 
     def once(self, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The same in one pass: the faces, one at least, are where the regions say."""
         landmarks, scores = self._measure(self.whole, images, regions)
-        finer, sure = self._measure(self.fine, images, regions)
-        apart = np.linalg.norm((finer - landmarks)[..., :2], axis=-1).mean(1) / align.mesh_radius(finer)
-        seen = sure > 0.5
-        landmarks[seen] = finer[seen]
-        return landmarks, np.maximum(scores, np.where(apart < AGREE, np.minimum(sure, ALONE), 0))
+        return _together(landmarks, scores, *self._measure(self.fine, images, regions))
 
     def _measure(
         self, network: GraphNet, images: Sequence[np.ndarray], regions: Sequence[np.ndarray]
@@ -159,3 +164,12 @@ class Mesh:
             for batch in torch.split(crops, BATCH)
         ]
         return [torch.cat(parts).float().cpu().numpy() for parts in zip(*batches, strict=True)]
+
+
+def _together(
+    landmarks: np.ndarray, scores: np.ndarray, finer: np.ndarray, sure: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """One answer (n, 468, 3), (n,) of both networks' landmarks and scores."""
+    apart = np.linalg.norm((finer - landmarks)[..., :2], axis=-1).mean(1) / align.mesh_radius(finer)
+    found = np.where((sure > 0.5)[:, None, None], finer, landmarks)
+    return found, np.maximum(scores, np.where(apart < AGREE, np.minimum(sure, ALONE), 0))

@@ -17,7 +17,7 @@ from .detectors import DEFAULT
 from .measure import Measurer
 from .observed import Observed, Store
 
-FRAMES = 32
+FRAMES = 64
 BYTES = 128_000_000
 """A run has this many frames, fewer where their pixels would be more than this; twice this is held at once."""
 

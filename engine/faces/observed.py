@@ -26,7 +26,7 @@ from .alignments import LANDMARKS
 from .measure import Face
 
 KIND, SCHEMA = "observed", 1
-VERSION = 4
+VERSION = 5
 """Raised when frames would be measured otherwise: what an older version saw is not used."""
 FACTS = "media.json"
 

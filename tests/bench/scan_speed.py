@@ -27,6 +27,7 @@ from understudy.engine.faces.embedding import Embedder
 from understudy.engine.faces.mesh import Mesh, region_of_detection
 from understudy.engine.faces.observed import Store
 from understudy.engine.media.reader import probe, read_frames
+from understudy.engine.memory import keep_memory
 from understudy.engine.reporter import Silent
 
 STAGES = {"detect": Search, "mesh": Mesh, "embed": Embedder}
@@ -41,6 +42,7 @@ def main() -> None:
     arguments.add_argument("--loop", type=float, default=0)
     options = arguments.parse_args()
     torch.set_flush_denormal(True)
+    keep_memory()  # as every job does
     if options.loop:
         looped(options.movies[0], options.loop, options.device)
         return
