@@ -6,7 +6,7 @@ The scan folders (made by `understudy scan`) hold the clean faces; things are dr
 (tools/occluders.py). Pictures for their surfaces are cut from the same frames and from --surfaces FOLDER. One processor
 core makes about 2000 steps in ten minutes; --state FILE keeps where it was, and goes on from there.
 
-The weights in the package: 3881 steps of a planned 6500, the first 1850 without lamps on the mesh, hands at microphones
+The weights in the package: all of 6500 planned steps, the first 1850 without lamps on the mesh, hands at microphones
 and the footage's edge, on the clips that engine/faces/occlusion.py names, scanned with the defaults.
 """
 
