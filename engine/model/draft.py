@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from .filters import blur, light
 from .fusion import carried
@@ -17,6 +18,11 @@ OWN = 0.5
 source's inside the face; at its rim all are the target's, or a seam would show."""
 RIM = 0.06
 """How far the rim reaches into the face, in crop sides."""
+FILL = 0.04
+"""How far around what a view shows another one that fills it takes its tones, in crop sides."""
+GAP = 0.02
+"""What a view does not show but is no wider than twice this, in crop sides, is drawn out of what it shows beside it:
+another one's picture would stand there as a line, along the far side of a nose."""
 
 
 def tone(picture: torch.Tensor, weight: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
@@ -32,9 +38,7 @@ def tone(picture: torch.Tensor, weight: torch.Tensor, where: torch.Tensor) -> to
     normal = torch.stack([(weighted * b[:, None]).sum((2, 3)) for b in basis], 2)
     wanted = torch.stack([(weighted * picture[:, c : c + 1]).sum((2, 3)) for c in range(picture.shape[1])], 2)
     normal = normal + (1e-3 * normal[:, :1, :1] + 1e-3) * torch.eye(4, device=where.device)
-    fit = torch.linalg.solve_ex(normal, wanted)[0][
-        ..., None, None
-    ]  # (B, 4, 3, 1, 1); not checked, or a GPU's host would wait
+    fit = torch.linalg.solve_ex(normal, wanted)[0][..., None, None]  # not checked, or a GPU's host would wait
     result = fit[:, 0] + fit[:, 1] * basis[1][:, None]
     return result + fit[:, 2] * basis[2][:, None] + fit[:, 3] * basis[3][:, None]
 
@@ -46,40 +50,48 @@ _TO_RGB = torch.linalg.inv(_TO_YCC)  # here, once: on a GPU an inverse makes the
 
 @dataclass(frozen=True)
 class Bands:
-    """Pictures taken apart, RGB (B, 3, S, S) each.
+    """Pictures taken apart, RGB (B, 3, S, S) each; together they are the picture.
 
-    light is what is left after a wide blur, tones what of that is no even light (`tone`), detail the rest;
+    shade is the light at large (`tone`), tones what of the rest is left after a wide blur, detail what is not;
     contrast (B, 3) is how strong that is in luma and both colours.
     """
 
-    light: torch.Tensor
+    shade: torch.Tensor
     tones: torch.Tensor
     detail: torch.Tensor
     contrast: torch.Tensor
 
+    @property
+    def light(self) -> torch.Tensor:
+        """All but the detail."""
+        return self.shade + self.tones
+
 
 def bands(picture: torch.Tensor, weight: torch.Tensor, where: torch.Tensor) -> Bands:
     """Take RGB pictures (B, 3, S, S) apart as they are under a weight (B, 1, S, S); `where` as for `tone`."""
-    matrix, low = _TO_YCC.to(picture.device, non_blocking=True), light(picture, weight)
-    detail = picture - low
+    matrix = _TO_YCC.to(picture.device, non_blocking=True)
+    shade = tone(picture, weight, where)
+    flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
+    tones = light(flat, weight)
+    detail = flat - tones
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (weight.sum((2, 3)) + 1e-6)).sqrt()
-    return Bands(low, low - tone(picture, weight, where), detail, contrast)
+    return Bands(shade, tones, detail, contrast)
 
 
 def relight(texture: Bands, target: Bands, within: torch.Tensor) -> torch.Tensor:
-    """A texture in the light and colour of the target's picture: (B, 3, S, S) RGB 0..1.
+    """A texture in the light and colour of the target's picture, RGB (B, 3, S, S).
 
     The low frequencies become the target's, but where `within` (B, 1, S, S) 0..1 allows, the source keeps tones of
     its own; the detail keeps its form, its contrast drawn towards the target's (in luma within 0.75..1.25, in
     colour down to none: black-and-white stays black-and-white).
     """
-    gain = (target.contrast + 1e-5) / (texture.contrast + 1e-4)
+    gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3)
     luma, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     detail = _gained(texture.detail, torch.cat([luma, colours], 1))
     own = _gained(texture.tones, torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1))
-    return (target.light + within * (own - target.tones) + detail).clamp(0, 1)
+    return target.light + within * (own - target.tones) + detail
 
 
 def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
@@ -90,6 +102,13 @@ def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
     for c in (1, 2):
         result = result + changed[:, :, c] * picture[:, c : c + 1]
     return result
+
+
+def closed(seen: torch.Tensor) -> torch.Tensor:
+    """What is seen (B, 1, S, S) 0..1, gaps no wider than twice `GAP` closed."""
+    reach = max(1, round(GAP * seen.shape[-1]))
+    grown = F.max_pool2d(seen, 2 * reach + 1, 1, reach)
+    return -F.max_pool2d(-grown, 2 * reach + 1, 1, reach)
 
 
 @dataclass(frozen=True)
@@ -113,34 +132,41 @@ def draft(
     picture: torch.Tensor,
     views: Views,
     choice: torch.Tensor,
+    own_mask: torch.Tensor,
     shift: torch.Tensor | None = None,
     gaze: torch.Tensor | None = None,
 ) -> Draft:
     """Recast B faces with two views each.
 
-    picture (B, 3, S, S) RGB 0..1 is the target's own crop; choice (B, 2) int64; `shift` and `gaze` as in `warp`,
-    for both. The second view fills what the first shows badly, the texture of all frames what both do; what none
-    shows well is stretched from the first, and what is no face in any (hair, background) is left to the target's
-    light. The opening of the mouth stays the target's: teeth and tongue belong to the performance, and the source
-    seldom shows the right ones.
+    picture (B, 3, S, S) RGB 0..1 is the target's own crop, own_mask (B, 1, S, S) 0..1 where its face is and not its
+    hair; choice (B, 2) int64; `shift` and `gaze` as in `warp`, for both. The second view fills what the first shows
+    badly, the texture of all frames what both do; what none shows well is stretched from the first, and what is no
+    face in any (hair, background) is left to the target's light. The opening of the mouth stays the target's: teeth
+    and tongue belong to the performance, and the source seldom shows the right ones.
     """
     inside = target.inside
     where = spread(
         target, torch.from_numpy(views.neutral.face).to(inside.device, non_blocking=True).expand(len(picture), -1, -1)
     )
-    wanted = bands(picture, inside, where)
+    wanted = bands(picture, inside * own_mask + 1e-3 * inside, where)
     rim = RIM * target.size
     within = OWN * (2 * blur(inside, rim) - 1).clamp(0, 1)
     first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
+    beside = 1 - (8 * blur(target.mouth, GAP * target.size)).clamp(max=1)  # lips must not be drawn out around a mouth
+    seen_first = seen_first + beside * (own_first * closed(seen_first) - seen_first)
+    seen_second = seen_second + beside * (own_second * closed(seen_second) - seen_second)
     whole, seen_whole = carried(target, views, len(picture))
     first, second_lit, whole_lit = (
         relight(bands(texture, real, where), wanted, within * blur(real, rim))
         for texture, real in ((first, seen_first), (second, seen_second), (whole, seen_whole))
     )
     face = wanted.light + own_first * (first - wanted.light)
-    for texture, shown in ((whole_lit, seen_whole), (second_lit, seen_second), (first, seen_first)):
-        face = face + shown * (texture - face)
+    for texture, shown in ((whole_lit, seen_whole), (second_lit, seen_second)):
+        # in the first one's tones beside it, or the place that is filled would show as a line
+        fitting = texture + light(first - texture, shown * seen_first, FILL)
+        face = face + shown * (fitting - face)
+    face = (face + seen_first * (first - face)).clamp(0, 1)
     coverage = torch.maximum(torch.maximum(own_first, own_second), seen_whole)
     soft_mouth = blur(target.mouth, 0.008 * target.size) * target.mouth
     face = face + soft_mouth * (picture - face)
@@ -149,5 +175,5 @@ def draft(
         second=second * own_second,
         whole=whole * seen_whole,
         coverage=torch.maximum(coverage, soft_mouth),
-        light=wanted.light * inside,
+        light=wanted.light.clamp(0, 1) * inside,
     )

@@ -251,7 +251,8 @@ def _render(materials: list[Material], number: int, draws: Draws, shape: torch.T
     shift = bend @ (material.jitter * draws.bend.to(device, non_blocking=True))
     gaze = None if material.views.irises is None else material.views.irises[frame]
     shown = _shown_by(materials, target, truth, draws, shape)
-    drafted = draft(target, shown, material.views, draws.choice.to(device, non_blocking=True), shift, gaze)
+    choice = draws.choice.to(device, non_blocking=True)
+    drafted = draft(target, shown, material.views, choice, mask, shift, gaze)
     inputs = refiner_input(target, drafted, shown, shape)
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT

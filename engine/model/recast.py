@@ -77,7 +77,7 @@ def recast(
     pixels = (picture * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     seen = irises(pixels, landmarks, device)
     gaze = None if seen is None else torch.from_numpy(seen).to(device)
-    drafted = draft(target, picture, source.views, choice, gaze=gaze)
+    drafted = draft(target, picture, source.views, choice, own_mask, gaze=gaze)
     mask = soft_edge(target.inside * own_mask * drafted.coverage)
     if source.refiner is None or drafts_only:
         return drafted.face, mask
@@ -85,7 +85,7 @@ def recast(
     small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
     small_picture = _resize(picture, small_size)
     small_gaze = None if gaze is None else gaze * (small_size / size)
-    small_draft = draft(small, small_picture, source.views, choice, gaze=small_gaze)
+    small_draft = draft(small, small_picture, source.views, choice, _resize(own_mask, small_size), gaze=small_gaze)
     inputs = refiner_input(small, small_draft, small_picture, source.shape)
     result = _through(source, source.refiner, inputs)
     assert result.flow is not None

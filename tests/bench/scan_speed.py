@@ -112,7 +112,7 @@ def looped(path: Path, minutes: float, device: str) -> None:
         with TemporaryDirectory() as project:
             observe.observe(path, 0, info.frames, Store(Path(project), path, []), Silent(), device=device)
         sizes.append(resident())
-        print(f"{done * info.frames / info.fps / 60:.1f} minutes of footage: {sizes[-1]:.0f} MB", flush=True)
+        print(f"{float(done * info.frames / info.fps / 60):.1f} minutes of footage: {sizes[-1]:.0f} MB", flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"first {sizes[0]:.0f} MB, last {sizes[-1]:.0f} MB, median {np.median(sizes):.0f} MB, peak {peak:.0f} MB")
 

@@ -74,14 +74,14 @@ def test_draft_takes_the_targets_light(carphone_faces: Any, astronaut_faces: Any
     target = target_geometry(landmarks, carphone_faces.size, CPU)
     choice = torch.from_numpy(choose_views(landmarks, views))
     for picture in (pictures(carphone_faces, rows), pictures(carphone_faces, rows) * 0.4):
-        drafted = draft(target, picture, views, choice)
+        drafted = draft(target, picture, views, choice, target.inside)
         face, second = drafted.face, drafted.second
         assert face.isfinite().all() and second.isfinite().all() and face.min() >= 0 and face.max() <= 1
         weight = target.inside * drafted.coverage
         means = [(x * weight).sum((2, 3)) / weight.sum((2, 3)) for x in (face, picture)]
         assert (means[0] - means[1]).abs().max() < 0.03
     grey = pictures(carphone_faces, rows).mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    face = draft(target, grey, views, choice).face
+    face = draft(target, grey, views, choice, target.inside).face
     assert (face.amax(1) - face.amin(1)).max() < 0.02  # black-and-white stays black-and-white
 
 
