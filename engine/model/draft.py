@@ -153,7 +153,8 @@ def draft(
     within = OWN * (2 * blur(inside, rim) - 1).clamp(0, 1)
     first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
-    beside = 1 - (8 * blur(target.mouth, GAP * target.size)).clamp(max=1)  # lips must not be drawn out around a mouth
+    # lips must not be drawn out around an open mouth
+    beside = 1 - (8 * blur(target.mouth, 2 * GAP * target.size)).clamp(max=1)
     seen_first = seen_first + beside * (own_first * closed(seen_first) - seen_first)
     seen_second = seen_second + beside * (own_second * closed(seen_second) - seen_second)
     whole, seen_whole = carried(target, views, len(picture))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from understudy.engine.faces import align
-from understudy.engine.model.draft import draft
+from understudy.engine.model.draft import GAP, closed, draft
 from understudy.engine.model.recast import soft_edge, target_geometry
 from understudy.engine.model.views import choose_views, fit_cost, make_views, steady_path
 from understudy.engine.model.warp import warp
@@ -18,6 +18,10 @@ CPU = torch.device("cpu")
 
 def pictures(faceset: Any, rows: list[int]) -> torch.Tensor:
     return torch.from_numpy(faceset.pixels[rows]).permute(0, 3, 1, 2).float() / 255
+
+
+def masks(faceset: Any, rows: list[int]) -> torch.Tensor:
+    return torch.from_numpy(faceset.masks[rows])[:, None].float() / 255
 
 
 def test_steady_path_is_the_cheapest() -> None:
@@ -74,15 +78,46 @@ def test_draft_takes_the_targets_light(carphone_faces: Any, astronaut_faces: Any
     target = target_geometry(landmarks, carphone_faces.size, CPU)
     choice = torch.from_numpy(choose_views(landmarks, views))
     for picture in (pictures(carphone_faces, rows), pictures(carphone_faces, rows) * 0.4):
-        drafted = draft(target, picture, views, choice, target.inside)
+        drafted = draft(target, picture, views, choice, masks(carphone_faces, rows))
         face, second = drafted.face, drafted.second
         assert face.isfinite().all() and second.isfinite().all() and face.min() >= 0 and face.max() <= 1
         weight = target.inside * drafted.coverage
         means = [(x * weight).sum((2, 3)) / weight.sum((2, 3)) for x in (face, picture)]
         assert (means[0] - means[1]).abs().max() < 0.03
     grey = pictures(carphone_faces, rows).mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    face = draft(target, grey, views, choice, target.inside).face
+    face = draft(target, grey, views, choice, masks(carphone_faces, rows)).face
     assert (face.amax(1) - face.amin(1)).max() < 0.02  # black-and-white stays black-and-white
+
+
+def test_hair_over_the_targets_face_does_not_light_the_draft(carphone_faces: Any, astronaut_faces: Any) -> None:
+    rows = [0, 20]
+    views = make_views(astronaut_faces, CPU)
+    landmarks = carphone_faces.landmarks[rows]
+    target = target_geometry(landmarks, carphone_faces.size, CPU)
+    choice = torch.from_numpy(choose_views(landmarks, views))
+    picture, own = pictures(carphone_faces, rows), masks(carphone_faces, rows)
+    fringe = torch.zeros_like(own)
+    fringe[:, :, : int(landmarks[:, 10, 1].min()) + round(0.15 * carphone_faces.size)] = 1
+    picture_with = picture + fringe * (torch.tensor([0.9, 0.8, 0.4])[:, None, None] - picture)
+    own_without = own * (1 - fringe)
+    plain, told, untold = (
+        draft(target, shown, views, choice, mask).face
+        for shown, mask in ((picture, own), (picture_with, own_without), (picture_with, own))
+    )
+    skin = target.inside * own_without
+    away = [((face - plain).abs() * skin).sum() / skin.sum() for face in (told, untold)]
+    assert away[0] < 0.5 * away[1]
+
+
+def test_only_narrow_gaps_are_closed() -> None:
+    size = 200
+    seen = torch.ones(1, 1, size, size)
+    seen[..., 50 : 50 + round(1.8 * GAP * size)] = 0
+    seen[..., 120 : 120 + round(3 * GAP * size)] = 0
+    filled = closed(seen)
+    assert filled[..., :110].min() == 1  # a line beside a nose
+    wide = filled[..., 120 : 120 + round(3 * GAP * size)]
+    assert wide.max() == 0  # what is really hidden stays so
 
 
 def test_soft_edge_ends_inside_the_face(carphone_faces: Any) -> None:
