@@ -65,7 +65,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
         strip.color_tag = "COLOR_05"
         strip[STRIP_RECORD] = _record(about)
     except Exception:
-        holder.remove(strip)
+        compat.remove_strip(holder, strip)
         raise
     for take in earlier:
         take.mute = True

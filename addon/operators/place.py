@@ -84,7 +84,7 @@ class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
         strip = active_recast(context)
         of, was_seen = placing.about_of(strip), not strip.mute
         holder, _ = compat.neighbours(scene, strip)
-        holder.remove(strip)
+        compat.remove_strip(holder, strip)
         left = placing.takes(scene, of)
         if left and was_seen and all(take.mute for take in left):
             placing.show_take(scene, left[-1])
