@@ -159,9 +159,9 @@ def stored_frames(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:
 def remove_strip(holder: Any, strip: bpy.types.Strip) -> None:
     """Take a strip out of the collection that holds it.
 
-    From 5.2 on Blender prefetches frames on a thread of its own unless told not to, and removing a strip by script frees
-    it under that thread (a crash, seen within twenty removals). What its own operators do first, stop prefetching,
-    `refresh_all` does too; it begins again with the next drawing.
+    From 5.2 on Blender prefetches frames on a thread of its own unless told not to, and removing a strip by script
+    frees it under that thread (a crash, seen within twenty removals). What its own operators do first, stop
+    prefetching, `refresh_all` does too; it begins again with the next drawing.
     """
     if bpy.ops.sequencer.refresh_all.poll():
         bpy.ops.sequencer.refresh_all()
