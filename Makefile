@@ -82,5 +82,5 @@ wheels: engine
 	$(ENGINE)/bin/python tools/wheels.py $(WHEELS) $(if $(DEVICE),--device $(DEVICE))
 
 clean:
-	rm -rf .env .understudy .build demo dist build understudy.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .env .understudy .build demo dist wheels build understudy.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -3,7 +3,8 @@
 usage: wheels.py FOLDER [--device cpu|cuda|rocm|mps]
 
 For computers with this one's system and Python: the engine's pinned packages for the device (default: this
-computer's own), and the packages that the face networks come out of. What is there already stays.
+computer's own), and the packages that the face networks come out of. Of what is there already only the latter are
+downloaded again.
 """
 
 from __future__ import annotations

@@ -71,12 +71,16 @@ def test_a_mirrored_view_is_the_flipped_picture(carphone_faces: Any) -> None:
     assert -10 * torch.log10(error) > 30
 
 
+def swap_of(target_faces: Any, source_faces: Any, rows: list[int]) -> tuple[Any, ...]:
+    """Landmarks and geometry of the target's faces, the source's views, and those of them that fit."""
+    views, landmarks = make_views(source_faces, CPU), target_faces.landmarks[rows]
+    target = target_geometry(landmarks, target_faces.size, CPU)
+    return landmarks, target, views, torch.from_numpy(choose_views(landmarks, views))
+
+
 def test_draft_takes_the_targets_light(carphone_faces: Any, astronaut_faces: Any) -> None:
     rows = [0, 20]
-    views = make_views(astronaut_faces, CPU)
-    landmarks = carphone_faces.landmarks[rows]
-    target = target_geometry(landmarks, carphone_faces.size, CPU)
-    choice = torch.from_numpy(choose_views(landmarks, views))
+    _, target, views, choice = swap_of(carphone_faces, astronaut_faces, rows)
     for picture in (pictures(carphone_faces, rows), pictures(carphone_faces, rows) * 0.4):
         drafted = draft(target, picture, views, choice, masks(carphone_faces, rows))
         face, second = drafted.face, drafted.second
@@ -91,10 +95,7 @@ def test_draft_takes_the_targets_light(carphone_faces: Any, astronaut_faces: Any
 
 def test_hair_over_the_targets_face_does_not_light_the_draft(carphone_faces: Any, astronaut_faces: Any) -> None:
     rows = [0, 20]
-    views = make_views(astronaut_faces, CPU)
-    landmarks = carphone_faces.landmarks[rows]
-    target = target_geometry(landmarks, carphone_faces.size, CPU)
-    choice = torch.from_numpy(choose_views(landmarks, views))
+    landmarks, target, views, choice = swap_of(carphone_faces, astronaut_faces, rows)
     picture, own = pictures(carphone_faces, rows), masks(carphone_faces, rows)
     fringe = torch.zeros_like(own)
     fringe[:, :, : int(landmarks[:, 10, 1].min()) + round(0.15 * carphone_faces.size)] = 1
