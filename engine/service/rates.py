@@ -81,7 +81,7 @@ def learn(home: Path, key: str, units: float | None, rises: Sequence[tuple[float
 
     Nothing is learned from one that was taken up again, or was too quick to tell. Raises OSError.
     """
-    watched = len(rises) >= 4 and rises[0][1] <= WHOLE and rises[-1][1] >= 1 - WHOLE
+    watched = len(rises) >= 2 and rises[0][1] <= WHOLE and rises[-1][1] >= 1 - WHOLE
     if not units or not watched or rises[-1][0] - rises[0][0] < 1.0:
         return
     begun, took = rises[0][0], rises[-1][0] - rises[0][0]
