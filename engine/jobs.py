@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     if rank:
         card, reporter = read_card(folder), Silent()
     if trains:
+        card = replace(card, settings=spec.settings)
         card = train(folder, card, minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0), base)
     return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
 

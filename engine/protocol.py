@@ -106,6 +106,18 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """What a face is trained for beyond its pixels.
+
+    likeness          the recognition network has to see the same person with the same features in it
+    adversarial       a critic is trained beside it, late, to tell it from real ones: finer texture, at some risk
+    """
+
+    likeness: bool = False
+    adversarial: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainSpec:
     """Train one model of exactly these people. `output` is the model folder; training into an
     existing folder of the same identities and preset goes on where it stopped.
@@ -114,6 +126,7 @@ class TrainSpec:
     it has converged; training stops by itself when it has converged before. The preset `draft` trains
     nothing and only gathers the facesets. `warm_start` is the folder of a model to begin from. `network` is what
     is trained: refine makes drafts into faces, shared is for footage where the mesh does not hold (profiles, blur).
+    `settings` may change from one run of a model's training to the next.
     """
 
     identities: list[Identity]
@@ -123,6 +136,7 @@ class TrainSpec:
     warm_start: str = ""
     project: str = ""
     network: Network = "refine"
+    settings: TrainSettings = field(default_factory=TrainSettings)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,17 @@ import contextlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
 from ..errors import ConsentError, Stopped, UnderstudyError
-from ..protocol import ConsentRecord, Identity, Material, Preset, Swap
+from ..protocol import ConsentRecord, Identity, Material, Preset, Swap, from_json, to_json
 
 if TYPE_CHECKING:
     from ..console import Watched
+
+Settings = TypeVar("Settings")
 
 MINUTES: dict[Preset, float] = {"draft": 1.0, "quick": 10.0, "standard": 120.0, "fine": 600.0}
 CONSENT = "Understudy is for people who agreed: train on and recast faces only with the permission of everyone shown."
@@ -60,6 +62,45 @@ Project = Annotated[
 Json = Annotated[
     bool, tyro.conf.arg(help="Print one JSON object as the last line of the output.", help_behavior_hint="")
 ]
+
+
+def settings_manual(kind: type[Any]) -> str:
+    """The settings as the docstring of their dataclass describes them, each with what it is unless named."""
+    lines: list[str] = []
+    values = to_json(kind())
+    for line in (kind.__doc__ or "").splitlines():
+        name = line.strip().split(" ")[0]
+        if name in values:
+            value = values[name]
+            told = ",".join(f"{v:g}" for v in value) if isinstance(value, list) else str(value).lower()
+            lines.append(f"  {line.strip()} [{told}]" if told else f"  {line.strip()}")
+        elif lines and line.startswith(" " * 12):
+            lines.append(f"  {line[4:]}")
+    return "\n".join(lines)
+
+
+def read_settings(texts: Sequence[str], base: Settings) -> Settings:
+    """`base`, a dataclass of settings, with each NAME=VALUE in its place. Raises NotUnderstood."""
+    values = to_json(base)
+    for text in texts:
+        name, found, told = text.partition("=")
+        if not found or name not in values:
+            raise NotUnderstood(f"--set {text} is not NAME=VALUE with one of {', '.join(values)}.")
+        old = values[name]
+        try:
+            if isinstance(old, bool):
+                values[name] = {"true": True, "false": False}[told.lower()]
+            elif isinstance(old, list):
+                values[name] = [float(part) for part in told.split(",")]
+            else:
+                values[name] = float(told) if isinstance(old, float) else told
+        except (ValueError, KeyError):
+            kind = {bool: "true or false", list: "numbers with commas between them"}.get(type(old), "a number")
+            raise NotUnderstood(f"--set {text}: {name} wants {kind}.") from None
+    try:
+        return from_json(type(base), values)
+    except ValueError as error:
+        raise NotUnderstood(f"--set: {error}") from None
 
 
 @contextlib.contextmanager

@@ -2,54 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ..protocol import ConvertSettings, ConvertSpec, OutputFormat, from_json, project_of, to_json
-from .arguments import Consents, End, Json, NotUnderstood, Output, Project, obtain_consent, read_swap, watching
-
-
-def settings_manual() -> str:
-    """The settings as `ConvertSettings` describes them, each with what it is unless named."""
-    lines: list[str] = []
-    values = to_json(ConvertSettings())
-    for line in (ConvertSettings.__doc__ or "").splitlines():
-        name = line.strip().split(" ")[0]
-        if name in values:
-            value = values[name]
-            told = ",".join(f"{v:g}" for v in value) if isinstance(value, list) else str(value).lower()
-            lines.append(f"  {line.strip()} [{told}]" if told else f"  {line.strip()}")
-        elif lines and line.startswith(" " * 12):
-            lines.append(f"  {line[4:]}")
-    return "\n".join(lines)
-
-
-def read_settings(texts: Sequence[str], base: ConvertSettings) -> ConvertSettings:
-    """`base` with each NAME=VALUE in its place."""
-    values = to_json(base)
-    for text in texts:
-        name, found, told = text.partition("=")
-        if not found or name not in values:
-            raise NotUnderstood(f"--set {text} is not NAME=VALUE with one of {', '.join(values)}.")
-        old = values[name]
-        try:
-            if isinstance(old, bool):
-                values[name] = {"true": True, "false": False}[told.lower()]
-            elif isinstance(old, list):
-                values[name] = [float(part) for part in told.split(",")]
-            else:
-                values[name] = float(told) if isinstance(old, float) else told
-        except (ValueError, KeyError):
-            kind = {bool: "true or false", list: "numbers with commas between them"}.get(type(old), "a number")
-            raise NotUnderstood(f"--set {text}: {name} wants {kind}.") from None
-    try:
-        return from_json(ConvertSettings, values)
-    except ValueError as error:
-        raise NotUnderstood(f"--set: {error}") from None
+from ..protocol import ConvertSettings, ConvertSpec, OutputFormat, project_of
+from .arguments import (
+    Consents,
+    End,
+    Json,
+    NotUnderstood,
+    Output,
+    Project,
+    obtain_consent,
+    read_settings,
+    read_swap,
+    settings_manual,
+    watching,
+)
 
 
 @dataclass(kw_only=True)
@@ -103,7 +75,7 @@ Settings (lengths in parts of the face's width)
 Writes
   recast.mp4                     once it is complete; until then the folder recast.mp4.part
   recast.mp4.understudy.json     what made it, for --like
-""".replace("{settings}", settings_manual())
+""".replace("{settings}", settings_manual(ConvertSettings))
 
     def run(self) -> dict[str, Any]:
         """Recast the shot."""

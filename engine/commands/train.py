@@ -9,7 +9,18 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from ..errors import DataError
-from ..protocol import Identity, Material, Network, Preset, ScanSummary, TrainSpec, from_json, parse_json, project_of
+from ..protocol import (
+    Identity,
+    Material,
+    Network,
+    Preset,
+    ScanSummary,
+    TrainSettings,
+    TrainSpec,
+    from_json,
+    parse_json,
+    project_of,
+)
 from .arguments import (
     MINUTES,
     Consents,
@@ -20,6 +31,8 @@ from .arguments import (
     Project,
     obtain_consent,
     read_identities,
+    read_settings,
+    settings_manual,
     watching,
 )
 
@@ -46,6 +59,10 @@ class Train:
     network: Network = "refine"
     """refine makes drafts into faces within minutes; shared is for footage in which faces turn into full profile or are
     blurred, where no mesh holds: it has to learn everything, for hours."""
+    set: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="NAME=VALUE", help_behavior_hint="")] = (
+        field(default_factory=list)
+    )
+    """One of the settings below. Once for each."""
     consent: Consents = field(default_factory=list)
     project: Project = None
     json: Json = False
@@ -69,9 +86,12 @@ Writes into the model folder
   preview.jpg            what it can do by now; timelapse/ how it came to that
   tensorboard/           the curves, where TensorBoard is installed (pip install "understudy[tensorboard]")
 
+Settings
+{settings}
+
 Several GPUs
   torchrun --standalone --nproc-per-node 2 -m understudy.engine train … trains on two.
-"""
+""".replace("{settings}", settings_manual(TrainSettings))
 
     def run(self) -> dict[str, Any]:
         """Train or gather."""
@@ -97,6 +117,7 @@ Several GPUs
             warm_start=str(self.begin_from.resolve()) if self.begin_from else "",
             project=str(project),
             network=self.network,
+            settings=read_settings(self.set, TrainSettings()),
         )
         with (
             watching("Run the same command again: training goes on from its last checkpoint.") as reporter,

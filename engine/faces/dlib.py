@@ -133,6 +133,13 @@ class FaceNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
+        return self.features(x)[1]
+
+    def features(self, x: Tensor) -> tuple[list[Tensor], Tensor]:
+        """The features after the stem and after each stage, fine to coarse, and the embedding."""
         x = F.max_pool2d(F.relu_(self.stem((x - self.mean) / 256)), 3, 2)
-        embedded: Tensor = self.out(self.stages(x).mean((2, 3)))
-        return embedded
+        found = [x]
+        for stage in self.stages:
+            x = stage(x)
+            found.append(x)
+        return found, self.out(x.mean((2, 3)))

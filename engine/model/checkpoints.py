@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..errors import DataError, UnderstudyError
 from ..reporter import Reporter, Silent
@@ -27,7 +28,8 @@ def checkpoint_files(folder: Path) -> list[Path]:
 
 def is_sound(training: Training) -> bool:
     """Whether all weights are numbers."""
-    return all(bool(torch.isfinite(p).all()) for p in training.refiner.parameters())
+    networks = filter(None, (training.refiner, training.finishing.critic))
+    return all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
 
 
 def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
@@ -36,10 +38,11 @@ def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
         raise DataError("Training went astray (the network is no number). Start again: it goes on from its checkpoint.")
     tensors = {f"model.{k}": v for k, v in training.refiner.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in training.average.state_dict().items()}
-    names = {id(p): n for n, p in training.refiner.named_parameters()}
-    for parameter, state in training.optimiser.state.items():
-        for key, value in state.items():
-            tensors[f"optimiser.{key}.{names[id(parameter)]}"] = value
+    tensors |= _moments("optimiser.", training.refiner, training.optimiser)
+    critic = training.finishing
+    if critic.critic and critic.optimiser:
+        tensors |= {f"critic.{k}": v for k, v in critic.critic.state_dict().items()}
+        tensors |= _moments("critic-optimiser.", critic.critic, critic.optimiser)
     tensors["generator"] = training.generator.get_state()
     facts = _facts(card, training) | {
         "seconds": training.seconds,
@@ -59,6 +62,28 @@ def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
     return card
 
 
+def _moments(prefix: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """What an optimiser remembers, as `prefix`, what it is, and the parameter's name."""
+    names = {id(p): n for n, p in network.named_parameters()}
+    return {f"{prefix}{key}.{names[id(p)]}": v for p, state in optimiser.state.items() for key, v in state.items()}
+
+
+def _remember(
+    optimiser: torch.optim.Optimizer, parameter: nn.Parameter, prefix: str, name: str, tensors: dict[str, torch.Tensor]
+) -> None:
+    """Give an optimiser back what `_moments` kept of a parameter by this name, if anything."""
+    if f"{prefix}step.{name}" not in tensors:
+        return
+    # in the parameter's own memory layout: the fused optimiser walks them side by side
+    state = {k: tensors[f"{prefix}{k}.{name}"] for k in ("exp_avg", "exp_avg_sq")}
+    if any(v.shape != parameter.shape for v in state.values()):
+        raise ValueError(f"{name} has another shape")
+    optimiser.state[parameter] = {
+        "step": tensors[f"{prefix}step.{name}"].to(parameter.device, copy=True),
+        **{k: torch.empty_like(parameter).copy_(v) for k, v in state.items()},
+    }
+
+
 def put_out(folder: Path, card: ModelCard, training: Training) -> None:
     """Write the averaged weights as those that conversion uses."""
     save_tensors(folder / "weights.safetensors", training.average.state_dict(), _facts(card, training))
@@ -67,7 +92,7 @@ def put_out(folder: Path, card: ModelCard, training: Training) -> None:
 def begin_of(card: ModelCard, device: torch.device) -> Training:
     """A new training of a model that is described by its card."""
     size, width = SIZES[card.preset]
-    return begin(len(card.identities), width, device, card.network, size)
+    return begin(len(card.identities), width, device, card.network, size, card.settings)
 
 
 def resume(folder: Path, card: ModelCard, device: torch.device, report: Reporter | None = None) -> Training | None:
@@ -108,15 +133,14 @@ def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
                     continue  # new in the model: its decoder's optimiser starts afresh
                 part[1] = numbers[part[1]]
             old = ".".join(part)
-            if f"optimiser.step.{old}" in tensors:
-                # in the parameter's own memory layout: the fused optimiser walks them side by side
-                state = {k: tensors[f"optimiser.{k}.{old}"] for k in ("exp_avg", "exp_avg_sq")}
-                if any(v.shape != parameter.shape for v in state.values()):
-                    raise ValueError(f"{name} has another shape")
-                training.optimiser.state[parameter] = {
-                    "step": tensors[f"optimiser.step.{old}"].to(parameter.device, copy=True),
-                    **{k: torch.empty_like(parameter).copy_(v) for k, v in state.items()},
-                }
+            _remember(training.optimiser, parameter, "optimiser.", old, tensors)
+        critic = training.finishing
+        if critic.critic and critic.optimiser and any(k.startswith("critic.") for k in tensors):  # else it is new
+            critic.critic.load_state_dict(
+                {k.removeprefix("critic."): v for k, v in tensors.items() if k.startswith("critic.")}
+            )
+            for name, parameter in critic.critic.named_parameters():
+                _remember(critic.optimiser, parameter, "critic-optimiser.", name, tensors)
         training.generator.set_state(tensors["generator"])
         training.step, training.seconds, training.rate = (
             int(facts["step"]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..durable import hash_file
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
-from ..protocol import Identity, Network, Preset, from_json, parse_json
+from ..protocol import Identity, Network, Preset, TrainSettings, from_json, parse_json
 from ..reporter import Part, Reporter
 from .networks import SIZES, widened
 from .shared import Net, make_network
@@ -28,7 +28,7 @@ FINEST = 768
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard:
-    """`model.json`: what a model is made of. `steps` and `minutes` are the training so far."""
+    """`model.json`: what a model is made of. `steps` and `minutes` are the training so far, `settings` those it had."""
 
     schema: int
     preset: Preset
@@ -37,6 +37,7 @@ class ModelCard:
     steps: int = 0
     minutes: float = 0.0
     network: Network = "refine"
+    settings: TrainSettings = field(default_factory=TrainSettings)
 
 
 def faceset_size(preset: Preset) -> int:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from ..faces.dlib import FaceNet
 from .filters import blur
 
 DETAIL = 4.0
 """Weight of `detail_loss` beside `face_loss`."""
+SEEN = 3
+"""Levels of the recognition network whose features count, from the finest: after its stem and two stages."""
 
 
 def ssim(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
@@ -56,3 +59,34 @@ def _weighted(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 def mask_loss(logits: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy of the mask head against 0..1 masks (B, 1, H, W): (B,)."""
     return F.binary_cross_entropy_with_logits(logits, mask, reduction="none").mean((1, 2, 3))
+
+
+def likeness_loss(network: FaceNet, face: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """How differently the recognition network sees faces (B, 3, 150, 150) RGB 0..255 and their truths: (B,).
+
+    Half of it is the squared distance of the embeddings, about 0.3 between two people; half how far its first features
+    point apart, as in LPIPS (Zhang et al. 2018), with equal weights.
+    """
+    with torch.no_grad():
+        true_features, true_embedding = network.features(truth)
+    features, embedding = network.features(face)
+    apart = [
+        (_pointing(a) - _pointing(b)).square().sum(1).mean((1, 2))
+        for a, b in zip(features[:SEEN], true_features[:SEEN], strict=True)
+    ]
+    identity = (embedding.float() - true_embedding.float()).square().sum(1)
+    return (torch.stack(apart).mean(0) + identity) / 2
+
+
+def _pointing(features: torch.Tensor) -> torch.Tensor:
+    return F.normalize(features.float(), dim=1, eps=1e-3)
+
+
+def adversarial_loss(scores: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
+    """How little a critic's scores (B, 1, H, W) take faces for real, where they cover (B, 1, H, W) 0..1: (B,)."""
+    return _weighted(-scores, cover)
+
+
+def critic_loss(made: torch.Tensor, real: torch.Tensor, cover: torch.Tensor) -> torch.Tensor:
+    """Hinge loss of a critic that has to tell the scores of made faces from those of real ones: (B,)."""
+    return _weighted(F.relu(1 + made) + F.relu(1 - real), cover)

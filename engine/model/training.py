@@ -11,9 +11,10 @@ import torch.distributed as dist
 from torch import nn
 
 from ..errors import UnderstudyError
-from ..protocol import Network
+from ..protocol import Network, TrainSettings
 from ..reporter import Reporter
 from .convergence import Score
+from .finishing import Finishing, critic_due, due, finish, make_finishing
 from .losses import detail_loss, face_loss, mask_loss
 from .material import Draws, Material, draw
 from .precision import Inputs, Run, autocast
@@ -47,6 +48,7 @@ class Training:
     average: Net
     optimiser: torch.optim.AdamW
     generator: torch.Generator
+    finishing: Finishing
     step: int = 0
     seconds: float = 0.0
     rate: float = 1.0
@@ -56,14 +58,22 @@ class Training:
     network: Run | None = None
 
 
-def begin(identities: int, width: int, device: torch.device, network: Network = "refine", size: int = 128) -> Training:
+def begin(
+    identities: int,
+    width: int,
+    device: torch.device,
+    network: Network = "refine",
+    size: int = 128,
+    settings: TrainSettings | None = None,
+) -> Training:
     """A new training of a network of this kind for crops of `size`; the same seed every time."""
     torch.manual_seed(0)
     refiner = make_network(network, identities, size, width).to(device)
     refiner = refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     average = copy.deepcopy(refiner).requires_grad_(False)
     optimiser = torch.optim.AdamW(refiner.parameters(), LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
-    return Training(refiner, average, optimiser, torch.Generator().manual_seed(0))
+    finishing = make_finishing(settings or TrainSettings(), width, device)
+    return Training(refiner, average, optimiser, torch.Generator().manual_seed(0), finishing)
 
 
 def ranks() -> tuple[int, int]:
@@ -161,7 +171,8 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
         group["lr"] = rate
     batch = draw_all(materials, training.generator, training.refiner, training.factor)
     while True:
-        training.optimiser.zero_grad(set_to_none=True)
+        for optimiser in filter(None, (training.optimiser, training.finishing.optimiser)):
+            optimiser.zero_grad(set_to_none=True)
         try:
             losses = _gradients(training, materials, batch, shape)
             break
@@ -178,6 +189,7 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
         report.log(f"Memory ran out: each batch is computed in {training.parts} parts from now on.", "warning")
     torch.nn.utils.clip_grad_norm_(training.refiner.parameters(), 1.0)
     training.optimiser.step()
+    _teach_critic(training)
     training.step += 1
     keep = min(MEMORY, (1 + training.step) / (10 + training.step))
     with torch.no_grad():
@@ -190,6 +202,7 @@ def _gradients(training: Training, materials: list[Material], batch: Batch, shap
     rank, world = ranks()
     network = training.network or training.refiner
     parts = training.parts * world
+    looked_at = due(training.finishing, training.step)
     losses = torch.zeros(len(materials), device=shape.device)
     for part in range(training.parts):
         share = batch.part(slice(part * world + rank, None, parts))
@@ -197,6 +210,7 @@ def _gradients(training: Training, materials: list[Material], batch: Batch, shap
         with autocast(shape.device):
             results = network(*inputs)
         total = torch.zeros((), device=shape.device)
+        owned_faces = []
         for number, (result, whole, own, rows) in enumerate(zip(results, batch.own, share.own, inputs[1], strict=True)):
             assert result is not None
             truth, mask, weight = (x.index_select(0, rows) for x in pictures)
@@ -206,6 +220,15 @@ def _gradients(training: Training, materials: list[Material], batch: Batch, shap
             owned = (own.float() / whole.sum().clamp(min=1)).to(shape.device, non_blocking=True)
             total = total + loss.sum() / len(whole) + 0.1 * (edge * owned).sum()
             losses[number] += (loss * owned).sum().detach()
+            if looked_at and own.any():
+                mine = [n for n, its_own in enumerate(own.tolist()) if its_own]
+                owned_faces.append([x[mine] for x in (face, truth, weight.clamp(max=1))])
+        if owned_faces:
+            columns = [torch.cat(column) for column in zip(*owned_faces, strict=True)]
+            face, truth, within = columns
+            each = 1 / sum(len(o) for o in batch.own)
+            finished = finish(training.finishing, training.step, face, truth, within, each)
+            total = total + len(batch.own) * each * finished.sum()
         last = part == training.parts - 1
         if isinstance(network, nn.parallel.DistributedDataParallel) and not last:
             with network.no_sync():
@@ -213,6 +236,19 @@ def _gradients(training: Training, materials: list[Material], batch: Batch, shap
         else:
             torch.autograd.backward(total * world)  # DDP takes the mean over processes; each has a part of the sum
     return losses
+
+
+def _teach_critic(training: Training) -> None:
+    """The critic's own step, where it was due, with the gradients that all processes found."""
+    critic, optimiser = training.finishing.critic, training.finishing.optimiser
+    if critic is None or optimiser is None or not critic_due(training.finishing, training.step):
+        return
+    if ranks()[1] > 1:
+        for parameter in critic.parameters():
+            if parameter.grad is None:  # this process had no face of anybody's own to show it
+                parameter.grad = torch.zeros_like(parameter)
+            dist.all_reduce(parameter.grad)
+    optimiser.step()
 
 
 def pictures_of(

@@ -22,6 +22,7 @@ import contextlib
 import math
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -31,6 +32,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from model_twins import Twin
+from understudy.engine.commands.arguments import read_settings
 from understudy.engine.errors import Stopped
 from understudy.engine.faces.embedding import Embedder
 from understudy.engine.faces.faceset import Faceset
@@ -46,7 +48,7 @@ from understudy.engine.model.shape import difference, move_picture, neutral_face
 from understudy.engine.model.trainer import canonical_shape, train
 from understudy.engine.model.views import EXPRESSIVE_VERTICES, choose_views, make_views
 from understudy.engine.model.warp import Views
-from understudy.engine.protocol import Clip, Identity, Material, ScanSpec
+from understudy.engine.protocol import Clip, Identity, Material, ScanSpec, TrainSettings
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -62,11 +64,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--who", nargs="+", default=["ours", "original", "dfl-h128"])
     parser.add_argument("--minutes", nargs="+", type=float, default=[1, 2, 5, 10])
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="NAME=VALUE", help="ours: settings of `understudy train`"
+    )
     options = parser.parse_args()
     bench = make_bench(options.first, options.second, options.out.resolve())
     for who in options.who:
         if who == "ours":
-            ours(bench, options.minutes)
+            ours(bench, options.minutes, read_settings(options.set, TrainSettings()))
         else:
             twin(bench, who, options.minutes)
 
@@ -167,7 +172,7 @@ def bytes_of(pictures: torch.Tensor) -> np.ndarray:
     return np.ascontiguousarray((pictures.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).numpy())
 
 
-def ours(bench: Bench, times: list[float]) -> None:
+def ours(bench: Bench, times: list[float], settings: TrainSettings) -> None:
     """The draft, then the trained refiner after each time; training goes on from one to the next."""
     folder = bench.out / "model"
     card = read_card(folder)
@@ -177,7 +182,7 @@ def ours(bench: Bench, times: list[float]) -> None:
     for minutes in (0.0, *times):
         if minutes:
             with contextlib.suppress(Stopped):
-                train(folder, card, math.inf, CPU, Budget(60 * minutes - spent))
+                train(folder, replace(card, settings=settings), math.inf, CPU, Budget(60 * minutes - spent))
             spent = 60 * minutes
             card = read_card(folder)
         refiner = load_refiner(folder, card) if minutes else None

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from understudy.engine.commands.convert import read_settings, settings_manual
+from understudy.engine.commands.arguments import read_settings, settings_manual
 from understudy.engine.convert.settings import load_settings, settings_file
 from understudy.engine.errors import DataError, UnderstudyError
 from understudy.engine.media.reader import read_frames
@@ -25,7 +25,7 @@ def test_settings_are_read_over_others() -> None:
     )
     assert read == expected
     for name in expected.__dict__:
-        assert name == "mark_reason" or f"  {name} " in settings_manual()
+        assert name == "mark_reason" or f"  {name} " in settings_manual(ConvertSettings)
 
 
 @pytest.mark.parametrize(

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from understudy.engine.model import checkpoints, networks, precision, trainer, training
+from understudy.engine.model import checkpoints, finishing, networks, precision, trainer, training
 from understudy.engine.model.folder import facesets, prepare, read_card
 from understudy.engine.model.material import make_material
 from understudy.engine.model.shared import make_network
 from understudy.engine.model.views import make_views
-from understudy.engine.protocol import Identity, Material, Network
+from understudy.engine.protocol import Identity, Material, Network, TrainSettings
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -110,7 +111,10 @@ def test_a_step_reads_nothing_back(
         Identity(name=name, material=[Material(scan=str(scan), person=0)])
         for name, scan in (("man", carphone_folder), ("woman", astronaut_folder))
     ]
+    monkeypatch.setattr(finishing, "EVERY", 1)
+    monkeypatch.setattr(finishing, "ADVERSARIAL_STEPS", (0, 4))
     card = prepare(tmp_path, people, "quick", Silent(), kind)
+    card = replace(card, settings=TrainSettings(likeness=True, adversarial=True))
     sets = facesets(tmp_path, read_card(tmp_path))
     materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
     state, shape = checkpoints.begin_of(card, CPU), trainer.canonical_shape(sets)
