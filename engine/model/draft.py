@@ -6,9 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
-from .filters import blur, light
+from .filters import blur, closed, light
 from .fusion import carried
 from .mesh import Geometry, spread
 from .warp import Views, warp
@@ -104,13 +103,6 @@ def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def closed(seen: torch.Tensor) -> torch.Tensor:
-    """What is seen (B, 1, S, S) 0..1, gaps no wider than twice `GAP` closed."""
-    reach = max(1, round(GAP * seen.shape[-1]))
-    grown = F.max_pool2d(seen, 2 * reach + 1, 1, reach)
-    return -F.max_pool2d(-grown, 2 * reach + 1, 1, reach)
-
-
 @dataclass(frozen=True)
 class Draft:
     """B drafts, (B, ·, S, S) each, RGB 0..1, 0 outside the mesh.
@@ -155,8 +147,9 @@ def draft(
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
     # lips must not be drawn out around an open mouth
     beside = 1 - (8 * blur(target.mouth, 2 * GAP * target.size)).clamp(max=1)
-    seen_first = seen_first + beside * (own_first * closed(seen_first) - seen_first)
-    seen_second = seen_second + beside * (own_second * closed(seen_second) - seen_second)
+    gap = max(1, round(GAP * target.size))
+    seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
+    seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
     whole, seen_whole = carried(target, views, len(picture))
     first, second_lit, whole_lit = (
         relight(bands(texture, real, where), wanted, within * blur(real, rim))

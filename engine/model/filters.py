@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 
@@ -43,13 +45,26 @@ def blur(x: torch.Tensor, sigma: float) -> torch.Tensor:
 
 def eroded(x: torch.Tensor, reach: int) -> torch.Tensor:
     """The least of (B, C, H, W) over the square that reaches so far to each side; the border counts as 0."""
-    x = F.pad(x, (reach, reach, reach, reach))
+    return _extreme(F.pad(x, (reach, reach, reach, reach)), reach, torch.minimum)
+
+
+def closed(x: torch.Tensor, reach: int) -> torch.Tensor:
+    """(B, C, H, W) 0..1 grown by so much to each side and drawn in again: gaps up to twice as wide are filled.
+
+    The border neither grows nor draws in. On a CPU pooling over such a window takes ten times as long.
+    """
+    grown = _extreme(F.pad(x, (reach, reach, reach, reach)), reach, torch.maximum)
+    return _extreme(F.pad(grown, (reach, reach, reach, reach), value=1.0), reach, torch.minimum)
+
+
+def _extreme(x: torch.Tensor, reach: int, better: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]) -> torch.Tensor:
+    """The extreme of every square that reaches so far to each side; the result is smaller by its reach."""
     for axis in (3, 2):
         covered = 1  # spans double until they make up the window
         while covered < 2 * reach + 1:
             step = min(covered, 2 * reach + 1 - covered)
             length = x.shape[axis] - step
-            x = torch.minimum(x.narrow(axis, 0, length), x.narrow(axis, step, length))
+            x = better(x.narrow(axis, 0, length), x.narrow(axis, step, length))
             covered += step
     return x
 

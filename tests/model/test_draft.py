@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 from understudy.engine.faces import align
-from understudy.engine.model.draft import GAP, closed, draft
+from understudy.engine.model.draft import GAP, draft
+from understudy.engine.model.filters import closed
 from understudy.engine.model.recast import soft_edge, target_geometry
 from understudy.engine.model.views import choose_views, fit_cost, make_views, steady_path
 from understudy.engine.model.warp import warp
@@ -115,7 +116,7 @@ def test_only_narrow_gaps_are_closed() -> None:
     seen = torch.ones(1, 1, size, size)
     seen[..., 50 : 50 + round(1.8 * GAP * size)] = 0
     seen[..., 120 : 120 + round(3 * GAP * size)] = 0
-    filled = closed(seen)
+    filled = closed(seen, round(GAP * size))
     assert filled[..., :110].min() == 1  # a line beside a nose
     wide = filled[..., 120 : 120 + round(3 * GAP * size)]
     assert wide.max() == 0  # what is really hidden stays so
