@@ -20,7 +20,7 @@ from ..faces.align import unposed
 from ..faces.faceset import Faceset
 from ..reporter import Reporter
 from .checkpoints import begin_of, is_sound, keep, put_out, resume, warm_start
-from .convergence import WORDS, best_of, judge
+from .convergence import best_of, judge
 from .curves import Curves
 from .folder import ModelCard, facesets, read_card
 from .material import Material, make_material
@@ -167,11 +167,11 @@ class _Watch:
     def verdict(self) -> bool:
         """Say how training stands; whether it is done."""
         scores = self.training.scores
-        verdict, self.left = judge(scores)
+        verdict, self.left, words = judge(scores)
         numbers = f"step {scores[-1].step}: held-out loss {scores[-1].loss:.4f}"
         if self.scorer.cases:
             numbers += f", {scores[-1].identity:.3f} to the source, expression {scores[-1].expression:.2f} %"
-        self.report.verdict(verdict, f"{WORDS[verdict]} ({numbers})", self.left)
+        self.report.verdict(verdict, f"{words} ({numbers})", self.left)
         self.report.log(numbers)
         return verdict in ("converged", "overfitting")
 

@@ -51,7 +51,7 @@ def main() -> None:
         verdict = "improving"
         while verdict in ("improving", "slowing") and training.seconds < options.limit:
             go_on(training, faces, scorer, LOOK)
-            verdict, _ = judge(training.scores)
+            verdict = judge(training.scores).verdict
         stopped, steps, end = training.seconds, training.step, smooth(training.scores)
         print(f"{folder.name}: {verdict} at step {steps}, {stopped:.0f} s, loss {end:.4f}", flush=True)
         while training.seconds < 2 * stopped:

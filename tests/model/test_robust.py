@@ -15,7 +15,6 @@ import pytest
 import torch
 from understudy.engine.errors import DataError, UnderstudyError
 from understudy.engine.model import checkpoints, networks, scores, trainer, training
-from understudy.engine.model.convergence import Score, best_of, judge
 from understudy.engine.model.folder import facesets, load_refiner, prepare, read_card
 from understudy.engine.model.material import make_material
 from understudy.engine.model.views import make_views
@@ -201,29 +200,6 @@ def test_a_warm_start_begins_with_what_another_model_learned(tmp_path: Path, peo
     assert any("has learned" in t for t in told.texts)
     with pytest.raises(UnderstudyError, match="of the preset quick"):
         checkpoints.warm_start(old, card, replace(fresh, preset="standard"), CPU)
-
-
-def curve(loss: Any, total: Any = None, trained: Any = None) -> list[Score]:
-    times = range(1, 41)
-    total, trained = total or loss, trained or loss
-    return [Score(20 * t, 30.0 * t, loss(t), 0.3, 2.0, trained(t), total(t)) for t in times]
-
-
-def test_verdicts() -> None:
-    falling = curve(lambda t: t**-0.5)
-    assert judge(falling[:3]) == ("improving", None)
-    verdict, left = judge(falling)
-    assert verdict == "improving" and left is not None and left > 1200
-    flat = curve(lambda t: 0.1 + 0.1 * 0.7**t)
-    assert judge(flat) == ("converged", 0.0)
-    right = curve(lambda t: 0.004 * t**-0.5)
-    assert judge(right) == ("converged", 0.0)  # it falls like the first one, but there is nothing left to see
-    lefts = [judge(flat[:n])[1] for n in (8, 12, 16)]
-    assert lefts == sorted(lefts, reverse=True) and lefts[0] > 0  # the estimate comes down as it flattens
-    learned = curve(lambda t: 0.1, lambda t: 0.9 + 0.002 * (t - 10) ** 2, lambda t: 1 / t)
-    assert judge(learned) == ("overfitting", 0.0)
-    best = best_of([Score(0, 0.0, 0.1, 0.1, 0.1, 0.1, 0.1), *learned])
-    assert best is not None and best.step == 200  # the draft is no trained state
 
 
 def test_training_without_a_limit_ends_by_itself(
