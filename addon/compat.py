@@ -161,10 +161,10 @@ def remove_strip(holder: Any, strip: bpy.types.Strip) -> None:
 
     From 5.2 on Blender prefetches frames on a thread of its own unless told not to, and removing a strip by script
     frees it under that thread (a crash, seen within twenty removals). What its own operators do first, stop
-    prefetching, `refresh_all` does too; it begins again with the next drawing.
+    prefetching, naming a strip does too: it waits for the frame that is being prefetched. The next drawing begins it
+    again.
     """
-    if bpy.ops.sequencer.refresh_all.poll():
-        bpy.ops.sequencer.refresh_all()
+    strip.name = strip.name
     holder.remove(strip)
 
 
@@ -208,6 +208,24 @@ def new_pictures(
         strip.elements.append(file.replace("\\", "/").rpartition("/")[2])
     set_span(strip, start, start + len(files))
     return strip
+
+
+def texture(image: bpy.types.Image, form: str = "RGBA8") -> Any:
+    """The image's samples as they are stored on the graphics card, smoothed between pixels. Only while drawing.
+
+    From 5.1 on they are handed over as numbers: the first `from_image` of a session keeps the window for more than a
+    second. Before, a texture that is made so cannot be smoothed.
+    """
+    import gpu
+
+    if not hasattr(gpu.types.GPUTexture, "filter_mode"):
+        return gpu.texture.from_image(image)
+    width, height = image.size
+    samples = gpu.types.Buffer("FLOAT", width * height * 4)
+    image.pixels.foreach_get(samples)
+    made = gpu.types.GPUTexture((width, height), format=form, data=samples)
+    made.filter_mode(True)
+    return made
 
 
 def picture_placement(strip: bpy.types.Strip, width: int, height: int) -> Placement:

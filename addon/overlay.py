@@ -11,7 +11,7 @@ from typing import Any
 
 import bpy
 
-from . import compat, people, preview, steps, view_transform
+from . import compat, people, placing, preview, steps, view_transform
 from .i18n import tr
 
 picking = False
@@ -92,24 +92,26 @@ def _draw_words() -> None:
     def place(x: float, y: float) -> tuple[float, float]:
         return region.view2d.view_to_region(*here.placement.to_view(x, y), clip=False)
 
-    if view.show and view.view != "original":
+    if view.show:
         frame = frame_to_show(view, here, region)
-        if view.use_wipe and not view.compare:
+        if view.use_wipe and not view.compare and view.view != "original":
             _draw_wipe(here, place, view.wipe, scale)
-        _draw_note(note(view, frame), place(0, 0), scale)
+        _draw_note(note(view, frame, placing.take_in_view(scene)), place(0, 0), scale)
     if view.badges or picking:
         _draw_badges(scene, here, place, scale)
 
 
-def note(view: Any, frame: preview.Frame | None) -> str:
-    """What the picture is: a draft, so many steps, on its way, or why there is none."""
-    if view.compare:
-        return tr("Original")
+def note(view: Any, frame: preview.Frame | None, below: str) -> str:
+    """What the picture is: a draft, so many steps, on its way, or why there is none; and the take that is covered by
+    it, or seen in its place (`below`, "" where the timeline shows the footage)."""
+    if view.compare or view.view == "original":
+        return below or tr("Original")
     if frame is None:
         return tr("Recasting this frame…") if preview.pending() else ""
     if frame.error:
         return frame.error
-    return tr("Step {n}", n=frame.steps) if frame.steps else tr("Draft: not trained yet")
+    what = tr("Step {n}", n=frame.steps) if frame.steps else tr("Draft: not trained yet")
+    return tr("{picture} (live, over {take})", picture=what, take=below) if below else what
 
 
 def _draw_wipe(here: preview.Here, place: Any, wipe: float, scale: float) -> None:

@@ -144,6 +144,25 @@ def show_take(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
         take.mute = take != strip
 
 
+def take_in_view(scene: bpy.types.Scene) -> str:
+    """Which recast of the marked strip the timeline itself shows at the playhead, in words; "" where it shows none."""
+    now, strip_id = scene.frame_current, scene.understudy.shot.strip_id
+    seen = [
+        strip
+        for strip in placed(scene)
+        if strip[STRIP_RECORD].get("strip_id") == strip_id
+        and compat.span(strip)[0] <= now < compat.span(strip)[1]
+        and not (strip.mute or compat.neighbours(scene, strip)[1][strip.channel].mute)
+    ]
+    if not seen:
+        return ""
+    top = max(seen, key=lambda strip: strip.channel)
+    among = takes(scene, top[STRIP_RECORD])
+    if len(among) == 1:
+        return tr("Placed Recast")
+    return tr("Take {number} of {n}", number=among.index(top) + 1, n=len(among))
+
+
 def name_of(about: dict[str, Any]) -> str:
     """What a placed strip is called."""
     return f"{about['strip_name']} as {about['identity_name']} ({about['preset']})"

@@ -283,12 +283,10 @@ def _room() -> int:
 
 def texture(frame: Frame) -> Any:
     """The frame's picture on the graphics card, or None. Only while drawing: it needs a window's context."""
-    import gpu
-
     if frame.texture is None and frame.image:
         image = bpy.data.images.get(frame.image)
         if image is not None:
-            frame.texture = gpu.texture.from_image(image)
+            frame.texture = compat.texture(image)
             _spent_images.append(frame.image)
             _wake()
         frame.image = ""

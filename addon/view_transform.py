@@ -15,6 +15,7 @@ from typing import Any
 
 import bpy
 
+from . import compat
 from .placing import copy_curves
 
 SIZE = 52
@@ -101,8 +102,6 @@ def _show_like(aside: bpy.types.Scene, scene: bpy.types.Scene) -> None:
 def texture(scene: bpy.types.Scene) -> Any:
     """The table on the graphics card, None where none is needed or while it is made. Only while drawing."""
     global _table, _asked
-    import gpu
-
     wanted = settings_of(scene)
     if wanted is None:
         return None
@@ -114,7 +113,7 @@ def texture(scene: bpy.types.Scene) -> Any:
         return None
     _, image, made = _table
     if made is None and image in bpy.data.images:
-        made = gpu.texture.from_image(bpy.data.images[image])
+        made = compat.texture(bpy.data.images[image], "RGBA16")
         _table = (wanted, "", made)
         bpy.app.timers.register(lambda: _drop(image), first_interval=0.0)
     return made

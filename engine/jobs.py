@@ -23,6 +23,7 @@ from .protocol import (
     ReportSpec,
     ScanSpec,
     TrainSpec,
+    home,
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent
 from .remote.exchange import clear_mirror
@@ -33,6 +34,10 @@ from .sources import facts, remember, require_unchanged
 # Read when torch loads its OpenMP. Threads that spin while they wait make every step many times slower as
 # soon as another program (Blender, say) wants the same cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What torch compiles (and a folder it makes even where it compiles nothing) lies in the home folder: removing the
+# engine takes it along.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home() / "compiled"))
+os.environ.setdefault("TRITON_CACHE_DIR", str(home() / "compiled" / "triton"))
 
 
 def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:

@@ -6,7 +6,7 @@
 set -u
 root=${UNDERSTUDY_GUI_ROOT:-$PWD/.build/blender-window}
 place_seconds=300 # to make the desktop Blender's place, once; a network that slow is as good as none
-test_seconds=${UNDERSTUDY_GUI_SECONDS:-600}
+test_seconds=${UNDERSTUDY_GUI_SECONDS:-1200} # about 300 where nothing else runs
 python=$1
 shift
 

@@ -58,15 +58,19 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     if said := record.get("consent"):
         sentence(layout, context, tr("Consent: {records}", records=said))
     layout.operator("understudy.update", icon="FILE_REFRESH")
-    row = layout.row(align=True)
-    takes = placing.takes(compat.sequencer_scene(context), record)
-    row.enabled = len(takes) > 1
-    row.operator("understudy.next_take", text="", icon="TRIA_LEFT").step = -1
-    seen = next((i for i, take in enumerate(takes, 1) if not take.mute), 0)
-    row.operator(
-        "understudy.next_take", text=tr("Take {number} of {n}", number=seen, n=len(takes)), translate=False
-    ).step = 1
-    row.operator("understudy.next_take", text="", icon="TRIA_RIGHT").step = 1
+    scene = compat.sequencer_scene(context)
+    takes = placing.takes(scene, record)
+    if len(takes) > 1:
+        row = layout.row(align=True)
+        row.operator("understudy.next_take", text="", icon="TRIA_LEFT").step = -1
+        seen = next((i for i, take in enumerate(takes, 1) if not take.mute), 0)
+        row.operator(
+            "understudy.next_take", text=tr("Take {number} of {n}", number=seen, n=len(takes)), translate=False
+        ).step = 1
+        row.operator("understudy.next_take", text="", icon="TRIA_RIGHT").step = 1
+    view = context.window_manager.understudy
+    if view.show and view.view != "original" and placing.take_in_view(scene):
+        sentence(layout, context, tr("The live preview lies over it: untick 4 Preview to see it alone."), "INFO")
     layout.operator("understudy.remove_recast", icon="X")
 
 

@@ -10,6 +10,7 @@ from .. import consent, people, project, steps
 from ..i18n import tr
 from ..layout import SidebarPanel, gallery, missing, sentence
 from ..operators.consent import forgetting
+from .status import asks_for_consents
 
 SHOWN_PATHS = 6
 
@@ -137,16 +138,19 @@ def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state
         everybody[steps.target_key(state, swap)] = people.called(person)
     if everybody:
         layout.label(text="Consent", icon="CHECKMARK" if not steps.lacking_consent(state) else "ERROR")
-    if len(steps.lacking_consent(state)) > 1:
-        layout.operator("understudy.consents", icon="USER")
     for key, name in everybody.items():
-        known = consent.record(folder, key) if folder else None
-        row = layout.row(align=True)
-        if known:
+        if known := consent.record(folder, key) if folder else None:
+            row = layout.row(align=True)
             row.label(text=known.person, icon="CHECKMARK", translate=False)  # the pencil shows the rest
             button = row.operator("understudy.consent", text="", icon="GREASEPENCIL")
-        else:
-            button = row.operator(
-                "understudy.consent", text=tr("Consent of {name}…", name=name), icon="ERROR", translate=False
-            )
+            button.identity, button.called = key, name
+    lacking = steps.lacking_consent(state)
+    if asks_for_consents(state):
+        return  # on top
+    if len(lacking) > 1:  # one dialog for all of them
+        layout.operator("understudy.consents", icon="ERROR")
+    elif lacking:
+        ((key, name),) = lacking
+        text = tr("Consent of {name}…", name=name)
+        button = layout.operator("understudy.consent", text=text, icon="ERROR", translate=False)
         button.identity, button.called = key, name

@@ -93,13 +93,18 @@ def _alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str) -> No
     sentence(column, context, text, "ERROR")
 
 
+def asks_for_consents(state: bpy.types.PropertyGroup) -> bool:
+    """Whether the way that goes on by itself waits for nothing but consents: the top of the tab then asks for them."""
+    return state.whole_way and not steps.unfinished(state) and bool(steps.lacking_consent(state))
+
+
 def _draw_whole_way(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
     if not state.whole_way:
         if not steps.recasting(state):
             row = layout.row()
             row.scale_y = 1.3
             row.operator("understudy.whole_way", icon="PLAY")
-    elif not steps.unfinished(state) and steps.lacking_consent(state):
+    elif asks_for_consents(state):
         sentence(layout, context, tr("Training and recast follow once the consents are on record."), "INFO")
         layout.operator("understudy.consents", icon="ERROR")
     else:

@@ -25,7 +25,8 @@ from .training import Training
 from .warp import Views
 
 COLUMNS = 6
-TILE = 128
+WIDTH = 720
+"""Pixels: four, five and six pictures beside each other fill it."""
 MOST_PAIRS = 4
 LONGEST = 240
 """Pictures of a timelapse; when there are more, every other one goes."""
@@ -42,13 +43,11 @@ class Preview:
 
     def save(self, training: Training) -> None:
         """Make the picture of how the training is now, and report it."""
-        strips = []
-        for case in self.scorer.cases[:MOST_PAIRS]:
-            strips += self._swap(case, training.average)
-        if not strips:  # one identity alone, or no nets to choose cases by
-            strips = [row for number in range(len(self.sets)) for row in self._reenacted(number, training.average)]
+        groups = [self._swap(case, training.average) for case in self.scorer.cases[:MOST_PAIRS]]
+        if not groups:  # one identity alone, or no nets to choose cases by
+            groups = [self._reenacted(number, training.average) for number in range(len(self.sets))]
         path, partial = self.folder / "preview.jpg", self.folder / "preview.part.jpg"
-        picture = cv2.cvtColor(np.concatenate(strips), cv2.COLOR_RGB2BGR)
+        picture = cv2.cvtColor(np.concatenate([grid(kinds) for kinds in groups]), cv2.COLOR_RGB2BGR)
         partial.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
         replace_atomically(partial, path)
         self._lapse(path, training.step)
@@ -72,7 +71,7 @@ class Preview:
         face, mask = recast(source, case.landmarks, case.picture, case.mask, case.choice)
         whole = case.picture + mask * (face - case.picture)
         reenacted = self._reenacted(case.target, refiner, len(whole))[1]
-        return [_strip(case.picture), reenacted, _strip(whole), _strip(mask.expand_as(whole))]
+        return [_pictures(case.picture), reenacted, _pictures(whole), _pictures(mask.expand_as(whole))]
 
     @torch.inference_mode()
     def _reenacted(self, number: int, refiner: Net, count: int = COLUMNS) -> list[np.ndarray]:
@@ -87,11 +86,25 @@ class Preview:
         face, logits, _ = result
         refined = isinstance(refiner, Refiner)  # its last input is the mesh's silhouette
         mask = logits.sigmoid() * (soft_edge(inputs[:, -1:]) if refined else window(truth.shape[-1], truth.device))
-        return [_strip(truth), _strip(truth + mask * (face - truth))]
+        return [_pictures(truth), _pictures(truth + mask * (face - truth))]
 
 
-def _strip(pictures: torch.Tensor) -> np.ndarray:
-    tiles = [p.permute(1, 2, 0).clamp(0, 1).mul(255).round().byte().cpu().numpy() for p in pictures[:COLUMNS]]
-    tiles = [cv2.resize(t, (TILE, TILE), interpolation=cv2.INTER_AREA) for t in tiles]
-    tiles += [np.zeros_like(tiles[0])] * (COLUMNS - len(tiles))
+def grid(kinds: list[np.ndarray]) -> np.ndarray:
+    """Pictures (N, R, R, 3) uint8 of several kinds, N at most COLUMNS: a row a kind, or several kinds in one row where
+    the pictures are few, so that WIDTH is filled however many there are."""
+    most = max(map(len, kinds))
+    beside = next(n for n in (4, 2, 1) if n <= len(kinds) and n * most <= COLUMNS)
+    side = WIDTH // (beside * most)
+    strips = [_strip(pictures, most, side) for pictures in kinds]
+    return np.concatenate([np.concatenate(strips[k : k + beside], 1) for k in range(0, len(strips), beside)])
+
+
+def _strip(pictures: np.ndarray, columns: int, side: int) -> np.ndarray:
+    tiles = [cv2.resize(p, (side, side), interpolation=cv2.INTER_AREA) for p in pictures]
+    tiles += [np.zeros_like(tiles[0])] * (columns - len(tiles))
     return np.concatenate(tiles, 1)
+
+
+def _pictures(pictures: torch.Tensor) -> np.ndarray:
+    """(B, 3, R, R) 0..1 as (N, R, R, 3) uint8, the first COLUMNS of them."""
+    return pictures[:COLUMNS].permute(0, 2, 3, 1).clamp(0, 1).mul(255).round().byte().cpu().numpy()

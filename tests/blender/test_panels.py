@@ -94,7 +94,7 @@ def test_no_scene_says_so(scene, draw):
     assert draw().count("Choose a scene in the sequencer's header first.") >= 4
 
 
-def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw):
+def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_until, draw):
     engine.script(people=2, hold=["scan"], movie=str(clips.recast))
     flow.add_shot(scene, clips)
     bpy.ops.understudy.mark_range()
@@ -114,7 +114,16 @@ def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw
     bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
     assert "Its footage is being scanned." in draw()
     tick_until(lambda: flow.idle(scene))
-    assert "Record the consent of Pictures, Person 2 first." in draw()
+    said = draw()
+    assert "Record the consent of Pictures, Person 2 first." in said
+    assert "operator understudy.consents" in said and "Consent of" not in said  # one button for both
+    bpy.ops.understudy.consent(
+        identity=scene.understudy.identities[0].key, person="Full Name", basis="test footage", scope="tests"
+    )
+    tick_until(lambda: flow.idle(scene))
+    addon.consent.look_again()
+    said = draw()
+    assert "operator understudy.consents" not in said and "Consent of Person 2…" in said
     flow.agree(scene, tick_until)
     said = draw()
     assert "Train, then Recast" in said and "Record the consent" not in said
@@ -130,7 +139,17 @@ def test_each_step_says_what_it_waits_for(scene, clips, engine, tick_until, draw
     assert "Train, then Recast" not in draw()
     bpy.ops.understudy.convert()
     tick_until(lambda: flow.idle(scene))
-    assert "understudy.update" in draw()  # of the recast over the active strip
+    said = draw()
+    assert "understudy.update" in said  # of the recast over the active strip
+    assert "understudy.next_take" not in said and "live preview lies over it" not in said  # there is one take
+    scene.frame_set(25)
+    bpy.context.window_manager.understudy.show = True
+    bpy.ops.understudy.convert()
+    tick_until(lambda: flow.idle(scene))
+    said = draw()
+    assert "understudy.next_take Take 2 of 2" in said and "live preview lies over it" in said
+    bpy.context.window_manager.understudy.show = False
+    bpy.ops.understudy.remove_recast()
     bpy.ops.understudy.remove_recast()
     assert "understudy.place" in draw()
 

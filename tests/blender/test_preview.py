@@ -66,7 +66,7 @@ def test_the_draft_of_the_playheads_frame_comes(addon, scene, engine, shot, look
     assert spec["frame"] == 15 and spec["model"] == "" and len(spec["identities"]) == 2  # 25 on the timeline
     assert spec["swaps"][0]["target"] == scene.understudy.swaps[0].target and spec["width"] == 64
     assert frame.steps == 0 and pixel(frame) == (15, 0)
-    assert addon.overlay.note(bpy.context.window_manager.understudy, frame) == "Draft: not trained yet"
+    assert addon.overlay.note(bpy.context.window_manager.understudy, frame, "") == "Draft: not trained yet"
 
 
 def test_nobodys_new_face_is_asked_for_without_consent(addon, scene, engine, shot, look, until):

@@ -56,7 +56,7 @@ def small(addon, tmp_path, monkeypatch):
     return folder
 
 
-def finished(addon, seconds=60):
+def finished(addon, seconds=600):
     addon.setting_up.installer.wait(seconds)
     addon.setting_up.tick()
     return addon.setting_up.installer.progress

@@ -158,15 +158,32 @@ def test_modifiers_come_along(scene, clips, ready, recast):
 
 def test_takes_are_alternatives(addon, scene, clips, ready, recast):
     ready(flow.add_shot(scene, clips))
-    first, second, third = recast(draft=True), recast(draft=True), recast(draft=True)
+    scene.frame_set(25)
+    assert addon.placing.take_in_view(scene) == ""
+    first = recast(draft=True)
+    assert addon.placing.take_in_view(scene) == "Placed Recast"
+    second, third = recast(draft=True), recast(draft=True)
     assert [s.mute for s in (first, second, third)] == [True, True, False]
     assert len({s.channel for s in (first, second, third)}) == 3
     scene.sequence_editor.active_strip = third
     assert bpy.ops.understudy.next_take() == {"FINISHED"}
     assert [s.mute for s in (first, second, third)] == [False, True, True]
     assert scene.sequence_editor.active_strip == first
+    view = bpy.context.window_manager.understudy
+    drawn = addon.preview.Frame(stamp=0, steps=7)
+    below = addon.placing.take_in_view(scene)
+    assert addon.overlay.note(view, drawn, below) == "Step 7 (live, over Take 1 of 3)"
+    view.view = "original"
+    assert addon.overlay.note(view, None, below) == "Take 1 of 3"
+    assert addon.overlay.note(view, None, "") == "Original"
+    view.view = "recast"
+    scene.sequence_editor.channels[first.channel].mute = True
+    assert addon.placing.take_in_view(scene) == ""
+    scene.sequence_editor.channels[first.channel].mute = False
     bpy.ops.understudy.next_take(step=-1)
     assert [s.mute for s in (first, second, third)] == [True, True, False]
+    scene.frame_set(41)
+    assert addon.placing.take_in_view(scene) == ""
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
     assert len(flow.placed(scene)) == 2 and not addon.placing.takes(scene, second["understudy"])[-1].mute
 

@@ -12,6 +12,7 @@ from looks import WANTED, looks
 from window import ROOT, Window
 
 FOOTAGE = ROOT / ".build" / "footage"
+FINAL = {"done", "failed", "cancelled"}
 JOB_SECONDS = 600  # for a scan, a training or a conversion, however busy the machine is
 
 
@@ -26,36 +27,34 @@ def count(window: Window, kind: str, n: int) -> Callable[[], bool]:
 
 
 def wait_for_job(window: Window, kind: str) -> None:
-    """Until the newest job of a kind is done; what it failed with otherwise."""
+    """Until no job of a kind runs and the newest is done; what it failed with otherwise."""
 
     def ended() -> bool:
         assert not (error := window.ask("sequencer().error")), error
-        return jobs(window, kind)[-1:] == ["done"]
+        states = jobs(window, kind)
+        return states[-1:] == ["done"] and set(states) <= FINAL
 
     window.wait(ended, f"{kind} that is done", JOB_SECONDS)
 
 
-def put_on_record(window: Window, condition: Callable[[], bool]) -> None:
-    """Confirm a dialog of consents."""
+def consents(window: Window) -> None:
+    """Give both consents in the dialog that the panel's button opens."""
+    x, y = window.until(
+        lambda: window.click("Record Consents"),
+        lambda: window.find("Full Name", window.around()), "dialog of consents",
+    )  # fmt: skip
+    window.click_at(x + 150, y)
+    window.type("Eileen Collins")
+    window.key("Tab")
+    window.type("The Man in the Car")
+    window.key("Return")
+    window.screenshot("both consents")
 
     def confirm() -> None:
         if found := window.find("Put on Record", window.around()):
             window.click_at(*found)
 
-    window.until(confirm, condition, "consent")
-
-
-def consent(window: Window, name: str, full_name: str) -> None:
-    """Give a consent in the dialog that the panel's button opens."""
-    known = len(jobs(window, "consent"))
-    x, y = window.until(
-        lambda: window.click(f"Consent of {name}"),
-        lambda: window.find("Full Name", window.around()), f"dialog for {name}",
-    )  # fmt: skip
-    window.write(x + 150, y, full_name)
-    window.screenshot(f"consent of {name}")
-    put_on_record(window, lambda: len(jobs(window, "consent")) > known)
-    wait_for_job(window, "consent")
+    window.until(confirm, count(window, "consent", 2), "consents")
 
 
 def recast_button(window: Window) -> tuple[int, int]:
@@ -212,17 +211,7 @@ def test_one_button(window: Window) -> None:
     window.screenshot("both scans")
     looks(window, "2 scanning")
     wait_for_job(window, "scan")
-    x, y = window.until(
-        lambda: window.click("Record Consents"),
-        lambda: window.find("Full Name", window.around()), "dialog of consents",
-    )  # fmt: skip
-    window.click_at(x + 150, y)
-    window.type("Eileen Collins")
-    window.key("Tab")
-    window.type("The Man in the Car")
-    window.key("Return")
-    window.screenshot("both consents")
-    put_on_record(window, count(window, "consent", 2))
+    consents(window)
     window.wait(count(window, "convert", 1), "queued recast", JOB_SECONDS)
     window.screenshot("training, and the recast behind it")
     wait_for_job(window, "convert")
@@ -274,8 +263,8 @@ def test_the_whole_way(window: Window) -> None:
     window.wait(lambda: window.ask("sequencer().swaps[0].identity"), "assigned identity")
     window.screenshot("identity")
     looks(window, "4 identity")
-    consent(window, "Astronaut", "Eileen Collins")
-    consent(window, "Person", "The Man in the Car")
+    consents(window)
+    wait_for_job(window, "consent")
 
     # the draft shows over the preview before anything is trained
     def tick() -> None:

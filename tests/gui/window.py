@@ -226,17 +226,21 @@ class Window(Screen):
                 lambda: self.write(x + width // 4, y + height // 2, path.name),
                 lambda: self.ask("browser()")[1] == path.name, f"file name {path.name}",
             )  # fmt: skip
-        self.still()
+        self._lost_click()
 
         def confirm() -> None:
             if self.browsing():
                 self.click_at(*self.seek(button, self.region("FILE_BROWSER", "EXECUTE")))
 
         self.until(confirm, lambda: not self.browsing(), "end of the file browser")
+        self._lost_click()
+
+    def _lost_click(self) -> None:
+        """After a path was typed, and after the file browser has closed, Blender sees neither mouse nor keys until a
+        first click, which does nothing: it is given where there is nothing, in the status bar, and not counted."""
         self.still()
-        x, y, width, height = self.region("SEQUENCE_EDITOR", "HEADER")
-        self.click_at(x + width * 3 // 4, y + height // 2)  # until the first click Blender sees neither mouse nor keys
-        self.clicks -= 1  # which no user needs
+        self.click_at(WIDTH // 2, HEIGHT - 9)
+        self.clicks -= 1
 
     def browsing(self) -> bool:
         """Whether the file browser is open."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -80,6 +83,17 @@ def test_without_a_compiler_training_goes_on_as_it_is(network: Any, monkeypatch:
     assert precision.choose(network, ways, batch(), told) is network
     assert sum("cannot run compiled" in text for text in told.texts) == 2 and "as it is" in told.texts[-1]
     assert precision.fastest(network, batch(), told) is network  # on a CPU nothing is tried
+
+
+def test_what_torch_compiles_lies_in_the_home_folder(tmp_path: Path) -> None:
+    """An optimizer is enough for torch to make the folder."""
+    (tmp_path / "temporary").mkdir()
+    code = "import understudy.engine.jobs, torch; torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TORCH", "TRITON"))}
+    places = {"TMPDIR": str(tmp_path / "temporary"), "UNDERSTUDY_HOME": str(tmp_path / "home")}
+    subprocess.run([sys.executable, "-c", code], check=True, env=kept | places)
+    assert (tmp_path / "home" / "compiled").is_dir()
+    assert not list((tmp_path / "temporary").iterdir())
 
 
 def test_a_batch_grows_with_the_memory() -> None:

@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from understudy.engine.errors import DataError, Stopped
-from understudy.engine.model import checkpoints, material, networks, trainer, training
+from understudy.engine.model import checkpoints, material, networks, preview, trainer, training
 from understudy.engine.model.convergence import Score
 from understudy.engine.model.folder import ModelCard, load_refiner, prepare, read_card, write_card
 from understudy.engine.model.views import make_views
@@ -136,7 +137,19 @@ def test_stopping_keeps_what_was_learned(
     assert refiner is not None and not refiner.training
     done = trainer.train(tmp_path, kept, kept.minutes / 2, CPU, Silent())  # its time is up already
     assert done.steps == kept.steps
-    assert (tmp_path / "preview.jpg").is_file()
+    columns = cv2.imread(str(tmp_path / "preview.jpg")).max((0, 2))
+    assert len(columns) == 720 and (columns > 40).all()  # the woman's one photograph leaves no part empty
+
+
+def test_few_pictures_stand_beside_each_other() -> None:
+    def kinds(pictures: int) -> list[np.ndarray]:
+        return [np.full((pictures, 64, 64, 3), 60 * (kind + 1), np.uint8) for kind in range(4)]
+
+    shapes = [preview.grid(kinds(n)).shape for n in range(1, 7)]
+    assert shapes == [(height, 720, 3) for height in (180, 360, 240, 720, 576, 480)]
+    assert [int(c) for c in preview.grid(kinds(1))[90, 90::180, 0]] == [60, 120, 180, 240]
+    assert [int(c) for c in preview.grid(kinds(2))[90::180, 90, 0]] == [60, 180]
+    assert all(preview.grid(kinds(n)).min() == 60 for n in range(1, 7))
 
 
 def test_a_model_folder_is_not_taken_over_by_other_people(tmp_path: Path, carphone_folder: Path) -> None:
