@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from ..protocol import ConvertSettings
 from .fit import fitted
 from .front import uncovered
 from .plan import Placement
+
+CACHED = 4 * 256**2
+"""Pixels of crops that a CPU recasts at once."""
+Member = tuple[Frame, Placement]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,17 +71,14 @@ def render_faces(
 
     Faces of one source and size go through the network together, across frames.
     """
-    groups: dict[tuple[str, int], list[tuple[Frame, Placement]]] = {}
+    groups: dict[tuple[str, int], list[Member]] = {}
     for frame in frames:
         for placement in plan.get(frame.index, ()):
             groups.setdefault((placement.source, placement.size), []).append((frame, placement))
     drawn = {f.index: drawn_mask(scan, f.index, *f.shape) for f in frames if scan and plan.get(f.index)}
 
-    at_once = 4 if device.type == "cpu" else len(frames)  # more would not stay in a processor's cache
     done: dict[int, Face] = {}  # by placement's identity
-    for (name, size), members in (
-        (k, g[n : n + at_once]) for k, g in groups.items() for n in range(0, len(g), at_once)
-    ):
+    for name, size, members in _batches(groups, device):
         pictures = np.stack([crop_of(f, p) for f, p in members])
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
         if isinstance(sources[name].refiner, Shared):  # it knows where the face is, and goes where no mesh does
@@ -115,20 +117,32 @@ def render_faces(
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}
 
 
+def _batches(
+    groups: dict[tuple[str, int], list[Member]], device: torch.device
+) -> Iterator[tuple[str, int, list[Member]]]:
+    """The faces of one source and size that are recast at once: all, but on a CPU no more than stay in its cache."""
+    for (name, size), members in groups.items():
+        at_once = max(1, CACHED // size**2) if device.type == "cpu" else len(members)
+        for n in range(0, len(members), at_once):
+            yield name, size, members[n : n + at_once]
+
+
 @torch.inference_mode()
 def dissolved(
     source: Source, placements: list[Placement], landmarks: np.ndarray, picture: torch.Tensor, own: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Faces and masks as `recast` makes them; where views change, from both, mixed."""
     device = picture.device
-    meshless = isinstance(source.refiner, Shared)  # it takes no views
-    changing = [n for n, p in enumerate(placements) if p.other is not None and not meshless]
     choice = torch.from_numpy(np.stack([p.choice for p in placements])).to(device)
-    face, mask = recast(source, landmarks, picture, own, choice)
-    if changing:
-        other = torch.from_numpy(np.stack([x for p in placements if (x := p.other) is not None])).to(device)
-        share = torch.tensor([placements[n].share for n in changing], device=device)[:, None, None, None]
-        also, too = recast(source, landmarks[changing], picture[changing], own[changing], other)
-        face[changing] += share * (also - face[changing])
-        mask[changing] += share * (too - mask[changing])
+    changing = [n for n, p in enumerate(placements) if p.other is not None]
+    if not changing or isinstance(source.refiner, Shared):  # that takes no views
+        return recast(source, landmarks, picture, own, choice)
+    other = torch.from_numpy(np.stack([x for p in placements if (x := p.other) is not None])).to(device)
+    share = torch.tensor([placements[n].share for n in changing], device=device)[:, None, None, None]
+    count = len(placements)
+    rows = torch.tensor([*range(count), *changing], device=device)
+    faces, masks = recast(source, landmarks, picture, own, torch.cat([choice, other]), rows=rows)
+    (face, also), (mask, too) = (x.split([count, len(changing)]) for x in (faces, masks))
+    face[changing] += share * (also - face[changing])
+    mask[changing] += share * (too - mask[changing])
     return face, mask

@@ -65,6 +65,10 @@ class Bands:
         """All but the detail."""
         return self.shade + self.tones
 
+    def at(self, rows: torch.Tensor) -> Bands:
+        """Those of the pictures with these numbers (R,) int64, in their order."""
+        return Bands(self.shade[rows], self.tones[rows], self.detail[rows], self.contrast[rows])
+
 
 def bands(picture: torch.Tensor, weight: torch.Tensor, where: torch.Tensor) -> Bands:
     """Take RGB pictures (B, 3, S, S) apart as they are under a weight (B, 1, S, S); `where` as for `tone`."""
@@ -127,6 +131,7 @@ def draft(
     own_mask: torch.Tensor,
     shift: torch.Tensor | None = None,
     gaze: torch.Tensor | None = None,
+    rows: torch.Tensor | None = None,
 ) -> Draft:
     """Recast B faces with two views each.
 
@@ -135,26 +140,34 @@ def draft(
     badly, the texture of all frames what both do; what none shows well is stretched from the first, and what is no
     face in any (hair, background) is left to the target's light. The opening of the mouth stays the target's: teeth
     and tongue belong to the performance, and the source seldom shows the right ones.
+
+    With `rows` (R,) int64, which of the B faces each draft is of, there are R drafts, and choice is (R, 2): what does
+    not depend on the views is made once for all drafts of a face. `shift` is (R, 468, 2) then.
     """
+    size = target.size
     inside = target.inside
     where = spread(
         target, torch.from_numpy(views.neutral.face).to(inside.device, non_blocking=True).expand(len(picture), -1, -1)
     )
     wanted = bands(picture, inside * own_mask + 1e-3 * inside, where)
-    rim = RIM * target.size
-    within = OWN * (2 * blur(inside, rim) - 1).clamp(0, 1)
+    within = OWN * (2 * blur(inside, RIM * size) - 1).clamp(0, 1)
+    # lips must not be drawn out around an open mouth
+    beside = 1 - (8 * blur(target.mouth, 2 * GAP * size)).clamp(max=1)
+    soft_mouth = blur(target.mouth, 0.008 * size) * target.mouth
+    whole, seen_whole = carried(target, views, len(picture))
+    whole_lit = _lit(whole, seen_whole, where, wanted, within)
+    if rows is not None:
+        target, wanted = target.at(rows), wanted.at(rows)
+        shared = (picture, inside, where, within, beside, soft_mouth, whole, seen_whole, whole_lit)
+        picture, inside, where, within, beside, soft_mouth, whole, seen_whole, whole_lit = (x[rows] for x in shared)
+        gaze = None if gaze is None else gaze[rows]
     first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
-    # lips must not be drawn out around an open mouth
-    beside = 1 - (8 * blur(target.mouth, 2 * GAP * target.size)).clamp(max=1)
-    gap = max(1, round(GAP * target.size))
+    gap = max(1, round(GAP * size))
     seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
     seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
-    whole, seen_whole = carried(target, views, len(picture))
-    first, second_lit, whole_lit = (
-        relight(bands(texture, real, where), wanted, within * blur(real, rim))
-        for texture, real in ((first, seen_first), (second, seen_second), (whole, seen_whole))
-    )
+    first = _lit(first, seen_first, where, wanted, within)
+    second_lit = _lit(second, seen_second, where, wanted, within)
     face = wanted.light + own_first * (first - wanted.light)
     for texture, shown in ((whole_lit, seen_whole), (second_lit, seen_second)):
         # in the first one's tones beside it, or the place that is filled would show as a line
@@ -162,7 +175,6 @@ def draft(
         face = face + shown * (fitting - face)
     face = (face + seen_first * (first - face)).clamp(0, 1)
     coverage = torch.maximum(torch.maximum(own_first, own_second), seen_whole)
-    soft_mouth = blur(target.mouth, 0.008 * target.size) * target.mouth
     face = face + soft_mouth * (picture - face)
     return Draft(
         face=face * inside,
@@ -171,3 +183,10 @@ def draft(
         coverage=torch.maximum(coverage, soft_mouth),
         light=wanted.light.clamp(0, 1) * inside,
     )
+
+
+def _lit(
+    texture: torch.Tensor, real: torch.Tensor, where: torch.Tensor, wanted: Bands, within: torch.Tensor
+) -> torch.Tensor:
+    """A texture (B, 3, S, S) in the target's light, judged by what of it is `real` (B, 1, S, S) 0..1."""
+    return relight(bands(texture, real, where), wanted, within * blur(real, RIM * texture.shape[-1]))

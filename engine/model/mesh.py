@@ -25,9 +25,10 @@ def triangle_map(landmarks: np.ndarray, size: int) -> np.ndarray:
     facing = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0] > 0
     order = np.argsort(-corners[:, :, 2].mean(1), kind="stable")
     picture = np.full((size, size), -1, np.int16)
-    fixed = np.round((corners[..., :2] - 0.5) * 16).astype(np.int32)
-    for index in order[facing[order]]:
-        cv2.fillConvexPoly(picture, fixed[index], int(index), cv2.LINE_8, shift=4)
+    order = order[facing[order]]
+    fixed = np.round((corners[order, :, :2] - 0.5) * 16).astype(np.int32)
+    for index, corner in zip(order.tolist(), fixed, strict=True):
+        cv2.fillConvexPoly(picture, corner, index, cv2.LINE_8, shift=4)
     return picture
 
 
@@ -78,6 +79,10 @@ class Geometry:
     def size(self) -> int:
         """Side of the crop in pixels."""
         return int(self.triangle.shape[-1])
+
+    def at(self, rows: torch.Tensor) -> Geometry:
+        """Those of the faces with these numbers (R,) int64, in their order."""
+        return Geometry(self.triangle[rows], self.inside[rows], self.mouth[rows], self.inverse[rows])
 
     @cached_property
     def rows(self) -> torch.Tensor:

@@ -60,14 +60,16 @@ def recast(
     choice: torch.Tensor,
     *,
     drafts_only: bool = False,
+    rows: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Recast B faces.
 
     landmarks (B, 468, 3) float32 in pixels of the crop; picture (B, 3, R, R) the target's crop, RGB 0..1;
     own_mask (B, 1, R, R) 0..1 where the target's face is (`face_mask`); choice (B, 2) views as
     `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its mask (B, 1, R, R) 0..1,
-    soft at the rim. The shared encoder looks at the picture alone: neither landmarks nor views count, and the mask is
-    its own within `own_mask`.
+    soft at the rim. With `rows` (K,) int64, which of the B faces each recast is of, choice is (K, 2) and there are K
+    of both: a face seen from several views is measured once. The shared encoder looks at the picture alone: neither
+    landmarks, views nor `rows` count, and the mask is its own within `own_mask`.
     """
     device, size = picture.device, picture.shape[-1]
     if isinstance(source.refiner, Shared) and not drafts_only:
@@ -77,16 +79,18 @@ def recast(
     pixels = (picture * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     seen = irises(pixels, landmarks, device)
     gaze = None if seen is None else torch.from_numpy(seen).to(device)
-    drafted = draft(target, picture, source.views, choice, own_mask, gaze=gaze)
-    mask = soft_edge(target.inside * own_mask * drafted.coverage)
+    drafted = draft(target, picture, source.views, choice, own_mask, gaze=gaze, rows=rows)
+    every = torch.arange(len(picture), device=device) if rows is None else rows
+    mask = soft_edge((target.inside * own_mask)[every] * drafted.coverage)
     if source.refiner is None or drafts_only:
         return drafted.face, mask
     small_size = source.network_size
     small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
-    small_picture = _resize(picture, small_size)
+    small_picture, small_mask = _resize(picture, small_size), _resize(own_mask, small_size)
     small_gaze = None if gaze is None else gaze * (small_size / size)
-    small_draft = draft(small, small_picture, source.views, choice, _resize(own_mask, small_size), gaze=small_gaze)
-    inputs = refiner_input(small, small_draft, small_picture, source.shape)
+    small_draft = draft(small, small_picture, source.views, choice, small_mask, gaze=small_gaze, rows=rows)
+    small = small.at(every)
+    inputs = refiner_input(small, small_draft, small_picture[every], source.shape)
     result = _through(source, source.refiner, inputs)
     assert result.flow is not None
     change = result.face - moved(inputs[:, :3], result.flow)
