@@ -142,7 +142,7 @@ def dissolved(
     count = len(placements)
     rows = torch.tensor([*range(count), *changing], device=device)
     faces, masks = recast(source, landmarks, picture, own, torch.cat([choice, other]), rows=rows)
-    (face, also), (mask, too) = (x.split([count, len(changing)]) for x in (faces, masks))
+    (face, also), (mask, too) = ((x[:count], x[count:]) for x in (faces, masks))
     face[changing] += share * (also - face[changing])
     mask[changing] += share * (too - mask[changing])
     return face, mask
