@@ -125,14 +125,16 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     if base:
         read_card(base)  # before anything is gathered
     rank = join_ranks()  # several processes under torchrun: the first one gathers and reports
+    device = torch.device(pick_device())
     if not rank:
-        card = prepare(folder, spec.identities, spec.preset, Part(reporter, 0.0, 0.1 if trains else 1.0), spec.network)
+        gathering = Part(reporter, 0.0, 0.1 if trains else 1.0)
+        card = prepare(folder, spec.identities, spec.preset, gathering, spec.network, device)
     meet()
     if rank:
         card, reporter = read_card(folder), Silent()
     if trains:
         card = replace(card, settings=spec.settings)
-        card = train(folder, card, minutes, torch.device(pick_device()), Part(reporter, 0.1, 1.0), base)
+        card = train(folder, card, minutes, device, Part(reporter, 0.1, 1.0), base)
     return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
 
 

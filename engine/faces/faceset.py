@@ -60,6 +60,7 @@ class Faceset:
     coarse    (N,) bool, the mesh did not hold (a profile, a blur): landmarks and mask are what the track carried there,
               good for the place of the crop and no more
     hidden    (N,) float32 0..1, the share of the face that something stands in front of
+    irises    (N, 2, 2) float32 crop pixels, the right one first (`Mesh.irises`), None where nobody measured them
     """
 
     name: str
@@ -73,6 +74,7 @@ class Faceset:
     enlarged: np.ndarray
     coarse: np.ndarray
     hidden: np.ndarray
+    irises: np.ndarray | None = None
 
     @property
     def clip(self) -> np.ndarray:
@@ -96,11 +98,14 @@ class Faceset:
         """The faces on which the mesh holds."""
         if not self.coarse.any():
             return self
-        return replace(self, **{name: getattr(self, name)[~self.coarse] for name in _COLUMNS})
+        columns = [*_COLUMNS, *(["irises"] if self.irises is not None else [])]
+        return replace(self, **{name: getattr(self, name)[~self.coarse] for name in columns})
 
     def save(self, path: Path) -> None:
         """Write the faceset as one file."""
         arrays = {name: getattr(self, name) for name in _COLUMNS}
+        if self.irises is not None:
+            arrays["irises"] = self.irises
         write_arrays(path, "faceset", SCHEMA, arrays, {"name": self.name})
 
 
@@ -122,6 +127,8 @@ def load_faceset(path: Path) -> Faceset:
         expected[name] = (np.float32, (count,))
     arrays.setdefault("coarse", np.zeros(count, np.bool_))
     expected["coarse"] = (np.bool_, (count,))
+    if "irises" in arrays:
+        expected["irises"] = (np.float32, (count, 2, 2))
     for name, (dtype, shape) in expected.items():
         if not count or name not in arrays or arrays[name].dtype != dtype or arrays[name].shape != shape:
             raise DataError(f"{path} is damaged: {name} is missing or misshapen. Gather the faces again.")

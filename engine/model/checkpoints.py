@@ -15,7 +15,7 @@ from ..reporter import Reporter, Silent
 from .convergence import Score
 from .folder import ModelCard, load_tensors, named_weights, save_tensors, write_card
 from .networks import SIZES
-from .training import Training, begin
+from .training import Training, begin, dice
 
 KEPT = 3
 """Checkpoints kept: the newest, and those before it in case it is damaged."""
@@ -43,7 +43,7 @@ def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
     if critic.critic and critic.optimiser:
         tensors |= {f"critic.{k}": v for k, v in critic.critic.state_dict().items()}
         tensors |= _moments("critic-optimiser.", critic.critic, critic.optimiser)
-    tensors["generator"] = training.generator.get_state()
+    tensors["generator"] = dice(training)
     facts = _facts(card, training) | {
         "seconds": training.seconds,
         "rate": training.rate,

@@ -18,6 +18,7 @@ from ..faces.alignments import FILE_NAME
 from ..faces.faceset import Faceset, gather, load_faceset
 from ..protocol import Identity, Network, Preset, TrainSettings, from_json, parse_json
 from ..reporter import Part, Reporter
+from .gaze import irises
 from .networks import SIZES, widened
 from .shared import Net, make_network
 
@@ -70,9 +71,14 @@ def faceset_path(folder: Path, card: ModelCard, name: str) -> Path:
 
 
 def prepare(
-    folder: Path, identities: list[Identity], preset: Preset, report: Reporter, network: Network = "refine"
+    folder: Path,
+    identities: list[Identity],
+    preset: Preset,
+    report: Reporter,
+    network: Network = "refine",
+    device: torch.device | None = None,
 ) -> ModelCard:
-    """Make or check a model folder: gather the facesets of all identities that are new or changed.
+    """Make or check a model folder: gather the facesets of all identities that are new or changed, with their irises.
 
     People may be added to a model that is there; they come after those it knows. Nothing is written before all
     are gathered. Raises DataError where the folder holds a model of other people, another preset or network,
@@ -126,6 +132,9 @@ def prepare(
         )
         for n, identity in enumerate(new)
     ]
+    # kept with the faces, or every training, preview and conversion would have to measure their irises first
+    where = device or torch.device("cpu")
+    gathered = [replace(f, irises=irises(f.pixels, f.landmarks, where)) for f in gathered]
     (folder / "facesets").mkdir(parents=True, exist_ok=True)
     for faceset in gathered:
         faceset.save(faceset_path(folder, card, faceset.name))

@@ -18,7 +18,7 @@ from ..reporter import Reporter
 from .draft import draft, tone
 from .filters import blur
 from .mesh import Geometry, geometry, spread, triangle_map
-from .networks import ACROSS, refiner_input
+from .networks import mirrored_input, refiner_input
 from .views import EXPRESSIVE_VERTICES, fit_cost
 from .warp import Views, take, warp
 
@@ -258,9 +258,7 @@ def _render(materials: list[Material], number: int, draws: Draws, shape: torch.T
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT
     weight = spread(target, importance.expand(len(frame), -1, -1)) * mask
     flip = draws.flip.to(device, non_blocking=True)[:, None, None, None]
-    sign = torch.ones(inputs.shape[1], 1, 1, device=device)
-    sign[ACROSS] = -1
-    inputs = torch.where(flip, inputs.flip(3) * sign, inputs)
+    inputs = torch.where(flip, mirrored_input(inputs), inputs)
     truth, mask, weight = (torch.where(flip, x.flip(3), x) for x in (truth, mask, weight))
     return inputs, truth, mask, weight
 

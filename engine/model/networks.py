@@ -180,6 +180,14 @@ def refiner_input(
     return torch.cat([*seen, drafted.coverage, target.inside], 1)
 
 
+def mirrored_input(inputs: torch.Tensor) -> torch.Tensor:
+    """What a network sees (B, INPUTS or 3, S, S), in a mirror."""
+    found = inputs.flip(3)
+    if found.shape[1] > ACROSS:
+        found[:, ACROSS] *= -1
+    return found
+
+
 def widened(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights, averages and moments of a refiner from before it saw the texture of all frames and moved the draft.
 

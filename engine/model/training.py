@@ -17,6 +17,7 @@ from .convergence import Score
 from .finishing import Finishing, critic_due, due, finish, make_finishing
 from .losses import detail_loss, face_loss, mask_loss
 from .material import Draws, Material, draw
+from .networks import mirrored_input
 from .precision import Inputs, Run, autocast
 from .shared import Net, Shared, draw_crops, make_network, render_for
 
@@ -32,14 +33,21 @@ LEARNING_RATE = 1e-3
 WARM_UP = 30
 COOLING = 3000
 """Steps after which the rate has come down to 0.7 of what it was; it falls with the square root."""
+ECHOES = 2
+"""Steps for which the pictures of a batch are used, every other time mirrored: making them takes a fifth of a step."""
 MEMORY = 0.999
 """How much of the averaged weights, which are what a training puts out, each step keeps in the long run."""
+
+
+Fed = tuple[Inputs, list[torch.Tensor]]
+"""What the network is called with, and truth, mask and weight of all faces, one identity's after the other's."""
 
 
 @dataclass
 class Training:
     """Everything that a checkpoint keeps. `average` are the weights that are put out; `rate` scales the learning rate.
 
+    `drawn` is the batch last drawn, `before` the dice's state before, `fed` its pictures, a list of its parts.
     `parts` is in how many goes a batch is computed, doubled when memory runs out; `factor` how many usual batches a
     step's is made of, more than one where a graphics card has the memory.
     """
@@ -56,6 +64,9 @@ class Training:
     parts: int = 1
     factor: int = 1
     network: Run | None = None
+    drawn: Batch | None = None
+    before: torch.Tensor | None = None
+    fed: list[Fed] = field(default_factory=list)
 
 
 def begin(
@@ -169,7 +180,7 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
     )
     for group in training.optimiser.param_groups:
         group["lr"] = rate
-    batch = draw_all(materials, training.generator, training.refiner, training.factor)
+    batch = _next_batch(training, materials)
     while True:
         for optimiser in filter(None, (training.optimiser, training.finishing.optimiser)):
             optimiser.zero_grad(set_to_none=True)
@@ -184,6 +195,7 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
                 "There is not enough memory to train this model. Close other programs, or choose a smaller preset."
             )
         training.parts *= 2
+        training.fed = []
         if shape.device.type == "cuda":
             torch.cuda.empty_cache()
         report.log(f"Memory ran out: each batch is computed in {training.parts} parts from now on.", "warning")
@@ -197,6 +209,29 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
     return losses
 
 
+def dice(training: Training) -> torch.Tensor:
+    """The state of the dice from which a training that was interrupted here goes on with the same batches."""
+    if training.step % ECHOES and training.before is not None:
+        return training.before
+    return training.generator.get_state()
+
+
+def _next_batch(training: Training, materials: list[Material]) -> Batch:
+    """This step's batch: a new one, or the last one again."""
+    if training.drawn is None or not training.step % ECHOES:
+        training.before = training.generator.get_state()
+        training.drawn = draw_all(materials, training.generator, training.refiner, training.factor)
+        training.fed = []
+    return training.drawn
+
+
+def _fed(training: Training, materials: list[Material], part: int, share: Batch, shape: torch.Tensor) -> Fed:
+    """The pictures of one part of this step's batch, made or kept."""
+    if len(training.fed) <= part:
+        training.fed.append(pictures_of(training.refiner, materials, share, shape))
+    return mirrored(training.fed[part]) if training.step % 2 else training.fed[part]
+
+
 def _gradients(training: Training, materials: list[Material], batch: Batch, shape: torch.Tensor) -> torch.Tensor:
     """Add up the gradients of this process's share of a batch, part by part; losses as `step` returns them."""
     rank, world = ranks()
@@ -206,7 +241,7 @@ def _gradients(training: Training, materials: list[Material], batch: Batch, shap
     losses = torch.zeros(len(materials), device=shape.device)
     for part in range(training.parts):
         share = batch.part(slice(part * world + rank, None, parts))
-        inputs, pictures = pictures_of(training.refiner, materials, share, shape)
+        inputs, pictures = _fed(training, materials, part, share, shape)
         with autocast(shape.device):
             results = network(*inputs)
         total = torch.zeros((), device=shape.device)
@@ -251,14 +286,18 @@ def _teach_critic(training: Training) -> None:
     optimiser.step()
 
 
-def pictures_of(
-    network: Net, materials: list[Material], batch: Batch, shape: torch.Tensor
-) -> tuple[Inputs, list[torch.Tensor]]:
+def pictures_of(network: Net, materials: list[Material], batch: Batch, shape: torch.Tensor) -> Fed:
     """What the network is called with, and truth, mask and weight of all faces, one identity's after the other's."""
     made = [render_for(network, materials, d, shape) if len(d) else None for d in batch.drawn]
     columns = zip(*(m[1:4] for m in made if m), strict=True)
     rows = [r.to(shape.device, non_blocking=True) for r in batch.rows]
     return ([None if m is None else m[0] for m in made], rows), [torch.cat(column) for column in columns]
+
+
+def mirrored(fed: Fed) -> Fed:
+    """The same faces seen in a mirror."""
+    (inputs, rows), pictures = fed
+    return ([None if x is None else mirrored_input(x) for x in inputs], rows), [x.flip(3) for x in pictures]
 
 
 def _is_memory(error: BaseException) -> bool:

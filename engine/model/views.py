@@ -89,7 +89,9 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     flipped = mirrored(faceset.landmarks, faceset.size)
     pose, expression = describe(faceset.landmarks)
     pose_flipped, expression_flipped = describe(flipped)
-    seen = irises(faceset.pixels, faceset.landmarks, device)
+    seen = faceset.irises
+    if seen is None:
+        seen = irises(faceset.pixels, faceset.landmarks, device)
     neutral = neutral_face(faceset.landmarks)
     views = Views(
         pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), faceset.masks[:, None]], 1), device),

@@ -3,7 +3,8 @@
 usage: python tests/bench/model_steps.py CLIP OTHER_CLIP OUT_FOLDER [--twins original dfl-h128] [--batch 16] [--steps 5]
 
   share      of a step of ours (quick, 2 x 8 faces of 128 px) that drawing and making the batch takes; and how fast
-             steps are with real data, in parts of what they are when one batch is used again and again
+             steps are with real data, in parts of what they are when one batch is used again and again. Both are means
+             over the steps for which a batch is made
   twins      a reference network's whole step with real data (train_equal.warped), as faceswap runs it (float32, the
              encoder once for each side, Adam), against the same network as we run ours (one pass of the encoder,
              channels last, fused AdamW, bfloat16 where the machine is faster with it)
@@ -81,8 +82,16 @@ def ours(bench: Bench, steps: int) -> None:
             drawn = training.draw_all(materials, state.generator, state.refiner)
             return [render_for(state.refiner, materials, d, shape) for d in drawn.drawn]
 
-        whole = seconds(lambda state=state: training.step(state, materials, shape, Silent()), steps)
-        feeding = seconds(feed, steps)
+        def echoes(state: training.Training = state) -> None:
+            for _ in range(training.ECHOES):
+                training.step(state, materials, shape, Silent())
+
+        def feed_once(state: training.Training = state) -> None:
+            drawn = training.draw_all(materials, state.generator, state.refiner)
+            training.mirrored(training.pictures_of(state.refiner, materials, drawn, shape))
+
+        whole = seconds(echoes, steps) / training.ECHOES
+        feeding = seconds(feed_once, steps) / training.ECHOES
         made, number = feed(), 0
 
         def again(*_: object, made: list[tuple[torch.Tensor, ...]] = made) -> tuple[torch.Tensor, ...]:
@@ -91,7 +100,7 @@ def ours(bench: Bench, steps: int) -> None:
             return made[(number - 1) % len(made)]
 
         real, training.render_for = training.render_for, again
-        synthetic = seconds(lambda state=state: training.step(state, materials, shape, Silent()), steps)
+        synthetic = seconds(echoes, steps) / training.ECHOES
         training.render_for = real
         print(
             f"{kind}: {1000 * whole:.0f} ms a step, {100 * feeding / whole:.0f} % of it drawing and making the batch; "

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from understudy.engine.faces.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from understudy.engine.model import views as module
+from understudy.engine.model.folder import facesets, prepare
 from understudy.engine.model.gaze import irises
 from understudy.engine.model.recast import target_geometry
 from understudy.engine.model.views import make_views
 from understudy.engine.model.warp import warp
+from understudy.engine.protocol import Identity, Material
+from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
 
@@ -23,6 +29,27 @@ def test_irises_lie_between_the_corners_of_their_eyes(astronaut_faces: Any) -> N
         first, second = astronaut_faces.landmarks[0, [outer, inner], :2]
         along = (iris - first) @ (second - first) / ((second - first) ** 2).sum()
         assert 0.2 < along < 0.8
+
+
+def test_irises_are_measured_once_and_kept_with_the_faces(
+    tmp_path: Path, carphone_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    man = Identity(name="man", material=[Material(scan=str(carphone_folder), person=0)])
+    (faceset,) = facesets(tmp_path, prepare(tmp_path, [man], "draft", Silent()))
+    measured = irises(faceset.pixels, faceset.landmarks, CPU)
+    assert measured is not None and faceset.irises is not None
+    np.testing.assert_allclose(faceset.irises, measured, atol=1e-3)
+    coarse = np.arange(len(faceset)) < 2
+    assert np.array_equal(replace(faceset, coarse=coarse).measured().irises, faceset.irises[2:])
+
+    def never(*arguments: Any) -> None:
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(module, "irises", never)
+    seen = make_views(faceset, CPU).irises
+    assert seen is not None and np.array_equal(seen.numpy(), faceset.irises)
+    with pytest.raises(AssertionError, match="again"):
+        make_views(replace(faceset, irises=None), CPU)  # a faceset of before they were kept
 
 
 @pytest.mark.parametrize("mirrored", [False, True])

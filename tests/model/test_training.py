@@ -222,3 +222,24 @@ def test_faces_that_are_lent_are_encoded_once_with_the_same_result(
     frames, some = (torch.cat([d.frame for d in b.drawn]) for b in (batch, part))
     for r, s in zip(batch.rows, part.rows, strict=True):
         assert torch.equal(frames[r[1::2]], some[s])
+
+
+def test_every_batch_is_made_once_and_shown_in_a_mirror_too(
+    materials: list[material.Material], carphone_faces: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state, shape = training.begin(2, 8, CPU), shape_of(carphone_faces)
+    made, shown = [], []
+    real = training.pictures_of
+    monkeypatch.setattr(training, "pictures_of", lambda *a: made.append(real(*a)) or made[-1])
+    state.refiner.register_forward_pre_hook(lambda module, args: shown.append(args[0]))
+    for _ in range(4):
+        training.step(state, materials, shape, Silent())
+    assert len(made) == 2 and len(shown) == 4
+    for first, mirrored in zip(shown[::2], shown[1::2], strict=True):
+        for a, b in zip(first, mirrored, strict=True):
+            others = [n for n in range(networks.INPUTS) if n != networks.ACROSS]
+            assert torch.equal(a[:, others], b[:, others].flip(3))
+            assert torch.equal(
+                a[:, networks.ACROSS], -b[:, networks.ACROSS].flip(2)
+            )  # the right cheek becomes the left
+    assert not torch.equal(shown[0][0], shown[2][0])
