@@ -14,7 +14,7 @@ from ..protocol import ConvertSettings
 from . import belonging, blend, colour
 from .faces import Face
 from .measures import Measures
-from .patch import SEEN, Place, warped
+from .patch import SEEN, Place, warped_face, warped_mask
 
 View = Callable[[Box], np.ndarray]
 """A rectangle x0, y0, x1, y1 of a frame as (h, w, 3) float32 RGB 0..1."""
@@ -43,7 +43,7 @@ def composite(
         if face.moved.any():
             under, changed = _moved(under, face, place)
             beneath = changed + beneath * (1 - changed)
-        new, alpha = warped(fresh, face.mask, place)
+        new, alpha = warped_face(fresh, place), warped_mask(face.mask, place)
         mixed = blend.blended(under * 255, new, alpha, settings.blend)
         if measures.grain.size:
             field = belonging.grain(place.shape, measures.grain, (frame, face.placement.track))

@@ -10,7 +10,7 @@ import numpy as np
 from ..protocol import ConvertSettings
 from . import belonging, blend, colour
 from .faces import Face
-from .patch import Place, warped
+from .patch import Place, warped_face, warped_mask
 
 REACH = 8
 """Frames to each side that a frame's measures are averaged over."""
@@ -61,12 +61,12 @@ def averaged(own: int, frames: Sequence[int], measures: Sequence[Measures]) -> M
 def _grain(face: Face, place: Place, under: np.ndarray) -> np.ndarray:
     """The grain that the face lacks: the footage's where the face will be, less what the recast shows itself."""
     middle = np.s_[_centre(under.shape[0]), _centre(under.shape[1])]
-    fresh, alpha = warped(face.face, face.mask, place.part(*middle))
-    inside = alpha > 0.5
+    part = place.part(*middle)
+    inside = warped_mask(face.mask, part) > 0.5
     footage = belonging.measure_grain(under[middle], inside)
     if not footage[0]:
         return footage
-    return belonging.missing_grain(footage, belonging.measure_grain(fresh, inside))
+    return belonging.missing_grain(footage, belonging.measure_grain(warped_face(face.face, part), inside))
 
 
 def _centre(length: int, most: int = 320) -> slice:

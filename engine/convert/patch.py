@@ -56,28 +56,38 @@ def place_of(matrix: np.ndarray, mask: np.ndarray, width: int, height: int) -> P
     return Place((x0, y0, x1, y1), back, size)
 
 
-def warped(face: np.ndarray, mask: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
-    """A crop's face (S, S, 3) and mask (S, S), float32, in the frame's pixels: (h, w, 3), (h, w)."""
-    matrix, size = place.matrix, place.size
-    factor = int(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))  # crop pixels to a source pixel
-    if factor >= 2:  # averaged first, or a small face would shimmer
-        small = max(1, size // factor)
-        face = cv2.resize(face, (small, small), interpolation=cv2.INTER_AREA)
-        mask = cv2.resize(mask, (small, small), interpolation=cv2.INTER_AREA)
-        matrix = matrix * (small / size)
-    area = place.shape[::-1]
-    # OpenCV wants output → input, which is what cut the crop
-    flags = cv2.WARP_INVERSE_MAP
-    alpha = cv2.warpAffine(
-        mask, to_opencv(matrix), area, flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
-    )
+def warped_face(face: np.ndarray, place: Place) -> np.ndarray:
+    """A crop's face (S, S, 3) float32 in the frame's pixels: (h, w, 3)."""
+    face, matrix = _reduced(face, place)
     # enlarged: cubic keeps what the network drew; reduced: linear, as it was averaged
     enlarging = abs(np.linalg.det(matrix[:, :2])) < 1
-    fresh = cv2.warpAffine(
+    return cv2.warpAffine(
         face,
         to_opencv(matrix),
-        area,
-        flags=flags | (cv2.INTER_CUBIC if enlarging else cv2.INTER_LINEAR),
+        place.shape[::-1],
+        # OpenCV wants output → input, which is what cut the crop
+        flags=cv2.WARP_INVERSE_MAP | (cv2.INTER_CUBIC if enlarging else cv2.INTER_LINEAR),
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return fresh, np.where(alpha > SEEN, alpha, 0)
+
+
+def warped_mask(mask: np.ndarray, place: Place) -> np.ndarray:
+    """A crop's mask (S, S) float32 0..1 in the frame's pixels: (h, w), 0 where it shows nothing."""
+    mask, matrix = _reduced(mask, place)
+    alpha = cv2.warpAffine(
+        mask,
+        to_opencv(matrix),
+        place.shape[::-1],
+        flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_CONSTANT,
+    )
+    return np.where(alpha > SEEN, alpha, 0)
+
+
+def _reduced(picture: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
+    """A picture of the crop, and what leads to it: averaged first where it is far reduced, or it would shimmer."""
+    factor = int(np.sqrt(abs(np.linalg.det(place.matrix[:, :2]))))  # crop pixels to a source pixel
+    if factor < 2:
+        return picture, place.matrix
+    small = max(1, place.size // factor)
+    return cv2.resize(picture, (small, small), interpolation=cv2.INTER_AREA), place.matrix * (small / place.size)

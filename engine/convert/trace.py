@@ -15,7 +15,7 @@ from ..protocol import ConvertSpec, to_json
 from .measures import REACH
 from .plan import Placement
 
-MAKING = 5
+MAKING = 6
 """Counted up when the same settings begin to give another picture."""
 
 

@@ -20,10 +20,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from convert_speed import peak, resident, scaled
+from convert_speed import scaled
+from process_memory import peak, resident
 from understudy.engine.convert.convert import convert
 from understudy.engine.errors import Stopped
 from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.memory import keep_memory
 from understudy.engine.protocol import ConvertSpec, Swap
 from understudy.engine.provenance.recasts import marker
 from understudy.engine.reporter import Silent
@@ -54,6 +56,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=float("inf"))
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    keep_memory()  # as every job does
     count = round(options.minutes * 60 * RATE)
     scan = scaled(load_alignments(options.scan), options.height, options.frames, count, options.out, options.faces)
     look = Look(60 * options.limit)

@@ -21,6 +21,7 @@ import av
 import cv2
 import numpy as np
 import torch
+from process_memory import peak, resident
 from understudy.engine.convert.composite import composite
 from understudy.engine.convert.convert import convert
 from understudy.engine.convert.faces import crop_of, render_faces
@@ -31,6 +32,7 @@ from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.view import carried
 from understudy.engine.media.writer import MovieWriter
+from understudy.engine.memory import keep_memory
 from understudy.engine.protocol import Clip, ConvertSpec, Swap
 from understudy.engine.provenance.recasts import marker
 from understudy.engine.reporter import Silent
@@ -48,6 +50,7 @@ def main() -> None:
     parser.add_argument("--height", type=int, nargs="+", default=[1080])
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    keep_memory()  # as every job does
     for height in options.height:
         scan = scaled(load_alignments(options.scan), height, options.frames, options.frames, options.out)
         one(scan, options.model.resolve(), options.identity, options.out)
@@ -166,17 +169,6 @@ def scaled(alignments: Alignments, height: int, frames: int, count: int, out: Pa
     )
     made.save(folder)
     return folder
-
-
-def resident() -> float:
-    """Memory of this process now, MB (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
-
-
-def peak() -> float:
-    """Its peak, MB (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e6
 
 
 if __name__ == "__main__":

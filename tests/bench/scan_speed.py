@@ -11,7 +11,6 @@ says how large the process is meanwhile.
 from __future__ import annotations
 
 import argparse
-import resource
 import time
 from collections import defaultdict
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from process_memory import peak, resident
 from understudy.engine.faces import measure, observe
 from understudy.engine.faces.detectors.search import Search
 from understudy.engine.faces.embedding import Embedder
@@ -113,14 +113,7 @@ def looped(path: Path, minutes: float, device: str) -> None:
             observe.observe(path, 0, info.frames, Store(Path(project), path, []), Silent(), device=device)
         sizes.append(resident())
         print(f"{float(done * info.frames / info.fps / 60):.1f} minutes of footage: {sizes[-1]:.0f} MB", flush=True)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"first {sizes[0]:.0f} MB, last {sizes[-1]:.0f} MB, median {np.median(sizes):.0f} MB, peak {peak:.0f} MB")
-
-
-def resident() -> float:
-    """Megabytes of this process in memory (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 1e6
+    print(f"first {sizes[0]:.0f} MB, last {sizes[-1]:.0f} MB, median {np.median(sizes):.0f} MB, peak {peak():.0f} MB")
 
 
 if __name__ == "__main__":

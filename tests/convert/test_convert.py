@@ -12,7 +12,7 @@ import pytest
 import torch
 from understudy.engine.convert import convert as conversion
 from understudy.engine.convert.faces import render_faces
-from understudy.engine.convert.patch import place_of, warped
+from understudy.engine.convert.patch import place_of, warped_face, warped_mask
 from understudy.engine.convert.plan import dissolving, make_plan
 from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.sources import load_sources
@@ -54,7 +54,8 @@ def test_a_crop_goes_back_to_where_it_was_cut(carphone_scan: Any) -> None:
     place = place_of(matrix, mask, frame.rgb.shape[1], frame.rgb.shape[0])
     assert place is not None
     x0, y0, x1, y1 = place.box
-    fresh, alpha = warped(crop(frame.rgb, matrix, 256).astype(np.float32), mask, place)
+    fresh = warped_face(crop(frame.rgb, matrix, 256).astype(np.float32), place)
+    alpha = warped_mask(mask, place)
     assert np.abs(fresh - frame.rgb[y0:y1, x0:x1])[alpha > 0.5].mean() < 2
     edges = np.concatenate([alpha[0], alpha[-1], alpha[:, 0], alpha[:, -1]])
     assert not edges.any() and alpha.max() == 1  # the rectangle holds all of the mask
@@ -65,7 +66,7 @@ def test_a_face_half_out_of_the_picture_is_placed_in_part() -> None:
     mask = np.ones((32, 32), np.float32)
     place = place_of(matrix, mask, 50, 40)
     assert place is not None and place.box[:2] == (0, 0)
-    fresh, alpha = warped(np.full((32, 32, 3), 200, np.float32), mask, place)
+    fresh, alpha = warped_face(np.full((32, 32, 3), 200, np.float32), place), warped_mask(mask, place)
     assert (fresh[:20, :10] == 200).all() and (alpha[:20, :10] == 1).all()
     assert not alpha[24:].any() and not alpha[:, 14:].any()
     assert place_of(np.array([[1.0, 0.0, 500.0], [0.0, 1.0, 0.0]]), mask, 50, 40) is None
