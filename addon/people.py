@@ -43,7 +43,8 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
     with hooks.quiet():
         for found in summary.people:
             person = scan.people.add()
-            person.person, person.name, person.frames = found.id, found.name, found.frames
+            # whom nobody named the engine calls by its own number, in English
+            person.person, person.name, person.frames = found.id, found.name if found.known else "", found.frames
             person.tracks, person.thumbnail, person.best_frame = found.tracks, found.thumbnail, found.best_frame
             person.sharpness, person.known, person.rejected = found.sharpness, found.known, found.rejected
             person.coverage = json.dumps([count for row in found.coverage for count in row])

@@ -136,15 +136,15 @@ def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state
         identity, person = steps.identity_named(state, swap.identity), people.person_of(state.shot.scan, swap.person)
         everybody[identity.key] = identity.name
         everybody[steps.target_key(state, swap)] = people.called(person)
-    if everybody:
-        layout.label(text="Consent", icon="CHECKMARK" if not steps.lacking_consent(state) else "ERROR")
+    lacking = steps.lacking_consent(state)
+    if len(lacking) < len(everybody):
+        layout.label(text="Consent")
     for key, name in everybody.items():
         if known := consent.record(folder, key) if folder else None:
             row = layout.row(align=True)
             row.label(text=known.person, icon="CHECKMARK", translate=False)  # the pencil shows the rest
             button = row.operator("understudy.consent", text="", icon="GREASEPENCIL")
             button.identity, button.called = key, name
-    lacking = steps.lacking_consent(state)
     if asks_for_consents(state):
         return  # on top
     if len(lacking) > 1:  # one dialog for all of them

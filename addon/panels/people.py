@@ -53,7 +53,7 @@ def _draw_person(
 ) -> None:  # fmt: skip
     column = layout.column()
     row = column.row(align=True)
-    row.prop(person, "name", text="")
+    row.prop(person, "name", text="", placeholder=people.called(person))
     others = row.row(align=True)
     others.enabled = len(people.there(state.shot.scan)) > 1
     others.operator_menu_enum("understudy.merge_people", "other", text="", icon="AUTOMERGE_ON")

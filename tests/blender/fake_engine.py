@@ -112,8 +112,8 @@ def scan(spec: dict, now: dict) -> dict:
     grid = [[0] * 7 for _ in range(5)]
     grid[2][2:6] = [9, 40, 30, 3]  # to the front and the right; nothing from the left
     people = [
-        {"id": i, "name": "", "frames": 20 - i, "tracks": now.get("tracks", 1), "first_frame": 0, "best_frame": 3,
-         "coverage": grid, "sharpness": 0.7, "track_ids": [i],
+        {"id": i, "name": f"Person {i}", "frames": 20 - i, "tracks": now.get("tracks", 1), "first_frame": 0,
+         "best_frame": 3, "coverage": grid, "sharpness": 0.7, "track_ids": [i],
          # the second fills more of the picture than the first, who shows in more frames
          "box": [0.0, 0.0, 10.0 + 20.0 * (i == 1), 10.0 + 20.0 * (i == 1)], "thumbnail": f"person-{i}.png"}
         for i in range(now.get("people", 1))
@@ -150,7 +150,7 @@ def people(spec: dict, now: dict) -> dict:
                 known[first]["frames"] += known.pop(other)["frames"]
         elif edit["action"] == "split":
             new = max(known) + 1
-            known[new] = {**known[first], "id": new, "name": "", "known": False, "tracks": 1}
+            known[new] = {**known[first], "id": new, "name": f"Person {new}", "known": False, "tracks": 1}
             known[first]["tracks"] -= 1
             (HOME / "fake_split.json").write_text(json.dumps(edit["tracks"]))
         elif edit["action"] in {"reject", "restore"}:

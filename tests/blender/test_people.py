@@ -30,7 +30,8 @@ def test_a_name_goes_to_the_engine_and_comes_back(addon, scene, shot, tick_until
     person = addon.people.person_of(shot.shot.scan, 1)
     assert person.name == "Grace" and person.known and len(shot.jobs) == 2  # reading it back renames nothing
     on_disk = json.loads(Path(shot.shot.scan.folder, "scan.json").read_text())["people"]
-    assert [one["name"] for one in on_disk] == ["", "Grace", ""]
+    assert [one["name"] for one in on_disk] == ["Person 0", "Grace", "Person 2"]
+    assert [addon.people.called(p) for p in shot.shot.scan.people] == ["Person 1", "Grace", "Person 3"]
 
 
 def test_merging_keeps_who_was_chosen(addon, scene, shot, tick_until):

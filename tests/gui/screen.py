@@ -63,7 +63,7 @@ class Screen:
         buffer.mkdir(exist_ok=True)
         self._spawn(
             "Xvfb", DISPLAY, "-screen", "0", f"{WIDTH}x{HEIGHT}x24", "+extension", "GLX", "-nolisten", "tcp",
-            "-nolisten", "local", "-nocursor", "-fbdir", str(buffer),
+            "-nolisten", "local", "-noreset", "-nocursor", "-fbdir", str(buffer),
         )  # fmt: skip
         self.wait(lambda: (self.chroot / f"tmp/.X11-unix/X{DISPLAY[1:]}").exists(), "X server")
         self.wait(lambda: self._dump().exists() and self._dump().stat().st_size > WIDTH * HEIGHT * 4, "framebuffer")

@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from screen import DISPLAY, END, HEIGHT, PATIENCE, WIDTH, Screen
 
 HERE = Path(__file__).resolve().parent
@@ -142,11 +143,19 @@ class Window(Screen):
         y, height = y + room, height - 2 * room
         # down from where the panel stands, up to its top, down to its end
         wheel = [4] * 8 + [-40] + [4] * 16 + [-40] + [3] * 22
-        while not (found := self.find(text, (x, y, width, height), last)):
-            if not wheel:
+        while True:
+            self.hurry(text)
+            before = self.picture((x, y, width, height))
+            if found := self.find(text, (x, y, width, height), last):
+                # what Blender has drawn may be on its way to the screen yet: the words must stay where they are
+                self.settle()
+                stays = np.array_equal(before, self.picture((x, y, width, height)))
+                if stays or self.find(text, (x, y, width, height), last) == found:
+                    return found
+            elif wheel:
+                self.scroll(x + width // 2, y + height // 2, wheel.pop(0))
+            else:
                 self.fail(f'"{text}" is not on the screen', f"no {text}")
-            self.scroll(x + width // 2, y + height // 2, wheel.pop(0))
-        return found
 
     def open_sidebar(self) -> None:
         """Open the timeline's sidebar (N) where it is closed."""
