@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from understudy.engine.model.convergence import DRIFTS, WORDS, Score, best_of, judge
 
 # two men, crops of 64 pixels, looked at every 5 s: step, seconds, held-out loss, identity, expression, training loss
@@ -35,6 +36,40 @@ DRIFTING = [
         (751, 152.5, 0.0679, 0.3511, 1.164, 0.0809),
         (863, 178.0, 0.0645, 0.3520, 1.172, 0.0751),
         (965, 198.4, 0.0621, 0.3512, 1.193, 0.0706),
+    )
+]
+
+# two women whose heads turn opposite ways: the swaps stand still for long
+LATE = [
+    Score(*row, 1.0)
+    for row in (
+        (0, 0.0, 0.1483, 0.3936, 0.863, 9.0),
+        (42, 10.4, 0.1453, 0.3961, 0.883, 0.2012),
+        (66, 15.4, 0.1335, 0.3973, 0.886, 0.1851),
+        (92, 20.5, 0.1257, 0.3974, 0.898, 0.1700),
+        (116, 25.7, 0.1180, 0.3970, 0.861, 0.1613),
+        (139, 30.7, 0.1110, 0.3968, 0.863, 0.1504),
+        (163, 35.7, 0.1062, 0.3977, 0.863, 0.1450),
+        (185, 40.8, 0.1029, 0.3973, 0.865, 0.1414),
+        (206, 45.8, 0.1010, 0.3971, 0.864, 0.1418),
+        (227, 50.9, 0.1005, 0.3976, 0.852, 0.1375),
+        (251, 56.0, 0.1002, 0.3989, 0.849, 0.1342),
+        (276, 61.1, 0.0991, 0.3983, 0.844, 0.1353),
+        (302, 66.3, 0.0988, 0.3990, 0.851, 0.1325),
+        (328, 71.4, 0.0974, 0.3985, 0.847, 0.1308),
+        (355, 76.5, 0.0952, 0.3993, 0.851, 0.1275),
+        (383, 81.7, 0.0940, 0.4005, 0.862, 0.1265),
+        (410, 86.7, 0.0927, 0.4014, 0.871, 0.1252),
+        (438, 91.8, 0.0919, 0.4020, 0.881, 0.1222),
+        (463, 97.0, 0.0910, 0.4041, 0.904, 0.1233),
+        (487, 102.0, 0.0904, 0.4060, 0.909, 0.1211),
+        (509, 107.1, 0.0899, 0.4066, 0.908, 0.1173),
+        (534, 112.2, 0.0891, 0.4076, 0.922, 0.1153),
+        (560, 117.3, 0.0879, 0.4101, 0.933, 0.1168),
+        (584, 122.4, 0.0874, 0.4111, 0.954, 0.1161),
+        (611, 127.5, 0.0864, 0.4129, 0.964, 0.1126),
+        (659, 137.8, 0.0852, 0.4188, 0.991, 0.1101),
+        (705, 147.9, 0.0843, 0.4222, 1.035, 0.1068),
     )
 ]
 
@@ -95,15 +130,22 @@ def test_held_out_faces_that_get_worse_are_named() -> None:
     assert judge(worse_throughout).verdict != "overfitting"  # it is no better on what it trains on: too high a rate
 
 
-def test_swaps_that_get_worse_while_the_held_out_loss_falls_are_named() -> None:
-    first = next(n for n in range(1, len(DRIFTING) + 1) if judge(DRIFTING[:n]).verdict == "overfitting")
-    assert 200 < DRIFTING[first - 1].step < 500
-    assert judge(DRIFTING) == ("overfitting", 0.0, DRIFTS)
-    best = best_of(DRIFTING)
-    assert best is not None and 100 < best.step < 250  # not the last, whose held-out loss is least
+@pytest.mark.parametrize(
+    ("scores", "named", "kept"), [(DRIFTING, (200, 500), (100, 250)), (LATE, (480, 620), (380, 500))]
+)
+def test_swaps_that_get_worse_while_the_held_out_loss_falls_are_named(
+    scores: list[Score], named: tuple[int, int], kept: tuple[int, int]
+) -> None:
+    first = next(n for n in range(1, len(scores) + 1) if judge(scores[:n]).verdict == "overfitting")
+    assert named[0] < scores[first - 1].step < named[1]
+    assert judge(scores) == ("overfitting", 0.0, DRIFTS)
+    best = best_of(scores)
+    assert best is not None and kept[0] < best.step < kept[1]  # not the last, whose held-out loss is least
+
+
+def test_a_drift_is_named_and_noise_is_none() -> None:
     drifting = curve(lambda t: t**-0.5, lambda t: 0.97 if t < 12 else 0.97 + 0.003 * (t - 12))
     assert judge(drifting[:16]).verdict != "overfitting" and judge(drifting).words == DRIFTS
-    # nor does noise do it, in twenty trainings
     for seed in range(20):
         dice = np.random.default_rng(seed)
         steady = [replace(s, expression=1.2 * (1 + 0.02 * dice.standard_normal())) for s in curve(lambda t: t**-0.5)]
