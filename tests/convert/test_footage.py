@@ -15,6 +15,9 @@ import pytest
 import torch
 from understudy.engine.convert import convert as conversion
 from understudy.engine.convert.belonging import measure_grain
+from understudy.engine.convert.plan import make_plan
+from understudy.engine.convert.render import Rendered, Work, render, settled
+from understudy.engine.convert.sources import load_sources
 from understudy.engine.faces.align import crop_box, crop_matrix
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.media.planes import planar, plane_array
@@ -164,6 +167,25 @@ def test_a_face_in_grainy_footage_is_grainy_unless_it_is_not_to_be(
     assert footage > 5
     assert abs(matched - footage) < 0.35 * footage
     assert plain < 0.5 * footage
+
+
+def test_a_seamless_blend_wavers_less_than_single_frames_do(carphone_scan: Any, drafts: Path) -> None:
+    device, settings = torch.device("cpu"), ConvertSettings(blend="seamless")
+    sources = load_sources(drafts, {"woman"}, device, False)
+    plan = make_plan(carphone_scan, [Swap(person=0, identity="woman")], sources)
+    rendered = render(
+        list(read_frames(Path(carphone_scan.clip.path), 0, 16)), Work(plan, sources, settings, device), None
+    )
+
+    def steps(frames: Iterable[Rendered]) -> float:
+        """Mean change of the membrane from frame to frame, 8-bit levels."""
+        membranes = np.stack([face[2].membrane for frame in frames for face in frame.faces])
+        assert len(membranes) == 16
+        return float(np.abs(np.diff(membranes, axis=0)).mean())
+
+    alone = steps(rendered)
+    assert alone > 0.1
+    assert steps(settled(rendered)) < 0.4 * alone
 
 
 def test_reading_recasting_measuring_and_writing_have_threads_of_their_own(
