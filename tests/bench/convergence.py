@@ -3,8 +3,8 @@
 usage: python tests/bench/convergence.py OUT_FOLDER CLIP,CLIP [CLIP,CLIP …] [--limit 600] [--size 64]
 
 For each pair (person 0 of both clips): trains until `convergence.judge` says that it is done, or for --limit seconds;
-then for as many seconds again. Prints steps, seconds, the held-out loss at both ends and the gain in %; the goal is
-below 2 %. Seconds are those of the processor, without the scoring.
+then for as many seconds again. Prints steps, seconds, the held-out loss and the swaps at both ends, and the gain in %;
+the goal is below 2 %. Seconds are those of the processor, without the scoring.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from understudy.engine.model import networks
 from understudy.engine.model.checkpoints import begin_of
-from understudy.engine.model.convergence import Score, judge
+from understudy.engine.model.convergence import Score, best_of, judge
 from understudy.engine.model.folder import prepare
 from understudy.engine.model.scores import Scorer
 from understudy.engine.model.training import Training, step
@@ -53,7 +53,13 @@ def main() -> None:
             go_on(training, faces, scorer, LOOK)
             verdict = judge(training.scores).verdict
         stopped, steps, end = training.seconds, training.step, smooth(training.scores)
-        print(f"{folder.name}: {verdict} at step {steps}, {stopped:.0f} s, loss {end:.4f}", flush=True)
+        last, best = training.scores[-1], best_of(training.scores)
+        assert best is not None
+        print(
+            f"{folder.name}: {verdict} at step {steps}, {stopped:.0f} s, loss {end:.4f}, "
+            f"{last.identity:.3f} to the source, expression {last.expression:.2f} %; kept is step {best.step}",
+            flush=True,
+        )
         while training.seconds < 2 * stopped:
             go_on(training, faces, scorer, LOOK)
         after = smooth(training.scores)
