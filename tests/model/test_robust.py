@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import torch
 from understudy.engine.errors import DataError, UnderstudyError
-from understudy.engine.model import checkpoints, networks, scores, trainer, training
+from understudy.engine.model import checkpoints, finishing, networks, scores, trainer, training
 from understudy.engine.model.folder import facesets, load_refiner, prepare, read_card
 from understudy.engine.model.material import make_material
 from understudy.engine.model.views import make_views
-from understudy.engine.protocol import Identity, Material, TrainSpec, Verdict, to_json
+from understudy.engine.protocol import Identity, Material, TrainSettings, TrainSpec, Verdict, to_json
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -219,17 +219,19 @@ def test_training_without_a_limit_ends_by_itself(
 TWO = """
 import sys, torch
 from pathlib import Path
-from understudy.engine.model import networks, trainer, training
+from understudy.engine.model import finishing, networks, trainer, training
 networks.SIZES["quick"] = (64, 8)
+finishing.ADVERSARIAL_STEPS = (0, 2)
 from understudy.engine.model.folder import facesets, read_card
 from understudy.engine.model.material import make_material
 from understudy.engine.model.views import make_views
+from understudy.engine.protocol import TrainSettings
 from understudy.engine.reporter import Silent
 rank = training.join_ranks()
 folder = Path(sys.argv[1])
 sets = facesets(folder, read_card(folder))
 materials = [make_material(s, make_views(s, torch.device("cpu")), 64, Silent()) for s in sets]
-state = training.begin(len(sets), 8, torch.device("cpu"))
+state = training.begin(len(sets), 8, torch.device("cpu"), settings=TrainSettings(adversarial=True))
 trainer._connect(state, materials, trainer.canonical_shape(sets), Silent())
 for _ in range(4):
     losses = training.step(state, materials, trainer.canonical_shape(sets), Silent())
@@ -247,8 +249,12 @@ torch.distributed.destroy_process_group()
 
 
 def test_two_processes_train_as_one(
-    tmp_path: Path, people: list[Identity], record_consent: Callable[..., None]
+    tmp_path: Path,
+    people: list[Identity],
+    record_consent: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(finishing, "ADVERSARIAL_STEPS", (0, 2))
     folder = tmp_path / "model"
     prepare(folder, people[:2], "quick", Silent())
     record_consent(tmp_path, *(person.name for person in people[:2]))
@@ -263,7 +269,8 @@ def test_two_processes_train_as_one(
     done = [line.split()[1:] for line in ran.stdout.splitlines() if line.startswith("DONE")]
     assert sorted(rank for rank, _ in done) == ["0", "1"] and len({steps for _, steps in done}) == 1
     assert read_card(folder).steps == int(done[0][1]) > 0
-    alone, materials, shape = ready(folder)
+    _, materials, shape = ready(folder)
+    alone = training.begin(2, 8, CPU, settings=TrainSettings(adversarial=True))
     expected = [training.step(alone, materials, shape, Silent()) for _ in range(4)]
     assert torch.allclose(torch.tensor(together), torch.stack(expected), rtol=1e-3)
 
