@@ -20,11 +20,12 @@ own="unshare -m --propagation private --pid --fork --kill-child --mount-proc"
 
 [ "$(uname -s)" = Linux ] || skip "their Blender is Debian's, which needs Linux"
 [ "$(id -u)" = 0 ] || skip "their Blender's place can be made only by root (chroot, mount)"
-mkdir -p "$root.try"
+try=$root.try-$$ # two of these may run at once
+mkdir -p "$try"
 apart 20 $own sh -c 'for from in / /sys /dev; do mount --rbind "$from" "$1" || exit; done; mount -t proc proc "$1"' \
-    - "$root.try" 2>/dev/null
+    - "$try" 2>/dev/null
 allowed=$?
-rmdir "$root.try"
+rmdir "$try"
 [ $allowed = 0 ] || skip "this machine allows no mounts and processes of one's own (unshare, mount)"
 
 # the last line says why

@@ -73,7 +73,8 @@ class Window(Screen):
             )  # fmt: skip
         self._processes.append(self._blender)
         self.wait(lambda: self._answer("1 + 1"), "Blender", 4 * PATIENCE)
-        self.wait(lambda: self.picture().std() > 5, "Blender's first drawing")
+        # before its window is shown it builds its shaders, in software and for the first start all of them
+        self.wait(lambda: self.picture().std() > 5, "Blender's first drawing", 4 * PATIENCE)
         self.still()
 
     def quit(self) -> int:
