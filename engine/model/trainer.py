@@ -71,6 +71,10 @@ def train(
         training = warm_start(base, read_card(base), card, device)
         report.log(f"Begins with what {base.name} has learned")
     training = training or begin_of(card, device)
+    if card.settings.likeness and training.finishing.likeness is None:
+        report.log(
+            "Training without the likeness: the face networks are not at hand (understudy models fetch).", "warning"
+        )
     report.log(f"Training at step {training.step}, {training.seconds / 60:.1f} of {_limit(minutes)} done")
     every = 1 if device.type == "cpu" else READ_EVERY
     watch = None

@@ -212,7 +212,9 @@ def test_training_without_a_limit_ends_by_itself(
     folder = tmp_path / "model"
     card = prepare(folder, people[:2], "quick", Silent())
     told = Told()
+    card = replace(card, settings=TrainSettings(likeness=True))
     done = trainer.train(folder, card, float("inf"), CPU, told)
+    assert any("without the likeness" in text for text in told.texts)  # `small` took the nets away
     assert told.verdicts[-1] == "converged" and done.steps >= 5
 
 
