@@ -22,9 +22,9 @@ TAKE = 2048
 """Faces that are looked at together: the choice of views compares every one with every view, and memory must not grow
 with the length of a take. So many, spread over the film, also tell a person's usual face."""
 RENDER_SIZES = (96, 128, 192, 256, 384, 512)
-ENLARGED = 1.15
+ENLARGED = 1.25
 """By how much a recast crop may be enlarged where there is a larger size: beyond its own size a crop of 49 to 122
-pixels gains nothing (40 to 49 dB from one of 256 pixels, whatever the size), and below .8 of it loses detail."""
+pixels gains little (40 to 50 dB from one of 256 pixels, whatever the size), and below .8 of it loses detail."""
 CHANGE = (1, 2, 3, 2, 1)
 """How much the views of the frames around a frame count in it: a change of views is a dissolve, or it would be seen."""
 ALIKE = 2
