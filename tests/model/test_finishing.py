@@ -112,7 +112,9 @@ def test_a_training_with_both_goes_on_along_the_same_curve(
     steady, broken = (checkpoints.begin_of(CARD, CPU) for _ in range(2))
     plain = training.begin(2, 8, CPU)
     curve, alone = ([training.step(s, materials, shape, Silent()) for _ in range(9)] for s in (steady, plain))
-    assert torch.allclose(curve[0], alone[0]) and not torch.allclose(curve[8], alone[8], rtol=1e-4)
+    assert torch.allclose(curve[0], alone[0])
+    pairs = zip(steady.refiner.parameters(), plain.refiner.parameters(), strict=True)
+    assert max(float((a - b).abs().max()) for a, b in pairs) > 1e-4  # it learned something else
     for _ in range(5):
         training.step(broken, materials, shape, Silent())
     checkpoints.keep(tmp_path, CARD, broken)
