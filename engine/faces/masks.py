@@ -26,6 +26,15 @@ _FOREHEAD = [127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 3
 _FOREHEAD += [9, 107, 66, 105, 63, 70]
 _SKIN = [[117, 118, 101, 36, 205, 187, 123], [346, 347, 330, 266, 425, 411, 352], [6, 197, 195, 5, 4, 45, 220, 122]]
 """Both cheeks and the ridge of the nose: skin on everyone but the most bearded or masked."""
+_FEATURES = [
+    [70, 63, 105, 66, 107, 55, 65, 52, 53, 46],
+    [300, 293, 334, 296, 336, 285, 295, 282, 283, 276],
+    [33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7],
+    [263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249],
+]
+"""Brows and eyes, which are unlike skin and no hair."""
+STRAND = 0.1
+"""How far from hair that was found strands of it are looked for, in crop sides."""
 _FLOOR = np.diag([14.0, 3.5, 3.5]) ** 2
 """Variance of skin that is there anyway, in 8-bit Lab: light falls off over a forehead, hue hardly."""
 LIKE_SKIN = (2.6, 4.2)
@@ -52,23 +61,10 @@ def face_mask(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """
     size = len(pixels)
     hull = hull_mask(landmarks, size)
-    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
-    lab = cv2.GaussianBlur(lab, (0, 0), max(0.6, size / 160)).astype(np.float32)
-    sample = np.zeros((size, size), np.uint8)
-    for ring in _SKIN:
-        _fill(sample, landmarks[ring])
-    skin = lab[sample > 0]
-    if len(skin) < 20:
+    distance = _unlike_skin(pixels, landmarks)
+    if distance is None:
         return hull
-    middle = np.median(skin, 0)
-    away = skin - middle
-    near = away[np.linalg.norm(away, axis=1) <= np.quantile(np.linalg.norm(away, axis=1), 0.8)]
-    spread = np.linalg.inv(near.T @ near / max(len(near), 1) + _FLOOR)
-    # distances in the unit of the skin's own spread: plain ones, once that is made a sphere
-    sphere = np.linalg.cholesky(spread).T
-    off = cv2.transform(lab, np.column_stack([sphere, -sphere @ middle]))
-    distance = np.sqrt(off[..., 0] ** 2 + off[..., 1] ** 2 + off[..., 2] ** 2)
-    other = np.clip((distance - LIKE_SKIN[0]) / (LIKE_SKIN[1] - LIKE_SKIN[0]), 0, 1)
+    other: np.ndarray = np.clip((distance - LIKE_SKIN[0]) / (LIKE_SKIN[1] - LIKE_SKIN[0]), 0, 1)
     forehead = np.zeros((size, size), np.uint8)
     _fill(forehead, landmarks[_FOREHEAD])
     # brows reach over the line of their landmarks: what is taken out must lie clear of them
@@ -80,6 +76,57 @@ def face_mask(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     hanging = np.maximum.accumulate(other[::-1], axis=0)[::-1]
     other = cv2.GaussianBlur(np.where(forehead > 0, hanging, other), (0, 0), size / 110)
     return np.round(hull * (1 - np.clip(1.3 * other, 0, 1))).astype(np.uint8)
+
+
+def bare(pixels: np.ndarray, mask: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """A mask of `face_mask` with no hair left in it, of a face that is to be seen elsewhere: the same shapes.
+
+    In a face that is replaced a strand at the temple is no harm; one that lends its skin would bring it along, where
+    it looks like a second brow. What is unlike skin and hangs together with hair that was found, down to the eyes,
+    goes, and a seam along it.
+    """
+    size = len(pixels)
+    reach = max(1, size // 64)
+    window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
+    hull: np.ndarray = cv2.erode((hull_mask(landmarks, size) > 0).astype(np.uint8), window)
+    hull[max(0, round(float(landmarks[[33, 263], 1].max()))) :] = 0
+    distance = _unlike_skin(pixels, landmarks)
+    found: np.ndarray = hull & (mask < 128)
+    if distance is None or not found.any():
+        return mask
+    features: np.ndarray = np.zeros((size, size), np.uint8)
+    for ring in _FEATURES:
+        _fill(features, landmarks[ring])
+    open_ground: np.ndarray = hull & (cv2.dilate(features, window, iterations=2) == 0)
+    open_ground &= cv2.distanceTransform(1 - found, cv2.DIST_L2, 3) < STRAND * size
+    unlike = (open_ground & (distance > LIKE_SKIN[0])).astype(np.uint8)
+    dark = cv2.morphologyEx(unlike, cv2.MORPH_OPEN, window[:3, :3])
+    _, parts = cv2.connectedComponents(found | dark, connectivity=4)
+    hair = np.isin(parts, np.unique(parts[found > 0])).astype(np.uint8)
+    away = cv2.distanceTransform(1 - hair, cv2.DIST_L2, 3)
+    return np.minimum(mask, np.round(255 * np.clip(away / reach - 1, 0, 1))).astype(np.uint8)
+
+
+def _unlike_skin(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
+    """How far each pixel's colour is from this face's skin: (S, S) float32, see LIKE_SKIN; None where none is seen."""
+    size = len(pixels)
+    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
+    lab = cv2.GaussianBlur(lab, (0, 0), max(0.6, size / 160)).astype(np.float32)
+    sample = np.zeros((size, size), np.uint8)
+    for ring in _SKIN:
+        _fill(sample, landmarks[ring])
+    skin = lab[sample > 0]
+    if len(skin) < 20:
+        return None
+    middle = np.median(skin, 0)
+    away = skin - middle
+    near = away[np.linalg.norm(away, axis=1) <= np.quantile(np.linalg.norm(away, axis=1), 0.8)]
+    spread = np.linalg.inv(near.T @ near / max(len(near), 1) + _FLOOR)
+    # distances in the unit of the skin's own spread: plain ones, once that is made a sphere
+    sphere = np.linalg.cholesky(spread).T
+    off = cv2.transform(lab, np.column_stack([sphere, -sphere @ middle]))
+    distance: np.ndarray = np.sqrt(off[..., 0] ** 2 + off[..., 1] ** 2 + off[..., 2] ** 2)
+    return distance
 
 
 def drawn_path(scan: Path, frame: int) -> Path:

@@ -24,6 +24,11 @@ OVAL = np.array(_DATA["oval"], np.int64)
 INNER_LIPS = np.array(_DATA["inner_lips"], np.int64)
 """(20,) the edge of the mouth opening, in order."""
 
+OUTER_LIPS = np.array(
+    [61, 146, 91, 181, 84, 17, 314, 405, 321, 375, 291, 185, 40, 39, 37, 0, 267, 269, 270, 409], np.int64
+)
+"""(20,) the edge of the lips: the lower one and both corners, then the upper one, right to left of the person."""
+
 RIGHT_EYE_CORNERS = (33, 133)
 LEFT_EYE_CORNERS = (362, 263)
 """Outer and inner corner of the person's right eye (left in the picture), inner and outer of the left."""

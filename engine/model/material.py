@@ -15,10 +15,11 @@ import torch.nn.functional as F
 
 from ..faces.faceset import Faceset
 from ..reporter import Reporter
-from .draft import draft, tone
+from .draft import draft
 from .filters import blur
 from .mesh import Geometry, geometry, spread, triangle_map
 from .networks import mirrored_input, refiner_input
+from .relight import tone
 from .views import EXPRESSIVE_VERTICES, fit_cost
 from .warp import Views, take, warp
 

@@ -8,11 +8,21 @@ from functools import cached_property
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 
-from ..faces.topology import MOUTH_TRIANGLES, TRIANGLES
+from ..faces.topology import INNER_LIPS, MOUTH_TRIANGLES, OUTER_LIPS, TRIANGLES
+from .filters import blur, light
 
 _TRIANGLES = torch.from_numpy(TRIANGLES)
 _CORNER_OF = (TRIANGLES[None] == np.arange(TRIANGLES.max() + 1)[:, None, None]).any(2).astype(np.float32)  # (468, 898)
+
+_AT_LIPS = torch.from_numpy(np.isin(TRIANGLES, [*OUTER_LIPS, *INNER_LIPS]).any(1).astype(np.float32))
+AT_LIPS = 0.016
+"""How far beyond the triangles that meet at a lip's edge counts as at the lips, in crop sides."""
+EASE = 0.008
+"""Over how much of the crop the places read at the lips of an open mouth are evened out."""
+WIDE = (0.002, 0.01)
+"""Part of the crop that is seen between lips that begin to open, and that are wide open."""
 
 
 def triangle_map(landmarks: np.ndarray, size: int) -> np.ndarray:
@@ -67,13 +77,15 @@ class Geometry:
     """Where B target faces are, ready to be textured, on one device.
 
     triangle (B, S, S) int64, 0 where outside; inside (B, 1, S, S) float 0 or 1; mouth the same, the
-    opening between the lips; inverse (B, 898, 3, 3): pixel (x, y, 1) → barycentric coordinates.
+    opening between the lips; inverse (B, 898, 3, 3): pixel (x, y, 1) → barycentric coordinates; points (B, 468, 2)
+    the landmarks in crop pixels.
     """
 
     triangle: torch.Tensor
     inside: torch.Tensor
     mouth: torch.Tensor
     inverse: torch.Tensor
+    points: torch.Tensor
 
     @property
     def size(self) -> int:
@@ -82,7 +94,8 @@ class Geometry:
 
     def at(self, rows: torch.Tensor) -> Geometry:
         """Those of the faces with these numbers (R,) int64, in their order."""
-        return Geometry(self.triangle[rows], self.inside[rows], self.mouth[rows], self.inverse[rows])
+        parts = (self.triangle, self.inside, self.mouth, self.inverse, self.points)
+        return Geometry(*(part[rows] for part in parts))
 
     @cached_property
     def rows(self) -> torch.Tensor:
@@ -101,6 +114,13 @@ class Geometry:
         found = (along_x * centre + along_y * centre[:, None] + constant).clamp(-0.5, 1.5)
         return found / found.sum(0).clamp(min=1e-6)
 
+    @cached_property
+    def lips(self) -> torch.Tensor:
+        """(B, 1, S, S) 0..1: the lips, what is between them, and a little around."""
+        at = _AT_LIPS.to(self.triangle.device, non_blocking=True)[self.triangle][:, None] * self.inside
+        reach = max(1, round(AT_LIPS * self.size))
+        return blur(F.max_pool2d(at, 2 * reach + 1, 1, reach), reach / 2).clamp(0, 1) * self.inside
+
 
 def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
     """Join landmarks (B, 468, 2 or 3) in crop pixels with their triangle maps (B, S, S) int16."""
@@ -115,9 +135,8 @@ def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
         rows.append(normal / area[..., None])
     triangle = maps.long()
     mouth = (triangle >= MOUTH_TRIANGLES.start) & (triangle < MOUTH_TRIANGLES.stop)
-    return Geometry(
-        triangle.clamp(min=0), (triangle >= 0).float()[:, None], mouth.float()[:, None], torch.stack(rows, 2)
-    )
+    inside = (triangle >= 0).float()[:, None]
+    return Geometry(triangle.clamp(min=0), inside, mouth.float()[:, None], torch.stack(rows, 2), landmarks[..., :2])
 
 
 def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
@@ -129,6 +148,17 @@ def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
     a, b, c = table.index_select(1, target.rows).reshape(3, channels, batch, size, size)
     u, v, w = target.weights
     return (a * u + b * v + c * w).transpose(0, 1) * target.inside
+
+
+def eased(target: Geometry, places: torch.Tensor) -> torch.Tensor:
+    """Places to read a texture from (B, 2, S, S), evened out at the lips.
+
+    In a wide open mouth the mesh folds about the lips: triangles turn their backs, and what is read beside them jumps.
+    Between closed lips it has to jump, where the picture that is read shows teeth.
+    """
+    low, high = WIDE
+    open_wide = ((target.mouth.mean((1, 2, 3), keepdim=True) - low) / (high - low)).clamp(0, 1)
+    return places + open_wide * target.lips * (light(places, target.inside, EASE) - places)
 
 
 def _cross(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

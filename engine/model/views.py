@@ -12,7 +12,8 @@ import torch
 
 from ..faces.align import mirrored, unposed, yaw_pitch
 from ..faces.faceset import Faceset
-from ..faces.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS
+from ..faces.masks import bare
+from ..faces.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
 from .fusion import fuse, unrolled
 from .gaze import irises
 from .mesh import vertex_visibility
@@ -27,34 +28,12 @@ MIRROR_COST = 0.5
 SWITCH_COST = 1.0
 
 # landmarks that carry expression, and how much: lips, lids, brows
-_LIPS = [
-    61,
-    146,
-    91,
-    181,
-    84,
-    17,
-    314,
-    405,
-    321,
-    375,
-    291,
-    185,
-    40,
-    39,
-    37,
-    0,
-    267,
-    269,
-    270,
-    409,
-    *INNER_LIPS.tolist(),
-]
+LIPS = np.concatenate([OUTER_LIPS, INNER_LIPS])
 _LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246]
 _LIDS += [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466]
 _BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
-EXPRESSIVE_VERTICES = np.array([*_LIPS, *_LIDS, *_BROWS])
-_WEIGHT = np.concatenate([np.full(len(_LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
+EXPRESSIVE_VERTICES = np.array([*LIPS, *_LIDS, *_BROWS])
+_WEIGHT = np.concatenate([np.full(len(LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
 
 
 def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -93,8 +72,10 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     if seen is None:
         seen = irises(faceset.pixels, faceset.landmarks, device)
     neutral = neutral_face(faceset.landmarks)
+    parts = zip(faceset.pixels, faceset.masks, faceset.landmarks, strict=True)
+    masks = np.stack([bare(*part) for part in parts])
     views = Views(
-        pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), faceset.masks[:, None]], 1), device),
+        pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), masks[:, None]], 1), device),
         landmarks=torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device),
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
         irises=None if seen is None else torch.from_numpy(seen).to(device),

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from ..faces.topology import MIRROR
 from .gaze import turned
-from .mesh import Geometry, spread
+from .mesh import Geometry, eased, spread
 from .shape import Neutral
 
 _MIRROR = torch.from_numpy(MIRROR)
@@ -65,13 +65,10 @@ def warp(
     way to learn from imperfect warps). gaze (B, 2, 2) are the target's irises in its crop's pixels: the eyes
     look there.
     """
-    count = len(views)
-    frame, is_mirrored = choice % count, choice >= count
-    points, facing = views.landmarks[frame], views.facing[frame]
-    flip = _MIRROR.to(points.device, non_blocking=True)
-    # a mirrored view reads each vertex's texture where its twin on the other side is
-    points = torch.where(is_mirrored[:, None, None], points[:, flip], points)
-    facing = torch.where(is_mirrored[:, None], facing[:, flip], facing)
+    frame = choice % len(views)
+    points, is_mirrored = points_of(views, choice)
+    facing = views.facing[frame]
+    facing = torch.where(is_mirrored[:, None], facing[:, _MIRROR.to(facing.device, non_blocking=True)], facing)
     side = views.pixels.shape[-1]
     if shift is not None:
         points = points + shift
@@ -79,7 +76,7 @@ def warp(
     picture = take(views.pixels, frame).float() / 255
     if side > 1.5 * target.size:  # do not alias where the target is rendered smaller
         picture = F.interpolate(picture, size=(target.size, target.size), mode="area")
-    places = values[:, :2]
+    places = eased(target, values[:, :2])
     if gaze is not None and views.irises is not None:
         seen = views.irises[frame]
         seen = torch.where(is_mirrored[:, None, None], seen.flip(1), seen)  # each eye reads the other one's place
@@ -88,6 +85,16 @@ def warp(
     low, high = VISIBLE
     own = sampled[:, 3:] * target.inside
     return sampled[:, :3] * target.inside, own, ((values[:, 2:] - low) / (high - low)).clamp(0, 1) * own
+
+
+def points_of(views: Views, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where views (B,) int64 show each vertex: (B, 468, 2) pixels of their crops, and which are mirrored, (B,) bool.
+
+    A mirrored view shows each vertex where its twin on the other side is.
+    """
+    points, is_mirrored = views.landmarks[choice % len(views)], choice >= len(views)
+    flip = _MIRROR.to(points.device, non_blocking=True)
+    return torch.where(is_mirrored[:, None, None], points[:, flip], points), is_mirrored
 
 
 def sample(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:

@@ -8,7 +8,7 @@ The true answer is the other head in the same motion and light. Nothing is put i
 what the model itself makes, inside the face, without what conversion's matching would do.
 
 Prints for 0 minutes (the draft) and each time, as means of both directions over every fourth frame:
-  PSNR, SSIM   of all colours and of luma, inside the face
+  PSNR, SSIM   of all colours and of luma, inside the face where the answer has no hair
   eyes, mouth  PSNR there alone
   to truth     embedding distance to the true answer
   expression   distance of lips, lids and brows from the true answer's, in % of the distance between the eyes
@@ -34,7 +34,7 @@ from train_equal import bytes_of, masks_of, pictures_of
 from understudy.engine.faces.align import crop, transform
 from understudy.engine.faces.embedding import Embedder
 from understudy.engine.faces.faceset import Faceset
-from understudy.engine.faces.masks import face_mask
+from understudy.engine.faces.masks import bare, face_mask
 from understudy.engine.faces.mesh import Mesh, region_of_face
 from understudy.engine.faces.topology import INNER_LIPS
 from understudy.engine.model import checkpoints
@@ -117,6 +117,9 @@ class Judge:
         self.views = [make_views(s, CPU) for s in clips.sets]
         self.shape = canonical_shape(clips.sets)
         self.truth = [a[r] for a, r in zip(clips.answers, self.rows, strict=True)]
+        self.skin = [
+            masks_of(skin_of(t, s.landmarks[r])) for t, s, r in zip(self.truth, clips.sets, self.rows, strict=True)
+        ]
         marks = [s.landmarks[r] for s, r in zip(clips.sets, self.rows, strict=True)]
         self.true_who = [self.embedder.embed(list(t), m) for t, m in zip(self.truth, marks, strict=True)]
         self.true_points = [self._points(t, m) for t, m in zip(self.truth, marks, strict=True)]
@@ -135,7 +138,7 @@ class Judge:
             model = Source(self.views[source], refiner, source, SIZES["quick"][0], self.shape)
             face, mask = recast(model, landmarks, picture, own, choice)
             truth = pictures_of(self.truth[target])
-            inside = (soft_edge(target_geometry(landmarks, CROP, CPU).inside) * own > 0.5).float()
+            inside = (soft_edge(target_geometry(landmarks, CROP, CPU).inside) * own * self.skin[target] > 0.5).float()
             whole = bytes_of(picture + mask * (face - picture))
             away = self._points(whole, landmarks) - self.true_points[target]
             between = np.linalg.norm(landmarks[:, 33, :2] - landmarks[:, 263, :2], axis=-1)
@@ -154,6 +157,11 @@ class Judge:
         values = "{:8.2f}{:8.4f}{:8.2f}{:8.2f}{:10.3f}{:12.2f}".format(*np.mean(figures, 0))
         print(f"{minutes:8g}{steps:7d}{values}", flush=True)
         cv2.imwrite(str(self.out / f"{minutes:g}.png"), cv2.cvtColor(np.concatenate(strips), cv2.COLOR_RGB2BGR))
+
+
+def skin_of(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """Where a head's own face is, without the hair that hangs into it: (N, S, S) uint8."""
+    return np.stack([bare(p, face_mask(p, f), f) for p, f in zip(pictures, landmarks, strict=True)])
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> float:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from understudy.engine.faces import align
-from understudy.engine.model.draft import GAP, draft
+from understudy.engine.model.draft import GAP, draft, features, unlike_lips
 from understudy.engine.model.filters import closed
+from understudy.engine.model.mesh import eased, spread
 from understudy.engine.model.recast import soft_edge, target_geometry
 from understudy.engine.model.views import choose_views, fit_cost, make_views, steady_path
 from understudy.engine.model.warp import warp
@@ -120,6 +122,73 @@ def test_only_narrow_gaps_are_closed() -> None:
     assert filled[..., :110].min() == 1  # a line beside a nose
     wide = filled[..., 120 : 120 + round(3 * GAP * size)]
     assert wide.max() == 0  # what is really hidden stays so
+
+
+def shouting(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """The same faces (N, 468, 3) with their lower lips a good way down."""
+    wide = landmarks.copy()
+    lower = [146, 91, 181, 84, 17, 314, 405, 321, 375, 95, 88, 178, 87, 14, 317, 402, 318, 324, 77, 90, 180, 85, 16]
+    lower += [315, 404, 320, 307, 96, 89, 179, 86, 15, 316, 403, 319, 325]
+    wide[:, lower, 1] += 0.14 * size
+    return wide
+
+
+def test_lips_of_another_form_are_told(carphone_faces: Any) -> None:
+    count, size = len(carphone_faces), carphone_faces.size
+    views, landmarks = make_views(carphone_faces, CPU), carphone_faces.landmarks[:1]
+    for faces, view, unlike in (
+        (landmarks, 0, 0.0),
+        (align.mirrored(landmarks, size).astype(np.float32), count, 0.0),
+        (shouting(landmarks, size), 0, 1.0),
+    ):
+        told = unlike_lips(target_geometry(faces, size, CPU), views, torch.tensor([view]))
+        assert float(told) == unlike
+
+
+def test_a_view_with_another_mouth_lends_no_lips(carphone_faces: Any) -> None:
+    views, size = make_views(carphone_faces, CPU), carphone_faces.size
+    picture, own = pictures(carphone_faces, [0]), masks(carphone_faces, [0])
+    calm, loud = (
+        target_geometry(faces, size, CPU)
+        for faces in (carphone_faces.landmarks[:1], shouting(carphone_faces.landmarks[:1], size))
+    )
+    painted = views.pixels.clone()
+    painted[:, :3] = torch.where(calm.lips > 0.5, 0, painted[:, :3])  # in that frame; the texture of all has them red
+    blackened = replace(views, pixels=painted)
+    away = []
+    for target in (calm, loud):
+        faces = [draft(target, picture, v, torch.tensor([[0, 0]]), own).face for v in (views, blackened)]
+        lips = (target.lips > 0.95) * (1 - target.mouth)
+        away.append(float(((faces[0] - faces[1]).abs() * lips).sum() / (3 * lips.sum())))
+    assert away[1] < 0.4 * away[0]
+
+
+def test_places_at_the_lips_of_a_wide_mouth_do_not_jump(carphone_faces: Any) -> None:
+    size, landmarks = carphone_faces.size, carphone_faces.landmarks[:1]
+    shut, wide = (target_geometry(faces, size, CPU) for faces in (landmarks, shouting(landmarks, size)))
+    shut = replace(shut, mouth=torch.zeros_like(shut.mouth))
+    read = torch.from_numpy(landmarks[..., :2]) * (2 / size) - 1
+    assert torch.equal(eased(shut, spread(shut, read)), spread(shut, read))  # between closed lips it has to jump
+    places = spread(wide, read)
+    even = eased(wide, places)
+
+    def jump(x: torch.Tensor) -> float:
+        return float(((x[0, 1, 1:] - x[0, 1, :-1]).abs() * (wide.lips[0, 0, 1:] > 0.9)).max())
+
+    assert jump(even) < 0.7 * jump(places)
+    assert ((even - places).abs() * (wide.lips == 0)).max() == 0
+
+
+def test_brows_and_lips_are_where_they_are_measured(carphone_faces: Any) -> None:
+    landmarks = carphone_faces.landmarks[:1]
+    brows, no_skin = features(target_geometry(landmarks, carphone_faces.size, CPU))
+
+    def at(plane: torch.Tensor, vertices: list[int]) -> torch.Tensor:
+        x, y = torch.from_numpy(landmarks[0, vertices, :2]).long().unbind(1)
+        return plane[0, 0, y, x]
+
+    assert at(brows, [105, 52, 334, 282]).min() > 0.8 and at(brows, [159, 13, 205, 151]).max() < 0.1
+    assert at(no_skin, [105, 159, 386, 13, 17, 61, 291]).min() > 0.8 and at(no_skin, [205, 425, 151, 195]).max() < 0.1
 
 
 def test_soft_edge_ends_inside_the_face(carphone_faces: Any) -> None:

@@ -1,0 +1,111 @@
+"""A face in another face's light: pictures taken apart into light and detail, and put together anew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from .filters import light
+
+REACH = 2.0
+"""How far from the middle of what was seen the light is told, in standard deviations (a plane's own edge lies at 1.7):
+what was fitted to the middle of a face would run away at its far cheek, which stays in the last light told."""
+DARK = 0.05
+"""What is added to both lights before they are compared: in the dark a ratio says nothing."""
+MOST = 2.0
+"""Detail is made stronger or weaker by no more than this where light differs."""
+
+
+def tone(picture: torch.Tensor, weight: torch.Tensor, where: torch.Tensor) -> torch.Tensor:
+    """The light at large of a picture (B, 3, S, S): what of it runs evenly over the face.
+
+    The plane in face coordinates `where` (B, 3, S, S) that fits best under a weight (B, 1, S, S): on a face, that
+    is nearly the light of the first spherical harmonics (Basri and Jacobs 2003). A person's own shading and
+    colour, of brows, beard and eye sockets, is not in it.
+    """
+    # summed by hand, here and below: a face must not depend on those it shares a batch with
+    total = weight.sum((2, 3), keepdim=True) + 1e-3
+    middle = (where * weight).sum((2, 3), keepdim=True) / total
+    reach = REACH * ((where - middle) ** 2 * weight).sum((2, 3), keepdim=True).div(total).sqrt()
+    where = where.clamp(middle - reach, middle + reach)
+    basis = [torch.ones_like(where[:, 0]), *where.unbind(1)]
+    weighted = torch.stack(basis, 1) * weight
+    normal = torch.stack([(weighted * b[:, None]).sum((2, 3)) for b in basis], 2)
+    wanted = torch.stack([(weighted * picture[:, c : c + 1]).sum((2, 3)) for c in range(picture.shape[1])], 2)
+    normal = normal + (1e-3 * normal[:, :1, :1] + 1e-3) * torch.eye(4, device=where.device)
+    fit = torch.linalg.solve_ex(normal, wanted)[0][..., None, None]  # not checked, or a GPU's host would wait
+    result = fit[:, 0] + fit[:, 1] * basis[1][:, None]
+    return result + fit[:, 2] * basis[2][:, None] + fit[:, 3] * basis[3][:, None]
+
+
+# BT.601 luma and scaled colour differences: a rotation that keeps brightness apart from colour
+_TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+_TO_RGB = torch.linalg.inv(_TO_YCC)  # here, once: on a GPU an inverse makes the host wait
+
+
+@dataclass(frozen=True)
+class Bands:
+    """Pictures taken apart, RGB (B, 3, S, S) each; together they are the picture.
+
+    shade is the light at large (`tone`), tones what of the rest is left after a wide blur, detail what is not;
+    contrast (B, 3) is how strong that is in luma and both colours.
+    """
+
+    shade: torch.Tensor
+    tones: torch.Tensor
+    detail: torch.Tensor
+    contrast: torch.Tensor
+
+    @property
+    def light(self) -> torch.Tensor:
+        """All but the detail."""
+        return self.shade + self.tones
+
+    def at(self, rows: torch.Tensor) -> Bands:
+        """Those of the pictures with these numbers (R,) int64, in their order."""
+        return Bands(self.shade[rows], self.tones[rows], self.detail[rows], self.contrast[rows])
+
+
+def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where: torch.Tensor) -> Bands:
+    """Take RGB pictures (B, 3, S, S) apart as they are under a weight (B, 1, S, S); `where` as for `tone`.
+
+    Light is told by the skin (B, 1, S, S) 0..1: brows, eyes and lips are detail, however wide they are.
+    """
+    matrix = _TO_YCC.to(picture.device, non_blocking=True)
+    plain = weight * skin
+    shade = tone(picture, plain, where)
+    flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
+    tones = light(flat, plain)
+    detail = flat - tones
+    weighted = detail * weight  # summed by hand, as in `tone`
+    moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
+    contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (weight.sum((2, 3)) + 1e-6)).sqrt()
+    return Bands(shade, tones, detail, contrast)
+
+
+def relight(texture: Bands, target: Bands, within: torch.Tensor) -> torch.Tensor:
+    """A texture in the light and colour of the target's picture, RGB (B, 3, S, S).
+
+    The low frequencies become the target's, but where `within` (B, 1, S, S) 0..1 allows, the source keeps tones of
+    its own; the detail keeps its form, as much stronger as the target's light is than its own (a ratio image: Liu,
+    Shan and Zhang 2001), its contrast drawn towards the target's (in luma within 0.75..1.25, in colour down to
+    none: black-and-white stays black-and-white).
+    """
+    # a dark eye under twice the light is twice as bright: what is added to it would be a veil
+    ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
+    gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / ratio.mean((1, 2, 3))[:, None]
+    luma, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
+    detail = _gained(texture.detail * ratio, torch.cat([luma, colours], 1))
+    own = _gained(texture.tones * ratio, torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1))
+    return target.light + within * (own - target.tones) + detail
+
+
+def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
+    """RGB (B, 3, S, S) with its luma and both colours times gain (B, 3)."""
+    matrix, back = (m.to(picture.device, non_blocking=True) for m in (_TO_YCC, _TO_RGB))
+    changed = (back @ (gain[..., None] * matrix))[..., None, None]  # to luma and colours, and back
+    result = changed[:, :, 0] * picture[:, :1]
+    for c in (1, 2):
+        result = result + changed[:, :, c] * picture[:, c : c + 1]
+    return result

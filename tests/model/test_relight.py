@@ -1,0 +1,58 @@
+"""A face in another face's light: dark stays dark, and what is no skin is no light."""
+
+from __future__ import annotations
+
+import torch
+from understudy.engine.model.relight import bands, relight, tone
+
+SIDE = 96
+EYE = (slice(None), slice(None), slice(40, 46), slice(30, 36))
+LIPS = (slice(None), slice(None), slice(66, 78), slice(30, 66))
+
+
+def face(light: tuple[float, float, float], lips: tuple[float, float, float] = (0.8, 0.7, 0.6)) -> torch.Tensor:
+    """Skin in a light of its own from one side, with a dark eye and lips: (1, 3, S, S)."""
+    albedo = torch.tensor([0.8, 0.7, 0.6])[:, None, None].expand(3, SIDE, SIDE).clone()[None]
+    albedo[EYE] = 0.12
+    albedo[LIPS] = torch.tensor(lips)[:, None, None]
+    return albedo * torch.tensor(light)[:, None, None] * torch.linspace(0.7, 1.0, SIDE)
+
+
+def taken_apart() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Weight, skin and face coordinates of such a face."""
+    x = torch.linspace(-1, 1, SIDE)
+    where = torch.stack([x.expand(SIDE, SIDE), x[:, None].expand(SIDE, SIDE), torch.zeros(SIDE, SIDE)])[None]
+    skin = torch.ones(1, 1, SIDE, SIDE)
+    for no_skin in (EYE, LIPS):
+        skin[no_skin] = 0
+    return torch.ones(1, 1, SIDE, SIDE), skin, where
+
+
+def test_a_dark_eye_in_bright_light_gets_no_veil() -> None:
+    weight, skin, where = taken_apart()
+    dim, bright = face((0.5, 0.5, 0.45)), face((0.95, 0.95, 1.0))
+    for source, target in ((dim, bright), (bright, dim)):
+        made = relight(bands(source, weight, skin, where), bands(target, weight, skin, where), weight)
+        assert (made - target)[EYE].abs().mean() < 0.05  # .3 if what is darker than skin were carried over as it is
+        assert (made - target).abs().mean() < 0.01
+
+
+def test_red_lips_of_the_targets_do_not_redden_the_skin_beside_them() -> None:
+    weight, skin, where = taken_apart()
+    plain, painted = face((0.9, 0.9, 0.9)), face((0.9, 0.9, 0.9), lips=(0.9, 0.1, 0.1))
+    source = bands(plain, weight, skin, where)
+    made = relight(source, bands(painted, weight, skin, where), weight)
+    assert ((made - plain).abs() * skin).max() < 0.01
+    blind = torch.ones_like(skin)
+    reddened = relight(source, bands(painted, weight, blind, where), weight)
+    assert ((reddened - plain).abs() * skin).max() > 0.05
+
+
+def test_light_told_of_the_middle_of_a_face_does_not_run_away_at_its_rim() -> None:
+    _, _, where = taken_apart()
+    picture = torch.linspace(0, 1, SIDE).expand(1, 3, SIDE, SIDE)  # brighter and brighter to the right
+    seen = torch.zeros(1, 1, SIDE, SIDE)
+    seen[..., 36:60] = 1
+    told = tone(picture, seen, where)
+    assert (told - picture)[..., 36:60].abs().max() < 0.01
+    assert picture[..., 34].max() < told[..., 0].min() + 0.03 and told[..., -1].max() < picture[..., 62].min() + 0.03
