@@ -6,9 +6,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 
-from .filters import blur, closed, light
+from .filters import blur, closed, grown, light
 from .fusion import carried
 from .mesh import Geometry, spread
 from .relight import Bands, bands, relight
@@ -44,8 +43,8 @@ def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
     table = _FEATURES.to(target.inside.device, non_blocking=True)
     found = spread(target, table.expand(len(target.triangle), -1, -1))
     reach = max(1, round(AROUND * target.size))
-    grown = blur(F.max_pool2d(found, 2 * reach + 1, 1, reach), reach / 2).clamp(0, 1) * target.inside
-    return grown[:, :1], grown[:, 1:]
+    around = blur(grown(found, reach), reach / 2).clamp(0, 1) * target.inside
+    return around[:, :1], around[:, 1:]
 
 
 def unlike_lips(target: Geometry, views: Views, choice: torch.Tensor) -> torch.Tensor:
