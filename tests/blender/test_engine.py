@@ -161,15 +161,10 @@ def first_preview(addon, scene, tick_until):
     return found[0]
 
 
-def test_another_machines_engine_works_through_a_wire_that_breaks(
-    addon, scene, real, tick_until, tmp_path, monkeypatch
-):
+def test_another_machines_engine_works_through_a_wire_that_breaks(addon, scene, real, tick_until, tmp_path):
     """A portrait is found by an engine with a home of its own, whose tunnel is cut meanwhile."""
     if not (PORTRAIT.is_file() and NETWORKS.is_dir()):
         pytest.skip(f"needs {PORTRAIT} and the face networks in {NETWORKS}: `make footage models` fetches them")
-    monkeypatch.syspath_prepend(str(ROOT / "tests" / "service"))
-    from wire import Wire
-
     there, token = tmp_path / "there", tmp_path / "token"
     there.mkdir()
     (there / "models").symlink_to(NETWORKS)
@@ -178,20 +173,29 @@ def test_another_machines_engine_works_through_a_wire_that_breaks(
         env={**os.environ, "UNDERSTUDY_HOME": str(there)}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     tick_until((there / "engine.json").is_file, 60)
-    wire = Wire(int(json.loads((there / "engine.json").read_text())["url"].rpartition(":")[2]))
+    port = json.loads((there / "engine.json").read_text())["url"].rpartition(":")[2]
+    wire = subprocess.Popen(
+        [PYTHON, ROOT / "tests" / "service" / "wire.py", port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+    def tell(word):
+        wire.stdin.write(f"{word}\n")
+        wire.stdin.flush()
+        assert wire.stdout.readline() == "done\n"
+
     preferences = addon.preferences.preferences()
     try:
-        preferences.remote_address, preferences.remote_token_file = wire.url, str(token)
+        preferences.remote_address, preferences.remote_token_file = wire.stdout.readline().strip(), str(token)
         assert bpy.ops.understudy.use_remote() == {"FINISHED"}
         tick_until(lambda: addon.jobs.engine.remote, 60)
         strip = scene.sequence_editor.strips.new_image("portrait", str(PORTRAIT), 1, 10)
         scene.sequence_editor.active_strip = strip
         bpy.ops.understudy.mark_range()
-        wire.cut()
+        tell("cut")
         bpy.ops.understudy.scan_shot()
         tick_until(lambda: "does not answer" in scene.understudy.jobs[0].message, 60)
         tick_until(lambda: addon.jobs.engine.remote.state == "away", 60)
-        wire.mend()
+        tell("mend")
         tick_until(lambda: flow.idle(scene), 120)
         assert scene.understudy.error == "" and len(scene.understudy.shot.scan.people) == 1
         tick_until(lambda: addon.jobs.engine.remote.state == "ready" and addon.jobs.engine.remote.host, 20)
@@ -200,6 +204,6 @@ def test_another_machines_engine_works_through_a_wire_that_breaks(
         tick_until(lambda: addon.jobs.engine.remote is None, 60)
     finally:
         preferences.remote_address = preferences.remote_token_file = ""
-        wire.close()
+        wire.communicate()  # there is no more
         far.kill()
         far.wait()

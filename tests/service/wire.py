@@ -1,9 +1,14 @@
-"""A TCP wire between two engines that a test may cut, mend and slow: what stands for the SSH tunnel."""
+"""A TCP wire between two engines that a test may cut, mend and slow: what stands for the SSH tunnel.
+
+As a program, `wire.py PORT`, it says its address and does what it reads, a word a line, until there is no more: for
+tests inside Blender, where no thread may run.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 
@@ -63,3 +68,11 @@ class Wire:
     def close(self) -> None:
         self.cut()
         self._listening.close()
+
+
+if __name__ == "__main__":
+    wire = Wire(int(sys.argv[1]))
+    print(wire.url, flush=True)
+    for line in sys.stdin:
+        {"cut": wire.cut, "mend": wire.mend}[line.strip()]()
+        print("done", flush=True)
