@@ -10,7 +10,8 @@ OUT ?= demo
 ENGINE := .env/engine
 BPY := .env/bpy50
 # modules of the add-on that do without bpy, and are checked like the engine
-BPY_FREE := timeline client launcher poller previewer installer consent geometry boxes coverage
+BPY_FREE := timeline client launcher poller previewer installer consent geometry boxes coverage environment reports sidecar \
+  sidecar_main handles
 export UNDERSTUDY_HOME ?= $(CURDIR)/.understudy
 export UNDERSTUDY_ENGINE_PYTHON := $(CURDIR)/$(ENGINE)/bin/python
 # pip's cache may be owned by another user in containers; the rest keeps two cores from fighting over spin locks

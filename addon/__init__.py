@@ -36,7 +36,7 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Take it all back: classes, timer, handlers, pictures, thread."""
+    """Take it all back: classes, timer, handlers, pictures, the process beside Blender."""
     for part in reversed(_PARTS):
         part.unregister()
     bpy.utils.unregister_class(preferences.UnderstudyPreferences)

@@ -12,17 +12,26 @@ NOBODY = -1
 
 def read(folder: str) -> dict[int, list[FaceBox]]:
     """Source frame → its faces. Empty when the scan has no such file or it cannot be read. May take its time."""
+    found: dict[int, list[FaceBox]] = {}
     try:
-        rows = json.loads(Path(folder, "boxes.json").read_text(encoding="utf-8"))
-        found: dict[int, list[FaceBox]] = {}
-        for frame, person, track, x0, y0, x1, y1, carried in rows:
-            box = FaceBox(
-                frame=int(frame), person=int(person), track=int(track), box=[x0, y0, x1, y1], carried=bool(carried)
-            )
-            found.setdefault(box.frame, []).append(box)
+        add(found, json.loads(Path(folder, "boxes.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return {}
     return found
+
+
+def add(found: dict[int, list[FaceBox]], rows: list) -> None:
+    """Put rows of such a file to the faces that were found. Raises ValueError or TypeError for what are none."""
+    for frame, person, track, x0, y0, x1, y1, carried in rows:
+        box = FaceBox(
+            frame=int(frame), person=int(person), track=int(track), box=[x0, y0, x1, y1], carried=bool(carried)
+        )
+        found.setdefault(box.frame, []).append(box)
+
+
+def rows(faces: dict[int, list[FaceBox]]) -> list[list]:
+    """Faces as the rows of such a file: [frame, person, track, x0, y0, x1, y1, carried]."""
+    return [[f.frame, f.person, f.track, *f.box, f.carried] for found in faces.values() for f in found]
 
 
 def face_at(faces: list[FaceBox], x: float, y: float, slack: float = 0.15) -> FaceBox | None:

@@ -1,4 +1,4 @@
-"""HTTP to the engine with the standard library. Only the poller's thread calls this: it may block.
+"""HTTP to the engine with the standard library. Only the process beside Blender calls this: it may block.
 
 Every call raises `EngineGone` when nobody answers, `Refused` when the engine answers with an error.
 """

@@ -1,4 +1,5 @@
-"""Sets the engine up outside Blender, without a terminal: a Python, an environment, pinned packages, networks. No bpy.
+"""Sets the engine up outside Blender, without a terminal: a Python, an environment, pinned packages, networks. No bpy;
+never inside Blender.
 
 A thread drives programs of their own (the found Python, uv, pip, the engine); Blender's Python is neither used nor
 touched. Everything lies in Understudy's home folder. The environment is made beside its final place and moved
@@ -9,7 +10,6 @@ stays, so that a cancelled set-up goes on where it stopped.
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
 import json
 import os
@@ -19,22 +19,19 @@ import shutil
 import subprocess
 import sys
 import threading
-import tomllib
 import urllib.error
 import urllib.request
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from queue import SimpleQueue
+from typing import IO
 
 from ..engine import protocol
+from . import environment
+from .environment import DOWNLOAD_MB, PINS, ROOT, Device, python_of, requirements, version
+from .reports import Progress
 
-State = Literal["idle", "running", "done", "failed", "cancelled"]
-Device = Literal["cuda", "rocm", "mps", "cpu"]
-
-ROOT = Path(__file__).resolve().parents[1]
-PINS = Path(__file__).with_name("engine-pins.txt")
 OLDEST, NEWEST = (3, 11), (3, 13)
 """Pythons that all pinned packages have wheels for."""
 
@@ -44,9 +41,6 @@ TORCH_INDEX: dict[tuple[str, Device], str] = {
     ("win32", "cuda"): "https://download.pytorch.org/whl/cu130",
 }
 """Where torch for a device is, if not at PyPI's own (there it is for CUDA on Linux, for the CPU elsewhere)."""
-
-DOWNLOAD_MB: dict[Device, int] = {"cuda": 2940, "rocm": 4540, "mps": 390, "cpu": 490}
-"""About what is downloaded, networks included."""
 
 UV_WHEELS = {
     ("linux", "x86_64"): (
@@ -81,61 +75,6 @@ class SetupFailed(Exception):
     """The set-up cannot go on; the message is one sentence."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Progress:
-    """How far the set-up is: `fraction` 0..1, what it does now, and why it failed."""
-
-    state: State = "idle"
-    fraction: float = 0.0
-    message: str = ""
-    error: str = ""
-
-
-def device() -> Device:
-    """What the engine would compute on here."""
-    if sys.platform == "darwin":
-        return "mps" if platform.machine() == "arm64" else "cpu"
-    if shutil.which("nvidia-smi") or Path(r"C:\Windows\System32\nvidia-smi.exe").is_file():
-        return "cuda"
-    if sys.platform == "linux" and (shutil.which("rocminfo") or Path("/opt/rocm").is_dir()):
-        return "rocm"
-    return "cpu"
-
-
-def environment() -> Path:
-    """Where the finished environment is."""
-    return protocol.home() / "env"
-
-
-def python_of(folder: Path) -> Path:
-    """The Python of an environment."""
-    return folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
-
-
-def set_up() -> str:
-    """The version of the engine that is set up, "" where none is."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        stamp = json.loads((environment() / "understudy.json").read_text(encoding="utf-8"))
-        if python_of(environment()).exists():
-            return str(stamp["version"])
-    return ""
-
-
-def version() -> str:
-    """The version that this add-on would set up."""
-    return str(_project()["version"])
-
-
-def requirements() -> list[str]:
-    """What the engine needs, as its pyproject.toml says."""
-    return list(_project()["dependencies"])
-
-
-@functools.cache
-def _project() -> dict:
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-
-
 def download_command(python: Path, wheels: Path, chosen: Device) -> list[str]:
     """By which that Python's pip downloads every package for a device into the folder `wheels`."""
     index = TORCH_INDEX.get((sys.platform, chosen))
@@ -146,9 +85,13 @@ def download_command(python: Path, wheels: Path, chosen: Device) -> list[str]:
 
 
 class Installer:
-    """One set-up or removal, on a thread of its own. `progress` is replaced, never changed: any thread may read it."""
+    """One set-up or removal, on a thread of its own. `progress` is replaced, never changed: any thread may read it.
 
-    def __init__(self) -> None:
+    Every new one is put into `reports`.
+    """
+
+    def __init__(self, reports: SimpleQueue) -> None:
+        self.reports = reports
         self.progress = Progress()
         self._stopping = threading.Event()
         self._process: subprocess.Popen | None = None
@@ -175,7 +118,7 @@ class Installer:
                 self._process.terminate()
 
     def wait(self, seconds: float) -> None:
-        """Wait for the end; for tests."""
+        """Wait for the end."""
         if self._thread:
             self._thread.join(seconds)
 
@@ -183,7 +126,7 @@ class Installer:
         if self.busy:
             return
         self._stopping.clear()
-        self.progress = Progress(state="running", message="Looking at this computer")
+        self._say(state="running", fraction=0.0, message="Looking at this computer", error="")
         self._thread = threading.Thread(target=self._run, args=(work,), name="understudy set-up", daemon=True)
         self._thread.start()
 
@@ -201,6 +144,7 @@ class Installer:
 
     def _say(self, **facts: object) -> None:
         self.progress = Progress(**{**self.progress.__dict__, **facts})
+        self.reports.put(self.progress)
 
     def _step(self, fraction: float, message: str) -> None:
         if self._stopping.is_set():
@@ -210,12 +154,12 @@ class Installer:
     # -- setting up
 
     def _set_up(self, offline: Path | None) -> None:
-        home, chosen = protocol.home(), device()
+        home, chosen = protocol.home(), environment.device()
         home.mkdir(parents=True, exist_ok=True)
         if offline is not None and not offline.is_dir():
             raise SetupFailed(f"There is no folder of wheels at {offline}.")
         with (home / "setup.log").open("w", encoding="utf-8") as log:
-            part = environment().with_name("env.part")
+            part = environment.folder().with_name("env.part")
             if not python_of(part).exists() or not self._works(python_of(part)):
                 shutil.rmtree(part, ignore_errors=True)
                 self._make_environment(part, offline, log)
@@ -229,8 +173,8 @@ class Installer:
             self._check(part, log)
             stamp = {"version": version(), "device": chosen}
             (part / "understudy.json").write_text(json.dumps(stamp), encoding="utf-8")
-            shutil.rmtree(environment(), ignore_errors=True)
-            part.replace(environment())
+            shutil.rmtree(environment.folder(), ignore_errors=True)
+            part.replace(environment.folder())
         self._say(state="done", fraction=1.0, message="The engine is set up.")
 
     def _works(self, python: Path) -> bool:

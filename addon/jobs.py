@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import queue
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -17,17 +16,19 @@ import bpy
 
 from ..engine import protocol
 from . import consent, curves, hooks, people, preview, project, results
+from .handles import PollerHandle
 from .i18n import tr
-from .poller import EngineReport, JobReport, Poller
 from .preferences import engine_python
 from .properties import SCHEMA
+from .reports import EngineReport, JobReport
+from .sidecar import SIDECAR
 from .steps import unfinished
 
 if TYPE_CHECKING:
     from .properties import UnderstudyJob, UnderstudyState
 
 TICK_BUDGET_SECONDS = 0.002
-BUSY_SECONDS, IDLE_SECONDS = 0.1, 0.5
+BUSY_SECONDS, IDLE_SECONDS, CONNECT_SECONDS = 0.1, 0.5, 0.01
 KEPT_FINISHED = 10
 ASIDE = "UNDERSTUDY_ASIDE"
 """Set in the environment of a Blender that only renders: the jobs of its file are none of its business."""
@@ -39,17 +40,17 @@ _FIELDS = (
 engine = EngineReport(state="stopped")
 """How it stood with the engine when last heard of."""
 
-_poller: Poller | None = None
+_poller: PollerHandle | None = None
 _mirror: dict[str, tuple[str, dict[str, Any]]] = {}  # job id → (scene's name, fields)
 _whole_way: dict[str, bool] = {}  # scene's name → whether one step follows the other by itself
 _resume = False
 
 
-def poller() -> Poller:
-    """The session's poller; its thread is started when first needed."""
+def poller() -> PollerHandle:
+    """The session's poller; the process that it works in is started when first needed."""
     global _poller
     if _poller is None:
-        _poller = Poller()
+        _poller = PollerHandle()
     return _poller
 
 
@@ -140,9 +141,7 @@ def tick() -> float:
     deadline = time.perf_counter() + TICK_BUDGET_SECONDS
     heard = False
     while time.perf_counter() < deadline:
-        try:
-            report = _poller.reports.get_nowait()
-        except queue.Empty:
+        if (report := _poller.hear()) is None:
             break
         heard = True
         _take_in(report)
@@ -150,6 +149,17 @@ def tick() -> float:
         hooks.redraw_sequencers({"UI"})
     busy = any(fields["state"] not in protocol.FINAL_STATES for _, fields in _mirror.values())
     return BUSY_SECONDS if busy else IDLE_SECONDS
+
+
+def _connect() -> float | None:
+    """Let the process beside Blender in as soon as it calls: its first requests wait for that. Runs only then."""
+    SIDECAR.pump()
+    return CONNECT_SECONDS if SIDECAR.connecting else None
+
+
+def _connect_soon() -> None:
+    if not bpy.app.timers.is_registered(_connect):
+        bpy.app.timers.register(_connect, first_interval=CONNECT_SECONDS, persistent=True)
 
 
 def _take_in(report: JobReport | EngineReport) -> None:
@@ -282,15 +292,16 @@ def register() -> None:
     """Start the timer; the jobs of a file that is open already are taken up at its first tick."""
     global _resume
     _resume = True
+    SIDECAR.started = _connect_soon
     bpy.app.timers.register(tick, first_interval=IDLE_SECONDS, persistent=True)
 
 
 def unregister() -> None:
-    """Stop the timer and the thread; the engine and its jobs go on."""
+    """Stop the timers and the process beside Blender; the engine and its jobs go on."""
     global _poller
-    if bpy.app.timers.is_registered(tick):
-        bpy.app.timers.unregister(tick)
-    if _poller is not None:
-        _poller.close()
-        _poller = None
+    for timer in (tick, _connect):
+        if bpy.app.timers.is_registered(timer):
+            bpy.app.timers.unregister(timer)
+    SIDECAR.close()
+    _poller = None
     _mirror.clear()

@@ -1,4 +1,5 @@
-"""Find the engine's Python and start the engine so that it outlives Blender. Never on the main thread."""
+"""Find the engine's Python and start the engine so that it outlives Blender. Only the process beside Blender starts it:
+it is waited for."""
 
 from __future__ import annotations
 
@@ -6,12 +7,15 @@ import contextlib
 import os
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..engine import protocol
 from . import client
+
+if TYPE_CHECKING:
+    import threading
 
 START_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1

@@ -1,11 +1,8 @@
-"""The one thread that talks to the engine.
+"""The one thread that talks to the engine, in the process beside Blender (`sidecar`), never in Blender itself.
 
 Threading rules
-- The thread (`Poller._run`) and all that it calls (`client`, `launcher`) never touch bpy.
 - Requests go in through one queue, reports come out through one `queue.SimpleQueue`; nothing else is
   shared. What the thread needs to know of Blender (the preference naming Python) travels in the request.
-- The main thread never waits for the thread: a persistent bpy timer takes reports out within a time
-  budget (`jobs.tick`).
 - With nothing to watch the thread sleeps on its queue: an idle add-on costs nothing (but while it waits for a
   remote engine to answer again, a question every few seconds).
 - An engine that dies under a watched job is started again, at most RESTARTS times in RESTART_WINDOW_SECONDS;
@@ -19,65 +16,27 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from ..engine import protocol
 from . import client, launcher
+from .reports import EngineReport, JobReport
+from .sidecar import Pace
 
-POLL_SECONDS = 0.25
-RETRY_SECONDS = 1.0
-FAR_SECONDS = 3.0
 RESTARTS = 3
 RESTART_WINDOW_SECONDS = 600.0
 
 
-@dataclass(frozen=True, kw_only=True)
-class JobReport:
-    """A job as the engine sees it, with what happened since the last report drawn together.
-
-    `state` is one of `protocol.JobState`; a job that the engine refuses or does not know is reported as failed.
-    """
-
-    id: str
-    state: str
-    progress: float = 0.0
-    message: str = ""
-    seconds_left: float | None = None
-    error: str = ""
-    result: dict[str, Any] = field(default_factory=dict)
-    last_seq: int = 0
-    losses: list[tuple[int, float]] = field(default_factory=list)
-    preview: str = ""
-    verdict: str = ""
-    warning: str = ""
-    priority: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class EngineReport:
-    """How it stands with the engine: "starting", "ready", "stopped" or "failed" (then `error` says why).
-
-    `remote` is the other machine's engine that does the work, None where this computer's does.
-    """
-
-    state: str
-    device: str = ""
-    version: str = ""
-    error: str = ""
-    remote: protocol.RemoteInfo | None = None
-
-
-Report = JobReport | EngineReport
 T = TypeVar("T")
 
 
 class Poller:
-    """Owns the thread, its request queue and `reports`. All public methods return at once."""
+    """Owns the thread, which puts what it learns into `reports`. All public methods return at once."""
 
-    def __init__(self) -> None:
-        self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
+    def __init__(self, reports: queue.SimpleQueue, pace: Pace) -> None:
+        self.reports = reports
+        self._pace = pace
         self._requests: queue.Queue[Callable[[], None]] = queue.Queue()
         self._stopping = threading.Event()
         self._watched: dict[str, int] = {}  # job id → last event seen
@@ -91,7 +50,7 @@ class Poller:
         self._thread = threading.Thread(target=self._run, name="understudy poller", daemon=True)
         self._thread.start()
 
-    # -- called on the main thread
+    # -- called by whoever reads Blender's requests
 
     def submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any], after: Sequence[str] = ()) -> None:
         """Send a job to the engine (started if need be), to run once all of `after` are done, and watch it."""
@@ -152,9 +111,9 @@ class Poller:
             except Exception as error:  # the thread must live on, and the user must hear of it
                 self._tell_engine("failed", error=f"Understudy's connection to the engine failed: {error!r}.")
             if self._watched:
-                pause = POLL_SECONDS if self._engine else RETRY_SECONDS
+                pause = self._pace.poll if self._engine else self._pace.retry
             else:
-                pause = FAR_SECONDS if self._far and self._far.state == "away" else None
+                pause = self._pace.far if self._far and self._far.state == "away" else None
 
     def _submit(self, python: str, job_id: str, kind: str, spec: dict[str, Any], after: Sequence[str]) -> None:
         self._python = python
@@ -215,7 +174,7 @@ class Poller:
 
     def _look(self) -> None:
         """Ask after every watched job once, and now and then after the engine that works for this one."""
-        if self._engine and self._far and time.monotonic() - self._asked > FAR_SECONDS:
+        if self._engine and self._far and time.monotonic() - self._asked > self._pace.far:
             self._look_at_engine()
         for job_id in list(self._watched):
             if self._stopping.is_set():
@@ -224,7 +183,7 @@ class Poller:
                 after = self._watched[job_id]
                 job, happened = self._ask(partial(client.events, job_id=job_id, after=after))
             except client.EngineGone:
-                return  # looked for again after RETRY_SECONDS
+                return  # looked for again after a while
             except client.Refused as error:
                 self._refused(job_id, error)
             except launcher.CannotStart as error:
@@ -285,7 +244,7 @@ class Poller:
         return self._engine
 
     def _report(self, job: protocol.Job, happened: list[protocol.Event]) -> None:
-        """Draw a job and its new events together into one report, so that the main thread only assigns."""
+        """Draw a job and its new events together into one report, so that Blender only assigns."""
         final = job.state in protocol.FINAL_STATES
         seen = happened[-1].seq if happened else self._watched.get(job.id, 0)
         if final:
@@ -306,7 +265,7 @@ class Poller:
                 error=job.error or "",
                 result=job.result,
                 last_seq=seen,
-                losses=[(int(one.get("step", 0)), float(sum(one["values"].values()))) for one in losses],
+                losses=[[int(one.get("step", 0)), float(sum(one["values"].values()))] for one in losses],
                 verdict=str(verdicts[-1].get("text", "")) if verdicts else "",
                 preview=str(previews[-1].get("path", "")) if previews else "",
                 warning=str(warnings[-1].get("text", "")) if warnings else "",

@@ -9,7 +9,6 @@ the image datablock it is loaded through is gone again one tick later and is nev
 from __future__ import annotations
 
 import json
-import queue
 import time
 from collections import OrderedDict
 from collections.abc import Hashable
@@ -20,10 +19,11 @@ import bpy
 
 from ..engine import protocol
 from . import boxes, compat, geometry, hooks, jobs, project, sources, steps, timeline, view_transform
+from .handles import PreviewerHandle
 from .i18n import tr
 from .preferences import engine_python, preferences
-from .previewer import Faces, Picture, Previewer
 from .properties import settings
+from .reports import Faces, Picture
 
 if TYPE_CHECKING:
     from .properties import UnderstudyState, UnderstudyView
@@ -62,7 +62,7 @@ class Here:
     placement: geometry.Placement
 
 
-_previewer: Previewer | None = None
+_previewer: PreviewerHandle | None = None
 _frames: OrderedDict[Hashable, Frame] = OrderedDict()  # least recently seen first
 _asked: tuple[Hashable, Hashable] | None = None  # (key, stamp) that the previewer is busy with or about to be
 _faces: dict[str, dict[int, list[protocol.FaceBox]] | None] = {}  # scan folder → faces; None: being read
@@ -173,11 +173,11 @@ def _key(spec: protocol.PreviewSpec) -> Hashable:
 # -- asking
 
 
-def previewer() -> Previewer:
-    """The session's previewer; its thread is started when first needed."""
+def previewer() -> PreviewerHandle:
+    """The session's previewer; the process that it works in is started when first needed."""
     global _previewer
     if _previewer is None:
-        _previewer = Previewer()
+        _previewer = PreviewerHandle()
     return _previewer
 
 
@@ -208,14 +208,11 @@ def tick() -> float | None:
     global _engine_wait
     _drop_spent_images()
     heard = False
-    while _previewer is not None:
-        try:
-            answer = _previewer.answers.get_nowait()
-        except queue.Empty:
-            break
+    until = time.perf_counter() + jobs.TICK_BUDGET_SECONDS
+    while _previewer is not None and (answer := _previewer.hear(until)) is not None:
         heard = True
         if isinstance(answer, Faces):
-            _faces[answer.folder] = answer.faces
+            _faces[answer.key] = answer.faces
         else:
             _take_in(answer)
     if heard:
@@ -322,6 +319,8 @@ def forget() -> None:
     """Let go of everything: another file was opened, or an identity was forgotten."""
     global _asked
     _asked = None
+    if _previewer is not None:
+        _previewer.forget()
     drop_images()
     _frames.clear()
     _faces.clear()
@@ -332,11 +331,9 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Free the pictures and end the thread."""
+    """Free the pictures."""
     global _previewer
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
     forget()
-    if _previewer is not None:
-        _previewer.close()
-        _previewer = None
+    _previewer = None

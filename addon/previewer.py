@@ -1,4 +1,4 @@
-"""The second thread: asks the engine for preview frames, one at a time, always the newest one wanted. No bpy.
+"""Asks the engine for preview frames, one at a time, always the newest one wanted. No bpy; never inside Blender.
 
 A preview may take a second, and its first one waits for a model to load; the poller's thread has jobs to watch.
 The rules are the poller's: requests in, answers out through a queue, nothing else shared, nothing waits for it.
@@ -6,48 +6,24 @@ The rules are the poller's: requests in, answers out through a queue, nothing el
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Hashable
-from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from ..engine import protocol
 from . import boxes, client, launcher
-
-
-@dataclass(frozen=True, kw_only=True)
-class Picture:
-    """An answer: the frame that `key` stands for is the PNG at `path`, or `error` says why there is none.
-
-    `engine_gone`: nobody answers. `dropped`: somebody asked for a newer one first; worth another try.
-    """
-
-    key: Hashable
-    path: str = ""
-    steps: int = 0
-    seconds: float = 0.0
-    error: str = ""
-    engine_gone: bool = False
-    dropped: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Faces:
-    """An answer: the faces of a scan folder, by source frame."""
-
-    folder: str
-    faces: dict[int, list[protocol.FaceBox]]
+from .reports import Faces, Picture
 
 
 class Previewer:
-    """Owns the thread and `answers`. All public methods return at once."""
+    """Owns the thread, which puts its answers into `answers`. All public methods return at once."""
 
-    def __init__(self) -> None:
-        self.answers: queue.SimpleQueue[Picture | Faces] = queue.SimpleQueue()
+    def __init__(self, answers: SimpleQueue) -> None:
+        self.answers = answers
         self._changed = threading.Condition()
         self._wanted: tuple[Hashable, protocol.PreviewSpec] | None = None
-        self._folders: list[str] = []
+        self._folders: list[tuple[Hashable, str]] = []
         self._stopping = False
         self._engine: client.Address | None = None
         threading.Thread(target=self._run, name="understudy previewer", daemon=True).start()
@@ -58,10 +34,10 @@ class Previewer:
             self._wanted = (key, spec)
             self._changed.notify()
 
-    def want_faces(self, folder: str) -> None:
+    def want_faces(self, key: Hashable, folder: str) -> None:
         """Read who is where in a scan folder."""
         with self._changed:
-            self._folders.append(folder)
+            self._folders.append((key, folder))
             self._changed.notify()
 
     def close(self) -> None:
@@ -78,8 +54,8 @@ class Previewer:
                     return
                 folders, self._folders = self._folders, []
                 wanted, self._wanted = self._wanted, None
-            for folder in folders:
-                self.answers.put(Faces(folder=folder, faces=boxes.read(folder)))
+            for key, folder in folders:
+                self.answers.put(Faces(key=key, faces=boxes.read(folder)))
             if wanted:
                 self.answers.put(self._ask(*wanted))
 

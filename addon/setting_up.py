@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 import bpy
 
-from . import hooks, launcher
-from . import installer as installers
+from . import environment, hooks, launcher
+from .handles import InstallerHandle
 from .i18n import tr
 from .preferences import engine_python, wheels_folder
 
 if TYPE_CHECKING:
-    from .installer import Progress
+    from .reports import Progress
 
 TICK_SECONDS = 0.25
 
-installer = installers.Installer()
+installer = InstallerHandle()
 _seen: Progress | None = None
 _device = ""
 _version: str | None = None
@@ -35,6 +35,7 @@ def begin(*, remove: bool = False) -> None:
 def tick() -> float | None:
     """Draw the panels again when the set-up got further; runs only while it works."""
     global _seen, _version
+    installer.hear()
     if installer.progress is not _seen:
         _seen, _version = installer.progress, None
         hooks.redraw_sequencers({"UI"})
@@ -54,9 +55,9 @@ def outdated() -> bool:
     """Whether the engine that was set up is another version than this add-on's."""
     global _version
     if _version is None:
-        _version = installers.set_up()
-    ours = launcher.find_python(engine_python()) == installers.python_of(installers.environment())
-    return ours and bool(_version) and _version != installers.version()
+        _version = environment.set_up()
+    ours = launcher.find_python(engine_python()) == environment.python_of(environment.folder())
+    return ours and bool(_version) and _version != environment.version()
 
 
 def draw(layout: bpy.types.UILayout, say) -> None:  # type: ignore[no-untyped-def]
@@ -73,10 +74,10 @@ def draw(layout: bpy.types.UILayout, say) -> None:  # type: ignore[no-untyped-de
         say(tr(progress.error), "ERROR")
     elif progress.message:
         say(tr(progress.message), "INFO")
-    _device = _device or installers.device()
+    _device = _device or environment.device()
     say(
         tr("For {device}, about {size} MB are downloaded.", device=_device.upper(),
-           size=installers.DOWNLOAD_MB[_device]), "NONE",
+           size=environment.DOWNLOAD_MB[_device]), "NONE",
     )  # fmt: skip
     layout.operator("understudy.setup", icon="IMPORT")
     if not bpy.app.online_access and not wheels_folder():
@@ -91,4 +92,4 @@ def unregister() -> None:
     """Stop a set-up that is under way; what was downloaded stays."""
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
-    installer.cancel()
+    installer.hear()  # that it was stopped: its process has ended with the others' (`jobs.unregister`)

@@ -13,11 +13,17 @@ ROOT = Path(__file__).parents[1]
 STAGES = ["media", "faces", "provenance", "model", "convert"]
 
 
-def imports(file: Path) -> list[str]:
-    """Every module a file imports, relative ones made absolute from the repository's root."""
+def imports(file: Path, for_types: bool = True) -> list[str]:
+    """Every module a file imports, relative ones made absolute from the repository's root; with or without what only
+    a type checker reads."""
     package = list(file.relative_to(ROOT).parts[:-1])
     found = []
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    if not for_types:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+                node.body = []
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -44,6 +50,32 @@ def test_addon_imports_only_protocol_of_the_engine(file: Path) -> None:
         assert top not in {"torch", "cv2", "scipy", "av", "numpy"}, f"{file} imports {module}"
         if top == "engine" and module not in {"engine", "engine.protocol"}:
             assert module.startswith("engine.protocol."), f"{file} imports {module}"
+
+
+def imported_in_blender() -> dict[Path, set[str]]:
+    """Every file of ours that Blender's process may load, from the add-on's root on, and all the modules it imports."""
+    found: dict[Path, set[str]] = {}
+    waiting = [ROOT / "addon" / "__init__.py"]
+    while waiting:
+        file = waiting.pop()
+        if file in found:
+            continue
+        found[file] = set(imports(file, for_types=False))
+        for module in found[file]:
+            path = ROOT.joinpath(*module.split("."))
+            waiting += [one for one in (path.with_suffix(".py"), path / "__init__.py") if one.is_file()]
+    return found
+
+
+def test_no_thread_runs_in_blender() -> None:
+    """Blender 4.5 and 5.0 crash when a Python thread runs while an operator does: see `addon/sidecar.py`."""
+    found = imported_in_blender()
+    names = {file.stem for file in found if file.parent == ROOT / "addon"}
+    assert {"jobs", "preview", "setting_up", "handles", "sidecar"} <= names
+    assert not {"poller", "previewer", "installer", "sidecar_main"} & names  # they run in the process beside it
+    for file, modules in found.items():
+        tops = {module.split(".")[0] for module in modules}
+        assert not tops & {"threading", "_thread", "concurrent", "multiprocessing", "queue", "asyncio"}, file
 
 
 @pytest.mark.parametrize("file", files("engine"), ids=lambda f: str(f.relative_to(ROOT)))

@@ -22,16 +22,16 @@ from understudy.engine.faces import weights
 # the add-on's own __init__ needs Blender; what sets the engine up does not
 addon = sys.modules["understudy.addon"] = types.ModuleType("understudy.addon")
 addon.__path__ = [str(Path(__file__).resolve().parents[1] / "addon")]
-from understudy.addon import installer  # noqa: E402
+from understudy.addon import environment, installer  # noqa: E402
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--device", choices=["cpu", "cuda", "rocm", "mps"], default=installer.device())
+    parser.add_argument("--device", choices=["cpu", "cuda", "rocm", "mps"], default=environment.device())
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
-    print(f"Downloading about {installer.DOWNLOAD_MB[options.device]} MB for {options.device} …", flush=True)
+    print(f"Downloading about {environment.DOWNLOAD_MB[options.device]} MB for {options.device} …", flush=True)
     command = installer.download_command(Path(sys.executable), options.folder, options.device)
     if subprocess.run(command).returncode:
         sys.exit("The packages could not be downloaded: check the connection, then try again.")

@@ -9,6 +9,7 @@ import bpy
 from .. import jobs
 from ..i18n import tr
 from ..preferences import engine_python, preferences
+from ..sidecar import SIDECAR
 
 
 class UNDERSTUDY_OT_start_engine(bpy.types.Operator):
@@ -20,6 +21,7 @@ class UNDERSTUDY_OT_start_engine(bpy.types.Operator):
     bl_options = set()
 
     def execute(self, context: bpy.types.Context) -> set[str]:
+        SIDECAR.forgive()
         jobs.poller().start_engine(engine_python())
         jobs.resume()
         return {"FINISHED"}

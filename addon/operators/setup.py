@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import bpy
 
-from .. import installer, jobs, setting_up
+from ...engine import protocol
+from .. import jobs, setting_up
 from ..i18n import tr
 from ..preferences import wheels_folder
 
@@ -73,7 +74,7 @@ class UNDERSTUDY_OT_remove_engine(_Setup, bpy.types.Operator):
     def missing(cls) -> str:
         if missing := super().missing():
             return missing
-        return "" if installer.protocol.home().is_dir() else tr("Nothing is set up.")
+        return "" if protocol.home().is_dir() else tr("Nothing is set up.")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         return context.window_manager.invoke_confirm(self, event, message=tr("Remove the engine and its networks?"))

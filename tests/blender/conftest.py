@@ -75,10 +75,10 @@ def addon(package: Path) -> SimpleNamespace:
     assert bpy.ops.extensions.package_install_files(
         filepath=str(package), repo="user_default", enable_on_install=True
     ) == {"FINISHED"}
-    names = ["compat", "jobs", "launcher", "people", "placing", "poller", "preferences", "project", "properties",
+    names = ["compat", "jobs", "launcher", "people", "placing", "preferences", "project", "properties",
              "sources", "steps", "timeline", "client", "operators", "panels", "preview", "overlay", "consent",
-             "coverage", "boxes", "geometry", "curves", "i18n", "hooks", "handlers", "installer",
-             "setting_up", "scene_strips"]  # fmt: skip
+             "coverage", "boxes", "geometry", "curves", "i18n", "hooks", "handlers", "environment",
+             "setting_up", "scene_strips", "sidecar", "reports"]  # fmt: skip
     modules = {name: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
     return SimpleNamespace(protocol=importlib.import_module(f"{EXTENSION}.engine.protocol"), **modules)
 
@@ -141,18 +141,14 @@ class FakeEngine:
         return [int(line) for line in file.read_text().split()] if file.is_file() else []
 
     def kill(self) -> None:
+        import flow
+
         for pid in self.starts():
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue
-            for _ in range(100):  # it is our child: reaped by the launcher's Popen or here
-                try:
-                    if os.waitpid(pid, os.WNOHANG)[0]:
-                        break
-                except ChildProcessError:
-                    break
-                time.sleep(0.01)
+            flow.ended(pid, 1)
 
 
 @pytest.fixture
@@ -163,8 +159,8 @@ def engine(addon: SimpleNamespace, scene, tmp_path: Path, monkeypatch: pytest.Mo
 
     home = tmp_path / "home"
     monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
-    monkeypatch.setattr(addon.poller, "POLL_SECONDS", 0.02)
-    monkeypatch.setattr(addon.poller, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(addon.sidecar, "PACE", addon.sidecar.Pace(poll=0.02, retry=0.05))
+    flow.restart_addon_connection(addon)
     fake = FakeEngine(home, fake_engine.wrapper(tmp_path))
     addon.preferences.preferences().engine_python = str(fake.program)
     yield fake
@@ -185,3 +181,16 @@ def tick_until(addon: SimpleNamespace):
             time.sleep(0.01)
 
     return wait
+
+
+@pytest.fixture
+def heard(addon: SimpleNamespace, monkeypatch: pytest.MonkeyPatch):
+    """Every report that the add-on takes in."""
+    reports, take_in = [], addon.jobs._take_in
+
+    def hear(report) -> None:
+        reports.append(report)
+        take_in(report)
+
+    monkeypatch.setattr(addon.jobs, "_take_in", hear)
+    return reports

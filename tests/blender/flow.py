@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import time
+from pathlib import Path
 
 import bpy
 
@@ -78,14 +80,33 @@ def idle(scene):
 
 
 def restart_addon_connection(addon):
-    """Blender as after a restart: no thread, nothing known of the engine."""
-    thread = addon.jobs._poller._thread if addon.jobs._poller else None
+    """Blender as after a restart: no process beside it, nothing known of the engine."""
+    process = addon.sidecar.SIDECAR.process
     addon.jobs.unregister()
-    if thread:
-        thread.join(10)
-        assert not thread.is_alive()
-    addon.jobs.engine = addon.poller.EngineReport(state="stopped")
+    if process:
+        process.wait(10)
+    addon.jobs.engine = addon.reports.EngineReport(state="stopped")
     addon.jobs.register()
+
+
+def ended(pid: int, seconds: float) -> bool:
+    """Whether a process, not of our own children, has ended within so long; it may wait to be reaped by its parent."""
+    deadline = time.monotonic() + seconds
+    while True:
+        if _state(pid) in {"", "Z"}:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+
+
+def _state(pid: int) -> str:
+    if Path("/proc/self/stat").is_file():
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    return subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()[:1]
 
 
 EXTENSION = "bl_ext.user_default.understudy"

@@ -68,11 +68,15 @@ def test_disabling_leaves_nothing_and_enabling_works_again(addon, scene):
     handlers = {name: list(getattr(bpy.app.handlers, name)) for name in flow.LISTENED}
     assert all(any("understudy" in h.__module__ for h in found) for found in handlers.values())
     assert bpy.app.timers.is_registered(addon.jobs.tick)
+    addon.jobs.poller().start_engine("")
+    process = addon.sidecar.SIDECAR.process
     addon_utils.disable(flow.EXTENSION)
     try:
         for name in flow.LISTENED:
             assert not [h for h in getattr(bpy.app.handlers, name) if "understudy" in h.__module__]
         assert not bpy.app.timers.is_registered(addon.jobs.tick)
+        assert not bpy.app.timers.is_registered(addon.jobs._connect)
+        assert process.wait(2) == 0
         assert not hasattr(bpy.types.Scene, "understudy")
         assert not [n for n in dir(bpy.types) if n.startswith(("UNDERSTUDY_", "Understudy"))]
         assert "mark_range" not in dir(bpy.ops.understudy)

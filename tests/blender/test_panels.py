@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -182,13 +183,13 @@ def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):
     flow.mark_and_scan(scene, tick_until)
     said = draw()
     assert "No face was found in the marked footage" in said and "understudy.dismiss_error" in said
-    addon.jobs.engine = addon.poller.EngineReport(state="failed", error="The engine is not installed. Install it.")
+    addon.jobs.engine = addon.reports.EngineReport(state="failed", error="The engine is not installed. Install it.")
     said = draw()
     assert "The engine is not installed. Install it." in said and "understudy.start_engine" in said
 
 
 def test_the_panel_says_whose_engine_works(addon, scene, clips, engine, tick_until, draw, tmp_path, monkeypatch):
-    monkeypatch.setattr(addon.poller, "FAR_SECONDS", 0.05)
+    monkeypatch.setattr(addon.sidecar, "PACE", dataclasses.replace(addon.sidecar.PACE, far=0.05))
     preferences = addon.preferences.preferences()
     with pytest.raises(RuntimeError, match="token file"):
         bpy.ops.understudy.use_remote()

@@ -5,23 +5,28 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
+import time
 import zipfile
 from pathlib import Path
 
 import bpy
+import flow
 import pytest
 
 
 @pytest.fixture
 def home(addon, scene, tmp_path, monkeypatch):
     monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+    flow.restart_addon_connection(addon)
     yield tmp_path / "home"
     addon.preferences.preferences().wheels = ""
     addon.setting_up.installer.cancel()
-    addon.setting_up.installer.wait(30)
-    addon.setting_up.installer.progress = addon.installer.Progress()
+    finished(addon, 30)
+    addon.setting_up.installer.progress = addon.reports.Progress()
+    flow.restart_addon_connection(addon)
 
 
 def wheel(folder: Path, name: str, body: str) -> None:
@@ -34,31 +39,39 @@ def wheel(folder: Path, name: str, body: str) -> None:
 
 
 @pytest.fixture
-def small(addon, tmp_path, monkeypatch):
-    """An engine that needs one package of ours, and whose own programs answer at once."""
-    folder = tmp_path / "wheels"
-    folder.mkdir()
-    wheel(folder, "tinydependency", "word = 'here'\n")
-    pins = tmp_path / "pins.txt"
-    pins.write_text("tinydependency==1.0\n")
+def root(addon, tmp_path, monkeypatch):
+    """The extension's folder as the process beside Blender sees it: a copy, of which a test changes what it likes."""
     root = tmp_path / "root"
     (root / "engine").mkdir(parents=True)
     (root / "__init__.py").write_text("")
     (root / "engine" / "__init__.py").write_text("")
+    shutil.copy(addon.sidecar.ROOT / "engine" / "protocol.py", root / "engine")
+    shutil.copytree(addon.sidecar.ROOT / "addon", root / "addon", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(addon.sidecar, "ROOT", root)
+    return root
+
+
+@pytest.fixture
+def small(addon, root, tmp_path):
+    """An extension whose engine needs one package of ours, and whose own programs answer at once."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    wheel(folder, "tinydependency", "word = 'here'\n")
+    (root / "addon" / "engine-pins.txt").write_text("tinydependency==1.0\n")
     (root / "engine" / "__main__.py").write_text(
         "import sys, tinydependency\nprint('asked', *sys.argv[1:], tinydependency.word)\n"
     )
-    shutil.copy(addon.installer.ROOT / "pyproject.toml", root)
-    addon.installer.version()  # read before the root is another
-    monkeypatch.setattr(addon.installer, "ROOT", root)
-    monkeypatch.setattr(addon.installer, "PINS", pins)
-    monkeypatch.setattr(addon.installer, "requirements", lambda: ["tinydependency"])
+    version = addon.environment.version()
+    (root / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\ndependencies = ["tinydependency"]\n')
     return folder
 
 
 def finished(addon, seconds=600):
-    addon.setting_up.installer.wait(seconds)
-    addon.setting_up.tick()
+    """Be the timer until the set-up has ended."""
+    deadline = time.monotonic() + seconds
+    while addon.setting_up.tick() is not None:
+        assert time.monotonic() < deadline, addon.setting_up.installer.progress
+        time.sleep(0.01)
     return addon.setting_up.installer.progress
 
 
@@ -85,7 +98,7 @@ def test_offline_from_a_folder_what_fails_first_and_away_again(addon, home, smal
 
     # a second try goes on from there; an engine that does not work here is not put in place
     (small.parent / only.name).rename(only)
-    program = addon.installer.ROOT / "engine" / "__main__.py"
+    program = addon.sidecar.ROOT / "engine" / "__main__.py"
     works = program.read_text()
     program.write_text("import sys\nprint('No torch for this processor.')\nsys.exit('doctor' in sys.argv)\n")
     bpy.ops.understudy.setup()
@@ -98,11 +111,11 @@ def test_offline_from_a_folder_what_fails_first_and_away_again(addon, home, smal
     done = finished(addon)
     assert done.state == "done", (done, (home / "setup.log").read_text())
     assert (home / "env" / "pyvenv.cfg").stat().st_mtime_ns == made  # the environment was not made again
-    python = addon.installer.python_of(home / "env")
+    python = addon.environment.python_of(home / "env")
     ours = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
     said = subprocess.run([python, "-m", "understudy.engine", "hello"], capture_output=True, text=True, env=ours).stdout
     assert said == "asked hello here\n"
-    assert json.loads((home / "env" / "understudy.json").read_text())["version"] == addon.installer.version()
+    assert json.loads((home / "env" / "understudy.json").read_text())["version"] == addon.environment.version()
     assert not addon.setting_up.needed() and not addon.setting_up.outdated()
     assert addon.launcher.find_python("") == python
 
@@ -124,18 +137,19 @@ def test_cancel_stops_at_once(addon, home, small):
 def test_everything_the_engine_needs_is_pinned(addon):
     from packaging.requirements import Requirement
 
-    pins = dict(line.split("==") for line in addon.installer.PINS.read_text().split())
-    for line in addon.installer.requirements():
+    pins = dict(line.split("==") for line in addon.environment.PINS.read_text().split())
+    for line in addon.environment.requirements():
         needed = Requirement(line)
         name = needed.name.lower().replace("_", "-")
         assert name in pins and pins[name] in needed.specifier, line
 
 
-def test_uv_is_what_it_should_be(addon, home, tmp_path, monkeypatch):
+def test_uv_is_what_it_should_be(addon, home, root, tmp_path):
     """A Python for systems without one comes by uv, whose wheel is checked."""
-    monkeypatch.setattr(addon.installer, "find_python", lambda: "")
-    name, _ = next(iter(addon.installer.UV_WHEELS.values()))
-    (tmp_path / name).write_bytes(b"something else")
+    installer = root / "addon" / "installer.py"
+    code = installer.read_text()
+    installer.write_text(code + '\n\ndef find_python():\n    return ""\n')
+    (tmp_path / re.search(r'"(uv-.*\.whl)"', code)[1]).write_bytes(b"something else")
     addon.preferences.preferences().wheels = str(tmp_path)
     bpy.ops.understudy.setup()
     failed = finished(addon)
