@@ -191,8 +191,8 @@ class Sidecar:
         self._its_word, self._our_word = (word.encode() + b"\n" for word in words)
         known = {"port": self._listener.getsockname()[1], "here": words[0], "there": words[1], "pace": asdict(PACE)}
         assert self._process.stdin is not None
-        with contextlib.suppress(OSError), self._process.stdin as stdin:  # one that has ended already is seen by `pump`
-            stdin.write(json.dumps(known).encode())
+        with contextlib.suppress(OSError), self._process.stdin as stdin:  # where it has ended already, `pump` sees it
+            stdin.write(json.dumps(known).encode() + b"\n")
         self._out += self._our_word
         self._patience = now + START_SECONDS
         self.started()
@@ -221,6 +221,7 @@ class Sidecar:
             for other in (self._listener, *self._callers):
                 other.close()
             self._callers.clear()
+            caller.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or a second request waits for the first
             self._listener, self._line = None, caller
             return
         if self._process.poll() is not None or time.monotonic() > self._patience:

@@ -103,7 +103,7 @@ def read(line: socket.socket, word: bytes, do: Callable[..., None], reports: Sim
 
 def main() -> None:
     """Call the Blender that wrote to standard input where it is to be reached."""
-    known = json.loads(sys.stdin.read())
+    known = json.loads(sys.stdin.readline())
     with contextlib.suppress(OSError):
         line = socket.create_connection(("127.0.0.1", known["port"]))
         line.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
