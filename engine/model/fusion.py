@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ..faces.topology import MIRROR
 from .filters import blur, light
-from .mesh import Geometry, eased, geometry, spread, triangle_map
+from .mesh import Geometry, eased, geometry, given, softened, spread, triangle_map
 from .warp import Views, sample, warp
 
 SIDE = 192
@@ -88,6 +88,7 @@ def unrolled(neutral: np.ndarray) -> np.ndarray:
 
 def carried(target: Geometry, views: Views, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The fused texture in each target's geometry: (B, 3, S, S) RGB 0..1 and (B, 1, S, S) 0..1 where it was seen."""
-    places = eased(target, spread(target, views.plane.expand(count, -1, -1)))
-    found = sample((views.texture.float() / 255).expand(count, -1, -1, -1), places)
-    return found[:, :3] * target.inside, found[:, 3:] * target.inside
+    shown = given(target, views.most.expand(count, -1))
+    values = spread(target, torch.cat([views.plane.expand(count, -1, -1), shown[..., None]], 2))
+    found = sample((views.texture.float() / 255).expand(count, -1, -1, -1), eased(target, values[:, :2]))
+    return found[:, :3] * target.inside, found[:, 3:] * softened(target, values[:, 2:])

@@ -15,7 +15,19 @@ from .filters import blur, grown, light
 _TRIANGLES = torch.from_numpy(TRIANGLES)
 _CORNER_OF = (TRIANGLES[None] == np.arange(TRIANGLES.max() + 1)[:, None, None]).any(2).astype(np.float32)  # (468, 898)
 
+_MOST = int(_CORNER_OF.sum(1).max())  # triangles that meet at one vertex
+_AROUND = torch.from_numpy(np.argsort(-_CORNER_OF, 1, kind="stable")[:, :_MOST].copy())  # (468, _MOST), its own first
+_IS_AROUND = torch.arange(_MOST) < torch.from_numpy(_CORNER_OF.sum(1))[:, None]
+
 _AT_LIPS = torch.from_numpy(np.isin(TRIANGLES, [*OUTER_LIPS, *INNER_LIPS]).any(1).astype(np.float32))
+SLIVER = (0.3, 0.6)
+"""A place that fills less than the first, in a picture, of the part of the face that it fills in the target, is not
+that picture's to give: the rim of a face seen from the front is hair and background when it is drawn out over a cheek.
+From the second on it is."""
+EDGE = 6e-4
+"""What does not count of those parts: edge on in both, a rim is drawn out in neither."""
+SOFT = 0.02
+"""How soft the limit of what a picture gives is, in crop sides."""
 AT_LIPS = 0.016
 """How far beyond the triangles that meet at a lip's edge counts as at the lips, in crop sides."""
 EASE = 0.008
@@ -160,6 +172,31 @@ def eased(target: Geometry, places: torch.Tensor) -> torch.Tensor:
     if places.device.type == "cpu" and not open_wide.any():
         return places  # most faces; a GPU's host would have to wait to know
     return places + open_wide * target.lips * (light(places, target.inside, EASE) - places)
+
+
+def parts(points: torch.Tensor) -> torch.Tensor:
+    """Which part of what is seen of a face lies about each vertex: (B, 468, 2) → (B, 468) 0..1, together 1."""
+    corners = _TRIANGLES.to(points.device, non_blocking=True)
+    a, b, c = points[:, corners].unbind(2)
+    around, real = (x.to(points.device, non_blocking=True) for x in (_AROUND, _IS_AROUND))
+    filled = (_cross(b - a, c - a)[:, around] * real).sum(2).clamp(min=0)
+    return filled / filled.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def given(target: Geometry, shown: torch.Tensor) -> torch.Tensor:
+    """How far a picture that shows the face in such parts (B, 468), see `parts`, has a target's face to give.
+
+    (B, 468) 0..1: none where it would have to be drawn out from a sliver.
+    """
+    low, high = SLIVER
+    ratio = (shown + EDGE) / (parts(target.points) + EDGE)
+    return ((ratio - low) / (high - low)).clamp(0, 1)
+
+
+def softened(target: Geometry, share: torch.Tensor) -> torch.Tensor:
+    """What of a face is given, (B, 1, S, S) as `spread` has it, without hard limits: 0..1, and 1 all over stays 1."""
+    lacking = 1 - share.clamp(0, 1)  # between vertices it may lie a little beyond
+    return target.inside * (1 - light(lacking, target.inside, SOFT))
 
 
 def _cross(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:

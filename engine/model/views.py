@@ -16,7 +16,7 @@ from ..faces.masks import bare
 from ..faces.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
 from .fusion import fuse, unrolled
 from .gaze import irises
-from .mesh import vertex_visibility
+from .mesh import parts, vertex_visibility
 from .shape import neutral_face
 from .warp import VISIBLE, Views
 
@@ -72,12 +72,13 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     if seen is None:
         seen = irises(faceset.pixels, faceset.landmarks, device)
     neutral = neutral_face(faceset.landmarks)
-    parts = zip(faceset.pixels, faceset.masks, faceset.landmarks, strict=True)
-    masks = np.stack([bare(*part) for part in parts])
+    masks = np.stack([bare(*of) for of in zip(faceset.pixels, faceset.masks, faceset.landmarks, strict=True)])
+    landmarks = torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device)
     views = Views(
         pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), masks[:, None]], 1), device),
-        landmarks=torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device),
+        landmarks=landmarks,
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
+        parts=parts(landmarks),
         irises=None if seen is None else torch.from_numpy(seen).to(device),
         pose=np.concatenate([pose, pose_flipped]),
         expression=np.concatenate([expression, expression_flipped]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,7 +11,7 @@ import torch.nn.functional as F
 
 from ..faces.topology import MIRROR
 from .gaze import turned
-from .mesh import Geometry, eased, spread
+from .mesh import Geometry, eased, given, softened, spread
 from .shape import Neutral
 
 _MIRROR = torch.from_numpy(MIRROR)
@@ -22,7 +23,8 @@ VISIBLE = (0.20, 0.50)
 class Views:
     """One identity's frames on a device.
 
-    pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32.
+    pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32;
+    parts (N, 468) float32 which part of the face each vertex stands for (`mesh.parts`).
     `irises` (N, 2, 2) float32 crop pixels, None where they could not be measured.
     `neutral` is the person's face at rest.
     `texture` (1, 4, U, U) uint8, RGB and how surely it was seen, is what all frames together show of the face,
@@ -33,6 +35,7 @@ class Views:
     pixels: torch.Tensor
     landmarks: torch.Tensor
     facing: torch.Tensor
+    parts: torch.Tensor
     irises: torch.Tensor | None
     pose: np.ndarray
     expression: np.ndarray
@@ -42,6 +45,12 @@ class Views:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @cached_property
+    def most(self) -> torch.Tensor:
+        """(468,): the largest part that a vertex, or its twin on the other side, stands for in any frame."""
+        most = self.parts.amax(0)
+        return torch.maximum(most, most[_MIRROR.to(most.device)])
 
 
 def take(stack: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
@@ -59,20 +68,24 @@ def warp(
     """One view for each target, in the target's geometry.
 
     choice (B,) int64 view numbers → texture (B, 3, S, S) float 0..1 RGB, and (B, 1, S, S) 0..1 each:
-    `own`, where it is the view's face and not its hair or what is behind it, and `visible`, how much of
-    that the view showed well, not turned away. The crop of the views may be larger than the target's.
+    `own`, where it is the view's face and not its hair, what is behind it or the rim drawn out, and `visible`, how
+    much of that the view showed well, not turned away. The crop of the views may be larger than the target's.
     shift (B, 468, 2) in pixels of the views' crop moves the places that vertices are read from (training's
     way to learn from imperfect warps). gaze (B, 2, 2) are the target's irises in its crop's pixels: the eyes
     look there.
     """
     frame = choice % len(views)
     points, is_mirrored = points_of(views, choice)
-    facing = views.facing[frame]
-    facing = torch.where(is_mirrored[:, None], facing[:, _MIRROR.to(facing.device, non_blocking=True)], facing)
+    flip = _MIRROR.to(points.device, non_blocking=True)
+    facing, shown = (
+        torch.where(is_mirrored[:, None], x[:, flip], x) for x in (views.facing[frame], views.parts[frame])
+    )
     side = views.pixels.shape[-1]
     if shift is not None:
         points = points + shift
-    values = spread(target, torch.cat([points * (2 / side) - 1, facing[..., None]], -1))
+    values = spread(
+        target, torch.cat([points * (2 / side) - 1, facing[..., None], given(target, shown)[..., None]], -1)
+    )
     picture = take(views.pixels, frame).float() / 255
     if side > 1.5 * target.size:  # do not alias where the target is rendered smaller
         picture = F.interpolate(picture, size=(target.size, target.size), mode="area")
@@ -83,8 +96,8 @@ def warp(
         places = turned(target, places, gaze, seen * (2 / side) - 1)
     sampled = sample(picture, places)
     low, high = VISIBLE
-    own = sampled[:, 3:] * target.inside
-    return sampled[:, :3] * target.inside, own, ((values[:, 2:] - low) / (high - low)).clamp(0, 1) * own
+    own = sampled[:, 3:] * softened(target, values[:, 3:])
+    return sampled[:, :3] * target.inside, own, ((values[:, 2:3] - low) / (high - low)).clamp(0, 1) * own
 
 
 def points_of(views: Views, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

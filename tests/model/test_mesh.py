@@ -8,7 +8,8 @@ import numpy as np
 import torch
 from understudy.engine.faces import align
 from understudy.engine.faces.topology import MIRROR, TRIANGLES
-from understudy.engine.model.mesh import geometry, spread, triangle_map, vertex_visibility
+from understudy.engine.model.mesh import geometry, given, parts, softened, spread, triangle_map, vertex_visibility
+from understudy.engine.model.shape import neutral_face
 
 SIZE = 128
 
@@ -80,3 +81,22 @@ def test_crop_reduces_without_aliasing_or_shift() -> None:
     at = (np.arange(100) + 0.5 - [[-20], [-10]]) / 0.2 - 0.5  # source place of each crop pixel, by axis
     assert np.abs(small[50, :, 0] - at[0] / 4)[2:-2].max() < 1.5
     assert np.abs(small[:, 50, 1] - at[1] / 4)[2:-2].max() < 1.5
+
+
+def test_no_face_is_drawn_out_of_the_rim_of_one_seen_from_the_front(carphone_faces: Any) -> None:
+    face = neutral_face(carphone_faces.landmarks).face
+
+    def seen(degrees: float) -> torch.Tensor:
+        x = face[:, 0] * np.cos(np.radians(degrees)) + face[:, 2] * np.sin(np.radians(degrees))
+        return torch.from_numpy(30 * np.column_stack([x, face[:, 1], 0 * x]).astype(np.float32)[None])
+
+    temples, nose_and_cheeks = np.array([[127, 234], [356, 454]]), [1, 4, 50, 280, 205, 425]
+    for degrees, drawn_out in ((55, 1), (-55, 0)):
+        target = geometry(seen(degrees), torch.zeros(1, SIZE, SIZE, dtype=torch.int16))
+        assert (given(target, parts(seen(degrees)[..., :2])) == 1).all()
+        assert (given(target, parts(2 * seen(degrees)[..., :2] + 9)) == 1).all()  # nearer or elsewhere is all the same
+        shown = given(target, parts(seen(0)[..., :2]))[0]
+        assert (shown[temples[drawn_out]] < 0.1).all() and (shown[temples[1 - drawn_out]] == 1).all()
+        assert (shown[nose_and_cheeks] > 0.9).all()
+    beyond = softened(target, torch.tensor([-0.4, 1.4]).repeat(SIZE // 2).expand(1, 1, SIZE, SIZE))
+    assert beyond.min() >= 0 and beyond.max() <= 1
