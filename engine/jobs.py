@@ -114,7 +114,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
 
     from .model.folder import prepare, read_card
     from .model.trainer import train
-    from .model.training import join_ranks, meet
+    from .model.training import join_ranks, leave_ranks, meet
 
     minutes = math.inf if spec.minutes is None else spec.minutes
     if not minutes > 0:
@@ -135,6 +135,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     if trains:
         card = replace(card, settings=spec.settings)
         card = train(folder, card, minutes, device, Part(reporter, 0.1, 1.0), base)
+    leave_ranks()
     return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
 
 

@@ -85,10 +85,13 @@ def recast(
     if source.refiner is None or drafts_only:
         return drafted.face, mask
     small_size = source.network_size
-    small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
-    small_picture, small_mask = _resize(picture, small_size), _resize(own_mask, small_size)
-    small_gaze = None if gaze is None else gaze * (small_size / size)
-    small_draft = draft(small, small_picture, source.views, choice, small_mask, gaze=small_gaze, rows=rows)
+    if small_size == size:
+        small, small_picture, small_draft = target, picture, drafted
+    else:
+        small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
+        small_picture, small_mask = _resize(picture, small_size), _resize(own_mask, small_size)
+        small_gaze = None if gaze is None else gaze * (small_size / size)
+        small_draft = draft(small, small_picture, source.views, choice, small_mask, gaze=small_gaze, rows=rows)
     small = small.at(every)
     inputs = refiner_input(small, small_draft, small_picture[every], source.shape)
     result = _through(source, source.refiner, inputs)

@@ -107,6 +107,13 @@ def meet() -> None:
         dist.barrier()
 
 
+def leave_ranks() -> None:
+    """Part from the other processes, where there are any: all at once, or one that ends takes down who still speaks."""
+    if ranks()[1] > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
 def batch_size(identities: int) -> int:
     """Faces of each identity in one step."""
     return max(2, min(BATCH, JOINT // identities))
