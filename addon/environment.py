@@ -18,6 +18,7 @@ from ..engine import protocol
 Device = Literal["cuda", "rocm", "mps", "cpu"]
 
 ROOT = Path(__file__).resolve().parents[1]
+"""The folder of the extension."""
 PINS = Path(__file__).with_name("engine-pins.txt")
 
 DOWNLOAD_MB: dict[Device, int] = {"cuda": 2940, "rocm": 4540, "mps": 390, "cpu": 490}

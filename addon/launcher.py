@@ -9,13 +9,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..engine import protocol
 from . import client
-
-if TYPE_CHECKING:
-    import threading
 
 START_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1
@@ -25,7 +21,6 @@ NOT_INSTALLED = (
     "The engine is not set up. Press Set Up Engine, "
     "or name its Python in Understudy's preferences (Edit > Preferences > Add-ons)."
 )
-CLOSING = "Blender is closing."
 
 
 class CannotStart(Exception):
@@ -59,23 +54,22 @@ def running() -> tuple[client.Address, protocol.EngineInfo] | None:
         return None
 
 
-def start(preference: str, stopping: threading.Event) -> tuple[client.Address, protocol.EngineInfo]:
-    """Start the engine and wait until it answers; `stopping` ends the wait.
+def start(preference: str) -> tuple[client.Address, protocol.EngineInfo]:
+    """Start the engine and wait until it answers.
 
     Raises CannotStart with what to do; the engine's own words are in `engine.log` in the home folder.
     """
     python = find_python(preference)
     if python is None:
         raise CannotStart(NOT_INSTALLED)
-    if stopping.is_set():
-        raise CannotStart(CLOSING)
     log = protocol.home() / "engine.log"
     try:
         process = _spawn(python, log)
     except OSError as error:
         raise CannotStart(f"The engine's Python {python} cannot be run ({error.strerror}).") from None
     deadline = time.monotonic() + START_SECONDS
-    while not stopping.wait(LOOK_AGAIN_SECONDS):
+    while True:
+        time.sleep(LOOK_AGAIN_SECONDS)
         # another Blender may have been first: any engine that answers will do
         with contextlib.suppress(client.EngineSlow):
             if found := running():
@@ -85,7 +79,6 @@ def start(preference: str, stopping: threading.Event) -> tuple[client.Address, p
         if time.monotonic() > deadline:
             process.terminate()
             raise CannotStart(f"The engine did not answer within {START_SECONDS:.0f} seconds. Look into {log}.")
-    raise CannotStart(CLOSING)
 
 
 def _spawn(python: Path, log: Path) -> subprocess.Popen:

@@ -22,11 +22,7 @@ from typing import Any, TypeVar
 from ..engine import protocol
 from . import client, launcher
 from .reports import EngineReport, JobReport
-from .sidecar import Pace
-
-RESTARTS = 3
-RESTART_WINDOW_SECONDS = 600.0
-
+from .sidecar import RESTART_WINDOW_SECONDS, RESTARTS, Pace
 
 T = TypeVar("T")
 
@@ -38,7 +34,6 @@ class Poller:
         self.reports = reports
         self._pace = pace
         self._requests: queue.Queue[Callable[[], None]] = queue.Queue()
-        self._stopping = threading.Event()
         self._watched: dict[str, int] = {}  # job id → last event seen
         self._python = ""
         self._engine: client.Address | None = None
@@ -92,16 +87,11 @@ class Poller:
         """Shut the engine down; its jobs go on when it is started again."""
         self._requests.put(self._stop_engine)
 
-    def close(self) -> None:
-        """End the thread. It is not waited for: it may be in a call that takes its time-out to end."""
-        self._stopping.set()
-        self._requests.put(lambda: None)
-
     # -- on the thread
 
     def _run(self) -> None:
         pause: float | None = None
-        while not self._stopping.is_set():
+        while True:
             try:
                 request = self._requests.get(timeout=pause)
             except queue.Empty:
@@ -177,8 +167,6 @@ class Poller:
         if self._engine and self._far and time.monotonic() - self._asked > self._pace.far:
             self._look_at_engine()
         for job_id in list(self._watched):
-            if self._stopping.is_set():
-                return
             try:
                 after = self._watched[job_id]
                 job, happened = self._ask(partial(client.events, job_id=job_id, after=after))
@@ -238,7 +226,7 @@ class Poller:
                 )
             self._starts.append(now)
             self._tell_engine("starting")
-            found = launcher.start(self._python, self._stopping)
+            found = launcher.start(self._python)
         self._engine, info = found
         self._told_engine(info)
         return self._engine

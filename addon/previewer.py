@@ -24,7 +24,6 @@ class Previewer:
         self._changed = threading.Condition()
         self._wanted: tuple[Hashable, protocol.PreviewSpec] | None = None
         self._folders: list[tuple[Hashable, str]] = []
-        self._stopping = False
         self._engine: client.Address | None = None
         threading.Thread(target=self._run, name="understudy previewer", daemon=True).start()
 
@@ -40,18 +39,10 @@ class Previewer:
             self._folders.append((key, folder))
             self._changed.notify()
 
-    def close(self) -> None:
-        """End the thread; it is not waited for."""
-        with self._changed:
-            self._stopping = True
-            self._changed.notify()
-
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._wanted or self._folders or self._stopping)
-                if self._stopping:
-                    return
+                self._changed.wait_for(lambda: self._wanted or self._folders)
                 folders, self._folders = self._folders, []
                 wanted, self._wanted = self._wanted, None
             for key, folder in folders:

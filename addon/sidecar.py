@@ -32,8 +32,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
-"""The folder of the extension whose code the process runs."""
+from .environment import ROOT
 
 WORKERS = {
     "JobReport": "poller", "EngineReport": "poller", "Picture": "previewer", "FaceRows": "previewer",
@@ -44,6 +43,7 @@ WORKERS = {
 START_SECONDS = 30.0
 RESTARTS = 3
 RESTART_WINDOW_SECONDS = 600.0
+"""So often within so long it is started again when it ends, and the engine that it watches likewise."""
 PUMP_BYTES = 1 << 20
 """At most about so much is read at once: the timers that read have a budget."""
 

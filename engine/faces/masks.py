@@ -17,6 +17,7 @@ import torch
 from ..errors import DataError
 from .align import hull_mask
 from .occlusion import hidden
+from .topology import BROWS, EYES
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
@@ -26,13 +27,6 @@ _FOREHEAD = [127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 3
 _FOREHEAD += [9, 107, 66, 105, 63, 70]
 _SKIN = [[117, 118, 101, 36, 205, 187, 123], [346, 347, 330, 266, 425, 411, 352], [6, 197, 195, 5, 4, 45, 220, 122]]
 """Both cheeks and the ridge of the nose: skin on everyone but the most bearded or masked."""
-_FEATURES = [
-    [70, 63, 105, 66, 107, 55, 65, 52, 53, 46],
-    [300, 293, 334, 296, 336, 285, 295, 282, 283, 276],
-    [33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7],
-    [263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249],
-]
-"""Brows and eyes, which are unlike skin and no hair."""
 STRAND = 0.1
 """How far from hair that was found strands of it are looked for, in crop sides."""
 _FLOOR = np.diag([14.0, 3.5, 3.5]) ** 2
@@ -90,12 +84,14 @@ def bare(pixels: np.ndarray, mask: np.ndarray, landmarks: np.ndarray) -> np.ndar
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     hull: np.ndarray = cv2.erode((hull_mask(landmarks, size) > 0).astype(np.uint8), window)
     hull[max(0, round(float(landmarks[[33, 263], 1].max()))) :] = 0
-    distance = _unlike_skin(pixels, landmarks)
     found: np.ndarray = hull & (mask < 128)
-    if distance is None or not found.any():
+    if not found.any():
+        return mask
+    distance = _unlike_skin(pixels, landmarks)
+    if distance is None:
         return mask
     features: np.ndarray = np.zeros((size, size), np.uint8)
-    for ring in _FEATURES:
+    for ring in (*BROWS, *EYES):  # unlike skin, and no hair
         _fill(features, landmarks[ring])
     open_ground: np.ndarray = hull & (cv2.dilate(features, window, iterations=2) == 0)
     open_ground &= cv2.distanceTransform(1 - found, cv2.DIST_L2, 3) < STRAND * size

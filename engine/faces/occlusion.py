@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .align import hull_mask
+from .topology import BROWS, EYES
 
 SIZE = 96
 """Side of what the network sees, in pixels; it is the whole crop."""
@@ -38,12 +39,7 @@ RIM, EDGE = 4, 2
 BATCH = 16
 # where the mesh expects what: brows and eyes of both sides, the nose, the lips with what they open
 _PARTS: list[list[list[int]]] = [
-    [
-        [70, 63, 105, 66, 107, 55, 65, 52, 53, 46],
-        [300, 293, 334, 296, 336, 285, 295, 282, 283, 276],
-        [33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7],
-        [263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249],
-    ],
+    [*BROWS, *EYES],
     [[168, 122, 174, 198, 64, 98, 2, 327, 294, 420, 399, 351]],
     [[61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146]],
 ]

@@ -29,6 +29,15 @@ OUTER_LIPS = np.array(
 )
 """(20,) the edge of the lips: the lower one and both corners, then the upper one, right to left of the person."""
 
+BROWS = [[70, 63, 105, 66, 107, 55, 65, 52, 53, 46], [300, 293, 334, 296, 336, 285, 295, 282, 283, 276]]
+"""The person's right and left brow, in order."""
+
+EYES = [
+    [33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7],
+    [263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249],
+]
+"""The edges of the lids of the person's right and left eye, in order."""
+
 RIGHT_EYE_CORNERS = (33, 133)
 LEFT_EYE_CORNERS = (362, 263)
 """Outer and inner corner of the person's right eye (left in the picture), inner and outer of the left."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from .filters import blur, closed, grown, light
+from ..faces.topology import BROWS
+from .filters import blur, closed, light
 from .fusion import carried
-from .mesh import Geometry, spread
+from .mesh import AROUND, Geometry, spread, widened
 from .relight import Bands, bands, relight
 from .views import EXPRESSIVE_VERTICES, LIPS
 from .warp import Views, points_of, warp
@@ -24,27 +26,23 @@ FILL = 0.04
 GAP = 0.02
 """What a view does not show but is no wider than twice this, in crop sides, is drawn out of what it shows beside it:
 another one's picture would stand there as a line, along the far side of a nose."""
-AROUND = 0.016
-"""How far brows, eyes and lips reach beyond their vertices, in crop sides."""
 UNLIKE = (0.025, 0.05)
 """Lips this far apart (root of the mean square, crop sides) are of another form: at the first a view's own still
 serve, at the second they would be drawn out like a comb, and what all frames show of them at rest is better."""
 
-_BROWS = [70, 63, 105, 66, 107, 55, 65, 52, 53, 46, 300, 293, 334, 296, 336, 285, 295, 282, 283, 276]
 _NOSTRILS = [98, 97, 2, 326, 327, 60, 75, 240, 99, 20, 290, 305, 460, 328, 250]
 _FEATURES = torch.zeros(468, 2)
 """Which vertices lie in a brow, and which in anything that is no plain skin."""
-_FEATURES[_BROWS, 0] = 1
-_FEATURES[[*EXPRESSIVE_VERTICES.tolist(), *_BROWS, *_NOSTRILS], 1] = 1
+_FEATURES[np.concatenate(BROWS), 0] = 1
+_FEATURES[[*EXPRESSIVE_VERTICES.tolist(), *np.concatenate(BROWS), *_NOSTRILS], 1] = 1
 
 
 def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
     """Where brows are, and where brows, eyes, nostrils or lips, each with a little around: (B, 1, S, S) 0..1."""
     table = _FEATURES.to(target.inside.device, non_blocking=True)
     found = spread(target, table.expand(len(target.triangle), -1, -1))
-    reach = max(1, round(AROUND * target.size))
-    around = blur(grown(found, reach), reach / 2).clamp(0, 1) * target.inside
-    return around[:, :1], around[:, 1:]
+    found = widened(target, found)
+    return found[:, :1], found[:, 1:]
 
 
 def unlike_lips(target: Geometry, views: Views, choice: torch.Tensor) -> torch.Tensor:

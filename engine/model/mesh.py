@@ -28,8 +28,8 @@ EDGE = 6e-4
 """What does not count of those parts: edge on in both, a rim is drawn out in neither."""
 SOFT = 0.02
 """How soft the limit of what a picture gives is, in crop sides."""
-AT_LIPS = 0.016
-"""How far beyond the triangles that meet at a lip's edge counts as at the lips, in crop sides."""
+AROUND = 0.016
+"""How far brows, eyes and lips reach beyond the vertices or triangles that are theirs, in crop sides."""
 EASE = 0.008
 """Over how much of the crop the places read at the lips of an open mouth are evened out."""
 WIDE = (0.002, 0.01)
@@ -129,8 +129,7 @@ class Geometry:
     def lips(self) -> torch.Tensor:
         """(B, 1, S, S) 0..1: the lips, what is between them, and a little around."""
         at = _AT_LIPS.to(self.triangle.device, non_blocking=True)[self.triangle][:, None] * self.inside
-        reach = max(1, round(AT_LIPS * self.size))
-        return blur(grown(at, reach), reach / 2).clamp(0, 1) * self.inside
+        return widened(self, at)
 
 
 def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
@@ -159,6 +158,12 @@ def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
     a, b, c = table.index_select(1, target.rows).reshape(3, channels, batch, size, size)
     u, v, w = target.weights
     return (a * u + b * v + c * w).transpose(0, 1) * target.inside
+
+
+def widened(target: Geometry, region: torch.Tensor) -> torch.Tensor:
+    """Regions of a face (B, C, S, S) 0..1 with a little around them, softly, as far as the face goes."""
+    reach = max(1, round(AROUND * target.size))
+    return blur(grown(region, reach), reach / 2).clamp(0, 1) * target.inside
 
 
 def eased(target: Geometry, places: torch.Tensor) -> torch.Tensor:

@@ -110,7 +110,7 @@ def meet() -> None:
 def leave_ranks() -> None:
     """Part from the other processes, where there are any: all at once, or one that ends takes down who still speaks."""
     if ranks()[1] > 1:
-        dist.barrier()
+        meet()
         dist.destroy_process_group()
 
 
