@@ -18,6 +18,9 @@ TRIANGLES = np.array(_DATA["triangles"], np.int64)
 MOUTH_TRIANGLES = slice(*_DATA["mouth"])
 """The triangles that close the opening between the lips."""
 
+EYE_TRIANGLES = ((870, 884), (884, 898))
+"""The first triangle between the lids and the one after the last, of the person's right eye and of the left one."""
+
 OVAL = np.array(_DATA["oval"], np.int64)
 """(36,) the outline of the face, in order."""
 

@@ -14,11 +14,8 @@ import torch.nn.functional as F
 
 from ..faces import weights
 from ..faces.mesh import Mesh
-from .filters import blur
 from .mesh import Geometry
 
-EYE_TRIANGLES = ((870, 884), (884, 898))
-"""The triangles between the lids: of the right eye (left in the picture), then of the left one."""
 REACH = 0.035
 """How far around the iris its neighbourhood goes along, in crop sides."""
 LIMIT = 0.12
@@ -47,8 +44,7 @@ def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: 
     """
     size = target.size
     centre = torch.arange(size, device=places.device, dtype=places.dtype) + 0.5
-    eyes = [(target.triangle >= first) & (target.triangle < last) for first, last in EYE_TRIANGLES]
-    between = blur(torch.stack(eyes, 1).to(places.dtype) * target.inside, 0.006 * size)
+    between = target.eyes
     for eye in range(2):
         here = wanted[:, eye, :, None, None]
         at = (here * 2 / size - 1).permute(0, 2, 3, 1)  # (B, 1, 1, 2)

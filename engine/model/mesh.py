@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..faces.topology import INNER_LIPS, MOUTH_TRIANGLES, OUTER_LIPS, TRIANGLES
+from ..faces.topology import EYE_TRIANGLES, INNER_LIPS, MOUTH_TRIANGLES, OUTER_LIPS, TRIANGLES
 from .filters import blur, grown, light
 
 _TRIANGLES = torch.from_numpy(TRIANGLES)
@@ -106,7 +106,11 @@ class Geometry:
     def at(self, rows: torch.Tensor) -> Geometry:
         """Those of the faces with these numbers (R,) int64, in their order."""
         parts = (self.triangle, self.inside, self.mouth, self.inverse, self.points)
-        return Geometry(*(part[rows] for part in parts))
+        chosen = Geometry(*(part[rows] for part in parts))
+        for name, axis in (("weights", 1), ("eyes", 0), ("lips", 0)):  # what was told of them already stays told
+            if name in vars(self):
+                vars(chosen)[name] = vars(self)[name].index_select(axis, rows)
+        return chosen
 
     @cached_property
     def rows(self) -> torch.Tensor:
@@ -124,6 +128,12 @@ class Geometry:
         # a pixel at a triangle's edge may have its centre just outside; beside a sliver that would be far beyond it
         found = (along_x * centre + along_y * centre[:, None] + constant).clamp(-0.5, 1.5)
         return found / found.sum(0).clamp(min=1e-6)
+
+    @cached_property
+    def eyes(self) -> torch.Tensor:
+        """(B, 2, S, S) 0..1: what lies between the lids of the right eye, and of the left one, softly."""
+        between = [(self.triangle >= first) & (self.triangle < last) for first, last in EYE_TRIANGLES]
+        return blur(torch.stack(between, 1) * self.inside, 0.006 * self.size)
 
     @cached_property
     def lips(self) -> torch.Tensor:

@@ -91,21 +91,28 @@ def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where
     return Bands(shade, tones, detail, contrast)
 
 
-def relight(texture: Bands, target: Bands, within: torch.Tensor) -> torch.Tensor:
+def relight(texture: Bands, target: Bands, within: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
     """A texture in the light and colour of the target's picture, RGB (B, 3, S, S).
 
     The low frequencies become the target's, but where `within` (B, 1, S, S) 0..1 allows, the source keeps tones of
     its own; the detail keeps its form, as much stronger as the target's light is than its own (a ratio image: Liu,
     Shan and Zhang 2001), its contrast drawn towards the target's (in luma within 0.75..1.25, in colour down to
-    none: black-and-white stays black-and-white).
+    none: black-and-white stays black-and-white). What lies between the lids, `eyes` (B, 1, S, S) 0..1, is as much
+    brighter as skin there, in the colour that the light has on the whole: shadows on skin are red, and told by
+    them an eye in one would be blue beside a green one in the light.
     """
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
     ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
     gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / ratio.mean((1, 2, 3))[:, None]
     luma, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     detail = _gained(texture.detail * ratio, torch.cat([luma, colours], 1))
-    own = _gained(texture.tones * ratio, torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1))
-    return target.light + within * (own - target.tones) + detail
+    tamed = torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1)
+    own = _gained(texture.tones * ratio, tamed)
+    skin = target.light + within * (own - target.tones) + detail
+    brighter = (ratio * _TO_YCC[0].to(ratio.device, non_blocking=True)[:, None, None]).sum(1, keepdim=True)
+    cast = ratio.mean((2, 3), keepdim=True)
+    eye = _gained((texture.light + texture.detail) * brighter * cast / cast.mean(1, keepdim=True), tamed)
+    return skin + eyes * (eye - skin)
 
 
 def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
