@@ -98,7 +98,7 @@ def draft(
         target, torch.from_numpy(views.neutral.face).to(inside.device, non_blocking=True).expand(len(picture), -1, -1)
     )
     brows, no_skin = features(target)
-    skin = 1 - no_skin + 1e-3
+    skin = (1 - no_skin).clamp(min=1e-3)
     wanted = bands(picture, inside * own_mask + 1e-3 * inside, skin, where)
     within = OWN * (2 * blur(inside, RIM * size) - 1).clamp(0, 1)
     # lips must not be drawn out around an open mouth
@@ -151,4 +151,5 @@ def _lit(
     eyes: torch.Tensor,
 ) -> torch.Tensor:
     """A texture (B, 3, S, S) in the target's light, judged by what of it is `real` and `skin`, (B, 1, S, S) 0..1."""
-    return relight(bands(texture, real, skin, where), wanted, within * blur(real, RIM * texture.shape[-1]), eyes)
+    within = within * blur(real, RIM * texture.shape[-1])
+    return relight(bands(texture, real, skin, where), wanted, within, skin, eyes)

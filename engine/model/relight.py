@@ -16,6 +16,8 @@ CELL = 4
 """Side of the cells, in pixels, whose means tell a plane."""
 DARK = 0.05
 """What is added to both lights before they are compared: in the dark a ratio says nothing."""
+COLOURS = 0.03
+"""Skin's own colours are told finer than this, in crop sides; broader ones are of the light on its folds."""
 MOST = 2.0
 """Detail is made stronger or weaker by no more than this where light differs."""
 
@@ -53,7 +55,7 @@ _TO_RGB = torch.linalg.inv(_TO_YCC)  # here, once: on a GPU an inverse makes the
 
 @dataclass(frozen=True)
 class Bands:
-    """Pictures taken apart, RGB (B, 3, S, S) each; together they are the picture.
+    """Pictures taken apart, RGB (B, 3, S, S) each; together they are the picture, but for broad colours of its skin.
 
     shade is the light at large (`tone`), tones what of the rest is left after a wide blur, detail what is not;
     contrast (B, 3) is how strong that is in luma and both colours.
@@ -85,34 +87,44 @@ def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where
     flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
     tones = light(flat, plain)
     detail = flat - tones
+    broad = light(detail, plain, COLOURS)
+    detail = detail - skin * (broad - _luma(broad))
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (weight.sum((2, 3)) + 1e-6)).sqrt()
     return Bands(shade, tones, detail, contrast)
 
 
-def relight(texture: Bands, target: Bands, within: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
+def relight(
+    texture: Bands, target: Bands, within: torch.Tensor, skin: torch.Tensor, eyes: torch.Tensor
+) -> torch.Tensor:
     """A texture in the light and colour of the target's picture, RGB (B, 3, S, S).
 
     The low frequencies become the target's, but where `within` (B, 1, S, S) 0..1 allows, the source keeps tones of
     its own; the detail keeps its form, as much stronger as the target's light is than its own (a ratio image: Liu,
     Shan and Zhang 2001), its contrast drawn towards the target's (in luma within 0.75..1.25, in colour down to
-    none: black-and-white stays black-and-white). What lies between the lids, `eyes` (B, 1, S, S) 0..1, is as much
-    brighter as skin there, in the colour that the light has on the whole: shadows on skin are red, and told by
-    them an eye in one would be blue beside a green one in the light.
+    none: black-and-white stays black-and-white). On `skin` (B, 1, S, S) 0..1 it is made no stronger than on the
+    whole: where light grazes the source, it shows folds that a cheek in full light does not. What lies between the
+    lids, `eyes` (B, 1, S, S) 0..1, is as much brighter as skin there, in the colour that the light has on the whole:
+    shadows on skin are red, and told by them an eye in one would be blue beside a green one in the light.
     """
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
     ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
     gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / ratio.mean((1, 2, 3))[:, None]
     luma, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
-    detail = _gained(texture.detail * ratio, torch.cat([luma, colours], 1))
+    cast = ratio.mean((2, 3), keepdim=True)
+    held = ratio - skin * (ratio - cast).clamp(min=0)
+    detail = _gained(texture.detail * held, torch.cat([luma, colours], 1))
     tamed = torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1)
     own = _gained(texture.tones * ratio, tamed)
-    skin = target.light + within * (own - target.tones) + detail
-    brighter = (ratio * _TO_YCC[0].to(ratio.device, non_blocking=True)[:, None, None]).sum(1, keepdim=True)
-    cast = ratio.mean((2, 3), keepdim=True)
-    eye = _gained((texture.light + texture.detail) * brighter * cast / cast.mean(1, keepdim=True), tamed)
-    return skin + eyes * (eye - skin)
+    face = target.light + within * (own - target.tones) + detail
+    eye = _gained((texture.light + texture.detail) * _luma(ratio) * cast / cast.mean(1, keepdim=True), tamed)
+    return face + eyes * (eye - face)
+
+
+def _luma(picture: torch.Tensor) -> torch.Tensor:
+    """Of RGB (B, 3, S, S): (B, 1, S, S)."""
+    return (picture * _TO_YCC[0].to(picture.device, non_blocking=True)[:, None, None]).sum(1, keepdim=True)
 
 
 def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
