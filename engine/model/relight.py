@@ -18,6 +18,8 @@ DARK = 0.05
 """What is added to both lights before they are compared: in the dark a ratio says nothing."""
 COLOURS = 0.03
 """Skin's own colours are told finer than this, in crop sides; broader ones are of the light on its folds."""
+STRONGER = 1.2
+"""Skin's detail is made no stronger anywhere than so many times what it is on the whole."""
 MOST = 2.0
 """Detail is made stronger or weaker by no more than this where light differs."""
 
@@ -103,8 +105,8 @@ def relight(
     The low frequencies become the target's, but where `within` (B, 1, S, S) 0..1 allows, the source keeps tones of
     its own; the detail keeps its form, as much stronger as the target's light is than its own (a ratio image: Liu,
     Shan and Zhang 2001), its contrast drawn towards the target's (in luma within 0.75..1.25, in colour down to
-    none: black-and-white stays black-and-white). On `skin` (B, 1, S, S) 0..1 it is made no stronger than on the
-    whole: where light grazes the source, it shows folds that a cheek in full light does not. What lies between the
+    none: black-and-white stays black-and-white). On `skin` (B, 1, S, S) 0..1 it is made hardly stronger than on
+    the whole: where light grazes the source, it shows folds that a cheek in full light does not. What lies between the
     lids, `eyes` (B, 1, S, S) 0..1, is as much brighter as skin there, in the colour that the light has on the whole:
     shadows on skin are red, and told by them an eye in one would be blue beside a green one in the light.
     """
@@ -113,7 +115,7 @@ def relight(
     gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / ratio.mean((1, 2, 3))[:, None]
     luma, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     cast = ratio.mean((2, 3), keepdim=True)
-    held = ratio - skin * (ratio - cast).clamp(min=0)
+    held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
     detail = _gained(texture.detail * held, torch.cat([luma, colours], 1))
     tamed = torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1)
     own = _gained(texture.tones * ratio, tamed)

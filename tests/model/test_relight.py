@@ -76,3 +76,23 @@ def test_light_told_of_the_middle_of_a_face_does_not_run_away_at_its_rim() -> No
     told = tone(picture, seen, where)
     assert (told - picture)[..., 36:60].abs().max() < 0.01
     assert picture[..., 34].max() < told[..., 0].min() + 0.03 and told[..., -1].max() < picture[..., 62].min() + 0.03
+
+
+def test_folds_in_grazing_light_stay_faint_and_grey_on_a_cheek_in_full_light() -> None:
+    weight, skin, where = taken_apart()
+    dark = torch.linspace(1, 0, SIDE)  # where the source lies in shadow, and the target in light
+    red = (0.9, 0.2, 0.2)
+    source = face((0.9, 0.9, 0.9), red) * (1 - 0.6 * dark)
+    wanted = bands(face((0.9, 0.85, 0.8), red) * (0.4 + 0.6 * dark), weight, skin, where)
+    plain = relight(bands(source, weight, skin, where), wanted, weight, skin, eyeball())
+
+    def strength(folds: torch.Tensor) -> float:
+        """How strong they are on the bright cheek, in parts of what they are in the shadow."""
+        made = relight(bands(source + folds, weight, skin, where), wanted, weight, skin, eyeball())
+        return float(((made - plain) * skin)[..., :32].std() / folds[..., :32].std())
+
+    waves = torch.sin(torch.arange(SIDE) * (2 * torch.pi / 24)) * dark * skin
+    assert strength(waves * 0.05) < 1.25  # 1.38 in the full ratio of both lights
+    assert (
+        strength(waves * torch.tensor([0.06, -0.02, -0.06])[:, None, None]) < 0.55
+    )  # 0.84 if broad colours were detail
