@@ -16,11 +16,6 @@ from .relight import Bands, bands, relight
 from .views import EXPRESSIVE_VERTICES, LIPS
 from .warp import Views, points_of, warp
 
-OWN = 0.5
-"""How much of the tones between light at large and fine detail (of eye sockets, cheeks, a beard's shadow) stays the
-source's inside the face; at its rim all are the target's, or a seam would show."""
-RIM = 0.06
-"""How far the rim reaches into the face, in crop sides."""
 FILL = 0.04
 """How far around what a view shows another one that fills it takes its tones, in crop sides."""
 GAP = 0.02
@@ -100,27 +95,26 @@ def draft(
     brows, no_skin = features(target)
     skin = (1 - no_skin).clamp(min=1e-3)
     wanted = bands(picture, inside * own_mask + 1e-3 * inside, skin, where)
-    within = OWN * (2 * blur(inside, RIM * size) - 1).clamp(0, 1)
     # lips must not be drawn out around an open mouth
     beside = 1 - (8 * blur(target.mouth, 2 * GAP * size)).clamp(max=1)
     soft_mouth = blur(target.mouth, 0.006 * size) * inside
     eyes = target.eyes.sum(1, keepdim=True)
     whole, seen_whole = carried(target, views, len(picture))
-    whole_lit = _lit(whole, seen_whole, skin, where, wanted, within, eyes)
+    whole_lit = _lit(whole, seen_whole, skin, where, wanted, eyes)
     lips = target.lips * seen_whole
     if rows is not None:
         target, wanted = target.at(rows), wanted.at(rows)
         picture, inside, where, brows, skin, lips = (x[rows] for x in (picture, inside, where, brows, skin, lips))
-        shared = (within, eyes, beside, soft_mouth, whole, seen_whole, whole_lit)
-        within, eyes, beside, soft_mouth, whole, seen_whole, whole_lit = (x[rows] for x in shared)
+        shared = (eyes, beside, soft_mouth, whole, seen_whole, whole_lit)
+        eyes, beside, soft_mouth, whole, seen_whole, whole_lit = (x[rows] for x in shared)
         gaze = None if gaze is None else gaze[rows]
     first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
     gap = max(1, round(GAP * size))
     seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
     seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
-    first = _lit(first, seen_first, skin, where, wanted, within, eyes)
-    second_lit = _lit(second, seen_second, skin, where, wanted, within, eyes)
+    first = _lit(first, seen_first, skin, where, wanted, eyes)
+    second_lit = _lit(second, seen_second, skin, where, wanted, eyes)
     own_lips = [1 - lips * unlike_lips(target, views, view) for view in choice.unbind(1)]
     face = wanted.light + own_first * (first - wanted.light)
     for texture, shown in ((whole_lit, seen_whole), (second_lit, seen_second * own_lips[1])):
@@ -147,9 +141,7 @@ def _lit(
     skin: torch.Tensor,
     where: torch.Tensor,
     wanted: Bands,
-    within: torch.Tensor,
     eyes: torch.Tensor,
 ) -> torch.Tensor:
     """A texture (B, 3, S, S) in the target's light, judged by what of it is `real` and `skin`, (B, 1, S, S) 0..1."""
-    within = within * blur(real, RIM * texture.shape[-1])
-    return relight(bands(texture, real, skin, where), wanted, within, skin, eyes)
+    return relight(bands(texture, real, skin, where), wanted, skin, eyes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .filters import light
+from .filters import blur, light
 
 REACH = 2.0
 """How far from the middle of what was seen the light is told, in standard deviations (a plane's own edge lies at 1.7):
@@ -57,25 +57,20 @@ _TO_RGB = torch.linalg.inv(_TO_YCC)  # here, once: on a GPU an inverse makes the
 
 @dataclass(frozen=True)
 class Bands:
-    """Pictures taken apart, RGB (B, 3, S, S) each; together they are the picture, but for broad colours of its skin.
+    """Pictures taken apart, RGB (B, 3, S, S) each: light and detail make up all but broad colours of skin.
 
-    shade is the light at large (`tone`), tones what of the rest is left after a wide blur, detail what is not;
-    contrast (B, 3) is how strong that is in luma and both colours.
+    shade is the light at large (`tone`), light that and what of the rest is left after a wide blur, detail what is
+    not; contrast (B, 3) is how strong that is in luma and both colours.
     """
 
     shade: torch.Tensor
-    tones: torch.Tensor
+    light: torch.Tensor
     detail: torch.Tensor
     contrast: torch.Tensor
 
-    @property
-    def light(self) -> torch.Tensor:
-        """All but the detail."""
-        return self.shade + self.tones
-
     def at(self, rows: torch.Tensor) -> Bands:
         """Those of the pictures with these numbers (R,) int64, in their order."""
-        return Bands(self.shade[rows], self.tones[rows], self.detail[rows], self.contrast[rows])
+        return Bands(self.shade[rows], self.light[rows], self.detail[rows], self.contrast[rows])
 
 
 def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where: torch.Tensor) -> Bands:
@@ -89,26 +84,33 @@ def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where
     flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
     tones = light(flat, plain)
     detail = flat - tones
-    broad = light(detail, plain, COLOURS)
-    detail = detail - skin * (broad - _luma(broad))
+    detail = detail - skin * _broad_colours(detail, plain)
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (weight.sum((2, 3)) + 1e-6)).sqrt()
-    return Bands(shade, tones, detail, contrast)
+    return Bands(shade, shade + tones, detail, contrast)
 
 
-def relight(
-    texture: Bands, target: Bands, within: torch.Tensor, skin: torch.Tensor, eyes: torch.Tensor
-) -> torch.Tensor:
+def _broad_colours(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """What of the colours of an RGB picture (B, 3, S, S), less its luma, is left after a blur by `COLOURS`."""
+    side = picture.shape[-1]
+    cells = F.avg_pool2d(torch.cat([picture * weight, weight], 1), CELL, ceil_mode=True)
+    sums = blur(cells, COLOURS * side / CELL)
+    broad = sums[:, :3] / (sums[:, 3:] + 1e-3)
+    whole = F.interpolate(broad - _luma(broad), scale_factor=CELL, mode="bilinear", align_corners=False)
+    return whole[..., :side, :side]
+
+
+def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
     """A texture in the light and colour of the target's picture, RGB (B, 3, S, S).
 
-    The low frequencies become the target's, but where `within` (B, 1, S, S) 0..1 allows, the source keeps tones of
-    its own; the detail keeps its form, as much stronger as the target's light is than its own (a ratio image: Liu,
-    Shan and Zhang 2001), its contrast drawn towards the target's (in luma within 0.75..1.25, in colour down to
-    none: black-and-white stays black-and-white). On `skin` (B, 1, S, S) 0..1 it is made hardly stronger than on
-    the whole: where light grazes the source, it shows folds that a cheek in full light does not. What lies between the
-    lids, `eyes` (B, 1, S, S) 0..1, is as much brighter as skin there, in the colour that the light has on the whole:
-    shadows on skin are red, and told by them an eye in one would be blue beside a green one in the light.
+    The low frequencies become the target's; the detail keeps its form, as much stronger as the target's light is than
+    its own (a ratio image: Liu, Shan and Zhang 2001), its contrast drawn towards the target's (in luma within
+    0.75..1.25, in colour down to none: black-and-white stays black-and-white). On `skin` (B, 1, S, S) 0..1 it is made
+    hardly stronger than on the whole: where light grazes the source, it shows folds that a cheek in full light does
+    not. What lies between the lids, `eyes` (B, 1, S, S) 0..1, is as much brighter as skin there, in the colour that
+    the light has on the whole: shadows on skin are red, and told by them an eye in one would be blue beside a green
+    one in the light.
     """
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
     ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
@@ -117,10 +119,9 @@ def relight(
     cast = ratio.mean((2, 3), keepdim=True)
     held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
     detail = _gained(texture.detail * held, torch.cat([luma, colours], 1))
+    face = target.light + detail
     tamed = torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1)
-    own = _gained(texture.tones * ratio, tamed)
-    face = target.light + within * (own - target.tones) + detail
-    eye = _gained((texture.light + texture.detail) * _luma(ratio) * cast / cast.mean(1, keepdim=True), tamed)
+    eye = _gained((texture.light + texture.detail) * (_luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)
     return face + eyes * (eye - face)
 
 
