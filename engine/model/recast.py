@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .draft import draft
+from .draft import Draft, draft
 from .filters import blur, eroded
 from .gaze import irises
 from .mesh import Geometry, geometry, triangle_map
@@ -89,9 +89,8 @@ def recast(
         small, small_picture, small_draft = target, picture, drafted
     else:
         small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
-        small_picture, small_mask = _resize(picture, small_size), _resize(own_mask, small_size)
-        small_gaze = None if gaze is None else gaze * (small_size / size)
-        small_draft = draft(small, small_picture, source.views, choice, small_mask, gaze=small_gaze, rows=rows)
+        small_picture = _resize(picture, small_size)
+        small_draft = Draft(*(_resize(x, small_size) for x in vars(drafted).values()))
     small = small.at(every)
     inputs = refiner_input(small, small_draft, small_picture[every], source.shape)
     result = _through(source, source.refiner, inputs)
