@@ -65,10 +65,11 @@ BLUE = Plane(
 )
 PLANES = (BLUE, BRIGHTNESS)
 LARGE = 86.0
-"""RMS radius of a mesh from which blue is marked as weakly as IN_LARGE says: on the smooth skin of a face 200 pixels
-wide, a stronger mark stands as lilac and yellow blotches, where a small face needs it to last."""
-IN_SMALL, IN_LARGE, IN_GREY = (3.15, 0.6), (1.8, 0.6), (0.0, 1.9)
-"""The most RMS of a mark over the face in each plane, 8-bit levels: 42.5 dB, 46.3 dB, and 42.5 dB in grey."""
+"""RMS radius of a mesh from which blue is at its weakest, a face about 200 pixels wide: on the smooth skin of one that
+fills the screen a stronger mark is seen as lilac and yellow blotches, where a small face needs it to last."""
+IN_BLUE, BESIDE_BLUE, IN_GREY = (3.15, 2.1), 0.6, 1.9
+"""The most RMS of a mark over the face, 8-bit levels: in blue at SMALL and at LARGE, in the brightness beside that, and
+in the brightness alone. 42.5 dB, 46.3 dB, and 42.5 dB."""
 MIXES = ((1.0, 0.0), (0.0, 1.0), (0.8, 0.6))
 """What the reader looks at: either plane alone, or both."""
 
@@ -114,14 +115,13 @@ def embed(face: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, radius: flo
     pixels = cv2.warpAffine(pixels, scaled, (SIDE, SIDE), borderMode=cv2.BORDER_REPLICATE)
     colourful = radius >= SMALL and np.abs(pixels[core] @ BLUE.weights).mean() >= COLOURFUL
     marked = face.astype(np.float32)
-    share = float(np.clip((radius - SMALL) / (LARGE - SMALL), 0, 1))
-    in_colour = [(1 - share) * small + share * large for small, large in zip(IN_SMALL, IN_LARGE, strict=True)]
-    for plane, strength in zip(PLANES, in_colour if colourful else IN_GREY, strict=True):
+    blue = float(np.interp(radius, (SMALL, LARGE), IN_BLUE))
+    for plane, strength in zip(PLANES, (blue, BESIDE_BLUE) if colourful else (0.0, IN_GREY), strict=True):
         if strength:
             added: Any = _wave(pixels @ plane.weights, inside, core, plane, strength, number).astype(np.float32)
             added = cv2.warpAffine(added, there, (size, size), flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP)
-            for channel, axis in enumerate(plane.axis):
-                marked[..., channel] += added * axis
+            for channel, share in enumerate(plane.axis):
+                marked[..., channel] += added * share
     return np.clip(marked, 0, 255, out=marked)
 
 

@@ -89,7 +89,7 @@ def test_it_is_not_seen(portrait: Any, marked: np.ndarray) -> None:
         flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     )  # fmt: skip
     off = (marked - plain)[inside > 0.5]
-    assert 10 * np.log10(255**2 / (off**2).mean()) >= 46
+    assert 10 * np.log10(255**2 / (off**2).mean()) >= 45
     assert np.abs(off @ [0.2126, 0.7152, 0.0722]).mean() < 0.6  # hardly a change of brightness
     assert (marked == plain)[inside == 0].all()
 
@@ -136,7 +136,7 @@ def test_a_small_face_outlives_compression(portrait: Any) -> None:
 def test_shots_of_a_recast_add_up(portrait: Any, marked: np.ndarray) -> None:
     """Nearly all of them too spoiled to be sure of by themselves."""
     random = np.random.default_rng(2)
-    noisy = [np.clip(marked + random.normal(0, 26, marked.shape), 0, 255).astype(np.uint8) for _ in range(6)]
+    noisy = [np.clip(marked + random.normal(0, 36, marked.shape), 0, 255).astype(np.uint8) for _ in range(6)]
     together, scores = mark.Reader(), []
     for picture in noisy:
         shot = mark.Reader()
