@@ -10,6 +10,14 @@ import torch.nn.functional as F
 LIGHT_SIGMA = 0.10
 """The light on a face is what is left of its picture after a blur this wide, in crop sides."""
 
+LUMA = torch.tensor([0.299, 0.587, 0.114])
+"""What red, green and blue count in luma (ITU-R BT.601)."""
+
+
+def luma(picture: torch.Tensor) -> torch.Tensor:
+    """The luma of RGB (B, 3, H, W): (B, 1, H, W)."""
+    return (picture * LUMA.to(picture.device, non_blocking=True)[:, None, None]).sum(1, keepdim=True)
+
 
 def light(picture: torch.Tensor, weight: torch.Tensor, sigma: float = LIGHT_SIGMA) -> torch.Tensor:
     """The low frequencies of a picture (B, C, S, S) under a weight (B, 1, S, S), unmixed with what is outside."""

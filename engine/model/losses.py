@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from ..faces.dlib import FaceNet
-from .filters import blur
+from .filters import blur, luma
 
 DETAIL = 4.0
 """Weight of `detail_loss` beside `face_loss`."""
@@ -46,8 +46,7 @@ def detail_loss(face: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -
     A face between two possible places of an edge errs least where it is blurred. Asked for the strength of detail as
     well, the network keeps the draft's.
     """
-    luma = torch.tensor([0.299, 0.587, 0.114], device=face.device)[:, None, None]
-    both = torch.cat([(x * luma).sum(1, keepdim=True) for x in (face, truth)], 1)
+    both = torch.cat([luma(face), luma(truth)], 1)
     strength = (blur((both - blur(both, 1.5)) ** 2, 2.5) + 1e-5).sqrt()
     return DETAIL * _weighted((strength[:, :1] - strength[:, 1:]).abs(), weight)
 

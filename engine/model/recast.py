@@ -91,7 +91,8 @@ def recast(
         small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
         small_picture = _resize(picture, small_size)
         small_draft = Draft(*(_resize(x, small_size) for x in vars(drafted).values()))
-    small = small.at(every)
+    if rows is not None:
+        small = small.at(rows)
     inputs = refiner_input(small, small_draft, small_picture[every], source.shape)
     result = _through(source, source.refiner, inputs)
     assert result.flow is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .filters import blur, light
+from .filters import LUMA, blur, light, luma
 
 REACH = 2.0
 """How far from the middle of what was seen the light is told, in standard deviations (a plane's own edge lies at 1.7):
@@ -51,7 +51,7 @@ def tone(picture: torch.Tensor, weight: torch.Tensor, where: torch.Tensor) -> to
 
 
 # BT.601 luma and scaled colour differences: a rotation that keeps brightness apart from colour
-_TO_YCC = torch.tensor([[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]])
+_TO_YCC = torch.stack([LUMA, torch.tensor([-0.169, -0.331, 0.5]), torch.tensor([0.5, -0.419, -0.081])])
 _TO_RGB = torch.linalg.inv(_TO_YCC)  # here, once: on a GPU an inverse makes the host wait
 
 
@@ -97,7 +97,7 @@ def _broad_colours(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     cells = F.avg_pool2d(torch.cat([picture * weight, weight], 1), CELL, ceil_mode=True)
     sums = blur(cells, COLOURS * side / CELL)
     broad = sums[:, :3] / (sums[:, 3:] + 1e-3)
-    whole = F.interpolate(broad - _luma(broad), scale_factor=CELL, mode="bilinear", align_corners=False)
+    whole = F.interpolate(broad - luma(broad), scale_factor=CELL, mode="bilinear", align_corners=False)
     return whole[..., :side, :side]
 
 
@@ -115,19 +115,14 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
     ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
     gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / ratio.mean((1, 2, 3))[:, None]
-    luma, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
+    bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     cast = ratio.mean((2, 3), keepdim=True)
     held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
-    detail = _gained(texture.detail * held, torch.cat([luma, colours], 1))
+    detail = _gained(texture.detail * held, torch.cat([bright, colours], 1))
     face = target.light + detail
-    tamed = torch.cat([torch.ones_like(luma), colours.clamp(max=1)], 1)
-    eye = _gained((texture.light + texture.detail) * (_luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)
+    tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
+    eye = _gained((texture.light + texture.detail) * (luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)
     return face + eyes * (eye - face)
-
-
-def _luma(picture: torch.Tensor) -> torch.Tensor:
-    """Of RGB (B, 3, S, S): (B, 1, S, S)."""
-    return (picture * _TO_YCC[0].to(picture.device, non_blocking=True)[:, None, None]).sum(1, keepdim=True)
 
 
 def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:

@@ -245,7 +245,8 @@ from understudy.engine.protocol import TrainSpec, from_json
 import json
 spec = from_json(TrainSpec, json.loads(sys.argv[2]))
 done = jobs.run("train", spec, Silent())
-print("DONE", rank, done["steps"], flush=True)
+sys.stdout.write(f"DONE {rank} {done['steps']}\\n")  # at once: the other process writes its own beside it
+sys.stdout.flush()
 assert not torch.distributed.is_initialized()
 """
 
