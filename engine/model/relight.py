@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from .filters import LUMA, blur, light, luma
+from .filters import LUMA, light, luma
 
 REACH = 2.0
 """How far from the middle of what was seen the light is told, in standard deviations (a plane's own edge lies at 1.7):
@@ -84,21 +84,13 @@ def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where
     flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
     tones = light(flat, plain)
     detail = flat - tones
-    detail = detail - skin * _broad_colours(detail, plain)
+    broad = light(detail, plain, COLOURS)
+    detail = detail - skin * (broad - luma(broad))
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
-    contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (weight.sum((2, 3)) + 1e-6)).sqrt()
+    total = weight.sum(3).sum(2)  # by rows: one number out of a whole plane would depend on how many threads add it up
+    contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (total + 1e-6)).sqrt()
     return Bands(shade, shade + tones, detail, contrast)
-
-
-def _broad_colours(picture: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """What of the colours of an RGB picture (B, 3, S, S), less its luma, is left after a blur by `COLOURS`."""
-    side = picture.shape[-1]
-    cells = F.avg_pool2d(torch.cat([picture * weight, weight], 1), CELL, ceil_mode=True)
-    sums = blur(cells, COLOURS * side / CELL)
-    broad = sums[:, :3] / (sums[:, 3:] + 1e-3)
-    whole = F.interpolate(broad - luma(broad), scale_factor=CELL, mode="bilinear", align_corners=False)
-    return whole[..., :side, :side]
 
 
 def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
@@ -114,9 +106,9 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     """
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
     ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
-    gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / ratio.mean((1, 2, 3))[:, None]
-    bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     cast = ratio.mean((2, 3), keepdim=True)
+    gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / cast.mean(1)[..., 0]
+    bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
     detail = _gained(texture.detail * held, torch.cat([bright, colours], 1))
     face = target.light + detail

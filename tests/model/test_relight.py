@@ -96,3 +96,21 @@ def test_folds_in_grazing_light_stay_faint_and_grey_on_a_cheek_in_full_light() -
     assert (
         strength(waves * torch.tensor([0.06, -0.02, -0.06])[:, None, None]) < 0.55
     )  # 0.84 if broad colours were detail
+
+
+def test_a_face_depends_neither_on_those_beside_it_nor_on_how_many_threads_work() -> None:
+    dice = torch.Generator().manual_seed(0)
+    pictures, weight = (torch.rand(8, channels, 256, 256, generator=dice) for channels in (3, 1))
+
+    def lit(count: int, threads: int) -> torch.Tensor:
+        torch.set_num_threads(threads)
+        some, seen = pictures[:count].clone(), weight[:count].clone()
+        source, target = bands(some, seen, seen, some), bands(1 - some, seen, seen, some)
+        return relight(source, target, seen, seen)[:1]
+
+    before = torch.get_num_threads()
+    try:
+        made = [lit(count, threads) for count in (1, 3, 8) for threads in (1, 2)]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(made[0], other) for other in made[1:])
