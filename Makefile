@@ -10,8 +10,10 @@ OUT ?= demo
 ENGINE := .env/engine
 BPY := .env/bpy50
 # modules of the add-on that do without bpy, and are checked like the engine
-BPY_FREE := timeline client launcher poller previewer installer consent geometry boxes coverage environment reports sidecar \
-  sidecar_main handles
+BPY_FREE := sequencer.timeline side_process.http_client side_process.launcher side_process.poller \
+  side_process.preview_requests side_process.installer state.consent_records sequencer.picture_geometry \
+  state.face_boxes state.coverage engine_link.environment engine_link.reports \
+  engine_link.sidecar side_process.main engine_link.handles
 export UNDERSTUDY_HOME ?= $(CURDIR)/.understudy
 export UNDERSTUDY_ENGINE_PYTHON := $(CURDIR)/$(ENGINE)/bin/python
 # pip's cache may be owned by another user in containers; the rest keeps two cores from fighting over spin locks
@@ -43,7 +45,7 @@ lint: engine
 	MYPYPATH=.build/path $(ENGINE)/bin/mypy -p understudy.engine $(addprefix -m understudy.addon.,$(BPY_FREE))
 
 test-engine: engine models footage
-	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/gui --ignore=tests/bench
+	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/gui
 
 test-blender: engine models footage blenders
 	$(ENGINE)/bin/python tools/package.py

@@ -2,29 +2,17 @@
 
 import bpy
 
-from . import (
-    curves,
-    handlers,
-    i18n,
-    jobs,
-    menus,
-    operators,
-    overlay,
-    panels,
-    people,
-    preferences,
-    presets,
-    preview,
-    properties,
-    scene_strips,
-    setting_up,
-    view_transform,
-)
+from . import handlers, i18n, menus, operators, panels, preferences
+from .engine_link import engine_setup
+from .jobs import jobs
+from .sequencer import scene_strips
+from .state import people_store, presets, properties
+from .viewport import loss_curve, overlay, preview, view_transform
 
 # the timer comes last: it may call anything of the others
 _PARTS = (
-    i18n, properties, people, curves, operators, presets, panels, menus, view_transform, overlay, preview, scene_strips,
-    setting_up, handlers, jobs,
+    i18n, properties, people_store, loss_curve, operators, presets, panels, menus, view_transform, overlay, preview,
+    scene_strips, engine_setup, handlers, jobs,
 )  # fmt: skip
 
 

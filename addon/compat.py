@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from .geometry import Placement
-from .timeline import RetimingKey, StripTiming
+from .sequencer.picture_geometry import Placement
+from .sequencer.timeline import RetimingKey, StripTiming
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from . import jobs, preview, project
+from .jobs import jobs
+from .state import project
+from .viewport import preview
 
 
 @bpy.app.handlers.persistent

@@ -52,10 +52,10 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        from . import setting_up
+        from .engine_link import engine_setup
 
         layout = self.layout
-        setting_up.draw(layout, lambda text, icon: layout.label(text=text, icon=icon, translate=False))
+        engine_setup.draw(layout, lambda text, icon: layout.label(text=text, icon=icon, translate=False))
         column = layout.column()
         column.use_property_split = True
         column.prop(self, "wheels")

@@ -119,7 +119,7 @@ def _library(package: str, module: str) -> Check:
 def _torch() -> Check:
     import torch
 
-    from .jobs import pick_device
+    from .job_bodies import pick_device
 
     device = pick_device()
     if device == "cuda":
@@ -142,7 +142,7 @@ def _ffmpeg() -> Check:
 
 
 def _networks() -> Check:
-    from .faces import weights
+    from .faces.networks import weights
 
     absent = weights.missing()
     return Check(

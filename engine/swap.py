@@ -8,24 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import jobs
+from . import job_bodies
 from .console import Watched
 from .errors import NoFaceError
-from .faces.summary import read_summary as read_summary
+from .faces.people.summary import read_summary as read_summary
 from .media.formats import check_output
 from .media.pictures import picture_files
 from .media.reader import MediaInfo, probe, require_range
-from .protocol import (
-    Clip,
-    ConvertSpec,
-    Identity,
-    Material,
-    Preset,
-    ScanSpec,
-    Swap,
-    TrainSpec,
-    to_json,
-)
+from .protocol import Clip, ConvertSpec, Identity, Material, Preset, ScanSpec, Swap, TrainSpec, to_json
 
 FACE, TARGET = "face", "target"
 
@@ -76,7 +66,7 @@ def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) 
         Identity(name=TARGET, material=[Material(scan=str(shot_scan), person=request.person)]),
     ]
     with reporter.stage("Gathering faces" if request.preset == "draft" else "Training"):
-        trained = jobs.run(
+        trained = job_bodies.run(
             "train",
             TrainSpec(
                 identities=identities,
@@ -88,7 +78,7 @@ def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) 
             reporter,
         )
     with reporter.stage("Recasting"):
-        converted = jobs.run(
+        converted = job_bodies.run(
             "convert",
             ConvertSpec(
                 scan=str(shot_scan),
@@ -120,7 +110,7 @@ def _scanned(request: Request, info: MediaInfo, start: int, end: int, reporter: 
         reporter.log(f"{info.path.name} is scanned already ({folder}).")
         return folder
     with reporter.stage(f"Scanning {info.path.name}"):
-        jobs.run("scan", ScanSpec(clip=clip, output=str(folder)), reporter)
+        job_bodies.run("scan", ScanSpec(clip=clip, output=str(folder)), reporter)
     return folder
 
 

@@ -188,7 +188,7 @@ def people_footage() -> dict[str, Path]:
 
 def scanned(folder: Path, clip: Any) -> Path:
     """A real scan of a clip; skips where the face networks were not fetched."""
-    from understudy.engine.faces import weights
+    from understudy.engine.faces.networks import weights
     from understudy.engine.faces.scan import scan
     from understudy.engine.reporter import Silent
 
@@ -233,7 +233,7 @@ def astronaut_scan(astronaut_folder: Path) -> Any:
 
 def gathered(name: str, folder: Path) -> Any:
     """The faceset of a scan's person 0 at 128 pixels."""
-    from understudy.engine.faces.faceset import gather
+    from understudy.engine.faces.facesets.faceset import gather
     from understudy.engine.protocol import Identity, Material
     from understudy.engine.reporter import Silent
 

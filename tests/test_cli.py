@@ -15,7 +15,7 @@ from understudy.engine import console
 from understudy.engine.cli import execute
 from understudy.engine.commands import COMMANDS
 from understudy.engine.errors import Stopped
-from understudy.engine.faces import weights
+from understudy.engine.faces.networks import weights
 from understudy.engine.protocol import Clip, PersonSummary, ScanSummary, to_json
 
 UNDERSTUDY = [sys.executable, "-m", "understudy.engine"]

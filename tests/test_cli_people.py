@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from understudy.engine.faces import weights
 from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.faces.networks import weights
 from understudy.engine.media.reader import read_frames
-from understudy.engine.model.folder import prepare
+from understudy.engine.model.model_folder import prepare
 from understudy.engine.protocol import Identity, Material
 from understudy.engine.reporter import Silent
 

@@ -68,11 +68,11 @@ def imported_in_blender() -> dict[Path, set[str]]:
 
 
 def test_no_thread_runs_in_blender() -> None:
-    """Blender 4.5 and 5.0 crash when a Python thread runs while an operator does: see `addon/sidecar.py`."""
+    """Blender 4.5 and 5.0 crash when a Python thread runs while an operator does: see `engine_link/sidecar.py`."""
     found = imported_in_blender()
-    names = {file.stem for file in found if file.parent == ROOT / "addon"}
-    assert {"jobs", "preview", "setting_up", "handles", "sidecar"} <= names
-    assert not {"poller", "previewer", "installer", "sidecar_main"} & names  # they run in the process beside it
+    names = {str(file.relative_to(ROOT / "addon")) for file in found if file.is_relative_to(ROOT / "addon")}
+    assert {"jobs/jobs.py", "viewport/preview.py", "engine_link/engine_setup.py", "engine_link/sidecar.py"} <= names
+    assert not [name for name in names if name.startswith("side_process/") and name != "side_process/__init__.py"]
     for file, modules in found.items():
         tops = {module.split(".")[0] for module in modules}
         assert not tops & {"threading", "_thread", "concurrent", "multiprocessing", "queue", "asyncio"}, file

@@ -1,4 +1,4 @@
-"""Trains the network of engine/faces/occlusion.py, and says what it was trained on.
+"""Trains the network of engine/faces/networks/occlusion.py, and says what it was trained on.
 
 usage: train_occlusion.py OUT.safetensors SCAN_FOLDER … [--minutes 10] [--state FILE] [--skip SCAN:FROM-TO …]
 
@@ -7,7 +7,7 @@ The scan folders (made by `understudy scan`) hold the clean faces; things are dr
 core makes about 2000 steps in ten minutes; --state FILE keeps where it was, and goes on from there.
 
 The weights in the package: all of 6500 planned steps, the first 1850 without lamps on the mesh, hands at microphones
-and the footage's edge, on the clips that engine/faces/occlusion.py names, scanned with the defaults.
+and the footage's edge, on the clips that engine/faces/networks/occlusion.py names, scanned with the defaults.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ import torch
 import torch.nn.functional as F
 from occluders import Tile, blob, hand, microphone
 from safetensors.torch import save_file
-from understudy.engine.faces import occlusion
-from understudy.engine.faces.align import crop, crop_matrix, mesh_radius, mirrored, transform, yaw_pitch
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.topology import TRIANGLES
+from understudy.engine.faces.geometry.align import crop, crop_matrix, mesh_radius, mirrored, transform, yaw_pitch
+from understudy.engine.faces.geometry.topology import TRIANGLES
+from understudy.engine.faces.networks import occlusion
 from understudy.engine.media.reader import read_frames
 
 WIDE, MARGIN = 160, 16

@@ -17,12 +17,13 @@ import types
 from pathlib import Path
 
 from understudy.engine.errors import UnderstudyError
-from understudy.engine.faces import weights
+from understudy.engine.faces.networks import weights
 
 # the add-on's own __init__ needs Blender; what sets the engine up does not
 addon = sys.modules["understudy.addon"] = types.ModuleType("understudy.addon")
 addon.__path__ = [str(Path(__file__).resolve().parents[1] / "addon")]
-from understudy.addon import environment, installer  # noqa: E402
+from understudy.addon.engine_link import environment  # noqa: E402
+from understudy.addon.side_process import installer  # noqa: E402
 
 
 def main() -> None:

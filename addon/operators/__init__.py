@@ -7,11 +7,39 @@ finished job brings is one undo step made when it arrives (`jobs`).
 
 import bpy
 
-from . import cancel, consent, convert, engine, identities, mark, people, place, scan, setup, train, view, whole_way
+from . import (
+    cancel,
+    consent,
+    convert,
+    engine,
+    identities,
+    mark,
+    people,
+    place,
+    recast_with_defaults,
+    scan,
+    setup,
+    train,
+    view,
+)
 
 CLASSES = tuple(
     cls
-    for part in (mark, scan, people, identities, consent, train, convert, place, view, cancel, engine, setup, whole_way)
+    for part in (
+        mark,
+        scan,
+        people,
+        identities,
+        consent,
+        train,
+        convert,
+        place,
+        view,
+        cancel,
+        engine,
+        setup,
+        recast_with_defaults,
+    )
     for cls in part.CLASSES
 )
 
@@ -21,12 +49,12 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     people.register()
-    whole_way.register()
+    recast_with_defaults.register()
 
 
 def unregister() -> None:
     """Forget them."""
-    whole_way.unregister()
+    recast_with_defaults.unregister()
     people.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

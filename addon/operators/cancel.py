@@ -5,8 +5,9 @@ from __future__ import annotations
 import bpy
 from bpy.props import StringProperty
 
-from .. import jobs, steps
 from ..i18n import tr
+from ..jobs import jobs
+from ..state import steps
 
 
 class UNDERSTUDY_OT_cancel(bpy.types.Operator):

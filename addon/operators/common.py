@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import bpy
 
-from .. import steps
+from ..state import steps
 
 
 class _Operator:

@@ -11,11 +11,14 @@ import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
 from ...engine import protocol
-from .. import compat, consent, jobs, placing, project, steps
+from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..layout import fields, wrapped
-from ..properties import BASES, USUAL_BASIS, UnderstudyConsentRow
+from ..jobs import jobs
+from ..panels.layout import fields, wrapped
+from ..sequencer import placing
+from ..state import consent_records, project, steps
+from ..state.properties import BASES, USUAL_BASIS, UnderstudyConsentRow
 from .common import Outside
 
 assert {basis for basis, _, _ in BASES} == set(typing.get_args(protocol.Basis))
@@ -87,7 +90,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         state = steps.state_of(context)
         folder = project.folder_if_named(state)
-        known = consent.record(folder, self.identity) if folder else None
+        known = consent_records.record(folder, self.identity) if folder else None
         if known is not None:
             self.person, self.basis, self.scope = known.person, known.basis, known.scope
             self.date, self.file = known.date, known.file

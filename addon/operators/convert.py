@@ -10,9 +10,12 @@ import bpy
 from bpy.props import BoolProperty
 
 from ...engine import protocol
-from .. import compat, consent, jobs, people, placing, project, properties, sources, steps, timeline
+from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
+from ..jobs import jobs
+from ..sequencer import placing, strip_media, timeline
+from ..state import consent_records, people_store, project, properties, steps
 from .common import Outside
 from .train import train_spec
 
@@ -63,8 +66,10 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
     state, shot = scene.understudy, scene.understudy.shot
     swaps = steps.cast(state)[1]
     faces = [steps.identity_named(state, swap.identity) for swap in swaps]
-    shown = [people.person_of(shot.scan, swap.person) for swap in swaps]
-    agreed = [consent.record(project.folder(state), key) for swap in swaps for key in (swap.identity, swap.target)]
+    shown = [people_store.person_of(shot.scan, swap.person) for swap in swaps]
+    agreed = [
+        consent_records.record(project.folder(state), key) for swap in swaps for key in (swap.identity, swap.target)
+    ]
     return {
         "strip_id": shot.strip_id,
         "strip_name": shot.strip_name,
@@ -77,7 +82,7 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
         "stored_frames": shot.stored_frames,
         "scan": Path(shot.scan.folder).name,
         "person": swaps[0].person,
-        "person_name": ", ".join(people.called(person) for person in shown),
+        "person_name": ", ".join(people_store.called(person) for person in shown),
         "identity": swaps[0].identity,
         "identity_name": ", ".join(face.name for face in faces),
         "swaps": json.dumps([protocol.to_json(swap) for swap in swaps]),
@@ -93,7 +98,7 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
 def order_of(scene: bpy.types.Scene) -> dict[str, Any]:
     """In what order the marked frames show, as the strip is now. Raises RangeError when they are not there any more."""
     shot = scene.understudy.shot
-    strip = sources.find_shot(scene, shot)
+    strip = strip_media.find_shot(scene, shot)
     if strip is None:
         return {"order": "plain", "content_start": 0}
     timing = compat.strip_timing(scene, strip, stored_frames=shot.stored_frames)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import bpy
 
-from .. import jobs
+from ..engine_link.sidecar import SIDECAR
 from ..i18n import tr
+from ..jobs import jobs
 from ..preferences import engine_python, preferences
-from ..sidecar import SIDECAR
 
 
 class UNDERSTUDY_OT_start_engine(bpy.types.Operator):

@@ -9,9 +9,12 @@ import bpy
 from bpy.props import BoolProperty, IntProperty, StringProperty
 
 from ...engine import protocol
-from .. import compat, hooks, people, project, results, sources, steps, timeline
+from .. import compat
 from ..i18n import tr
-from ..properties import UnderstudyIdentity
+from ..jobs import results
+from ..sequencer import strip_media, timeline
+from ..state import hooks, people_store, project, steps
+from ..state.properties import UnderstudyIdentity
 from .common import Undoable
 from .mark import footage_of, limits
 from .scan import scan_material
@@ -52,7 +55,7 @@ def add_file(scene: bpy.types.Scene, file: str, identity: str, scan: bool) -> st
     path = Path(project.absolute(file))
     if not file or not path.exists():
         return tr("There is no file or folder at {path}.", path=path)
-    if path.is_file() and path.suffix.lower() not in _MOVIES | sources.PICTURES:
+    if path.is_file() and path.suffix.lower() not in _MOVIES | strip_media.PICTURES:
         return tr("{name} is neither a movie nor a picture that Understudy reads.", name=path.name)
     add_material(scene, str(path), 0, None, identity, scan)
     return ""
@@ -97,7 +100,7 @@ class UNDERSTUDY_OT_add_identity(_Adding, bpy.types.Operator):
             if self.marked:
                 inside = timeline.mark(timing, limits(scene, scene.understudy.mark_by, strip))
                 start, end = inside.source_start, inside.source_end
-            path = sources.source_path(strip)
+            path = strip_media.source_path(strip)
         except timeline.RangeError as error:
             return self.refuse(tr(error.template, **error.facts))
         add_material(scene, path, start, end, self.identity, self.scan)
@@ -143,16 +146,16 @@ class UNDERSTUDY_OT_add_identity_person(Undoable, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         state = scene.understudy
-        scan, person = state.shot.scan, people.person_of(state.shot.scan, state.person)
+        scan, person = state.shot.scan, people_store.person_of(state.shot.scan, state.person)
         if person is None:
             return self.refuse(tr("Choose a person first."))
-        number, name, folder = person.person, people.called(person), scan.folder
+        number, name, folder = person.person, people_store.called(person), scan.folder
         clip = protocol.Clip(path=scan.clip_path, start=scan.clip_start, end=scan.clip_end)
         identity = add_material(scene, clip.path, clip.start, clip.end, "", scan=False)
         identity.name = name
         try:
-            people.fill(identity.materials[0].scan, clip, folder)
-        except people.ScanUnreadable as error:
+            people_store.fill(identity.materials[0].scan, clip, folder)
+        except people_store.ScanUnreadable as error:
             return self.refuse(str(error))
         identity.materials[0].person = number
         return {"FINISHED"}
@@ -190,7 +193,7 @@ class UNDERSTUDY_OT_choose_face(Undoable, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         material = results.material_named(steps.state_of(context), self.material)
-        if material is None or people.person_of(material.scan, self.person) is None:
+        if material is None or people_store.person_of(material.scan, self.person) is None:
             return self.refuse(tr("That person is not in the identity's footage."))
         material.person = self.person
         hooks.redraw_sequencers({"PREVIEW"})

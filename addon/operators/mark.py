@@ -5,9 +5,11 @@ from __future__ import annotations
 import bpy
 from bpy.props import EnumProperty
 
-from .. import compat, marking, project, scene_strips, sources, steps, timeline
+from .. import compat
 from ..i18n import tr
-from ..properties import MARKS
+from ..sequencer import marking, scene_strips, strip_media, timeline
+from ..state import project, steps
+from ..state.properties import MARKS
 from .common import Outside, Undoable
 
 _UNSET = -1_000_000
@@ -59,7 +61,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
         stored = compat.stored_frames(scene, strip)
         timing = compat.strip_timing(scene, strip, stored_frames=stored)
         marked = timeline.mark(timing, limits(scene, by, strip))
-        source = sources.source_path(strip)
+        source = strip_media.source_path(strip)
     except timeline.RangeError as error:
         return tr(error.template, **error.facts)
     project.folder(scene.understudy)  # an unsaved .blend gets its folder's name here, where writing is allowed

@@ -6,8 +6,11 @@ import bpy
 from bpy.props import EnumProperty, IntProperty
 
 from ...engine import protocol
-from .. import compat, hooks, jobs, people, preview, project, steps
+from .. import compat
 from ..i18n import tr
+from ..jobs import jobs
+from ..state import hooks, people_store, project, steps
+from ..viewport import preview
 from .common import Outside, Undoable
 
 _KEPT = "KEPT"
@@ -46,7 +49,7 @@ class UNDERSTUDY_OT_choose_person(Undoable, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         state = steps.state_of(context)
-        if people.person_of(state.shot.scan, self.person) is None:
+        if people_store.person_of(state.shot.scan, self.person) is None:
             return self.refuse(tr("That person is not in the shot."))
         choose(state, self.person)
         hooks.redraw_sequencers({"PREVIEW"})
@@ -89,7 +92,7 @@ class UNDERSTUDY_OT_assign(Undoable, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         state = steps.state_of(context)
-        if people.person_of(state.shot.scan, self.person) is None:
+        if people_store.person_of(state.shot.scan, self.person) is None:
             return self.refuse(tr("That person is not in the shot."))
         assign(state, self.person, "" if self.identity == _KEPT else self.identity)
         hooks.redraw_sequencers({"PREVIEW"})
@@ -106,7 +109,7 @@ def assign(state: bpy.types.PropertyGroup, number: int, identity: str) -> None:
         return
     if swap is None:
         # a swap that nobody's face is in yet is used first
-        swap = next((one for one in state.swaps if people.person_of(state.shot.scan, one.person) is None), None)
+        swap = next((one for one in state.swaps if people_store.person_of(state.shot.scan, one.person) is None), None)
         swap = swap or state.swaps.add()
         swap.person, swap.target = number, ""
         swap.target = steps.target_key(state, swap)
@@ -118,8 +121,8 @@ def _others(_: object, context: bpy.types.Context) -> list[tuple[str, str, str, 
     _items[:] = []
     if state is not None:
         _items.extend(
-            (str(one.person), people.called(one), tr("They are the same human being"), one.person)
-            for one in people.there(state.shot.scan)
+            (str(one.person), people_store.called(one), tr("They are the same human being"), one.person)
+            for one in people_store.there(state.shot.scan)
             if one.person != state.person
         )
     return _items
@@ -133,7 +136,7 @@ class _Correction(Outside):
         state = steps.state_of(context)
         if missing := steps.missing_for_people(state):
             return missing
-        return "" if people.person_of(state.shot.scan, state.person) else tr("Choose a person first.")
+        return "" if people_store.person_of(state.shot.scan, state.person) else tr("Choose a person first.")
 
 
 class UNDERSTUDY_OT_merge_people(_Correction, bpy.types.Operator):
@@ -148,7 +151,7 @@ class UNDERSTUDY_OT_merge_people(_Correction, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         state = scene.understudy
-        pair = [people.person_of(state.shot.scan, n) for n in (state.person, int(self.other))]
+        pair = [people_store.person_of(state.shot.scan, n) for n in (state.person, int(self.other))]
         if None in pair or pair[0] == pair[1]:
             return self.refuse(tr("That person is not in the shot."))
         into, gone = sorted(pair, key=lambda p: (-p.known, -p.frames))  # the named one keeps the name
@@ -171,7 +174,7 @@ class UNDERSTUDY_OT_split_person(_Correction, bpy.types.Operator):
         if missing := super().missing(context):
             return missing
         state = steps.state_of(context)
-        if people.person_of(state.shot.scan, state.person).tracks < 2:
+        if people_store.person_of(state.shot.scan, state.person).tracks < 2:
             return tr("This person is followed without a break: nothing can be split off.")
         return ""
 

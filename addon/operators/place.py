@@ -5,9 +5,11 @@ from __future__ import annotations
 import bpy
 from bpy.props import IntProperty
 
-from .. import compat, placing, project, sources, steps
+from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
+from ..sequencer import placing, strip_media
+from ..state import project, steps
 from .common import Undoable
 from .convert import active_recast
 
@@ -88,7 +90,9 @@ class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
         left = placing.takes(scene, of)
         if left and was_seen and all(take.mute for take in left):
             placing.show_take(scene, left[-1])
-        source = sources.find(scene, of["strip_id"], of["strip_name"], of["source_start"], of.get("stored_frames", 0))
+        source = strip_media.find(
+            scene, of["strip_id"], of["strip_name"], of["source_start"], of.get("stored_frames", 0)
+        )
         if not left:
             placing.forget_source(scene, of)
         if (below := left[-1] if left else source) is not None:  # the panel goes on with what is there

@@ -8,8 +8,10 @@ import bpy
 from bpy.props import StringProperty
 
 from ...engine import protocol
-from .. import compat, jobs, project, results, steps
+from .. import compat
 from ..i18n import tr
+from ..jobs import jobs, results
+from ..state import project, steps
 from .common import Outside
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import bpy
 
 from ...engine import protocol
-from .. import jobs, setting_up
+from ..engine_link import engine_setup
 from ..i18n import tr
+from ..jobs import jobs
 from ..preferences import wheels_folder
 
 
@@ -16,7 +17,7 @@ class _Setup:
     @classmethod
     def missing(cls) -> str:
         """What has to come first."""
-        return tr("The set-up is under way.") if setting_up.installer.busy else ""
+        return tr("The set-up is under way.") if engine_setup.installer.busy else ""
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
@@ -43,7 +44,7 @@ class UNDERSTUDY_OT_setup(_Setup, bpy.types.Operator):
         return ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        setting_up.begin()
+        engine_setup.begin()
         return {"FINISHED"}
 
 
@@ -56,10 +57,10 @@ class UNDERSTUDY_OT_cancel_setup(_Setup, bpy.types.Operator):
 
     @classmethod
     def missing(cls) -> str:
-        return "" if setting_up.installer.busy else tr("No set-up is under way.")
+        return "" if engine_setup.installer.busy else tr("No set-up is under way.")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        setting_up.installer.cancel()
+        engine_setup.installer.cancel()
         return {"FINISHED"}
 
 
@@ -81,7 +82,7 @@ class UNDERSTUDY_OT_remove_engine(_Setup, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         jobs.poller().stop_engine()
-        setting_up.begin(remove=True)
+        engine_setup.begin(remove=True)
         return {"FINISHED"}
 
 

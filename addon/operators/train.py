@@ -6,8 +6,10 @@ import bpy
 from bpy.props import StringProperty
 
 from ...engine import protocol
-from .. import compat, jobs, project, steps
+from .. import compat
 from ..i18n import tr
+from ..jobs import jobs
+from ..state import project, steps
 from .common import Outside
 
 

@@ -8,8 +8,11 @@ from typing import Any
 
 import bpy
 
-from .. import boxes, compat, geometry, hooks, overlay, people, preview, steps
+from .. import compat
 from ..i18n import tr
+from ..sequencer import picture_geometry
+from ..state import face_boxes, hooks, people_store, steps
+from ..viewport import overlay, preview
 from .common import Outside
 from .people import choose
 
@@ -82,7 +85,7 @@ class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
             if preview_at(context.window, event) is None:
                 return {"PASS_THROUGH"}
             face = self._face(context, scene, event)
-            if face is None or people.person_of(scene.understudy.shot.scan, face.person) is None:
+            if face is None or people_store.person_of(scene.understudy.shot.scan, face.person) is None:
                 self.report({"INFO"}, tr("There is no known face here"))
                 return {"RUNNING_MODAL"}
             choose(scene.understudy, face.person)
@@ -96,7 +99,7 @@ class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
         region, x, y = found
         at = here.placement.to_source(*region.view2d.region_to_view(x, y))
         faces = preview.faces(scene.understudy.shot.scan.folder, here.frame)
-        return boxes.face_at([face for face in faces if face.person >= 0], *at) if at else None
+        return face_boxes.face_at([face for face in faces if face.person >= 0], *at) if at else None
 
     def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
         overlay.picking, overlay.hovered = False, None
@@ -153,7 +156,7 @@ class UNDERSTUDY_OT_wipe(Outside, bpy.types.Operator):
         return result
 
 
-def wipe_at(placement: geometry.Placement, vx: float, vy: float) -> float:
+def wipe_at(placement: picture_geometry.Placement, vx: float, vy: float) -> float:
     """The wipe's position (0..1 of the picture's width) for a view position, off the picture too."""
     middle = placement.height / 2
     (left, below), (right, above) = placement.to_view(0, middle), placement.to_view(placement.width, middle)

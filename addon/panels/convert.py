@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import bpy
 
-from .. import compat, placing, steps
+from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..layout import SidebarPanel, fields, missing, sentence
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
+from ..sequencer import placing
+from ..state import steps
+from .layout import SidebarPanel, fields, missing, sentence
 from .status import draw_job
 
 
@@ -82,7 +84,7 @@ class UNDERSTUDY_PT_fit(SidebarPanel, bpy.types.Panel):
     bl_options = {"DEFAULT_CLOSED"}
 
     def draw_header_preset(self, context: bpy.types.Context) -> None:
-        from ..presets import UNDERSTUDY_PT_fit_presets
+        from ..state.presets import UNDERSTUDY_PT_fit_presets
 
         UNDERSTUDY_PT_fit_presets.draw_panel_header(self.layout)
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import bpy
 
-from .. import consent, people, project, steps
 from ..i18n import tr
-from ..layout import SidebarPanel, gallery, missing, sentence
 from ..operators.consent import forgetting
+from ..state import consent_records, people_store, project, steps
+from .layout import SidebarPanel, gallery, missing, sentence
 from .status import asks_for_consents
 
 SHOWN_PATHS = 6
@@ -69,7 +69,7 @@ def _draw_identity(
 ) -> None:  # fmt: skip
     chosen = state.identity == identity.key
     row = layout.row(align=True)
-    if icon := people.identity_icon(identity):
+    if icon := people_store.identity_icon(identity):
         row.template_icon(icon_value=icon, scale=2.0)
     column = row.column(align=True)
     row = column.row(align=True)
@@ -77,8 +77,8 @@ def _draw_identity(
     row.operator("understudy.choose_identity", text="", icon=icon, depress=chosen).identity = identity.key
     row.prop(identity, "name", text="")
     row.operator("understudy.remove_identity", text="", icon="X").identity = identity.key
-    if people.material(identity):
-        sentence(column, context, people.amount_in_words(identity))
+    if people_store.material(identity):
+        sentence(column, context, people_store.amount_in_words(identity))
     if not chosen:
         return
     for material in identity.materials:
@@ -98,9 +98,9 @@ def _draw_material(
         sentence(layout, context, tr("Its footage is being scanned."), "TIME")
     elif not material.scan.folder or not Path(material.scan.folder).is_dir():
         layout.operator("understudy.scan_identity", icon="VIEWZOOM").material = material.key
-    elif not people.there(material.scan):
+    elif not people_store.there(material.scan):
         sentence(layout, context, tr("No face was found in its footage."), "ERROR")
-    elif len(people.there(material.scan)) > 1:
+    elif len(people_store.there(material.scan)) > 1:
         gallery(layout, material.scan, material.person, "understudy.choose_face", material=material.key)
 
 
@@ -133,14 +133,17 @@ def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state
     folder = project.folder_if_named(state)
     everybody: dict[str, str] = {}
     for swap in steps.chosen(state):
-        identity, person = steps.identity_named(state, swap.identity), people.person_of(state.shot.scan, swap.person)
+        identity, person = (
+            steps.identity_named(state, swap.identity),
+            people_store.person_of(state.shot.scan, swap.person),
+        )
         everybody[identity.key] = identity.name
-        everybody[steps.target_key(state, swap)] = people.called(person)
+        everybody[steps.target_key(state, swap)] = people_store.called(person)
     lacking = steps.lacking_consent(state)
     if len(lacking) < len(everybody):
         layout.label(text="Consent")
     for key, name in everybody.items():
-        if known := consent.record(folder, key) if folder else None:
+        if known := consent_records.record(folder, key) if folder else None:
             row = layout.row(align=True)
             row.label(text=known.person, icon="CHECKMARK", translate=False)  # the pencil shows the rest
             button = row.operator("understudy.consent", text="", icon="GREASEPENCIL")

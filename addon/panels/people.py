@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from .. import people, steps
 from ..i18n import tr
-from ..layout import SidebarPanel, gallery, missing, sentence
+from ..state import people_store, steps
+from .layout import SidebarPanel, gallery, missing, sentence
 
 
 class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
@@ -21,14 +21,14 @@ class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
         if state is None or not state.shot.scan.folder:
             return
         scan = state.shot.scan
-        if not people.there(scan):
+        if not people_store.there(scan):
             sentence(layout, context, tr("No face was found in the marked range."), "ERROR")
         else:
             layout.operator("understudy.pick_face", icon="EYEDROPPER")
             gallery(layout, scan, state.person, "understudy.choose_person")
             for swap in steps.chosen(state):
-                _draw_swap(layout, state, people.person_of(scan, swap.person), swap)
-            person = people.person_of(scan, state.person)
+                _draw_swap(layout, state, people_store.person_of(scan, swap.person), swap)
+            person = people_store.person_of(scan, state.person)
             if person is not None:
                 _draw_person(layout.box(), context, state, person)
         rejected = sum(person.rejected for person in scan.people)
@@ -44,7 +44,7 @@ def _draw_swap(
 ) -> None:  # fmt: skip
     row = layout.row(align=True)
     identity = steps.identity_named(state, swap.identity)
-    row.label(text=f"{people.called(person)} → {identity.name}", icon="ARROW_LEFTRIGHT", translate=False)
+    row.label(text=f"{people_store.called(person)} → {identity.name}", icon="ARROW_LEFTRIGHT", translate=False)
 
 
 def _draw_person(
@@ -53,13 +53,13 @@ def _draw_person(
 ) -> None:  # fmt: skip
     column = layout.column()
     row = column.row(align=True)
-    row.prop(person, "name", text="", placeholder=people.called(person))
+    row.prop(person, "name", text="", placeholder=people_store.called(person))
     others = row.row(align=True)
-    others.enabled = len(people.there(state.shot.scan)) > 1
+    others.enabled = len(people_store.there(state.shot.scan)) > 1
     others.operator_menu_enum("understudy.merge_people", "other", text="", icon="AUTOMERGE_ON")
     row.operator("understudy.split_person", text="", icon="MOD_EXPLODE")
     row.operator("understudy.reject_person", text="", icon="X")
-    if said := people.sharpness_in_words(person):
+    if said := people_store.sharpness_in_words(person):
         sentence(column, context, tr("The pictures are {sharpness}.", sharpness=said))
     swap = steps.swap_of(state, person.person)
     identity = steps.identity_named(state, swap.identity) if swap else None

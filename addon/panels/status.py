@@ -6,9 +6,11 @@ from pathlib import Path
 
 import bpy
 
-from .. import jobs, setting_up, steps
+from ..engine_link import engine_setup
 from ..i18n import tr
-from ..layout import SidebarPanel, duration, sentence
+from ..jobs import jobs
+from ..state import steps
+from .layout import SidebarPanel, duration, sentence
 
 
 def _words(kind: str) -> str:
@@ -50,7 +52,7 @@ def draw_remote(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 def _needs_setup() -> bool:
     """Nothing was set up, or something of another version; not while an engine answers."""
-    return jobs.engine.state != "ready" and (setting_up.needed() or setting_up.outdated())
+    return jobs.engine.state != "ready" and (engine_setup.needed() or engine_setup.outdated())
 
 
 class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
@@ -73,9 +75,9 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
             _alarm(box, context, tr(jobs.engine.error))
             if jobs.engine.state == "failed":
                 box.operator("understudy.start_engine")
-        if setting_up.installer.busy or _needs_setup():
+        if engine_setup.installer.busy or _needs_setup():
             box = layout.box()
-            setting_up.draw(box, lambda text, icon: sentence(box, context, text, icon))
+            engine_setup.draw(box, lambda text, icon: sentence(box, context, text, icon))
         waiting = steps.in_turn(state)
         if waiting and jobs.engine.state == "ready" and jobs.engine.remote:
             sentence(layout, context, which_engine(), "URL")

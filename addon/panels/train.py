@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import bpy
 
-from .. import curves, people, steps
-from ..layout import SidebarPanel, fields, missing, sentence
+from ..state import people_store, steps
+from ..viewport import loss_curve
+from .layout import SidebarPanel, fields, missing, sentence
 from .status import draw_job
 
 
@@ -42,7 +43,7 @@ def draw_training(layout: bpy.types.UILayout, context: bpy.types.Context, job: b
     """The newest training: its curve, its pictures, what to make of it."""
     if job.verdict:
         sentence(layout, context, job.verdict, "INFO")
-    if icon := curves.icon(job.id):
+    if icon := loss_curve.icon(job.id):
         layout.template_icon(icon_value=icon, scale=5.0)
-    if icon := people.picture(job.preview):
+    if icon := people_store.picture(job.preview):
         layout.template_icon(icon_value=icon, scale=9.0)

@@ -27,7 +27,7 @@ class Export:
 
     def run(self) -> dict[str, Any]:
         """Write the file."""
-        from ..faces.interchange import export_faceswap, export_json
+        from ..faces.interchange.alignments_json import export_faceswap, export_json
 
         with watching("Run the same command again.") as reporter, reporter.stage("Exporting"):
             if self.format == "faceswap":
@@ -52,7 +52,7 @@ class Import:
     def run(self) -> dict[str, Any]:
         """Write the scan."""
         from ..console import show_people
-        from ..faces.interchange import import_faces
+        from ..faces.interchange.alignments_json import import_faces
 
         with watching("Run the same command again.") as reporter, reporter.stage("Importing"):
             summary = import_faces(self.source, self.output.resolve(), reporter, self.footage)

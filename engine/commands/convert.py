@@ -79,11 +79,11 @@ Writes
 
     def run(self) -> dict[str, Any]:
         """Recast the shot."""
-        from .. import jobs
-        from ..convert.settings import check_settings
+        from .. import job_bodies
+        from ..convert.convert_settings import check_settings
         from ..media.formats import check_output
         from ..media.reader import probe
-        from ..model.folder import read_card
+        from ..model.model_folder import read_card
         from ..provenance.consent import replaced
         from ..swap import read_summary, require_person
 
@@ -103,7 +103,7 @@ Writes
             watching("Run the same command again: it goes on after the last finished segment.") as reporter,
             reporter.stage("Recasting"),
         ):
-            return jobs.run("convert", replace(spec, swaps=swaps, project=str(project)), reporter)
+            return job_bodies.run("convert", replace(spec, swaps=swaps, project=str(project)), reporter)
 
     def _asked(self) -> ConvertSpec:
         """What is to be done: as named here, and for the rest as for the result that this one is to be like."""
@@ -120,7 +120,7 @@ Writes
         if self.draft:
             named["use_refiner"] = False
         if self.like:
-            from ..convert.settings import load_settings
+            from ..convert.convert_settings import load_settings
 
             like = load_settings(self.like)
             if self.scan:  # another shot has other frames

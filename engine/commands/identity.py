@@ -35,7 +35,7 @@ class Consent:
 
     def run(self) -> dict[str, Any]:
         """Write the record."""
-        from .. import jobs
+        from .. import job_bodies
         from ..protocol import ConsentRecord, ConsentSpec
         from ..provenance.consent import basis_of, today
         from ..reporter import Silent
@@ -48,7 +48,7 @@ class Consent:
             date=self.date or today(),
             file=str(self.file.resolve()) if self.file else "",
         )
-        result = jobs.run("consent", ConsentSpec(project=str(self.project.resolve()), record=record), Silent())
+        result = job_bodies.run("consent", ConsentSpec(project=str(self.project.resolve()), record=record), Silent())
         print(f"{self.name} is {self.person}: {record.basis}, for {record.scope} ({result['record']})")
         return result
 
@@ -93,12 +93,12 @@ class Forget:
 
     def run(self) -> dict[str, Any]:
         """List, and remove."""
-        from .. import jobs
+        from .. import job_bodies
         from ..protocol import ForgetSpec
         from ..reporter import Silent
 
         spec = ForgetSpec(project=str(self.project.resolve()), identity=self.name, dry_run=self.dry_run)
-        result = jobs.run("forget", spec, Silent())
+        result = job_bodies.run("forget", spec, Silent())
         for item in result["items"]:
             print(f"{item['bytes'] / 1e6:9.1f} MB  {item['path']}  ({item['what']})")
         total = sum(item["bytes"] for item in result["items"]) / 1e6
@@ -118,12 +118,12 @@ class Report:
 
     def run(self) -> dict[str, Any]:
         """Write it."""
-        from .. import jobs
+        from .. import job_bodies
         from ..protocol import ReportSpec
         from ..reporter import Silent
 
         spec = ReportSpec(project=str(self.project.resolve()), output=str(self.output.resolve()))
-        result = jobs.run("report", spec, Silent())
+        result = job_bodies.run("report", spec, Silent())
         print(result["report"])
         return result
 

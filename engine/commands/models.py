@@ -34,7 +34,7 @@ Examples
 
     def run(self) -> dict[str, Any]:
         """Fetch, and show what is there."""
-        from ..faces import downloads, weights
+        from ..faces.networks import downloads, weights
 
         if self.action == "fetch":
             with (

@@ -71,9 +71,9 @@ Example
 
     def run(self) -> dict[str, Any]:
         """Correct, where anything is to be corrected, and list."""
-        from .. import jobs
+        from .. import job_bodies
         from ..console import show_people
-        from ..faces.summary import read_summary
+        from ..faces.people.summary import read_summary
 
         edits = [
             *(PeopleEdit(action="merge", persons=_numbers(t, t.split("+"), "--merge 1+3")) for t in self.merge),
@@ -87,7 +87,7 @@ Example
             project = str(self.project.resolve()) if self.project else ""
             spec = PeopleSpec(scan=str(self.scan.resolve()), edits=edits, project=project)
             with watching("Run the same command again.") as reporter:
-                result = jobs.run("people", spec, reporter)
+                result = job_bodies.run("people", spec, reporter)
         people = read_summary(self.scan).people
         show_people(self.scan, people)
         return {**result, "people": len([p for p in people if not p.rejected]), "found": [to_json(p) for p in people]}

@@ -51,8 +51,8 @@ Examples
     def run(self) -> dict[str, Any]:
         """Do it, and say which engine works."""
         from ..remote import link
-        from ..remote.exchange import clear_mirror
-        from ..remote.status import look
+        from ..remote.file_sync import clear_mirror
+        from ..remote.remote_status import look
 
         try:
             if self.action == "use":

@@ -44,7 +44,7 @@ Writes into the scan folder
 
     def run(self) -> dict[str, Any]:
         """Scan, and show who was found."""
-        from .. import jobs
+        from .. import job_bodies
         from ..console import show_people
         from ..media.reader import probe, require_range
         from ..swap import read_summary
@@ -56,7 +56,7 @@ Writes into the scan folder
             watching(f"Run the same command again: the scan of {name} goes on where it stopped.") as reporter,
             reporter.stage(f"Scanning {name}"),
         ):
-            result = jobs.run(
+            result = job_bodies.run(
                 "scan", ScanSpec(clip=clip, output=str(self.output.resolve()), detectors=list(self.detector)), reporter
             )
         people = read_summary(self.output).people

@@ -95,7 +95,7 @@ Several GPUs
 
     def run(self) -> dict[str, Any]:
         """Train or gather."""
-        from .. import jobs
+        from .. import job_bodies
         from ..swap import require_person
 
         output = self.output.resolve()
@@ -123,7 +123,7 @@ Several GPUs
             watching("Run the same command again: training goes on from its last checkpoint.") as reporter,
             reporter.stage("Gathering faces" if self.preset == "draft" else "Training"),
         ):
-            return jobs.run("train", spec, reporter)
+            return job_bodies.run("train", spec, reporter)
 
 
 def named_people(project: Path) -> list[Identity]:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from ..faces.align import to_opencv
+from ..faces.geometry.align import to_opencv
+from ..media.float_view import Patch, lay
 from ..media.signal import Box
-from ..media.view import Patch, lay
 from ..protocol import ConvertSettings
-from . import belonging, blend, colour
-from .faces import Face
-from .measures import Measures
+from . import blend, colour_matching, grain_blur
+from .face_batch import Face
+from .frame_measures import Measures
 from .patch import SEEN, Place, warped_face, warped_mask
 
 View = Callable[[Box], np.ndarray]
@@ -46,7 +46,7 @@ def composite(
         new, alpha = warped_face(fresh, place), warped_mask(face.mask, place)
         mixed = blend.blended(under * 255, new, alpha, settings.blend)
         if measures.grain.size:
-            field = belonging.grain(place.shape, measures.grain, (frame, face.placement.track))
+            field = grain_blur.grain(place.shape, measures.grain, (frame, face.placement.track))
             if field is not None:
                 mixed += alpha[..., None] * field
         x0, y0, _, _ = place.box
@@ -59,12 +59,12 @@ def composite(
 
 def finished(face: Face, measures: Measures, settings: ConvertSettings) -> np.ndarray:
     """A face in its crop, (S, S, 3) float32 RGB 0..255, with all but the seam and the grain done."""
-    fresh = colour.apply(settings.colour, face.face, measures.colour)
+    fresh = colour_matching.apply(settings.colour, face.face, measures.colour)
     if measures.blur.size:
-        fresh = belonging.apply_blur(fresh, measures.blur, face.placement.motion)
+        fresh = grain_blur.apply_blur(fresh, measures.blur, face.placement.motion)
     if measures.membrane.size:
         fresh = fresh + blend.membrane(measures.membrane, face.placement.size)
-    fresh = colour.apply_tint(fresh, measures.tint)
+    fresh = colour_matching.apply_tint(fresh, measures.tint)
     if settings.blend == "multiband":
         known = np.clip(face.mask * 8, 0, 1)
         fresh = blend.extended(fresh, face.target.astype(np.float32), known)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..faces.align import to_opencv
+from ..faces.geometry.align import to_opencv
 
 SEEN = 1 / 510
 """Less of the new face than this cannot change an 8-bit sample."""

@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 
 from ..errors import DataError, NoFaceError
-from ..faces.align import crop_matrix, mesh_radius, transform, unposed
 from ..faces.alignments import Alignments
+from ..faces.geometry.align import crop_matrix, mesh_radius, transform, unposed
+from ..model.draft.shape import difference, neutral_face, reshaped
+from ..model.draft.views import choose_views
+from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source
-from ..model.shape import difference, neutral_face, reshaped
-from ..model.shared import Shared
-from ..model.views import choose_views
 from ..protocol import Swap
 from ..reporter import Reporter, Silent
-from .steady import steadied
+from .landmark_smoothing import steadied
 
 TAKE = 2048
 """Faces that are looked at together: the choice of views compares every one with every view, and memory must not grow
@@ -39,7 +39,7 @@ class Placement:
     """One face to recast: by which source, from which views, at which place.
 
     face (468, 3) float32 are its landmarks in source pixels; matrix (2, 3) cuts the size × size crop; change (468, 3)
-    is what it gets of the source's shape (`model.shape.difference`); choice (V,) views as `choose_views` gives them,
+    is what it gets of the source's shape (`shape.difference`); choice (V,) views as `choose_views` gives them,
     and other (V,) those that it changes to or from, of which it shows `share` 0..1 (None: nothing changes nearby);
     radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the face moves from
     this frame to the next, in crop pixels; opacity 0..1 is how much of it is to be seen; nearer holds the outlines

@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ..media.float_view import Patch
 from ..media.reader import Frame
-from ..media.view import Patch
 from ..model.recast import Source
 from ..protocol import ConvertSettings
 from .composite import Mark, composite, pasted
-from .faces import Face, render_faces
-from .front import steady
-from .measures import REACH, Measures, averaged, measure
+from .face_batch import Face, render_faces
+from .frame_measures import REACH, Measures, averaged, measure
+from .occluder import steady
 from .patch import Place, place_of
 from .plan import Placement
 

@@ -11,19 +11,19 @@ import torch
 
 from ..arrays import write_json
 from ..errors import NoFaceError, UnderstudyError
+from ..footage_stamp import FILE_NAME as SOURCE
 from ..media.reader import MediaInfo, probe, require_range
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
-from ..sources import FILE_NAME as SOURCE
 from .alignments import FILE_NAME, Alignments
-from .assemble import assemble
 from .detectors import chosen
-from .edits import settle
-from .masks import FOLDER as MASKS
-from .observe import observe
-from .observed import Store
-from .roster import EDITS
-from .summary import BOXES, SCHEMA, SUMMARY, boxes_of
+from .facesets.masks import FOLDER as MASKS
+from .people.edits import settle
+from .people.roster import EDITS
+from .people.summary import BOXES, SCHEMA, SUMMARY, boxes_of
+from .tracking.assemble import assemble
+from .tracking.observations import Store
+from .tracking.observe import observe
 
 
 def scan(

@@ -20,7 +20,7 @@ from av.video.format import VideoFormat
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
-from .colour import LIMITED, is_float, matrix_of, range_of, transfer_of, usual_matrix
+from .colour_spaces import LIMITED, is_float, matrix_of, range_of, transfer_of, usual_matrix
 from .frametable import frame_table, open_movie, video_stream
 from .linear import display_signal, to_linear
 from .planes import chroma_steps, planar, planar_name, reformatted
@@ -28,7 +28,7 @@ from .reader import MediaInfo
 from .recipes import RGB, Recipe, coded_size
 from .signal import alpha_of, from_signal, signal_of
 from .sound import Timed, sound_tracks
-from .tone import LINEAR
+from .tone_mapping import LINEAR
 
 SOUND_AHEAD = 0.5  # seconds by which sound is written before its picture
 

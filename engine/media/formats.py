@@ -14,7 +14,7 @@ from ..protocol import OutputFormat
 from .planes import planar_name
 from .reader import MediaInfo
 from .recipes import MOVIES, PICTURES, WITH_ALPHA, Recipe, coded_size, dnxhr, ffv1, h26x, pictures, prores, tags_of
-from .tone import HLG, PQ
+from .tone_mapping import HLG, PQ
 
 SAYS = {
     "h264": "H.264",

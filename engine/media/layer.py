@@ -8,13 +8,13 @@ from dataclasses import replace
 import av
 import numpy as np
 
-from .colour import FULL, LIMITED, matrix_of, transfer_of, usual_matrix
+from .colour_spaces import FULL, LIMITED, matrix_of, transfer_of, usual_matrix
+from .float_view import Patch, view_of
 from .linear import display_signal, linear_light
 from .planes import planar, planar_name
 from .recipes import Recipe
 from .signal import from_signal
-from .tone import LINEAR, ceiling, from_view
-from .view import Patch, view_of
+from .tone_mapping import LINEAR, ceiling, from_view
 
 FAINT = 1 / 512  # of the matte: below it the face's own colour cannot be told, and the footage's is as good
 

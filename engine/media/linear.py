@@ -5,10 +5,10 @@ from __future__ import annotations
 import av
 import numpy as np
 
-from .colour import FULL, matrix_of, transfer_of
+from .colour_spaces import FULL, matrix_of, transfer_of
 from .planes import planar
 from .signal import alpha_of, from_signal, signal_of
-from .tone import HDR_OR_LINEAR, LINEAR, light_to_srgb, srgb_to_light, to_bt709_light
+from .tone_mapping import HDR_OR_LINEAR, LINEAR, light_to_srgb, srgb_to_light, to_bt709_light
 
 
 def to_linear(picture: av.VideoFrame, pixel_format: str) -> av.VideoFrame:

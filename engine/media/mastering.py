@@ -7,7 +7,7 @@ import struct
 import av
 from av.sidedata.sidedata import SideData, Type
 
-from .tone import PQ
+from .tone_mapping import PQ
 
 
 def mastering_of(frame: av.VideoFrame) -> tuple[str, str]:

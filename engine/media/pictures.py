@@ -12,7 +12,7 @@ from av.codec import CodecContext
 from av.packet import Packet
 
 from ..errors import MediaError
-from .colour import FULL, LIMITED
+from .colour_spaces import FULL, LIMITED
 from .exr import is_whole
 
 # Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.

@@ -6,7 +6,7 @@ import av
 import numpy as np
 from av.video.format import VideoFormat
 
-from .colour import FULL, is_float, matrix_of, range_of
+from .colour_spaces import FULL, is_float, matrix_of, range_of
 
 # Formats whose samples are interleaved, and the planar one that holds the very same samples.
 PLANAR = {

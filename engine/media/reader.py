@@ -14,14 +14,14 @@ import av
 import numpy as np
 
 from ..errors import MediaError
-from .colour import FULL, cuttable, is_float, range_of, to_rgb, transfer_of
+from .colour_spaces import FULL, cuttable, is_float, range_of, to_rgb, transfer_of
+from .float_view import Patch, view_of
 from .frametable import FrameTable, decoded, frame_table, open_movie, video_stream
 from .mastering import mastering_of
 from .pictures import is_pictures, picture_files, read_picture
 from .planes import planar
 from .signal import Box
 from .timecode import timecode_of
-from .view import Patch, view_of
 
 PICTURE_RATE = Fraction(24)
 FLAGGED = 3  # frames that are asked whether they are interlaced
@@ -79,7 +79,7 @@ class Frame:
     """One shown frame: `native` is as coded, with the footage's own samples.
 
     `rgb` is (H, W, 3) uint8, and `view` a rectangle in floating point, of the same display-referred SDR picture
-    (R'G'B'; HDR and scene-linear footage is tone-mapped, see `media.tone`), turned as shown.
+    (R'G'B'; HDR and scene-linear footage is tone-mapped, see `media.tone_mapping`), turned as shown.
     """
 
     index: int
@@ -135,7 +135,7 @@ class Frame:
         """(h, w, 3) float32 of the rectangle x0, y0, x1, y1 of the picture as shown (None: all of it).
 
         Not rounded and not clipped: 0..1 is nominal, footage may lie a little outside. What a rectangle shows
-        does not depend on the rectangle, and `media.view.carried` takes it back to the very sample.
+        does not depend on the rectangle, and `media.float_view.carried` takes it back to the very sample.
         """
         width, height = self.native.width, self.native.height
         shown = (0, 0, *((height, width) if self.rotation % 180 else (width, height)))

@@ -8,10 +8,10 @@ from av.codec import Codec
 from av.video.format import VideoFormat
 from av.video.reformatter import Colorspace
 
-from .colour import FULL, LIMITED, usual_matrix
+from .colour_spaces import FULL, LIMITED, usual_matrix
 from .planes import chroma_steps
 from .reader import MediaInfo
-from .tone import LINEAR
+from .tone_mapping import LINEAR
 
 KEY_FRAME_EVERY = 12  # frames: scrubbing in an editor decodes at most this many
 MOVIES = {".mp4", ".m4v", ".mov", ".mkv"}

@@ -12,7 +12,7 @@ import numpy as np
 from av.video.format import VideoFormat
 from av.video.reformatter import Colorspace
 
-from .colour import LUMA, matrix_of
+from .colour_spaces import LUMA, matrix_of
 from .planes import chroma_steps, plane_array, span_of
 
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1: pixels, exclusive

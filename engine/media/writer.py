@@ -21,17 +21,17 @@ from ..arrays import replace_atomically
 from ..errors import MediaError
 from ..protocol import OutputFormat
 from . import segments
-from .earlier import Earlier, record, take
 from .encode import MovieSegment, PictureSegment, join, move_folder
+from .float_view import Patch, carried
 from .formats import check_output
 from .layer import layer_pictures, matte_recipe
-from .partial import partial_folder, remove_partial
+from .partial_output import partial_folder, remove_partial
 from .pictures import picture_files
 from .reader import Frame, MediaInfo, as_coded
 from .recipes import Recipe
+from .segment_reuse import Earlier, record, take
 from .segments import Key, Segments
 from .timecode import moved
-from .view import Patch, carried
 
 # https://cv.iptc.org/newscodes/digitalsourcetype: existing footage, parts of it made by a trained network
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
@@ -80,7 +80,7 @@ class MovieWriter:
     the block ends well. An exception leaves the finished segments, which the next writer of the same source, range,
     format and `key` takes over: `missing()` tells what is left. Without a finished segment, or without a `key`,
     nothing is left behind, no folder made for it either. Segments that the movies `earlier` hold under the same key
-    are copied out of them (`media.earlier`); `record` is for the writers that do so after this one. Raises MediaError
+    are copied out of them (`segment_reuse`); `record` is for the writers that do so after this one. Raises MediaError
     when the output cannot be written.
     """
 

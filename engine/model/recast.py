@@ -8,14 +8,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .draft import Draft, draft
-from .filters import blur, eroded
-from .gaze import irises
-from .mesh import Geometry, geometry, triangle_map
-from .networks import Refined, refiner_input
-from .precision import autocast
-from .shared import Net, Shared, window
-from .warp import Views, moved
+from .draft.draft import Draft, draft
+from .draft.filters import blur, eroded
+from .draft.gaze import irises
+from .draft.mesh_raster import Geometry, geometry, triangle_map
+from .draft.warp import Views, moved
+from .networks.precision import autocast
+from .networks.refiner_network import Refined, refiner_input
+from .networks.shared_encoder import Net, Shared, window
 
 FEATHER = 0.02
 """Width of the soft edge, in crop sides; it lies inside the face."""

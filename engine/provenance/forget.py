@@ -11,8 +11,8 @@ from typing import Any
 
 from ..durable import hash_file
 from ..errors import UnderstudyError
-from ..faces import known
 from ..faces.alignments import FILE_NAME
+from ..faces.people import gallery
 from ..protocol import consent_file, home
 from .consent import today, withdraw
 from .recasts import FOLDER, all_recasts, files_of
@@ -67,8 +67,8 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> list[Item]:
     Returns what went (or would). Raises UnderstudyError when the project knows nobody of that name.
     """
     found = holdings(project, identity)
-    file = project / known.FILE_NAME
-    named = [n for n in known.known_people(project) if n.strip().casefold() == identity.strip().casefold()]
+    file = project / gallery.FILE_NAME
+    named = [n for n in gallery.known_people(project) if n.strip().casefold() == identity.strip().casefold()]
     if named:
         found.append(Item(file, f"{identity} among the known people", 0))
     if not found and not consent_file(project, identity).is_file():
@@ -83,7 +83,7 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> list[Item]:
         else:
             item.path.unlink(missing_ok=True)
     for name in named:
-        known.forget(project, name)
+        gallery.forget(project, name)
     withdraw(project, identity, today())
     return found
 

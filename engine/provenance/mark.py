@@ -22,7 +22,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ..faces.align import crop, crop_matrix, hull_mask, to_opencv, transform
+from ..faces.geometry.align import crop, crop_matrix, hull_mask, to_opencv, transform
 
 SIDE = 128
 """Side of the face's crop in which the mark is defined, as `align.crop_matrix` cuts it."""

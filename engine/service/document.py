@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from ..protocol import SPECS, EngineInfo, Event, Job, JobKind, PreviewResult, PreviewSpec
-from .exchange import Arrived, Placed, Placing
+from .mirror_transfer import Arrived, Placed, Placing
 from .paths import LONGEST, MAY_BE_EMPTY, NAMES
 
 HIGHEST = 1_000_000  # priority

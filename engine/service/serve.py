@@ -20,12 +20,12 @@ from .. import protocol
 from ..durable import lock, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo
-from .device import Device
-from .previewer import RECASTER
+from .device_probe import Device
+from .preview_process import Warm
+from .preview_worker import RECASTER
 from .server import create_app
 from .store import Store
 from .supervisor import Supervisor
-from .warm import Warm
 from .worker import RUNNER
 
 LOG_BYTES, LOGS = 2_000_000, 3  # of engine.log, and how many older ones are kept

@@ -21,18 +21,18 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from ..errors import UnderstudyError
 from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobSpec, PreviewSpec, from_json, to_json
 from ..remote.link import Away, checked, choose
-from ..remote.status import Watch
-from .device import Device
+from ..remote.remote_status import Watch
+from .auth import Guard, Visitors, answer, failure
+from .device_probe import Device
 from .disk import usage
 from .document import HIGHEST, Address, Priority, Prune, Submission, document
-from .exchange import offer_exchange
-from .guard import Guard, Visitors, answer, failure
 from .mirror import Mirrors
+from .mirror_transfer import offer_exchange
 from .page import Page
 from .paths import Forbidden, Occupied, check_form, check_output
+from .preview_process import NoPreview, Stale, Warm
 from .schedule import HEAVY
 from .store import Taken
-from .warm import NoPreview, Stale, Warm
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ..durable import lock, raise_flag
 from ..errors import UnderstudyError
-from ..media.partial import remove_partial
+from ..media.partial_output import remove_partial
 from ..protocol import FINAL_STATES, Job, JobKind, JobSpec
 from . import rundir
 from .events import EventLog

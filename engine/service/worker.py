@@ -1,6 +1,6 @@
 """One job in a process of its own: `python -m understudy.engine.service.worker RUN_DIR [RUNNER]`.
 
-RUNNER, "module:function", is what does the job; it is called like `engine.jobs.run`. The worker
+RUNNER, "module:function", is what does the job; it is called like `engine.job_bodies.run`. The worker
 asks nobody: it reads the spec in its run directory, writes events and the result there, and goes
 on whether the supervisor lives or not. Told to pause (a flag, or a TERM signal), it leaves the job
 paused or queued and ends, which frees all its memory. A TERM signal to a job that was cancelled
@@ -29,7 +29,7 @@ from . import rates, rundir
 from .events import EventLog
 from .recorder import Estimate, Recorder
 
-RUNNER = f"{__package__.rpartition('.')[0]}.jobs:run"
+RUNNER = f"{__package__.rpartition('.')[0]}.job_bodies:run"
 NICE = 5  # people work on this machine too
 PATIENCE = 2.0  # seconds to wait for a supervisor that is just looking at the lock
 

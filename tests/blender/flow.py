@@ -40,14 +40,14 @@ def ready_to_convert(scene, clips, tick_until):
 
 def agree(scene, tick_until):
     """Everybody in the chosen swaps has agreed."""
-    steps = importlib.import_module(f"{EXTENSION}.addon.steps")
+    steps = importlib.import_module(f"{EXTENSION}.addon.state.steps")
     for key, name in steps.lacking_consent(scene.understudy):
         assert bpy.ops.understudy.consent(
             identity=key, called=name, person="Full Name", basis="test footage", scope="tests"
         ) == {"FINISHED"}
     tick_until(lambda: idle(scene))
     assert scene.understudy.error == ""
-    importlib.import_module(f"{EXTENSION}.addon.consent").look_again()
+    importlib.import_module(f"{EXTENSION}.addon.consent_records").look_again()
 
 
 def material(scene, index=0):

@@ -36,7 +36,7 @@ def real(addon, scene, tmp_path, monkeypatch, tick_until):
         (home / "models").symlink_to(NETWORKS)
     yield home
     bpy.ops.understudy.stop_engine()
-    tick_until(lambda: addon.jobs.engine.state == "stopped" and addon.client.read_address() is None)
+    tick_until(lambda: addon.jobs.engine.state == "stopped" and addon.http_client.read_address() is None)
     flow.restart_addon_connection(addon)
 
 
@@ -51,7 +51,7 @@ def test_starts_answers_and_stops(addon, real, tick_until):
     assert bpy.ops.understudy.start_engine() == {"FINISHED"}
     tick_until(lambda: addon.jobs.engine.state in {"ready", "failed"}, 60)
     assert addon.jobs.engine.error == ""
-    assert addon.jobs.engine.version and addon.client.read_address().token
+    assert addon.jobs.engine.version and addon.http_client.read_address().token
 
 
 def test_footage_without_a_face_is_said_and_leaves_nothing(scene, clips, real, tick_until):
@@ -118,12 +118,12 @@ def test_a_draft_of_real_people(addon, scene, real, tick_until, tmp_path):
     until_idle()
     state = scene.understudy
     assert len(state.shot.scan.people) == 1
-    assert addon.people.amount_in_words(state.identities[0]).startswith("1 frame, no left profiles")
+    assert addon.people_store.amount_in_words(state.identities[0]).startswith("1 frame, no left profiles")
     state.shot.scan.people[0].name = "Eileen"  # told to the engine, and known in the project from now on
     until_idle()
     assert state.shot.scan.people[0].known
     flow.agree(scene, tick_until)
-    known = addon.consent.records(addon.project.folder(state))
+    known = addon.consent_records.records(addon.project.folder(state))
     assert set(known) == {state.swaps[0].identity, state.swaps[0].target}
 
     frame = first_preview(addon, scene, tick_until)

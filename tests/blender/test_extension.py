@@ -23,7 +23,9 @@ def test_the_zip_holds_what_is_needed_and_no_more(package):
         manifest = tomllib.loads(file.read("blender_manifest.toml").decode())
     top = {name.split("/")[0] for name in inside}
     assert top == NEEDED
-    assert {"addon/operators/convert.py", "engine/protocol.py", "engine/faces/mesh_topology.json"} <= set(inside)
+    assert {"addon/operators/convert.py", "engine/protocol.py", "engine/faces/geometry/mesh_topology.json"} <= set(
+        inside
+    )
     assert not [name for name in inside if "__pycache__" in name or "/." in name or name.endswith((".part", ".pyc"))]
     assert all(len(reason) <= 64 for reason in manifest["permissions"].values())
     assert manifest["blender_version_min"] == "4.5.0" and "wheels" not in manifest
@@ -92,7 +94,7 @@ warnings.simplefilter("error", DeprecationWarning)
 import bpy
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
 import importlib
-jobs = importlib.import_module("bl_ext.user_default.understudy.addon.jobs")
+jobs = importlib.import_module("bl_ext.user_default.understudy.addon.jobs.jobs")
 scene = bpy.context.scene
 if bpy.app.version >= (5, 0, 0):
     bpy.context.workspace.sequencer_scene = scene

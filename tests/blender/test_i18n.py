@@ -61,13 +61,13 @@ def shown() -> dict[str, Path]:
     for file in ROOT.rglob("*.py"):
         if file.name not in DATA:
             found |= {word: file for word in words(file)}
-    looks = {look: ROOT / "coverage.py" for look in _looks()}
+    looks = {look: ROOT / "state" / "coverage.py" for look in _looks()}
     letters = re.compile("[A-Za-z]")
     return {w: f for w, f in {**found, **looks}.items() if letters.search(re.sub("{.*?}", "", w)) and w not in NO_WORDS}
 
 
 def _looks() -> list[str]:
-    tree = ast.parse((ROOT / "coverage.py").read_text(encoding="utf-8"))
+    tree = ast.parse((ROOT / "state" / "coverage.py").read_text(encoding="utf-8"))
     table = next(n for n in tree.body if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "LOOKS")
     return [key.value for key in table.value.keys]
 

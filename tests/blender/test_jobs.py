@@ -231,7 +231,7 @@ def test_engine_of_another_protocol(addon, scene, engine, tick_until):
 @pytest.mark.parametrize("url", ["http://192.0.2.1:80", "https://127.0.0.1:80", "file:///etc", "nonsense"])
 def test_addresses_off_this_computer_are_not_called(addon, engine, url):
     (engine.home / "engine.json").write_text(json.dumps({"url": url, "token": "t"}))
-    assert addon.client.read_address() is None
+    assert addon.http_client.read_address() is None
 
 
 def test_a_job_of_another_computer(addon, scene, engine, tick_until):
@@ -294,16 +294,16 @@ def test_consent_comes_first_of_everybody_in_the_swap(addon, scene, clips, engin
     state = scene.understudy
     (swap,) = state.swaps
     folder = addon.project.folder(state)
-    known = addon.consent.records(folder)
+    known = addon.consent_records.records(folder)
     assert set(known) == {swap.identity, swap.target} and known[swap.target].basis == "test footage"
     file = folder / "consent" / f"{swap.target}.json"
     file.rename(file.with_suffix(".aside"))
-    addon.consent.look_again()
+    addon.consent_records.look_again()
     for operator in (bpy.ops.understudy.train, bpy.ops.understudy.convert):
         with pytest.raises(RuntimeError, match=r"Record the consent of Person 1 first\."):
             operator()
     file.with_suffix(".aside").rename(file)
-    addon.consent.look_again()
+    addon.consent_records.look_again()
     assert bpy.ops.understudy.train() == {"FINISHED"}
     tick_until(lambda: flow.idle(scene))
     spec = json.loads((engine.home / "fake_train.json").read_text())

@@ -122,7 +122,7 @@ def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_unti
         identity=scene.understudy.identities[0].key, person="Full Name", basis="test footage", scope="tests"
     )
     tick_until(lambda: flow.idle(scene))
-    addon.consent.look_again()
+    addon.consent_records.look_again()
     said = draw()
     assert "operator understudy.consents" not in said and "Consent of Person 2…" in said
     flow.agree(scene, tick_until)

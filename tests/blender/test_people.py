@@ -27,11 +27,11 @@ def test_a_name_goes_to_the_engine_and_comes_back(addon, scene, shot, tick_until
     shot.shot.scan.people[1].name = "Grace"
     assert shot.jobs[-1].kind == "people"
     idle(scene, tick_until)
-    person = addon.people.person_of(shot.shot.scan, 1)
+    person = addon.people_store.person_of(shot.shot.scan, 1)
     assert person.name == "Grace" and person.known and len(shot.jobs) == 2  # reading it back renames nothing
     on_disk = json.loads(Path(shot.shot.scan.folder, "scan.json").read_text())["people"]
     assert [one["name"] for one in on_disk] == ["Person 0", "Grace", "Person 2"]
-    assert [addon.people.called(p) for p in shot.shot.scan.people] == ["Person 1", "Grace", "Person 3"]
+    assert [addon.people_store.called(p) for p in shot.shot.scan.people] == ["Person 1", "Grace", "Person 3"]
 
 
 def test_merging_keeps_who_was_chosen(addon, scene, shot, tick_until):
@@ -41,16 +41,16 @@ def test_merging_keeps_who_was_chosen(addon, scene, shot, tick_until):
     idle(scene, tick_until)
     assert [p.person for p in shot.shot.scan.people] == [0, 2]
     assert shot.person == shot.swaps[0].person == 0 and shot.swaps[0].target == target
-    assert addon.people.person_of(shot.shot.scan, 0).frames == 39
+    assert addon.people_store.person_of(shot.shot.scan, 0).frames == 39
 
 
 def test_rejected_people_are_gone_and_can_be_brought_back(addon, scene, shot, tick_until):
     assert bpy.ops.understudy.reject_person() == {"FINISHED"}
     idle(scene, tick_until)
-    assert [p.person for p in addon.people.there(shot.shot.scan)] == [0, 2]
+    assert [p.person for p in addon.people_store.there(shot.shot.scan)] == [0, 2]
     assert bpy.ops.understudy.restore_people() == {"FINISHED"}
     idle(scene, tick_until)
-    assert len(addon.people.there(shot.shot.scan)) == 3
+    assert len(addon.people_store.there(shot.shot.scan)) == 3
     with pytest.raises(RuntimeError, match="Nobody was rejected"):
         bpy.ops.understudy.restore_people()
 
@@ -82,8 +82,8 @@ def test_an_identity_gathers_material(addon, scene, shot, engine, clips, tick_un
     bpy.ops.understudy.add_identity_file(filepath=str(clips.fast), identity=key)
     idle(scene, tick_until)
     (identity,) = shot.identities
-    assert len(identity.materials) == 2 and len(addon.people.material(identity)) == 2
-    said = addon.people.amount_in_words(identity)
+    assert len(identity.materials) == 2 and len(addon.people_store.material(identity)) == 2
+    said = addon.people_store.amount_in_words(identity)
     assert said == "38 frames, no left profiles, no right profiles"
     assert bpy.ops.understudy.remove_material(material=identity.materials[1].key) == {"FINISHED"}
     assert len(identity.materials) == 1
@@ -94,7 +94,7 @@ def test_a_person_of_the_shot_may_lend_their_face(addon, scene, shot):
     assert bpy.ops.understudy.add_identity_person() == {"FINISHED"}
     (identity,) = shot.identities
     assert identity.name == "Person 3" and identity.materials[0].person == 2
-    assert addon.people.material(identity)[0].scan == shot.shot.scan.folder
+    assert addon.people_store.material(identity)[0].scan == shot.shot.scan.folder
 
 
 def test_coverage_in_words(addon):
@@ -115,13 +115,13 @@ def test_forgetting_shows_what_goes_and_asks(addon, scene, shot, clips, tick_unt
     assert bpy.ops.understudy.forget(identity=key) == {"FINISHED"}
     idle(scene, tick_until)
     assert len(from_panel(shot, key)) == 2 and len(shot.identities) == 1
-    assert addon.consent.record(addon.project.folder(shot), key)
+    assert addon.consent_records.record(addon.project.folder(shot), key)
     bpy.ops.understudy.forget_no(identity=key)
     assert from_panel(shot, key) is None
     assert bpy.ops.understudy.forget(identity=key, confirmed=True) == {"FINISHED"}
     idle(scene, tick_until)
     assert len(shot.identities) == 0 and shot.swaps[0].identity == ""
-    assert addon.consent.record(addon.project.folder(shot), key) is None
+    assert addon.consent_records.record(addon.project.folder(shot), key) is None
 
 
 def test_the_report(scene, shot, tick_until):

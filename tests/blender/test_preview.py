@@ -74,7 +74,7 @@ def test_nobodys_new_face_is_asked_for_without_consent(addon, scene, engine, sho
     kept = {file: file.read_text() for file in (folder / "consent").iterdir()}
     for file in kept:
         file.unlink()
-    addon.consent.look_again()
+    addon.consent_records.look_again()
     assert look(25) is None and not addon.preview.pending() and asked(engine) == []
     bpy.context.window_manager.understudy.view = "matte"  # shows no face
     until(lambda: look() is not None)
@@ -82,7 +82,7 @@ def test_nobodys_new_face_is_asked_for_without_consent(addon, scene, engine, sho
     assert look() is None and len(asked(engine)) == 1
     for file, text in kept.items():
         file.write_text(text)
-    addon.consent.look_again()
+    addon.consent_records.look_again()
     until(lambda: look() is not None)  # no click in between
 
 
@@ -185,7 +185,7 @@ def test_a_preview_nobody_draws_is_let_go_and_the_timer_ends(addon, engine, shot
 
 
 def test_the_wipe_cuts_the_picture(addon):
-    placed = addon.geometry.Placement(width=200, height=100, crop=(20, 10, 0, 0))
+    placed = addon.picture_geometry.Placement(width=200, height=100, crop=(20, 10, 0, 0))
     corners = placed.corners(left=0.25)
     assert [p[0] for p, _ in corners] == [-50.0, 90.0, 90.0, -50.0]
     assert [t[0] for _, t in corners] == [0.25, 0.95, 0.95, 0.25]
@@ -228,10 +228,16 @@ def test_a_click_means_the_nearest_face(addon):
     face = addon.protocol.FaceBox
     left = face(frame=0, person=0, track=0, box=[0, 0, 100, 100], carried=False)
     right = face(frame=0, person=1, track=1, box=[90, 0, 190, 100], carried=True)
-    assert addon.boxes.face_at([left, right], 95, 50) is left or addon.boxes.face_at([left, right], 95, 50) is right
-    assert addon.boxes.face_at([left, right], 60, 50) is left and addon.boxes.face_at([left, right], 130, 50) is right
-    assert addon.boxes.face_at([left, right], 50, 112) is left  # the chin
-    assert addon.boxes.face_at([left, right], 50, 150) is None
+    assert (
+        addon.face_boxes.face_at([left, right], 95, 50) is left
+        or addon.face_boxes.face_at([left, right], 95, 50) is right
+    )
+    assert (
+        addon.face_boxes.face_at([left, right], 60, 50) is left
+        and addon.face_boxes.face_at([left, right], 130, 50) is right
+    )
+    assert addon.face_boxes.face_at([left, right], 50, 112) is left  # the chin
+    assert addon.face_boxes.face_at([left, right], 50, 150) is None
 
 
 def test_badges_know_who_is_where(addon, scene, engine, shot, until):
@@ -242,7 +248,7 @@ def test_badges_know_who_is_where(addon, scene, engine, shot, until):
 
 
 def test_the_loss_curve_falls_from_left_to_right(addon):
-    curve = addon.curves.picture([(0, 1.0), (50, 0.3), (100, 0.1)], 64, 32)
-    line = [i // 4 for i in range(0, len(curve), 4) if tuple(curve[i : i + 4]) == addon.curves.LINE]
+    curve = addon.loss_curve.picture([(0, 1.0), (50, 0.3), (100, 0.1)], 64, 32)
+    line = [i // 4 for i in range(0, len(curve), 4) if tuple(curve[i : i + 4]) == addon.loss_curve.LINE]
     tops = [max(at // 64 for at in line if at % 64 == x) for x in range(64)]
     assert tops == sorted(tops, reverse=True) and tops[0] > 25 and tops[-1] < 5

@@ -51,17 +51,17 @@ def test_the_curve_of_an_ended_training_is_there_after_reopening(addon, scene, e
     assert bpy.ops.understudy.train() == {"FINISHED"}
     tick_until(lambda: flow.idle(scene))
     job = scene.understudy.jobs[-1]
-    known = list(addon.curves.points(job.id))
+    known = list(addon.loss_curve.points(job.id))
     assert job.state == "done" and len(known) >= 2
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
     job = reopen(tmp_path / "film.blend").understudy.jobs[-1]
-    assert addon.curves.points(job.id) == [(step, pytest.approx(loss)) for step, loss in known]
+    assert addon.loss_curve.points(job.id) == [(step, pytest.approx(loss)) for step, loss in known]
 
 
 def test_a_long_curve_is_saved_in_few_points(addon):
-    addon.curves.add("long", [(step, 1 / (step + 1)) for step in range(3000)])
-    kept = addon.curves.thinned("long")
-    assert kept[0][0] == 0 and kept[-1][0] == 2999 and len(kept) == addon.curves.SAVED_POINTS
+    addon.loss_curve.add("long", [(step, 1 / (step + 1)) for step in range(3000)])
+    kept = addon.loss_curve.thinned("long")
+    assert kept[0][0] == 0 and kept[-1][0] == 2999 and len(kept) == addon.loss_curve.SAVED_POINTS
 
 
 def test_save_as_goes_on_with_the_same_project(addon, scene, engine, placed, tmp_path):

@@ -23,9 +23,9 @@ def home(addon, scene, tmp_path, monkeypatch):
     flow.restart_addon_connection(addon)
     yield tmp_path / "home"
     addon.preferences.preferences().wheels = ""
-    addon.setting_up.installer.cancel()
+    addon.engine_setup.installer.cancel()
     finished(addon, 30)
-    addon.setting_up.installer.progress = addon.reports.Progress()
+    addon.engine_setup.installer.progress = addon.reports.Progress()
     flow.restart_addon_connection(addon)
 
 
@@ -57,7 +57,7 @@ def small(addon, root, tmp_path):
     folder = tmp_path / "wheels"
     folder.mkdir()
     wheel(folder, "tinydependency", "word = 'here'\n")
-    (root / "addon" / "engine-pins.txt").write_text("tinydependency==1.0\n")
+    (root / "addon" / "engine_link" / "engine-pins.txt").write_text("tinydependency==1.0\n")
     (root / "engine" / "__main__.py").write_text(
         "import sys, tinydependency\nprint('asked', *sys.argv[1:], tinydependency.word)\n"
     )
@@ -69,10 +69,10 @@ def small(addon, root, tmp_path):
 def finished(addon, seconds=600):
     """Be the timer until the set-up has ended."""
     deadline = time.monotonic() + seconds
-    while addon.setting_up.tick() is not None:
-        assert time.monotonic() < deadline, addon.setting_up.installer.progress
+    while addon.engine_setup.tick() is not None:
+        assert time.monotonic() < deadline, addon.engine_setup.installer.progress
         time.sleep(0.01)
-    return addon.setting_up.installer.progress
+    return addon.engine_setup.installer.progress
 
 
 def test_without_online_access_it_says_so(addon, home):
@@ -87,13 +87,13 @@ def test_offline_from_a_folder_what_fails_first_and_away_again(addon, home, smal
     (only,) = small.iterdir()
     only.rename(small.parent / only.name)
     addon.preferences.preferences().wheels = str(small)
-    assert addon.setting_up.needed()
+    assert addon.engine_setup.needed()
     assert bpy.ops.understudy.setup() == {"FINISHED"}
     with pytest.raises(RuntimeError, match="under way"):
         bpy.ops.understudy.setup()
     failed = finished(addon)
     assert failed.state == "failed" and "could not be installed" in failed.error and "setup.log" in failed.error
-    assert not (home / "env").exists() and addon.setting_up.needed()
+    assert not (home / "env").exists() and addon.engine_setup.needed()
     made = (home / "env.part" / "pyvenv.cfg").stat().st_mtime_ns
 
     # a second try goes on from there; an engine that does not work here is not put in place
@@ -116,7 +116,7 @@ def test_offline_from_a_folder_what_fails_first_and_away_again(addon, home, smal
     said = subprocess.run([python, "-m", "understudy.engine", "hello"], capture_output=True, text=True, env=ours).stdout
     assert said == "asked hello here\n"
     assert json.loads((home / "env" / "understudy.json").read_text())["version"] == addon.environment.version()
-    assert not addon.setting_up.needed() and not addon.setting_up.outdated()
+    assert not addon.engine_setup.needed() and not addon.engine_setup.outdated()
     assert addon.launcher.find_python("") == python
 
     (home / "unsaved" / "film").mkdir(parents=True)

@@ -19,7 +19,7 @@ import bpy
 import flow
 import pytest
 
-CHILDS = ("poller", "previewer", "installer", "sidecar_main")
+CHILDS = ("poller", "preview_requests", "installer", "side_process.main")
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_only_the_main_thread_of_python_runs_in_blender(addon, scene, clips, eng
     def until(condition):
         def once():
             addon.preview.tick()
-            addon.setting_up.tick()
+            addon.engine_setup.tick()
             seen.update(thread.name for thread in threading.enumerate() if thread not in before)
             return condition()
 
@@ -84,10 +84,10 @@ def test_only_the_main_thread_of_python_runs_in_blender(addon, scene, clips, eng
     addon.preview.forget()
     addon.preferences.preferences().wheels = str(tmp_path / "nowhere")
     bpy.ops.understudy.setup()
-    until(lambda: not addon.setting_up.installer.busy)
-    assert "no folder of wheels" in addon.setting_up.installer.progress.error  # it worked, and in the process beside
+    until(lambda: not addon.engine_setup.installer.busy)
+    assert "no folder of wheels" in addon.engine_setup.installer.progress.error  # it worked, and in the process beside
     addon.preferences.preferences().wheels = ""
-    addon.setting_up.installer.progress = addon.reports.Progress()
+    addon.engine_setup.installer.progress = addon.reports.Progress()
     assert seen == set() and beside.process.poll() is None
     assert not [name for name in sys.modules if name.startswith(flow.EXTENSION) and name.endswith(CHILDS)]
 
@@ -107,8 +107,8 @@ def test_a_job_that_ends_meanwhile_ends_once(addon, scene, clips, engine, tick_u
     job = converting(scene, clips, engine, tick_until)
     kill(beside)
     engine.script(hold=[])
-    address = addon.client.read_address()
-    while addon.client.events(address, job, 0)[0].state != "done":
+    address = addon.http_client.read_address()
+    while addon.http_client.events(address, job, 0)[0].state != "done":
         time.sleep(0.01)
     tick_until(lambda: flow.idle(scene))
     assert finals(addon, heard, job) == ["done"] and len(flow.placed(scene)) == 1
@@ -226,7 +226,7 @@ def test_many_faces_come_whole_and_in_order_and_no_tick_is_long(addon, engine, t
     for number, one in enumerate(found[:-1]):
         assert list(one.faces) == list(range(2000))
         assert all([f.person for f in faces] == [number, number] for faces in one.faces.values())
-        assert one.faces[1999] == addon.boxes.read(one.key)[1999]
+        assert one.faces[1999] == addon.face_boxes.read(one.key)[1999]
     ordinary = sorted(took)[int(len(took) * 0.95) - 1]
     print(f"{len(took)} ticks, p95 {ordinary * 1000:.1f} ms, longest (Python frees memory) {max(took) * 1000:.1f} ms")
     assert ordinary < 0.01
@@ -237,13 +237,14 @@ import importlib, sys, time
 import bpy
 bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
 addon = "bl_ext.user_default.understudy.addon."
-jobs, sidecar, setting_up = (importlib.import_module(addon + name) for name in ("jobs", "sidecar", "setting_up"))
+modules = ("jobs.jobs", "engine_link.sidecar", "engine_link.engine_setup")
+jobs, sidecar, engine_setup = (importlib.import_module(addon + name) for name in modules)
 jobs.poller().submit("", "ajob", "train", {"output": sys.argv[2]})
 if sys.argv[3]:
-    setting_up.installer.start()
+    engine_setup.installer.start()
 end = time.monotonic() + 40
-while jobs.engine.state != "ready" or (sys.argv[3] and "Downloading" not in setting_up.installer.progress.message):
-    assert time.monotonic() < end, (jobs.engine, setting_up.installer.progress)
+while jobs.engine.state != "ready" or (sys.argv[3] and "Downloading" not in engine_setup.installer.progress.message):
+    assert time.monotonic() < end, (jobs.engine, engine_setup.installer.progress)
     jobs.tick()
     setting_up.tick()
     time.sleep(0.01)
@@ -343,6 +344,6 @@ def test_without_a_python_it_says_so(addon, scene, clips, engine, tick_until, mo
     assert scene.understudy.error.startswith("Blender's Python was not found")
     assert scene.understudy.jobs[-1].state == "failed"
     tick_until(lambda: addon.jobs.engine.state == "failed")
-    addon.setting_up.installer.start("")
-    assert addon.setting_up.installer.progress.error.startswith("Blender's Python was not found")
-    addon.setting_up.installer.progress = addon.reports.Progress()
+    addon.engine_setup.installer.start("")
+    assert addon.engine_setup.installer.progress.error.startswith("Blender's Python was not found")
+    addon.engine_setup.installer.progress = addon.reports.Progress()

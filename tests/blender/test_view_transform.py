@@ -21,7 +21,7 @@ SETTINGS = [
 
 @pytest.fixture
 def table(addon):
-    return importlib.import_module("bl_ext.user_default.understudy.addon.view_transform")
+    return importlib.import_module("bl_ext.user_default.understudy.addon.viewport.view_transform")
 
 
 def read(image, size):

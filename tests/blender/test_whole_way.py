@@ -36,7 +36,7 @@ def test_one_button_goes_the_whole_way(addon, scene, clips, engine, tick_until):
     idle(scene, tick_until)
     assert [job.kind for job in state.jobs] == ["scan", "scan", "consent", "consent", "train", "convert"]
     assert not state.whole_way and addon.compat.span(flow.placed(scene)[0]) == (20, 40)
-    kept = addon.consent.record(addon.project.folder(state), state.identities[0].key)
+    kept = addon.consent_records.record(addon.project.folder(state), state.identities[0].key)
     assert (kept.person, kept.basis, kept.scope, kept.date) == ("Full Name", "test footage", "tests", "2026-01-31")
     # the engine has both: the recast is made with Blender closed, too
     submitted = json.loads((engine.home / "fake_jobs.json").read_text())

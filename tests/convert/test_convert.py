@@ -10,18 +10,18 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert import convert as conversion
-from understudy.engine.convert.faces import render_faces
+from understudy.engine.convert import conversion as conversion
+from understudy.engine.convert.face_batch import render_faces
 from understudy.engine.convert.patch import place_of, warped_face, warped_mask
 from understudy.engine.convert.plan import dissolving, make_plan
 from understudy.engine.convert.render import Work, recast_still
-from understudy.engine.convert.sources import load_sources
+from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.errors import DataError, NoFaceError, Stopped
-from understudy.engine.faces.align import crop, crop_matrix
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.embedding import Embedder
+from understudy.engine.faces.geometry.align import crop, crop_matrix
+from understudy.engine.faces.networks.embedding import Embedder
 from understudy.engine.media.reader import read_frames
-from understudy.engine.model.folder import prepare
+from understudy.engine.model.model_folder import prepare
 from understudy.engine.protocol import Clip, ConvertSettings, ConvertSpec, Identity, Material, Swap
 from understudy.engine.reporter import Silent
 

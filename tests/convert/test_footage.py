@@ -13,16 +13,16 @@ import av
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert import convert as conversion
-from understudy.engine.convert.belonging import measure_grain
+from understudy.engine.convert import conversion as conversion
+from understudy.engine.convert.grain_blur import measure_grain
 from understudy.engine.convert.plan import make_plan
 from understudy.engine.convert.render import Rendered, Work, render, settled
-from understudy.engine.convert.sources import load_sources
-from understudy.engine.faces.align import crop_box, crop_matrix
+from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.faces.geometry.align import crop_box, crop_matrix
 from understudy.engine.media.planes import planar, plane_array
 from understudy.engine.media.reader import probe, read_frames
-from understudy.engine.model.folder import prepare
+from understudy.engine.model.model_folder import prepare
 from understudy.engine.protocol import Clip, ConvertSettings, ConvertSpec, Identity, Material, Swap
 from understudy.engine.reporter import Silent
 

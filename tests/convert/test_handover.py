@@ -11,9 +11,9 @@ import pytest
 import torch
 from understudy.engine.convert.plan import FADE, fading, make_plan
 from understudy.engine.convert.render import Work, recast_still
-from understudy.engine.convert.sources import load_sources
+from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.media.reader import read_frames
-from understudy.engine.model.folder import prepare
+from understudy.engine.model.model_folder import prepare
 from understudy.engine.protocol import ConvertSettings, Identity, Material, Swap
 from understudy.engine.reporter import Silent
 

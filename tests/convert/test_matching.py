@@ -7,12 +7,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.convert import belonging, blend, colour, steady
-from understudy.engine.convert.fit import face_width, fitted
-from understudy.engine.convert.measures import Measures, averaged
+from understudy.engine.convert import blend, colour_matching, grain_blur, landmark_smoothing
+from understudy.engine.convert.frame_measures import Measures, averaged
+from understudy.engine.convert.landmark_smoothing import steadied
+from understudy.engine.convert.mask import face_width, fitted
 from understudy.engine.convert.plan import Placement
-from understudy.engine.convert.steady import steadied
-from understudy.engine.faces.align import crop, crop_matrix
+from understudy.engine.faces.geometry.align import crop, crop_matrix
 from understudy.engine.media.reader import read_frames
 from understudy.engine.protocol import ConvertSettings
 
@@ -55,27 +55,27 @@ def test_a_colour_cast_is_taken_out_and_the_right_colour_left(method: Any, face:
     mask = oval()
     inside = mask > 0.7
     cast = np.clip(0.85 * face * np.float32([1.1, 1.0, 0.85]) + 10, 0, 255)
-    vector = colour.measure(method, cast, face, mask)
+    vector = colour_matching.measure(method, cast, face, mask)
     before = np.abs(cast - face)[inside].mean()
-    after = np.abs(colour.apply(method, cast, vector) - face)[inside].mean()
+    after = np.abs(colour_matching.apply(method, cast, vector) - face)[inside].mean()
     assert after < (0.5 if method == "light" else 0.25) * before
-    same = colour.apply(method, face, colour.measure(method, face, face, mask))
+    same = colour_matching.apply(method, face, colour_matching.measure(method, face, face, mask))
     assert np.abs(same - face)[inside].mean() < 0.5
-    nothing = colour.apply(method, face, colour.measure(method, cast, face, np.zeros_like(mask)))
+    nothing = colour_matching.apply(method, face, colour_matching.measure(method, cast, face, np.zeros_like(mask)))
     assert np.abs(nothing - face).max() < 1.0 or method in ("reinhard", "mkl")
     assert np.abs(nothing - face).mean() < 1.0
 
 
 def test_black_and_white_and_toned_footage_stay_so(face: np.ndarray) -> None:
     grey = np.repeat((face @ np.float32([0.299, 0.587, 0.114]))[..., None], 3, 2)
-    plain = colour.apply_tint(face, colour.measure_tint(grey, oval()))
+    plain = colour_matching.apply_tint(face, colour_matching.measure_tint(grey, oval()))
     assert np.ptp(plain, axis=-1).max() < 1.0
     sepia = np.clip(grey * np.float32([1.0, 0.9, 0.75]) + np.float32([8, 2, 0]), 0, 255)
-    toned = colour.apply_tint(face, colour.measure_tint(sepia, oval()))
-    line, found = (colour.measure_tint(picture, oval()) for picture in (sepia, toned))
+    toned = colour_matching.apply_tint(face, colour_matching.measure_tint(sepia, oval()))
+    line, found = (colour_matching.measure_tint(picture, oval()) for picture in (sepia, toned))
     assert line[0] == found[0] == 1 and np.allclose(line[[2, 4]], found[[2, 4]], atol=0.02)
     assert np.allclose(line[[1, 3]], found[[1, 3]], atol=2)
-    assert (colour.apply_tint(face, colour.measure_tint(face, oval())) == face).all()
+    assert (colour_matching.apply_tint(face, colour_matching.measure_tint(face, oval())) == face).all()
 
 
 @pytest.mark.parametrize("strength", [2.0, 6.0])
@@ -83,27 +83,27 @@ def test_black_and_white_and_toned_footage_stay_so(face: np.ndarray) -> None:
 def test_grain_is_measured_made_and_the_same_for_the_same_frame(strength: float, size: float) -> None:
     flat = np.full((200, 200, 3), 120, np.float32)
     asked = np.array([strength, strength / 2, size], np.float32)
-    made = belonging.grain((200, 200), asked, (7, 1))
-    again, other = belonging.grain((200, 200), asked, (7, 1)), belonging.grain((200, 200), asked, (8, 1))
+    made = grain_blur.grain((200, 200), asked, (7, 1))
+    again, other = grain_blur.grain((200, 200), asked, (7, 1)), grain_blur.grain((200, 200), asked, (8, 1))
     assert made is not None and (made == again).all()
     assert abs(np.corrcoef(made.ravel(), other.ravel())[0, 1]) < 0.03
-    found = belonging.measure_grain(flat + made, np.ones((200, 200), bool))
+    found = grain_blur.measure_grain(flat + made, np.ones((200, 200), bool))
     assert found[0] == pytest.approx(strength, rel=0.15) and found[1] == pytest.approx(strength / 2, rel=0.2)
-    assert belonging.grain((9, 9), np.array([0.2, 0.1, 0.0]), (1,)) is None
+    assert grain_blur.grain((9, 9), np.array([0.2, 0.1, 0.0]), (1,)) is None
 
 
 def test_softness_is_measured_and_a_sharp_footage_is_left_alone(face: np.ndarray) -> None:
     mask, still = oval(), np.zeros(2)
-    assert not belonging.measure_blur(face, face, mask, still).any()
-    assert not belonging.measure_blur(cv2.GaussianBlur(face, (0, 0), 2), face, mask, still).any()
+    assert not grain_blur.measure_blur(face, face, mask, still).any()
+    assert not grain_blur.measure_blur(cv2.GaussianBlur(face, (0, 0), 2), face, mask, still).any()
     soft = cv2.GaussianBlur(face, (0, 0), 2.0)
-    vector = belonging.measure_blur(face, soft, mask, still)
+    vector = grain_blur.measure_blur(face, soft, mask, still)
     assert 1.2 < vector[0] < 2.6
-    away = [np.abs(belonging.apply_blur(face, v, still) - soft)[mask > 0.7].mean() for v in (np.zeros(2), vector)]
+    away = [np.abs(grain_blur.apply_blur(face, v, still) - soft)[mask > 0.7].mean() for v in (np.zeros(2), vector)]
     assert away[1] < 0.5 * away[0]
     motion = np.array([9.0, 0.0])
     kernel = np.full((1, 9), 1 / 9, np.float32)
-    along, across = belonging.measure_blur(face, cv2.filter2D(face, -1, kernel), mask, motion)
+    along, across = grain_blur.measure_blur(face, cv2.filter2D(face, -1, kernel), mask, motion)
     assert along > 1.2 and across < 0.6
 
 
@@ -149,7 +149,7 @@ def test_a_long_take_is_steadied_in_pieces_as_in_one(
     track = astronaut_scan.landmarks[0] + random.normal(0, 0.5, (frames, 468, 3)).astype(np.float32)
     whole = steadied(track, np.arange(frames), 1.0)
     assert np.abs(whole - track).max() > 0.1
-    monkeypatch.setattr(steady, "PIECE", 10)
+    monkeypatch.setattr(landmark_smoothing, "PIECE", 10)
     assert (steadied(track, np.arange(frames), 1.0) == whole).all()
 
 

@@ -17,12 +17,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert import convert as conversion
-from understudy.engine.convert.settings import load_settings
+from understudy.engine.convert import conversion as conversion
+from understudy.engine.convert.convert_settings import load_settings
 from understudy.engine.errors import DataError, Stopped
 from understudy.engine.media import segments
 from understudy.engine.media.reader import read_frames
-from understudy.engine.model.folder import prepare
+from understudy.engine.model.model_folder import prepare
 from understudy.engine.protocol import ConvertSettings, ConvertSpec, Identity, Material, Swap, to_json
 from understudy.engine.reporter import Silent
 

@@ -11,11 +11,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert.still import StillRecaster
+from understudy.engine.convert.still_frame import StillRecaster
 from understudy.engine.errors import DataError
 from understudy.engine.media.reader import read_frames
-from understudy.engine.model.folder import ModelCard, prepare, save_tensors, write_card
-from understudy.engine.model.networks import SIZES, Refiner
+from understudy.engine.model.model_folder import ModelCard, prepare, save_tensors, write_card
+from understudy.engine.model.networks.refiner_network import SIZES, Refiner
 from understudy.engine.protocol import ConvertSettings, Identity, Material, PreviewSpec, Swap
 from understudy.engine.reporter import Silent
 

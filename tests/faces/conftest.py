@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tools"))
 
 from footage import footage  # noqa: E402
-from understudy.engine.faces import weights  # noqa: E402
+from understudy.engine.faces.networks import weights  # noqa: E402
 from understudy.engine.reporter import Silent  # noqa: E402
 
 

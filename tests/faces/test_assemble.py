@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 from understudy.engine.faces.alignments import Alignments
-from understudy.engine.faces.assemble import assemble
-from understudy.engine.faces.measure import Face
-from understudy.engine.faces.mesh import EYE_LINE
-from understudy.engine.faces.observed import Observed
+from understudy.engine.faces.networks.face_mesh import EYE_LINE
+from understudy.engine.faces.tracking.assemble import assemble
+from understudy.engine.faces.tracking.measure import Face
+from understudy.engine.faces.tracking.observations import Observed
 from understudy.engine.media.reader import MediaInfo
 from understudy.engine.protocol import Clip
 

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 from understudy.engine.errors import DataError, ModelsMissingError, Stopped, UnderstudyError
-from understudy.engine.faces import downloads
 from understudy.engine.faces.detectors import DETECTORS
 from understudy.engine.faces.detectors.search import Search
+from understudy.engine.faces.networks import downloads
 from understudy.engine.reporter import Silent
 
 CONTENT = bytes(range(256)) * 2000
@@ -150,7 +150,7 @@ def test_a_missing_file_and_a_stop(server: Serving) -> None:
 def test_the_command_fetches_it_and_says_its_licence(
     server: Serving, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, run: Callable[..., Any]
 ) -> None:
-    from understudy.engine.faces import weights
+    from understudy.engine.faces.networks import weights
 
     monkeypatch.setattr(weights, "PACKAGES", ())
     code, answer, _ = run("models", "fetch", "--detector", "yunet")

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from understudy.engine.errors import DataError
 from understudy.engine.faces.alignments import Alignments
-from understudy.engine.faces.faceset import Source, choose_faces, enlargement, exposure, gather, load_faceset
-from understudy.engine.faces.summary import missing_views
+from understudy.engine.faces.facesets.faceset import Source, choose_faces, enlargement, exposure, gather, load_faceset
+from understudy.engine.faces.people.summary import missing_views
 from understudy.engine.protocol import Clip, Identity, Material
 from understudy.engine.reporter import Silent
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from understudy.engine.errors import DataError, NoFaceError, UnderstudyError
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.interchange import TO_68, export_faceswap, import_faces
-from understudy.engine.faces.plainpickle import read_plain
+from understudy.engine.faces.interchange.alignments_json import TO_68, export_faceswap, import_faces
+from understudy.engine.faces.interchange.pickle_data import read_plain
 from understudy.engine.reporter import Silent
 
 EVERY = 4

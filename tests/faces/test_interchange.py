@@ -11,8 +11,13 @@ import numpy as np
 import pytest
 from understudy.engine.errors import DataError, MediaError
 from understudy.engine.faces.alignments import SHAPES, load_alignments
-from understudy.engine.faces.interchange import TO_68, export_faceswap, export_json, import_json
-from understudy.engine.faces.summary import read_summary
+from understudy.engine.faces.interchange.alignments_json import (
+    TO_68,
+    export_faceswap,
+    export_json,
+    import_json,
+)
+from understudy.engine.faces.people.summary import read_summary
 from understudy.engine.reporter import Silent
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from understudy.engine.faces.masks import bare, face_mask
+from understudy.engine.faces.facesets.masks import bare, face_mask
 
 
 def test_a_strand_at_the_temple_is_no_skin_that_could_be_lent(astronaut_faces: Any) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.faces import align
 from understudy.engine.faces.detectors.blazeface import BlazeFace
 from understudy.engine.faces.detectors.found import Found
 from understudy.engine.faces.detectors.mtcnn import Mtcnn
 from understudy.engine.faces.detectors.search import Search
-from understudy.engine.faces.embedding import MEAN_FACE, POINTS, Embedder, chip_matrix
-from understudy.engine.faces.measure import Measurer
-from understudy.engine.faces.mesh import (
+from understudy.engine.faces.geometry import align
+from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from understudy.engine.faces.networks.embedding import MEAN_FACE, POINTS, Embedder, chip_matrix
+from understudy.engine.faces.networks.face_mesh import (
     ALONE,
     EYE_LINE,
     EYE_POINTS,
@@ -24,7 +24,7 @@ from understudy.engine.faces.mesh import (
     region_of_detection,
     region_of_face,
 )
-from understudy.engine.faces.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from understudy.engine.faces.tracking.measure import Measurer
 
 Detector = Callable[[np.ndarray], Found]
 

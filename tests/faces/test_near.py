@@ -5,9 +5,9 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.faces.boxes import overlap
 from understudy.engine.faces.detectors.blazeface import BlazeFace
-from understudy.engine.faces.near import look_near
+from understudy.engine.faces.geometry.boxes import overlap
+from understudy.engine.faces.tracking.nearby_search import look_near
 
 pytestmark = pytest.mark.usefixtures("networks")
 

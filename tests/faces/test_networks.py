@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from understudy.engine.faces import mesh, weights
 from understudy.engine.faces.detectors.mtcnn import Mtcnn
-from understudy.engine.faces.dlib import FaceNet
-from understudy.engine.faces.tflite import GraphNet
+from understudy.engine.faces.networks import face_mesh, weights
+from understudy.engine.faces.networks.dlib import FaceNet
+from understudy.engine.faces.networks.tflite import GraphNet
 
 pytestmark = pytest.mark.usefixtures("networks")
 
@@ -37,16 +37,16 @@ ATTENTION_POINTS = {
 }
 ATTENTION_LOGIT = 11.70373
 FINE_POINTS = {
-    mesh.LIPS: {
+    face_mesh.LIPS: {
         0: (73.82159, 139.27757),
         25: (93.96089, 150.23401),
         35: (94.07408, 143.22713),
         59: (113.8659, 141.00368),
     },
-    mesh.RIGHT_EYE: {0: (66.65463, 100.70409), 4: (75.0378, 104.09073), 12: (74.52915, 97.87015)},
-    mesh.LEFT_EYE: {0: (127.8033, 104.66447), 4: (118.68799, 106.34988), 12: (120.32811, 100.66505)},
-    mesh.RIGHT_IRIS: {0: (75.63313, 101.05536)},
-    mesh.LEFT_IRIS: {0: (118.64813, 103.72782)},
+    face_mesh.RIGHT_EYE: {0: (66.65463, 100.70409), 4: (75.0378, 104.09073), 12: (74.52915, 97.87015)},
+    face_mesh.LEFT_EYE: {0: (127.8033, 104.66447), 4: (118.68799, 106.34988), 12: (120.32811, 100.66505)},
+    face_mesh.RIGHT_IRIS: {0: (75.63313, 101.05536)},
+    face_mesh.LEFT_IRIS: {0: (118.64813, 103.72782)},
 }
 BLAZE_BEST = {1416: 2.35059, 1464: 0.62659, 1465: -0.91458}
 BLAZE_BOX = (-0.89125, -0.80273, 116.02563, 116.07340, -23.74569, -14.92656, 23.29546, -15.62253)
@@ -74,22 +74,22 @@ def test_mesh_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:
 
 def test_attention_equals_mediapipe(astronaut: np.ndarray) -> None:
     outputs = graph("attention")(as_input(astronaut[0:192, 128:320]) / 255)
-    found = outputs[mesh.MESH].reshape(468, 3)[list(ATTENTION_POINTS)]
+    found = outputs[face_mesh.MESH].reshape(468, 3)[list(ATTENTION_POINTS)]
     np.testing.assert_allclose(found, list(ATTENTION_POINTS.values()), atol=1e-3)
     for output, points in FINE_POINTS.items():
         np.testing.assert_allclose(outputs[output].reshape(-1, 2)[list(points)], list(points.values()), atol=1e-3)
-    assert outputs[mesh.SCORE].item() == pytest.approx(ATTENTION_LOGIT, abs=1e-3)
+    assert outputs[face_mesh.SCORE].item() == pytest.approx(ATTENTION_LOGIT, abs=1e-3)
 
 
 def test_only_the_outputs_wanted_are_computed(astronaut: np.ndarray) -> None:
     tensors, facts = weights.load("attention")
-    whole, part = (GraphNet(facts["program"], tensors, wanted) for wanted in (None, (mesh.SCORE, mesh.MESH)))
+    whole, part = (GraphNet(facts["program"], tensors, wanted) for wanted in (None, (face_mesh.SCORE, face_mesh.MESH)))
     assert len(part.program["steps"]) < 0.5 * len(whole.program["steps"])
     picture = as_input(astronaut[0:192, 128:320]) / 255
     score, points = part(picture)
     every = whole(picture)
-    torch.testing.assert_close(score, every[mesh.SCORE])
-    torch.testing.assert_close(points, every[mesh.MESH])
+    torch.testing.assert_close(score, every[face_mesh.SCORE])
+    torch.testing.assert_close(points, every[face_mesh.MESH])
 
 
 def test_blazeface_equals_the_tflite_runtime(astronaut: np.ndarray) -> None:

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.errors import Stopped, UnderstudyError
-from understudy.engine.faces import observe, observed
 from understudy.engine.faces.alignments import SHAPES, Alignments, load_alignments
-from understudy.engine.faces.measure import Measurer
 from understudy.engine.faces.scan import scan
+from understudy.engine.faces.tracking import observations, observe
+from understudy.engine.faces.tracking.measure import Measurer
 from understudy.engine.protocol import Clip
 from understudy.engine.reporter import Silent
 
@@ -148,7 +148,7 @@ def test_detectors_are_chosen_and_kept_apart(movie: Path, tmp_path: Path, looked
 
 
 def test_what_a_face_was_survives_writing_and_reading(movie: Path, tmp_path: Path, looked: list[int]) -> None:
-    store = observed.Store(tmp_path, movie, ["mtcnn"])
+    store = observations.Store(tmp_path, movie, ["mtcnn"])
     observe.observe(movie, 4, 14, store, Silent(), ["mtcnn"])
     seen = store.read(6, 11)  # of the run 4 to 12
     assert (seen.start, seen.end, seen.signatures.shape) == (4, 12, (8, 27, 48, 3))

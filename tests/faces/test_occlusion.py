@@ -9,10 +9,10 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.errors import DataError
-from understudy.engine.faces.align import hull_mask
-from understudy.engine.faces.faceset import ENOUGH, _uncovered
-from understudy.engine.faces.masks import drawn_mask, drawn_path
-from understudy.engine.faces.occlusion import hidden
+from understudy.engine.faces.facesets.faceset import ENOUGH, _uncovered
+from understudy.engine.faces.facesets.masks import drawn_mask, drawn_path
+from understudy.engine.faces.geometry.align import hull_mask
+from understudy.engine.faces.networks.occlusion import hidden
 from understudy.engine.faces.scan import replacing
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from understudy.engine import jobs
+from understudy.engine import job_bodies
 from understudy.engine.arrays import write_json
 from understudy.engine.errors import DataError, NoFaceError, UnderstudyError
-from understudy.engine.faces import edits, known, roster
 from understudy.engine.faces.alignments import Alignments, load_alignments
-from understudy.engine.faces.edits import edit_people, settle
-from understudy.engine.faces.summary import BOXES, SUMMARY, boxes_of, coverage, read_summary
+from understudy.engine.faces.people import edits, gallery, roster
+from understudy.engine.faces.people.edits import edit_people, settle
+from understudy.engine.faces.people.summary import BOXES, SUMMARY, boxes_of, coverage, read_summary
 from understudy.engine.protocol import Clip, PeopleEdit, PeopleSpec, PersonSummary, ScanSummary, to_json
 from understudy.engine.reporter import Silent
 
@@ -249,7 +249,7 @@ def test_a_crash_on_the_way_is_mended_by_the_next_run(scan: Path, steps: int, mo
             edit_people(scan, wanted, Silent())
     people = edit(scan, *wanted)
     assert next((p.id, p.name, p.track_ids) for p in people) == (0, "Anna", [0, 2, 4])
-    assert list(known.known_people(scan.parents[1])) == ["Anna"]
+    assert list(gallery.known_people(scan.parents[1])) == ["Anna"]
 
 
 def test_edits_last_when_the_clip_is_scanned_again(scan: Path, media: Path) -> None:
@@ -309,28 +309,28 @@ def test_a_name_is_known_in_the_next_clip(scan: Path, project: Path, media: Path
     other.write_bytes(media.read_bytes())
     summary = write_scan(project / "scans" / "other", table(other, [(0, 30, 0, 1), (0, 40, 100, 5)]))
     assert [(p.name, p.known) for p in summary.people] == [("Person 0", False), ("Bo", True)]
-    assert known.known_people(project)["Bo"][1] == 60  # what was only recognised teaches nothing
+    assert gallery.known_people(project)["Bo"][1] == 60  # what was only recognised teaches nothing
     edit(scan, PeopleEdit(action="rename", persons=[1], name="Bob"))
-    assert list(known.known_people(project)) == ["Bob"]
-    assert known.forget(project, "Bob") and not known.forget(project, "Bob")
-    assert known.known_people(project) == {} and not (project / known.FILE_NAME).exists()
+    assert list(gallery.known_people(project)) == ["Bob"]
+    assert gallery.forget(project, "Bob") and not gallery.forget(project, "Bob")
+    assert gallery.known_people(project) == {} and not (project / gallery.FILE_NAME).exists()
 
 
 def test_names_are_not_given_lightly(project: Path) -> None:
     unit = np.eye(128, dtype=np.float32)
-    known.remember(project, "a.mp4", {"Ann": (unit[0], 10), "Bea": (unit[1], 10)})
+    gallery.remember(project, "a.mp4", {"Ann": (unit[0], 10), "Bea": (unit[1], 10)})
     near, half, far = unit[0] + 0.3 * unit[2], (unit[0] + unit[1]) / 2, unit[3]
-    assert known.recognise(project, np.array([near, far, unit[1]])) == ["Ann", "", "Bea"]
-    assert known.recognise(project, np.array([half])) == [""]
-    assert known.recognise(project, np.array([near, unit[0]])) == ["", "Ann"]  # the nearer one has it
-    assert known.recognise(project, np.array([near]), taken={"Ann"}) == [""]
-    known.remember(project, "b.mp4", {"Ann": (unit[4], 30)})
-    mean, count = known.known_people(project)["Ann"]
+    assert gallery.recognise(project, np.array([near, far, unit[1]])) == ["Ann", "", "Bea"]
+    assert gallery.recognise(project, np.array([half])) == [""]
+    assert gallery.recognise(project, np.array([near, unit[0]])) == ["", "Ann"]  # the nearer one has it
+    assert gallery.recognise(project, np.array([near]), taken={"Ann"}) == [""]
+    gallery.remember(project, "b.mp4", {"Ann": (unit[4], 30)})
+    mean, count = gallery.known_people(project)["Ann"]
     assert count == 40 and mean[0] == pytest.approx(0.25) and mean[4] == pytest.approx(0.75)
 
 
 def _remember(project: Path, number: int) -> None:
-    known.remember(project, f"{number}.mp4", {f"name {number}": (np.ones(128, np.float32), 1)})
+    gallery.remember(project, f"{number}.mp4", {f"name {number}": (np.ones(128, np.float32), 1)})
 
 
 def test_the_known_people_may_be_written_by_many(project: Path) -> None:
@@ -341,14 +341,14 @@ def test_the_known_people_may_be_written_by_many(project: Path) -> None:
     for writer in writers:
         writer.join(30)
         assert writer.exitcode == 0
-    assert len(known.known_people(project)) == 6
+    assert len(gallery.known_people(project)) == 6
 
 
 def test_damaged_files_get_sentences(scan: Path, project: Path) -> None:
-    (project / known.FILE_NAME).write_bytes(b"junk")
+    (project / gallery.FILE_NAME).write_bytes(b"junk")
     with pytest.raises(DataError, match=r"people\.safetensors is damaged"):
         edit(scan, PeopleEdit(action="reject", persons=[0]))
-    (project / known.FILE_NAME).unlink()
+    (project / gallery.FILE_NAME).unlink()
     (scan / "edits.json").write_text('{"schema": 1}')
     with pytest.raises(DataError, match=r"edits\.json is damaged"):
         edit(scan, PeopleEdit(action="reject", persons=[0]))
@@ -377,7 +377,7 @@ def test_the_footage_may_be_gone(scan: Path, tmp_path: Path) -> None:
 
 def test_the_job(scan: Path) -> None:
     spec = PeopleSpec(scan=str(scan), edits=[PeopleEdit(action="reject", persons=[3])])
-    assert jobs.run("people", spec, Silent()) == {"scan": str(scan), "people": 3}
+    assert job_bodies.run("people", spec, Silent()) == {"scan": str(scan), "people": 3}
     assert edits.read_summary(scan).people[-1].rejected
     assert roster.read_edits(scan / roster.EDITS)["edited"]
 

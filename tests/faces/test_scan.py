@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from understudy.engine.errors import MediaError, NoFaceError, Stopped, UnderstudyError
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.measure import Measurer
 from understudy.engine.faces.scan import scan
+from understudy.engine.faces.tracking.measure import Measurer
 from understudy.engine.protocol import Clip, ScanSummary, from_json
 from understudy.engine.reporter import Silent
 

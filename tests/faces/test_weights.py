@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from understudy.engine.errors import DataError, ModelsMissingError, Stopped, UnderstudyError
-from understudy.engine.faces import dlib, tflite, weights
+from understudy.engine.faces.networks import dlib, tflite, weights
 from understudy.engine.reporter import Silent
 
 

@@ -67,7 +67,7 @@ def shown():
 
 def pending():
     """Whether a frame of the preview is awaited."""
-    return importlib.import_module(f"{ADDON}.preview").pending()
+    return importlib.import_module(f"{ADDON}.viewport.preview").pending()
 
 
 def strip_at(name):
@@ -134,10 +134,10 @@ def watch():
 
 
 def _watched():
-    for part in ("jobs", "preview", "setting_up", "scene_strips"):
-        yield f"timer {part}.tick", importlib.import_module(f"{ADDON}.{part}").tick.__code__
-    yield "preview.texture", importlib.import_module(f"{ADDON}.preview").texture.__code__
-    overlay = importlib.import_module(f"{ADDON}.overlay")
+    for part in ("jobs.jobs", "viewport.preview", "engine_link.engine_setup", "sequencer.scene_strips"):
+        yield f"timer {part.rpartition('.')[2]}.tick", importlib.import_module(f"{ADDON}.{part}").tick.__code__
+    yield "preview.texture", importlib.import_module(f"{ADDON}.viewport.preview").texture.__code__
+    overlay = importlib.import_module(f"{ADDON}.viewport.overlay")
     yield "draw picture", overlay._draw_picture.__code__
     yield "draw words", overlay._draw_words.__code__
     for kind, part in (("operator", "operators"), ("panel", "panels")):

@@ -8,10 +8,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.media import reader, tone
+from understudy.engine.media import reader, tone_mapping
+from understudy.engine.media.float_view import Patch, carried
 from understudy.engine.media.planes import planar, plane_array
 from understudy.engine.media.reader import Frame, read_frames
-from understudy.engine.media.view import Patch, carried
 
 PQ, HLG, LINEAR = 16, 18, 8
 
@@ -141,19 +141,19 @@ def test_patches_that_overlap_count_in_their_order():
 def test_diffuse_white_of_203_nits_is_one_and_the_same(transfer, white):
     """BT.2408: 58 % PQ and 75 % HLG are the same white; it is near the top of the view, skin far below the shoulder."""
     signal = np.full((1, 1, 3), white, np.float32)
-    assert np.allclose(tone.to_light(signal, transfer), 1, atol=0.01)
-    seen = tone.to_view(signal, transfer, 9)
+    assert np.allclose(tone_mapping.to_light(signal, transfer), 1, atol=0.01)
+    seen = tone_mapping.to_view(signal, transfer, 9)
     assert np.ptp(seen) < 1e-4 and 0.93 < seen[0, 0, 0] < 0.96
-    skin = tone.from_view(np.full((1, 1, 3), 0.6, np.float32), transfer, 9)
-    assert np.allclose(tone.to_view(skin, transfer, 9), 0.6, atol=1e-4)
-    assert 40 < tone.to_light(skin, transfer)[0, 0, 0] * 203 < 80  # cd/m²
+    skin = tone_mapping.from_view(np.full((1, 1, 3), 0.6, np.float32), transfer, 9)
+    assert np.allclose(tone_mapping.to_view(skin, transfer, 9), 0.6, atol=1e-4)
+    assert 40 < tone_mapping.to_light(skin, transfer)[0, 0, 0] * 203 < 80  # cd/m²
 
 
 def test_a_new_face_does_not_outshine_the_footage():
     native = made(Kind("yuv444p12le", 9, 9, PQ), smooth=True)
     patch = Patch(9, 5, np.ones((40, 60, 3), np.float32), np.ones((40, 60), np.float32))
     signal = Frame(0, carried(native, [patch])).view((20, 15, 50, 35))
-    assert np.allclose(signal, tone.ceiling(PQ), atol=0.01)
+    assert np.allclose(signal, tone_mapping.ceiling(PQ), atol=0.01)
 
 
 @pytest.mark.parametrize(

@@ -12,11 +12,11 @@ import av
 import numpy as np
 import pytest
 from understudy.engine.errors import MediaError
-from understudy.engine.media.colour import to_rgb
+from understudy.engine.media.colour_spaces import to_rgb
+from understudy.engine.media.float_view import Patch, carried
 from understudy.engine.media.planes import planar, plane_array
 from understudy.engine.media.reader import Frame, probe, read_frames
 from understudy.engine.media.sound import cut_samples
-from understudy.engine.media.view import Patch, carried
 from understudy.engine.media.writer import MovieWriter, full_patch
 
 ROOT = Path(__file__).parents[2]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from understudy.engine.commands.train import named_people
-from understudy.engine.faces.edits import edit_people
-from understudy.engine.model import networks
-from understudy.engine.model.folder import read_card
+from understudy.engine.faces.people.edits import edit_people
+from understudy.engine.model.model_folder import read_card
+from understudy.engine.model.networks import refiner_network
 from understudy.engine.protocol import PeopleEdit
 from understudy.engine.reporter import Silent
 
@@ -24,7 +24,7 @@ def test_everybody_with_a_name_is_trained_and_others_begin_from_it(
     record_consent: Callable[..., None],
     run: Callable[..., tuple[int, dict[str, Any], str]],
 ) -> None:
-    monkeypatch.setitem(networks.SIZES, "quick", (64, 8))
+    monkeypatch.setitem(refiner_network.SIZES, "quick", (64, 8))
     project = tmp_path / "film.understudy"
     scans = [project / "scans" / name for name in ("car", "portrait", "again")]
     for folder, scan in zip(scans, (carphone_folder, astronaut_folder, astronaut_folder), strict=True):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from understudy.engine.model.convergence import DRIFTS, WORDS, Score, best_of, judge
+from understudy.engine.model.training.convergence import DRIFTS, WORDS, Score, best_of, judge
 
 # two men, crops of 64 pixels, looked at every 5 s: step, seconds, held-out loss, identity, expression, training loss
 DRIFTING = [

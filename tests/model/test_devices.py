@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from understudy.engine.model import checkpoints, finishing, networks, precision, trainer, training
-from understudy.engine.model.folder import facesets, prepare, read_card
-from understudy.engine.model.material import make_material
-from understudy.engine.model.shared import make_network
-from understudy.engine.model.views import make_views
+from understudy.engine.model.draft.views import make_views
+from understudy.engine.model.model_folder import facesets, prepare, read_card
+from understudy.engine.model.networks import perceptual_losses, precision, refiner_network
+from understudy.engine.model.networks.shared_encoder import make_network
+from understudy.engine.model.training import checkpoints, trainer, training_step
+from understudy.engine.model.training.dataset import make_material
 from understudy.engine.protocol import Identity, Material, Network, TrainSettings
 from understudy.engine.reporter import Silent
 
@@ -88,7 +89,7 @@ def test_without_a_compiler_training_goes_on_as_it_is(network: Any, monkeypatch:
 def test_what_torch_compiles_lies_in_the_home_folder(tmp_path: Path) -> None:
     """An optimizer is enough for torch to make the folder."""
     (tmp_path / "temporary").mkdir()
-    code = "import understudy.engine.jobs, torch; torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())"
+    code = "import understudy.engine.job_bodies, torch; torch.optim.AdamW(torch.nn.Linear(2, 2).parameters())"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("TORCH", "TRITON"))}
     places = {"TMPDIR": str(tmp_path / "temporary"), "UNDERSTUDY_HOME": str(tmp_path / "home")}
     subprocess.run([sys.executable, "-c", code], check=True, env=kept | places)
@@ -120,26 +121,26 @@ class NoWaiting(TorchDispatchMode):
 def test_a_step_reads_nothing_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, carphone_folder: Path, astronaut_folder: Path, kind: Network
 ) -> None:
-    monkeypatch.setitem(networks.SIZES, "quick", (64, 8))
+    monkeypatch.setitem(refiner_network.SIZES, "quick", (64, 8))
     people = [
         Identity(name=name, material=[Material(scan=str(scan), person=0)])
         for name, scan in (("man", carphone_folder), ("woman", astronaut_folder))
     ]
-    monkeypatch.setattr(finishing, "EVERY", 1)
-    monkeypatch.setattr(finishing, "ADVERSARIAL_STEPS", (0, 4))
+    monkeypatch.setattr(perceptual_losses, "EVERY", 1)
+    monkeypatch.setattr(perceptual_losses, "ADVERSARIAL_STEPS", (0, 4))
     card = prepare(tmp_path, people, "quick", Silent(), kind)
     card = replace(card, settings=TrainSettings(likeness=True, adversarial=True))
     sets = facesets(tmp_path, read_card(tmp_path))
     materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
     state, shape = checkpoints.begin_of(card, CPU), trainer.canonical_shape(sets)
-    for _ in range(training.ECHOES):  # the first ones make what is kept
-        training.step(state, materials, shape, Silent())
+    for _ in range(training_step.ECHOES):  # the first ones make what is kept
+        training_step.step(state, materials, shape, Silent())
     with NoWaiting(), pytest.raises(AssertionError, match="waits"):
         shape.sum().item()
     with NoWaiting(), pytest.raises(AssertionError, match="waits"):
         torch.linalg.inv(torch.eye(3))
-    for _ in range(training.ECHOES):
+    for _ in range(training_step.ECHOES):
         with NoWaiting():
-            losses = training.step(state, materials, shape, Silent())
+            losses = training_step.step(state, materials, shape, Silent())
         assert losses.isfinite().all()
-    assert state.step == 2 * training.ECHOES
+    assert state.step == 2 * training_step.ECHOES

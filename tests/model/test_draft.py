@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from understudy.engine.faces import align
-from understudy.engine.model.draft import GAP, draft, features, unlike_lips
-from understudy.engine.model.filters import closed
-from understudy.engine.model.mesh import eased, spread
+from understudy.engine.faces.geometry import align
+from understudy.engine.model.draft.draft import GAP, draft, features, unlike_lips
+from understudy.engine.model.draft.filters import closed
+from understudy.engine.model.draft.mesh_raster import eased, spread
+from understudy.engine.model.draft.views import choose_views, fit_cost, make_views, steady_path
+from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.recast import soft_edge, target_geometry
-from understudy.engine.model.views import choose_views, fit_cost, make_views, steady_path
-from understudy.engine.model.warp import warp
 
 CPU = torch.device("cpu")
 

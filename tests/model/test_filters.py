@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from understudy.engine.model.filters import blur
+from understudy.engine.model.draft.filters import blur
 
 
 @pytest.mark.parametrize("sigma", [0.4, 1.5, 4.6])

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 import torch
-from understudy.engine.faces.dlib import FaceNet
-from understudy.engine.model import checkpoints, finishing, losses, networks, training
-from understudy.engine.model.folder import ModelCard, read_card
-from understudy.engine.model.material import Material, make_material
-from understudy.engine.model.trainer import canonical_shape
-from understudy.engine.model.views import make_views
+from understudy.engine.faces.networks.dlib import FaceNet
+from understudy.engine.model.draft.views import make_views
+from understudy.engine.model.model_folder import ModelCard, read_card
+from understudy.engine.model.networks import losses, perceptual_losses, refiner_network
+from understudy.engine.model.training import checkpoints, training_step
+from understudy.engine.model.training.dataset import Material, make_material
+from understudy.engine.model.training.trainer import canonical_shape
 from understudy.engine.protocol import TrainSettings
 from understudy.engine.reporter import Silent
 
@@ -24,9 +25,9 @@ CARD = ModelCard(schema=1, preset="quick", identities=["man", "woman"], material
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(networks.SIZES, "quick", (64, 8))
-    monkeypatch.setattr(finishing, "ADVERSARIAL_STEPS", (2, 6))  # an even one: they look at every second step
-    monkeypatch.setattr(finishing, "LIKENESS_STEPS", (0, 1))
+    monkeypatch.setitem(refiner_network.SIZES, "quick", (64, 8))
+    monkeypatch.setattr(perceptual_losses, "ADVERSARIAL_STEPS", (2, 6))  # an even one: they look at every second step
+    monkeypatch.setattr(perceptual_losses, "LIKENESS_STEPS", (0, 1))
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def materials(small: None, carphone_faces: Any, astronaut_faces: Any) -> list[Ma
 
 @pytest.fixture
 def network(carphone_folder: Path) -> FaceNet:
-    found = finishing.make_finishing(TrainSettings(likeness=True), 8, CPU).likeness
+    found = perceptual_losses.make_finishing(TrainSettings(likeness=True), 8, CPU).likeness
     assert found is not None
     return found
 
@@ -48,8 +49,8 @@ def faces_of(faceset: Any, rows: list[int]) -> torch.Tensor:
 def test_a_likeness_is_nothing_for_the_same_and_most_for_somebody_else(
     network: FaceNet, carphone_faces: Any, astronaut_faces: Any
 ) -> None:
-    man, later = (finishing.chip(faces_of(carphone_faces, [row])) for row in (0, 2))
-    woman = finishing.chip(faces_of(astronaut_faces, [0]))
+    man, later = (perceptual_losses.chip(faces_of(carphone_faces, [row])) for row in (0, 2))
+    woman = perceptual_losses.chip(faces_of(astronaut_faces, [0]))
     assert man.shape == (1, 3, 150, 150) and man.max() > 100
     same, near, far = (losses.likeness_loss(network, man, other) for other in (man, later, woman))
     assert same.shape == (1,) and same.abs().item() < 1e-6
@@ -62,20 +63,22 @@ def test_a_likeness_is_nothing_for_the_same_and_most_for_somebody_else(
 def test_a_step_along_a_likeness_brings_the_face_nearer(network: FaceNet, carphone_faces: Any) -> None:
     truth = faces_of(carphone_faces, [0])
     face = torch.nn.functional.avg_pool2d(truth, 9, 1, 4).requires_grad_()
-    before = losses.likeness_loss(network, finishing.chip(face), finishing.chip(truth)).sum()
+    before = losses.likeness_loss(network, perceptual_losses.chip(face), perceptual_losses.chip(truth)).sum()
     torch.autograd.backward(before)
     assert face.grad is not None and face.grad.isfinite().all() and face.grad.abs().sum() > 0
     assert all(p.grad is None for p in network.parameters())
     with torch.no_grad():
         nearer = face - 0.5 * face.grad / face.grad.norm()
-        assert losses.likeness_loss(network, finishing.chip(nearer), finishing.chip(truth)).sum() < before
+        assert (
+            losses.likeness_loss(network, perceptual_losses.chip(nearer), perceptual_losses.chip(truth)).sum() < before
+        )
 
 
 def test_a_critic_learns_to_tell_blur_from_skin(carphone_faces: Any) -> None:
     torch.manual_seed(0)
     truth = faces_of(carphone_faces, [0, 1, 2, 3])
     blurred = torch.nn.functional.avg_pool2d(truth, 5, 1, 2)
-    critic = finishing.Critic(8)
+    critic = perceptual_losses.Critic(8)
     optimiser = torch.optim.Adam(critic.parameters(), 2e-3, betas=(0.0, 0.99))
     cover = torch.ones(4, 1, truth.shape[-1] // 8, truth.shape[-1] // 8)
     assert critic(truth).shape == cover.shape
@@ -98,11 +101,15 @@ def test_a_critic_looks_only_where_the_face_is(carphone_faces: Any) -> None:
 
 
 def test_weights_rise_by_themselves() -> None:
-    assert [finishing.risen(step, (200, 600)) for step in (0, 199, 399, 599, 9999)] == [0.0, 0.0, 0.5, 1.0, 1.0]
-    alone = finishing.make_finishing(TrainSettings(adversarial=True), 8, CPU)
-    first = finishing.ADVERSARIAL_STEPS[0]
-    assert not finishing.due(alone, first - 2) and finishing.due(alone, first) and not finishing.due(alone, first + 1)
-    assert not finishing.due(finishing.make_finishing(TrainSettings(), 8, CPU), first)
+    assert [perceptual_losses.risen(step, (200, 600)) for step in (0, 199, 399, 599, 9999)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+    alone = perceptual_losses.make_finishing(TrainSettings(adversarial=True), 8, CPU)
+    first = perceptual_losses.ADVERSARIAL_STEPS[0]
+    assert (
+        not perceptual_losses.due(alone, first - 2)
+        and perceptual_losses.due(alone, first)
+        and not perceptual_losses.due(alone, first + 1)
+    )
+    assert not perceptual_losses.due(perceptual_losses.make_finishing(TrainSettings(), 8, CPU), first)
 
 
 def test_a_training_with_both_goes_on_along_the_same_curve(
@@ -110,18 +117,18 @@ def test_a_training_with_both_goes_on_along_the_same_curve(
 ) -> None:
     shape = canonical_shape([carphone_faces])
     steady, broken = (checkpoints.begin_of(CARD, CPU) for _ in range(2))
-    plain = training.begin(2, 8, CPU)
-    curve, alone = ([training.step(s, materials, shape, Silent()) for _ in range(9)] for s in (steady, plain))
+    plain = training_step.begin(2, 8, CPU)
+    curve, alone = ([training_step.step(s, materials, shape, Silent()) for _ in range(9)] for s in (steady, plain))
     assert torch.allclose(curve[0], alone[0])
     pairs = zip(steady.refiner.parameters(), plain.refiner.parameters(), strict=True)
     assert max(float((a - b).abs().max()) for a, b in pairs) > 1e-4  # it learned something else
     for _ in range(5):
-        training.step(broken, materials, shape, Silent())
+        training_step.step(broken, materials, shape, Silent())
     checkpoints.keep(tmp_path, CARD, broken)
     assert read_card(tmp_path).settings == BOTH
     resumed = checkpoints.resume(tmp_path, CARD, CPU)
     assert resumed is not None and resumed.finishing.optimiser and resumed.finishing.optimiser.state
-    again = [training.step(resumed, materials, shape, Silent()) for _ in range(4)]
+    again = [training_step.step(resumed, materials, shape, Silent()) for _ in range(4)]
     assert torch.allclose(torch.stack(again), torch.stack(curve[5:]), rtol=1e-4)
     critics = [s.finishing.critic for s in (steady, resumed, broken)]
     assert critics[0] and critics[1] and critics[2]

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from understudy.engine.faces.topology import MIRROR
-from understudy.engine.model import losses, material
-from understudy.engine.model.fusion import carried, unrolled
+from understudy.engine.faces.geometry.topology import MIRROR
+from understudy.engine.model.draft.texture import carried, unrolled
+from understudy.engine.model.draft.views import make_views
+from understudy.engine.model.draft.warp import moved
+from understudy.engine.model.networks import losses
 from understudy.engine.model.recast import target_geometry
-from understudy.engine.model.views import make_views
-from understudy.engine.model.warp import moved
+from understudy.engine.model.training import dataset
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -55,17 +56,17 @@ def test_what_no_frame_shows_comes_from_the_other_side(astronaut_faces: Any) -> 
 
 def test_targets_stand_in_somebody_elses_light_but_not_in_their_own(carphone_faces: Any, astronaut_faces: Any) -> None:
     sets = (carphone_faces, astronaut_faces)
-    materials = [material.make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
+    materials = [dataset.make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
     generator = torch.Generator().manual_seed(1)
-    draws = material.draw(materials, [(0, 40)], 0, generator)
+    draws = dataset.draw(materials, [(0, 40)], 0, generator)
     assert set(draws.lender.tolist()) == {-1, 1} and 0.55 < (draws.lender == 1).float().mean() < 0.95
-    alone = material.draw(materials[:1], [(0, 8)], 0, generator)
+    alone = dataset.draw(materials[:1], [(0, 8)], 0, generator)
     assert (alone.lender == -1).all()
     shape = torch.from_numpy(make_views(carphone_faces, CPU).neutral.face) / 2
     lit = draws.part(draws.lender == 1).part(slice(0, 4))
     still = replace(lit, light=torch.full_like(lit.light, 0.5), bend=0 * lit.bend, flip=torch.zeros_like(lit.flip))
     own = replace(still, lender=torch.full_like(still.lender, -1))
-    strange, plain = (material.render(materials, d, shape) for d in (still, own))
+    strange, plain = (dataset.render(materials, d, shape) for d in (still, own))
     assert torch.equal(strange[1], plain[1])  # the truth is the same
     lights = [x[0][:, 9:12] for x in (strange, plain)]
     inside = strange[0][:, -1:]

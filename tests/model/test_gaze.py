@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from understudy.engine.faces.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
-from understudy.engine.model import views as module
-from understudy.engine.model.folder import facesets, prepare
-from understudy.engine.model.gaze import irises
+from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from understudy.engine.model.draft import views as module
+from understudy.engine.model.draft.gaze import irises
+from understudy.engine.model.draft.views import make_views
+from understudy.engine.model.draft.warp import warp
+from understudy.engine.model.model_folder import facesets, prepare
 from understudy.engine.model.recast import target_geometry
-from understudy.engine.model.views import make_views
-from understudy.engine.model.warp import warp
 from understudy.engine.protocol import Identity, Material
 from understudy.engine.reporter import Silent
 
@@ -60,7 +60,7 @@ def test_the_iris_comes_to_lie_where_it_is_wanted(astronaut_faces: Any, mirrored
     assert views.irises is not None
     landmarks = astronaut_faces.landmarks
     if mirrored:
-        from understudy.engine.faces import align
+        from understudy.engine.faces.geometry import align
 
         landmarks = align.mirrored(landmarks, size).astype(np.float32)
     own = (

@@ -6,10 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from understudy.engine.faces import align
-from understudy.engine.faces.topology import MIRROR, TRIANGLES
-from understudy.engine.model.mesh import geometry, given, parts, softened, spread, triangle_map, vertex_visibility
-from understudy.engine.model.shape import neutral_face
+from understudy.engine.faces.geometry import align
+from understudy.engine.faces.geometry.topology import MIRROR, TRIANGLES
+from understudy.engine.model.draft.mesh_raster import (
+    geometry,
+    given,
+    parts,
+    softened,
+    spread,
+    triangle_map,
+    vertex_visibility,
+)
+from understudy.engine.model.draft.shape import neutral_face
 
 SIZE = 128
 

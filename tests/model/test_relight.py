@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from understudy.engine.model.relight import bands, relight, tone
+from understudy.engine.model.draft.relight import bands, relight, tone
 
 SIDE = 96
 EYE = (slice(None), slice(None), slice(40, 46), slice(30, 36))

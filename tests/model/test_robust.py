@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 import torch
 from understudy.engine.errors import DataError, UnderstudyError
-from understudy.engine.model import checkpoints, finishing, networks, scores, trainer, training
-from understudy.engine.model.folder import facesets, load_refiner, prepare, read_card
-from understudy.engine.model.material import make_material
-from understudy.engine.model.views import make_views
+from understudy.engine.model.draft.views import make_views
+from understudy.engine.model.model_folder import facesets, load_refiner, prepare, read_card
+from understudy.engine.model.networks import perceptual_losses, refiner_network
+from understudy.engine.model.training import checkpoints, trainer, training_step, validation
+from understudy.engine.model.training.dataset import make_material
 from understudy.engine.protocol import Identity, Material, TrainSettings, TrainSpec, Verdict, to_json
 from understudy.engine.reporter import Silent
 
@@ -27,9 +28,9 @@ DRAWN = Path(__file__).parents[1] / "service"
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(networks.SIZES, "quick", (64, 8))
+    monkeypatch.setitem(refiner_network.SIZES, "quick", (64, 8))
     monkeypatch.setattr(trainer, "PREVIEW_SECONDS", 1e9)
-    monkeypatch.setattr(scores.weights, "missing", lambda: ["all"])  # no time for the nets here
+    monkeypatch.setattr(validation.weights, "missing", lambda: ["all"])  # no time for the nets here
 
 
 class Told(Silent):
@@ -58,11 +59,11 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
     ]
 
 
-def ready(folder: Path) -> tuple[training.Training, list[Any], torch.Tensor]:
+def ready(folder: Path) -> tuple[training_step.Training, list[Any], torch.Tensor]:
     card = read_card(folder)
     sets = facesets(folder, card)
     materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
-    return training.begin(len(sets), 8, CPU), materials, trainer.canonical_shape(sets)
+    return training_step.begin(len(sets), 8, CPU), materials, trainer.canonical_shape(sets)
 
 
 def test_a_network_gone_astray_goes_back_and_slows_down(
@@ -72,7 +73,7 @@ def test_a_network_gone_astray_goes_back_and_slows_down(
     card = prepare(folder, people[:2], "quick", Silent())
     state, materials, shape = ready(folder)
     for _ in range(3):
-        training.step(state, materials, shape, Silent())
+        training_step.step(state, materials, shape, Silent())
     checkpoints.keep(folder, card, state)
 
     class Poisons(Told):
@@ -131,7 +132,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(
 
     parted.network = tight
     for _ in range(3):
-        a, b = (training.step(s, materials, shape, told) for s in (whole, parted))
+        a, b = (training_step.step(s, materials, shape, told) for s in (whole, parted))
         assert torch.allclose(a, b, rtol=1e-3)
     assert parted.parts == 4 and sum("Memory ran out" in t for t in told.texts) == 2
     for p, q in zip(whole.refiner.parameters(), parted.refiner.parameters(), strict=True):
@@ -142,7 +143,7 @@ def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(
 
     parted.network = full
     with pytest.raises(UnderstudyError, match="not enough memory"):
-        training.step(parted, materials, shape, told)
+        training_step.step(parted, materials, shape, told)
 
 
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, people: list[Identity]) -> None:
@@ -150,7 +151,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, peopl
     card = prepare(folder, people[:2], "quick", Silent())
     state, materials, shape = ready(folder)
     for _ in range(5):
-        training.step(state, materials, shape, Silent())
+        training_step.step(state, materials, shape, Silent())
         checkpoints.keep(folder, card, state)
     names = sorted(p.name for p in folder.glob("checkpoint*"))
     assert names == ["checkpoint-1.safetensors", "checkpoint-2.safetensors", "checkpoint.safetensors"]
@@ -207,8 +208,8 @@ def test_training_without_a_limit_ends_by_itself(
 ) -> None:
     monkeypatch.setattr(trainer, "SCORE_SECONDS", 0.4)
     monkeypatch.setattr(trainer, "SHARE", 1.0)
-    monkeypatch.setattr("understudy.engine.model.convergence.SETTLED", 5)
-    monkeypatch.setattr(training, "LEARNING_RATE", 1e-7)  # nothing more to learn at this rate
+    monkeypatch.setattr("understudy.engine.model.training.convergence.SETTLED", 5)
+    monkeypatch.setattr(training_step, "LEARNING_RATE", 1e-7)  # nothing more to learn at this rate
     folder = tmp_path / "model"
     card = prepare(folder, people[:2], "quick", Silent())
     told = Told()
@@ -224,9 +225,9 @@ from pathlib import Path
 from understudy.engine.model import finishing, networks, trainer, training
 networks.SIZES["quick"] = (64, 8)
 finishing.ADVERSARIAL_STEPS = (0, 2)
-from understudy.engine.model.folder import facesets, read_card
-from understudy.engine.model.material import make_material
-from understudy.engine.model.views import make_views
+from understudy.engine.model.model_folder import facesets, read_card
+from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.draft.views import make_views
 from understudy.engine.protocol import TrainSettings
 from understudy.engine.reporter import Silent
 rank = training.join_ranks()
@@ -257,7 +258,7 @@ def test_two_processes_train_as_one(
     record_consent: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(finishing, "ADVERSARIAL_STEPS", (0, 2))
+    monkeypatch.setattr(perceptual_losses, "ADVERSARIAL_STEPS", (0, 2))
     folder = tmp_path / "model"
     prepare(folder, people[:2], "quick", Silent())
     record_consent(tmp_path, *(person.name for person in people[:2]))
@@ -273,8 +274,8 @@ def test_two_processes_train_as_one(
     assert sorted(rank for rank, _ in done) == ["0", "1"] and len({steps for _, steps in done}) == 1
     assert read_card(folder).steps == int(done[0][1]) > 0
     _, materials, shape = ready(folder)
-    alone = training.begin(2, 8, CPU, settings=TrainSettings(adversarial=True))
-    expected = [training.step(alone, materials, shape, Silent()) for _ in range(4)]
+    alone = training_step.begin(2, 8, CPU, settings=TrainSettings(adversarial=True))
+    expected = [training_step.step(alone, materials, shape, Silent()) for _ in range(4)]
     assert torch.allclose(torch.tensor(together), torch.stack(expected), rtol=1e-3)
 
 
@@ -283,7 +284,7 @@ import sys
 from pathlib import Path
 import torch
 from understudy.engine.model import networks, precision, scores, trainer
-from understudy.engine.model.folder import read_card
+from understudy.engine.model.model_folder import read_card
 from understudy.engine.reporter import Silent
 networks.SIZES["quick"] = (64, 8)
 trainer.CHECKPOINT_SECONDS, trainer.PREVIEW_SECONDS = 1.0, 1e9

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from understudy.engine.faces import align
-from understudy.engine.model.shape import difference, move_picture, neutral_face, reshaped
+from understudy.engine.faces.geometry import align
+from understudy.engine.model.draft.shape import difference, move_picture, neutral_face, reshaped
 
 
 def test_a_face_given_another_ones_shape_has_it(carphone_faces: Any, astronaut_faces: Any) -> None:

@@ -12,16 +12,17 @@ import pytest
 import torch
 from understudy.engine.convert.plan import make_plan
 from understudy.engine.convert.render import Work, recast_still
-from understudy.engine.convert.sources import load_sources
+from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.errors import DataError, UnderstudyError
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.faceset import gather, load_faceset
-from understudy.engine.jobs import run
+from understudy.engine.faces.facesets.faceset import gather, load_faceset
+from understudy.engine.job_bodies import run
 from understudy.engine.media.reader import read_frames
-from understudy.engine.model import checkpoints, networks, shared, trainer, training
-from understudy.engine.model.folder import facesets, load_refiner, prepare, read_card
-from understudy.engine.model.material import make_material
-from understudy.engine.model.views import make_views
+from understudy.engine.model.draft.views import make_views
+from understudy.engine.model.model_folder import facesets, load_refiner, prepare, read_card
+from understudy.engine.model.networks import refiner_network, shared_encoder
+from understudy.engine.model.training import checkpoints, trainer, training_step
+from understudy.engine.model.training.dataset import make_material
 from understudy.engine.protocol import ConvertSettings, Identity, Material, Swap, TrainSpec
 from understudy.engine.reporter import Silent
 
@@ -30,7 +31,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(networks.SIZES, "quick", (64, 8))
+    monkeypatch.setitem(refiner_network.SIZES, "quick", (64, 8))
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def people(tmp_path: Path, carphone_scan: Any, astronaut_folder: Path) -> list[I
     ]
 
 
-def ready(folder: Path) -> tuple[training.Training, list[Any], torch.Tensor]:
+def ready(folder: Path) -> tuple[training_step.Training, list[Any], torch.Tensor]:
     card = read_card(folder)
     sets = facesets(folder, card)
     materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
@@ -70,37 +71,37 @@ def test_a_faceset_holds_what_the_track_carried_when_asked(tmp_path: Path, peopl
 def test_it_learns_and_resumes_on_the_same_curve(tmp_path: Path, people: list[Identity]) -> None:
     card = prepare(tmp_path / "model", people, "quick", Silent(), "shared")
     steady, materials, shape = ready(tmp_path / "model")
-    assert isinstance(steady.refiner, shared.Shared)
-    curve = [training.step(steady, materials, shape, Silent()) for _ in range(60)]
+    assert isinstance(steady.refiner, shared_encoder.Shared)
+    curve = [training_step.step(steady, materials, shape, Silent()) for _ in range(60)]
     assert sum(curve[-5:]).mean() < 0.8 * sum(curve[:5]).mean()
     broken, _, _ = ready(tmp_path / "model")
     for _ in range(3):
-        training.step(broken, materials, shape, Silent())
+        training_step.step(broken, materials, shape, Silent())
     checkpoints.keep(tmp_path / "model", card, broken)
     resumed = checkpoints.resume(tmp_path / "model", card, CPU)
     assert resumed is not None
-    again = [training.step(resumed, materials, shape, Silent()) for _ in range(3)]
+    again = [training_step.step(resumed, materials, shape, Silent()) for _ in range(3)]
     assert torch.allclose(torch.stack(again), torch.stack(curve[3:6]), rtol=1e-3)
 
 
 def test_masks_that_nobody_measured_are_no_truth(tmp_path: Path, people: list[Identity]) -> None:
     prepare(tmp_path / "model", people, "quick", Silent(), "shared")
     _, materials, _ = ready(tmp_path / "model")
-    draws = shared.draw_crops(materials, 0, 200, torch.Generator().manual_seed(0))
+    draws = shared_encoder.draw_crops(materials, 0, 200, torch.Generator().manual_seed(0))
     lost = materials[0].coarse[draws.frame]
     assert lost.any() and (draws.own == ~lost).all()
     assert not materials[0].coarse[materials[0].held].any()  # what is carried judges nothing
-    inputs, truth, mask, weight, own = shared.render_crops(materials, draws.part(slice(0, 40)))
+    inputs, truth, mask, weight, own = shared_encoder.render_crops(materials, draws.part(slice(0, 40)))
     assert inputs.shape == truth.shape == (40, 3, 64, 64) and mask.shape == weight.shape == (40, 1, 64, 64)
     assert (own == draws.own[:40]).all() and inputs.min() >= 0 and inputs.max() <= 1
     still = replace(draws, bend=torch.zeros_like(draws.bend), flip=torch.zeros_like(draws.flip))
-    inputs, truth, *_ = shared.render_crops(materials, still.part(slice(0, 8)))
+    inputs, truth, *_ = shared_encoder.render_crops(materials, still.part(slice(0, 8)))
     assert torch.allclose(inputs, truth, atol=1e-5)  # what lies straight is not resampled into something else
 
 
 @pytest.mark.parametrize("size", [64, 128, 256, 512])
 def test_every_preset_has_its_network(size: int) -> None:
-    network = shared.make_network("shared", 2, size, 8)
+    network = shared_encoder.make_network("shared", 2, size, 8)
     with torch.no_grad():
         (face, mask, _), nothing = network([torch.rand(1, 3, size, size), None])
     assert face.shape == (1, 3, size, size) and mask.shape == (1, 1, size, size) and nothing is None
@@ -117,7 +118,7 @@ def test_it_recasts_frames_on_which_the_mesh_fails(
     done = run("train", spec, Silent())
     card = read_card(folder)
     assert done["steps"] > 0 and card.network == "shared" and (folder / "preview.jpg").is_file()
-    assert isinstance(load_refiner(folder, card), shared.Shared)
+    assert isinstance(load_refiner(folder, card), shared_encoder.Shared)
     scan = load_alignments(Path(people[0].material[0].scan))
     sources = load_sources(folder, {"woman"}, CPU, use_refiner=True)
     plan = make_plan(scan, [Swap(person=0, identity="woman")], sources, shape=0.7)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from understudy.engine import jobs
+from understudy.engine import job_bodies
 from understudy.engine.errors import ConsentError, DataError, UnderstudyError
 from understudy.engine.protocol import (
     ConsentRecord,
@@ -29,7 +29,7 @@ from understudy.engine.protocol import (
 )
 from understudy.engine.provenance import consent
 from understudy.engine.reporter import Silent
-from understudy.engine.service import previewer
+from understudy.engine.service import preview_worker
 
 ANN = ConsentRecord(identity="Ann", person="Ann Lee", basis="written permission", scope="a film", date="2026-03-01")
 
@@ -45,7 +45,7 @@ def test_a_record_is_read_back_and_its_history_kept(tmp_path: Path) -> None:
 
 def test_the_job_writes_it_without_torch(tmp_path: Path) -> None:
     spec = ConsentSpec(project=str(tmp_path), record=ANN)
-    assert jobs.run("consent", spec, Silent()) == {"record": str(consent_file(tmp_path, "Ann"))}
+    assert job_bodies.run("consent", spec, Silent()) == {"record": str(consent_file(tmp_path, "Ann"))}
     code = (
         "import sys; from understudy.engine import jobs; from understudy.engine.protocol import *\n"
         "from understudy.engine.reporter import Silent\n"
@@ -118,21 +118,21 @@ def test_a_preview_of_a_new_face_needs_consent_and_other_views_do_not(tmp_path: 
         return PreviewResult(path=str(output), steps=0, seconds=0.1)
 
     request = {"spec": to_json(spec), "output": str(tmp_path / "still.png")}
-    assert "record for Ann and Bob" in previewer._answer(render, request)["error"] and not shown
+    assert "record for Ann and Bob" in preview_worker._answer(render, request)["error"] and not shown
     for view in ("matte", "landmarks", "original"):
-        assert "result" in previewer._answer(render, {**request, "spec": to_json(replace(spec, view=view))})
+        assert "result" in preview_worker._answer(render, {**request, "spec": to_json(replace(spec, view=view))})
     for name in ("Ann", "Bob"):
         consent.record_consent(project, replace(ANN, identity=name))
-    assert "result" in previewer._answer(render, request) and len(shown) == 4
+    assert "result" in preview_worker._answer(render, request) and len(shown) == 4
 
 
 def test_training_names_everybody_who_is_missing(tmp_path: Path) -> None:
     consent.record_consent(tmp_path, ANN)
     with pytest.raises(ConsentError, match=r"record for Bob and Cleo\..* identity consent Bob") as refused:
-        jobs.run("train", train(tmp_path, "Ann", "Bob", "Cleo"), Silent())
+        job_bodies.run("train", train(tmp_path, "Ann", "Bob", "Cleo"), Silent())
     assert refused.value.exit_code == 7
     with pytest.raises(DataError, match="holds no finished scan"):  # what comes next
-        jobs.run("train", train(tmp_path, "Ann"), Silent())
+        job_bodies.run("train", train(tmp_path, "Ann"), Silent())
 
 
 @pytest.mark.parametrize(("target", "known"), [("Bob", False), ("", True)])
@@ -145,13 +145,13 @@ def test_conversion_needs_both_sides_of_a_swap(tmp_path: Path, target: str, know
         output=str(tmp_path / "out.mp4"), project=str(tmp_path),
     )  # fmt: skip
     with pytest.raises(ConsentError, match="record for Ann and Bob"):
-        jobs.run("convert", spec, Silent())
+        job_bodies.run("convert", spec, Silent())
     consent.record_consent(tmp_path, ANN)
     with pytest.raises(ConsentError, match="record for Bob"):
-        jobs.run("convert", spec, Silent())
+        job_bodies.run("convert", spec, Silent())
     consent.record_consent(tmp_path, replace(ANN, identity="Bob"))
     with pytest.raises(DataError, match="alignments"):  # what comes next
-        jobs.run("convert", spec, Silent())
+        job_bodies.run("convert", spec, Silent())
 
 
 def test_a_person_nobody_named_has_no_consent(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.faces.align import crop, crop_matrix, hull_mask, mesh_radius, to_opencv, transform
+from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, mesh_radius, to_opencv, transform
 from understudy.engine.provenance import mark
 
 NUMBER = 0xBEEF

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from understudy.engine import jobs
+from understudy.engine import job_bodies
 from understudy.engine.errors import DataError, UnderstudyError
 from understudy.engine.protocol import (
     Clip,
@@ -66,7 +66,9 @@ def project(tmp_path_factory: Any, shot_folder: Path, astronaut_folder: Path, re
         for name, scan in (("woman", astronaut_folder), ("man", shot_folder))
     ]
     model = folder / "models" / "both"
-    jobs.run("train", TrainSpec(identities=people, output=str(model), preset="draft", project=str(folder)), Silent())
+    job_bodies.run(
+        "train", TrainSpec(identities=people, output=str(model), preset="draft", project=str(folder)), Silent()
+    )
     return folder
 
 
@@ -83,7 +85,7 @@ def spec(project: Path, shot_folder: Path) -> ConvertSpec:
 
 @pytest.fixture(scope="module")
 def made(spec: ConvertSpec) -> dict[str, Any]:
-    return jobs.run("convert", spec, Silent())
+    return job_bodies.run("convert", spec, Silent())
 
 
 def test_a_recast_says_what_it_is(spec: ConvertSpec, made: dict[str, Any], project: Path) -> None:
@@ -101,9 +103,9 @@ def test_a_recast_says_what_it_is(spec: ConvertSpec, made: dict[str, Any], proje
 def test_the_mark_is_left_out_only_for_a_reason(spec: ConvertSpec, project: Path) -> None:
     plain = replace(spec, output=str(project / "recasts" / "plain.mp4"), settings=ConvertSettings(mark=False))
     with pytest.raises(DataError, match="reason"):
-        jobs.run("convert", plain, Silent())
+        job_bodies.run("convert", plain, Silent())
     plain = replace(plain, settings=ConvertSettings(mark=False, mark_reason="the grade comes first"))
-    jobs.run("convert", plain, Silent())
+    job_bodies.run("convert", plain, Silent())
     verdict = verify(Path(plain.output), Silent())
     assert not verdict.marks and verdict.faces
     assert verdict.credentials and verdict.credentials.facts["markReason"] == "the grade comes first"
@@ -124,19 +126,19 @@ def test_a_render_of_the_timeline_names_its_recasts(
 ) -> None:
     render = make_clip(project.parent / "render.mp4", 8)
     order = CredentialSpec(file=str(render), ingredients=[spec.output], project=str(project))
-    result = jobs.run("credential", order, Silent())
+    result = job_bodies.run("credential", order, Silent())
     found = read_credentials(render)
     assert found and found.id == result["credentials"] and found.state == "Valid"
     assert found.ingredients == [
         {"title": "shot.mp4", "relationship": "componentOf", "credentials": made["credentials"]}
     ]
     with pytest.raises(DataError, match="is not there"):
-        jobs.run("credential", replace(order, file=str(render.with_name("gone.mp4"))), Silent())
+        job_bodies.run("credential", replace(order, file=str(render.with_name("gone.mp4"))), Silent())
 
 
 def test_the_report_tells_who_was_recast_where(made: dict[str, Any], project: Path) -> None:
     page = project.parent / "report.html"
-    jobs.run("report", ReportSpec(project=str(project), output=str(page)), Silent())
+    job_bodies.run("report", ReportSpec(project=str(project), output=str(page)), Silent())
     text = page.read_text()
     recast = all_recasts(project)[0]
     for fact in ("man of the tests", "woman of the tests", "test footage", recast.output_sha256, recast.source_sha256,
@@ -157,12 +159,12 @@ def test_forgetting_erases_a_face_and_what_came_of_it(made: dict[str, Any], proj
     (film / "models" / "both" / "timelapse" / "00000010.jpg").write_bytes(b"a face")
     order = ForgetSpec(project=str(film), identity="woman", dry_run=True)
     everything = sorted(p for p in film.rglob("*") if p.is_file())
-    listed = jobs.run("forget", order, Silent())
+    listed = job_bodies.run("forget", order, Silent())
     assert listed["removed"] == [] and sorted(p for p in film.rglob("*") if p.is_file()) == everything
     what = {Path(item["path"]).name for item in listed["items"]}
     assert {"both", "astronaut", "shot.mp4", "take 2.mp4.part"} <= what
     assert all(item["bytes"] > 0 for item in listed["items"])
-    removed = jobs.run("forget", replace(order, dry_run=False), Silent())["removed"]
+    removed = job_bodies.run("forget", replace(order, dry_run=False), Silent())["removed"]
     assert {item["path"] for item in listed["items"]} == set(removed)
     assert not (film / "models" / "both").exists() and not (film / "recasts" / "shot.mp4").exists()
     assert not (film / "scans" / "astronaut").exists() and not begun.exists()
@@ -170,12 +172,13 @@ def test_forgetting_erases_a_face_and_what_came_of_it(made: dict[str, Any], proj
     assert note["forgotten"] and note["history"][0]["person"] == "woman of the tests"
     assert [p.name for p in film.rglob("*.faceset")] == []
     with pytest.raises(UnderstudyError, match="permission is on record for woman"):
-        jobs.run("train", TrainSpec(identities=[Identity(name="woman", material=[])], output=str(film / "models" / "x"),
-                                    project=str(film)), Silent())  # fmt: skip
-    jobs.run("report", ReportSpec(project=str(film), output=str(tmp_path / "after.html")), Silent())
+        nobody = [Identity(name="woman", material=[])]
+        spec = TrainSpec(identities=nobody, output=str(film / "models" / "x"), project=str(film))
+        job_bodies.run("train", spec, Silent())
+    job_bodies.run("report", ReportSpec(project=str(film), output=str(tmp_path / "after.html")), Silent())
     assert "forgotten on" in (tmp_path / "after.html").read_text()
 
 
 def test_nobody_of_that_name(project: Path) -> None:
     with pytest.raises(UnderstudyError, match="knows nobody called Zoe"):
-        jobs.run("forget", ForgetSpec(project=str(project), identity="Zoe"), Silent())
+        job_bodies.run("forget", ForgetSpec(project=str(project), identity="Zoe"), Silent())

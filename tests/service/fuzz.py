@@ -20,16 +20,23 @@ import torch
 from understudy.engine import client, protocol
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.faces.alignments import FILE_NAME, LANDMARKS, Alignments, load_alignments
-from understudy.engine.faces.faceset import Faceset, load_faceset
-from understudy.engine.model import networks
-from understudy.engine.model.folder import ModelCard, load_refiner, load_tensors, read_card, save_tensors, write_card
+from understudy.engine.faces.facesets.faceset import Faceset, load_faceset
+from understudy.engine.footage_stamp import FILE_NAME as SOURCE
+from understudy.engine.footage_stamp import facts, remember, require_unchanged
+from understudy.engine.model.model_folder import (
+    ModelCard,
+    load_refiner,
+    load_tensors,
+    read_card,
+    save_tensors,
+    write_card,
+)
+from understudy.engine.model.networks import refiner_network
 from understudy.engine.protocol import Clip, ConsentRecord, ConvertSpec, ScanSpec, ScanSummary, Swap
 from understudy.engine.provenance.consent import read_consent, record_consent
 from understudy.engine.service.document import Submission
 from understudy.engine.service.paths import check_form
 from understudy.engine.service.server import _parse
-from understudy.engine.sources import FILE_NAME as SOURCE
-from understudy.engine.sources import facts, remember, require_unchanged
 from understudy.engine.swap import read_summary
 
 JUNK: list[Any] = [None, True, -1, 0, 2**31, 2**63, 10**400, 1e308, -0.5, "", "x" * 5000, "\0", "../..", [], {}, [[]]]
@@ -72,8 +79,8 @@ def readers(folder: Path) -> dict[str, Reader]:
     save_tensors(model / "weights.safetensors", {"a": torch.zeros(4)}, {"step": 1})
     weights = folder / "network"
     weights.mkdir()
-    networks.SIZES["quick"] = (64, 8)
-    whole = networks.Refiner(1, 8).state_dict()
+    refiner_network.SIZES["quick"] = (64, 8)
+    whole = refiner_network.Refiner(1, 8).state_dict()
     save_tensors(weights / "weights.safetensors", whole, {"step": 1})
     write_card(weights, card)
     record = ConsentRecord(identity="Ann", person="Ann A.", basis="own face", scope="all", date="2026-01-01")

@@ -8,7 +8,7 @@ from typing import Any
 
 import av
 import pytest
-from understudy.engine.faces import weights
+from understudy.engine.faces.networks import weights
 from understudy.engine.service import rates
 from understudy.engine.service.recorder import Estimate
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from understudy.engine import jobs, sources
+from understudy.engine import footage_stamp, job_bodies
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.protocol import Clip, ScanSpec
 from understudy.engine.reporter import Silent
@@ -48,7 +48,7 @@ def scanned(folder: Path, frames: int = 6) -> Path:
     """A scan folder that knows what its footage was."""
     make_scan(folder, frames, 1)
     spec = ScanSpec(clip=Clip(path=str(folder / "frames")), output=str(folder))
-    sources.remember(spec, sources.facts(folder / "frames"))
+    footage_stamp.remember(spec, footage_stamp.facts(folder / "frames"))
     return folder
 
 
@@ -97,15 +97,15 @@ def test_facts_tell_one_file_from_another(tmp_path: Path) -> None:
     movie = tmp_path / "movie.mp4"
     content = bytearray(random.Random(1).randbytes(5 << 20))
     movie.write_bytes(content)
-    before = sources.facts(movie)
-    assert sources.facts(movie) == before
+    before = footage_stamp.facts(movie)
+    assert footage_stamp.facts(movie) == before
     for place in (10, len(content) // 2 + 10, len(content) - 10):
         changed = bytearray(content)
         changed[place] ^= 1
         movie.write_bytes(changed)
-        assert sources.facts(movie)["digest"] != before["digest"]
+        assert footage_stamp.facts(movie)["digest"] != before["digest"]
     movie.write_bytes(content + b"x")
-    assert sources.facts(movie)["bytes"] != before["bytes"]
+    assert footage_stamp.facts(movie)["bytes"] != before["bytes"]
 
 
 def test_a_full_disk_under_the_project(real: Engine, tmp_path: Path) -> None:
@@ -208,9 +208,9 @@ def test_too_little_memory_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_pa
     def greedy(*_: Any) -> dict[str, Any]:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried …") if what == "card" else MemoryError
 
-    monkeypatch.setitem(jobs._RUNNERS, "scan", greedy)
+    monkeypatch.setitem(job_bodies._RUNNERS, "scan", greedy)
     with pytest.raises(UnderstudyError, match=what + " has no memory left for this job"):
-        jobs.run("scan", ScanSpec(clip=Clip(path="/a"), output=str(tmp_path)), Silent())
-    monkeypatch.setitem(jobs._RUNNERS, "scan", lambda *_: 1 / 0)
+        job_bodies.run("scan", ScanSpec(clip=Clip(path="/a"), output=str(tmp_path)), Silent())
+    monkeypatch.setitem(job_bodies._RUNNERS, "scan", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        jobs.run("scan", ScanSpec(clip=Clip(path="/a"), output=str(tmp_path)), Silent())
+        job_bodies.run("scan", ScanSpec(clip=Clip(path="/a"), output=str(tmp_path)), Silent())

@@ -1,4 +1,4 @@
-"""Files from strangers: a bounded number of hostile ones for every reader; tests/bench/service_fuzz.py tries more."""
+"""Files from strangers: a bounded number of hostile ones for every reader; benchmarks/service_fuzz.py tries more."""
 
 from __future__ import annotations
 

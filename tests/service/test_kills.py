@@ -1,4 +1,4 @@
-"""Kill -9 of worker, supervisor or both at random moments; tests/bench/service_kills.py does it hundreds of times."""
+"""Kill -9 of worker, supervisor or both at random moments; benchmarks/service_kills.py does it hundreds of times."""
 
 from __future__ import annotations
 

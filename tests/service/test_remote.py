@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from understudy.engine import jobs
+from understudy.engine import job_bodies
 from understudy.engine.errors import UnderstudyError
-from understudy.engine.faces import weights
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.model.folder import load_tensors, read_card
+from understudy.engine.faces.networks import weights
+from understudy.engine.model.model_folder import load_tensors, read_card
 from understudy.engine.protocol import Clip, ScanSpec
-from understudy.engine.remote.exchange import clear_mirror
+from understudy.engine.remote.file_sync import clear_mirror
 from understudy.engine.remote.link import Link, checked, give_up
 from understudy.engine.reporter import Silent
 from understudy.engine.service import serve
@@ -414,10 +414,10 @@ def test_a_full_disk_here_keeps_what_was_fetched(
     monkeypatch.setenv("UNDERSTUDY_HOME", str(bulky.near.home))
     spec = ScanSpec(clip=Clip(path=str(movie)), output=str(output), project=str(bulky.project))
     with disk_full_after(2_500_000), pytest.raises(UnderstudyError, match="goes on from there"):
-        jobs.run("scan", spec, Silent())
+        job_bodies.run("scan", spec, Silent())
     assert bulky.came_home() == 2_500_000 and not output.exists()
     came = bulky.wire.sent
-    assert jobs.run("scan", spec, Silent())["scan"] == str(output)  # the command line's way, too
+    assert job_bodies.run("scan", spec, Silent())["scan"] == str(output)  # the command line's way, too
     assert (output / "bulk.bin").read_bytes() == movie.read_bytes()[::-1]
     assert bulky.wire.sent - came < 100_000, "the footage is not sent again"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from understudy.engine.faces import weights
+from understudy.engine.faces.networks import weights
 
 from .harness import Engine
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis.errors import Unsatisfiable
 from understudy.engine import protocol
 from understudy.engine.protocol import Clip, EngineInfo, PreviewResult, ScanSpec
-from understudy.engine.service.device import Device
+from understudy.engine.service.device_probe import Device
 from understudy.engine.service.server import create_app
 from understudy.engine.service.store import Store
 from understudy.engine.service.supervisor import Supervisor
@@ -20,7 +20,7 @@ from understudy.engine.service.supervisor import Supervisor
 schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed (group engine-dev)")
 
 TOKEN = "t" * 64
-EXAMPLES = 6  # a call; tests/bench/service_fuzz.py asks more
+EXAMPLES = 6  # a call; benchmarks/service_fuzz.py asks more
 
 
 class Renderer:

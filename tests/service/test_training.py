@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from understudy.engine.model.folder import load_tensors, read_card
+from understudy.engine.model.model_folder import load_tensors, read_card
 
 from .harness import Engine, wait_until
 from .training import agree, make_scan

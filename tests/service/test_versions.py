@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from understudy.engine import jobs
+from understudy.engine import job_bodies
 from understudy.engine.errors import DataError
-from understudy.engine.faces import weights
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.faceset import load_faceset
-from understudy.engine.faces.summary import read_summary
-from understudy.engine.model import networks
-from understudy.engine.model.folder import load_refiner, read_card
+from understudy.engine.faces.facesets.faceset import load_faceset
+from understudy.engine.faces.networks import weights
+from understudy.engine.faces.people.summary import read_summary
+from understudy.engine.model.model_folder import load_refiner, read_card
+from understudy.engine.model.networks import refiner_network
 from understudy.engine.protocol import Clip, Identity, Material, PeopleEdit, PeopleSpec, ScanSpec, TrainSpec
-from understudy.engine.remote.places import rewrite
+from understudy.engine.remote.path_map import rewrite
 from understudy.engine.reporter import Silent
 from understudy.engine.service.store import SCHEMA, Store
 
@@ -83,18 +83,18 @@ def test_a_scan_of_an_earlier_version_is_read_corrected_and_made_again(project: 
     assert [person.frames for person in read_summary(scan).people] == [1]
     assert len(load_alignments(scan)) == 1
     edit = PeopleEdit(action="rename", persons=[0], name="Eileen")
-    assert jobs.run("people", PeopleSpec(scan=str(scan), edits=[edit]), Silent())["people"] == 1
+    assert job_bodies.run("people", PeopleSpec(scan=str(scan), edits=[edit]), Silent())["people"] == 1
     assert read_summary(scan).people[0].name == "Eileen"
     clip = Clip(path=load_alignments(scan).clip.path)
-    assert jobs.run("scan", ScanSpec(clip=clip, output=str(scan)), Silent())["people"] == 1
+    assert job_bodies.run("scan", ScanSpec(clip=clip, output=str(scan)), Silent())["people"] == 1
     assert read_summary(scan).people[0].name == "Eileen"
-    assert jobs.run("scan", ScanSpec(clip=clip, output=str(scan)), Silent())["people"] == 1, "and once more"
+    assert job_bodies.run("scan", ScanSpec(clip=clip, output=str(scan)), Silent())["people"] == 1, "and once more"
 
 
 def test_a_model_of_an_earlier_version_is_trained_on(
     project: Path, record_consent: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(networks.SIZES, "quick", (64, 2))  # what the kept ones were made with
+    monkeypatch.setitem(refiner_network.SIZES, "quick", (64, 2))  # what the kept ones were made with
     before = read_card(project / "model")
     assert before.identities == ["Ada", "Bea"] and before.steps == 4
     record_consent(project, "Ada", "Bea")
@@ -107,7 +107,7 @@ def test_a_model_of_an_earlier_version_is_trained_on(
     told: list[str] = []
     reporter = Silent()
     reporter.log = lambda text, level="info": told.append(text)  # type: ignore[method-assign]
-    result = jobs.run("train", spec, reporter)
+    result = job_bodies.run("train", spec, reporter)
     assert any(text.startswith("Training at step 4") for text in told), told
     assert result["steps"] > 4 and result["minutes"] > before.minutes
     assert load_refiner(project / "model", read_card(project / "model")) is not None

@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 from understudy.engine.faces.alignments import LANDMARKS, Alignments
-from understudy.engine.faces.topology import OVAL, TRIANGLES
+from understudy.engine.faces.geometry.topology import OVAL, TRIANGLES
 from understudy.engine.protocol import Clip, ConsentRecord, JobKind, JobSpec
 from understudy.engine.provenance.consent import record_consent
 from understudy.engine.reporter import Reporter
@@ -26,19 +26,20 @@ SIDE = 160  # pixels of a frame
 
 def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     """The real job, on a smaller network."""
-    from understudy.engine import jobs
-    from understudy.engine.model import networks, trainer
+    from understudy.engine import job_bodies
+    from understudy.engine.model.networks import refiner_network
+    from understudy.engine.model.training import trainer
 
     trainer.CHECKPOINT_SECONDS = CHECKPOINT_SECONDS
-    networks.SIZES["quick"] = (64, 8)
-    return jobs.run(kind, spec, reporter)
+    refiner_network.SIZES["quick"] = (64, 8)
+    return job_bodies.run(kind, spec, reporter)
 
 
 def timed(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     """The real job at its real size; `steps.f64` of the model folder gets the monotonic time each step ended at."""
     import torch
-    from understudy.engine import jobs
-    from understudy.engine.model import trainer
+    from understudy.engine import job_bodies
+    from understudy.engine.model.training import trainer
 
     torch.set_num_threads(int(os.environ.get("UNDERSTUDY_TEST_THREADS", "1")))
     step, file = trainer.step, Path(spec.output) / "steps.f64"
@@ -51,7 +52,7 @@ def timed(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
 
     trainer.step = one
     trainer._Watch.verdict = lambda self: False  # it is to go on, drawn faces converge soon
-    return jobs.run(kind, spec, reporter)
+    return job_bodies.run(kind, spec, reporter)
 
 
 def face() -> np.ndarray:

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import torch
 
-from .. import weights
-from ..boxes import overlap
-from ..tflite import GraphNet
+from ..geometry.boxes import overlap
+from ..networks import weights
+from ..networks.tflite import GraphNet
 from .found import Found, found
 
 SIZE = 192

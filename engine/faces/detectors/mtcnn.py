@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .. import weights
-from ..boxes import suppress
+from ..geometry.boxes import suppress
+from ..networks import weights
 from .found import Found, found
 
 SCALE_STEP = 0.709

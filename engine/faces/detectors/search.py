@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from ..boxes import overlap
+from ..geometry.boxes import overlap
 from . import DEFAULT, DETECTORS, chosen
 from .found import Found, found, joined, nothing
 from .mtcnn import Mtcnn

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from ...errors import DataError
-from .. import downloads
+from ..networks import downloads
 from .found import Found, found, nothing
 
 SCORE = 0.6

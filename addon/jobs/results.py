@@ -1,0 +1,162 @@
+"""What a finished job brings into the scene: people into the panel, a strip onto the timeline."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from ...engine import protocol
+from ..constants import STRIP_RECORD
+from ..i18n import tr
+from ..sequencer import placing
+from ..state import consent_records, people_store, steps
+from ..state.properties import NOBODY
+from ..viewport import preview
+
+if TYPE_CHECKING:
+    import bpy
+
+    from ..state.properties import UnderstudyJob, UnderstudyMaterial, UnderstudyScan, UnderstudyState
+
+
+class Unusable(Exception):
+    """A job is done but its result cannot be used; the message is one sentence."""
+
+
+def take_in(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    """Use the result of a job that is done. Answers the name of the undo step it makes, "" for none."""
+    brought = _BRINGS.get(job.kind)
+    return brought(scene, job, result) if brought else ""
+
+
+def _scan_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    state, about = scene.understudy, steps.about(job)
+    clip = protocol.from_json(protocol.Clip, about["clip"])
+    folder = str(result.get("scan") or job.output)
+    people_store.forget_pictures()
+    preview.forget_faces()
+    found = [_fill(state, target, clip, folder) for target in (about["target"], *about.get("also", ()))]
+    if not any(found):
+        return ""  # another range was marked, or the identity removed, meanwhile
+    if all(people_store.main_person(scan) == NOBODY for scan in found if scan):
+        raise Unusable(tr("No face was found in the marked footage: choose frames that show one."))
+    return tr("Find people")
+
+
+def _fill(state: UnderstudyState, target: str, clip: protocol.Clip, folder: str) -> UnderstudyScan | None:
+    """Put a scan where it was asked for; None when that is not there any more."""
+    try:
+        if target == steps.SHOT:
+            shot = state.shot
+            if (shot.source, shot.source_start, shot.source_end) != (clip.path, clip.start, clip.end):
+                return None
+            people_store.fill(shot.scan, clip, folder)
+            steps.choose_default(state)
+            return shot.scan
+        material = material_named(state, target)
+        if material is None:
+            return None
+        people_store.fill(material.scan, clip, folder)
+        material.person = _likely(state, material)
+        return material.scan
+    except people_store.ScanUnreadable as error:
+        raise Unusable(str(error)) from None
+
+
+def material_named(state: UnderstudyState, key: str) -> UnderstudyMaterial | None:
+    """The material of that key, whoever's it is."""
+    return next((one for identity in state.identities for one in identity.materials if one.key == key), None)
+
+
+def _likely(state: UnderstudyState, material: UnderstudyMaterial) -> int:
+    """Who of a material's people is its identity: the one the project knows by its name, else the most prominent."""
+    identity = next(i for i in state.identities if any(one.key == material.key for one in i.materials))
+    known = [p for p in people_store.there(material.scan) if p.known and p.name.casefold() == identity.name.casefold()]
+    return known[0].person if known else people_store.main_person(material.scan)
+
+
+def _people_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    """Every scan of the scene that lies in the corrected folder is read again."""
+    state, folder = scene.understudy, str(result.get("scan") or job.output)
+    people_store.forget_pictures()
+    preview.forget_faces()
+    for scan in _scans(state):
+        if scan.folder == folder:
+            clip = protocol.Clip(path=scan.clip_path, start=scan.clip_start, end=scan.clip_end)
+            try:
+                people_store.fill(scan, clip, folder)
+            except people_store.ScanUnreadable as error:
+                raise Unusable(str(error)) from None
+    follow_merges(state, folder, steps.about(job).get("edits", []))
+    if state.shot.scan.folder == folder:
+        steps.choose_default(state)
+    return ""
+
+
+def follow_merges(state: UnderstudyState, folder: str, edits: list[dict[str, Any]]) -> None:
+    """Who was chosen and became somebody else's part is that somebody now."""
+    for edit in edits:
+        if edit["action"] != "merge":
+            continue
+        into, gone = edit["persons"][0], set(edit["persons"][1:])
+        if state.shot.scan.folder == folder:
+            state.person = into if state.person in gone else state.person
+            for swap in state.swaps:
+                swap.person = into if swap.person in gone else swap.person
+        for one in (one for identity in state.identities for one in identity.materials):
+            if one.scan.folder == folder and one.person in gone:
+                one.person = into
+
+
+def _scans(state: UnderstudyState) -> list[UnderstudyScan]:
+    return [state.shot.scan, *(one.scan for identity in state.identities for one in identity.materials)]
+
+
+def _consent_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    consent_records.look_again()
+    return ""
+
+
+def _forget_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    """A dry run's list is shown; after the real thing nothing of the identity may stay in the .blend either."""
+    state, about = scene.understudy, steps.about(job)
+    consent_records.look_again()
+    if about.get("dry_run"):
+        paths = [str(path) for path in result.get("removed", [])]
+        job.about = json.dumps({**about, "paths": paths})
+        return ""
+    people_store.forget_pictures()
+    preview.forget()
+    index = next((i for i, one in enumerate(state.identities) if one.key == about["identity"]), None)
+    if index is not None:
+        state.identities.remove(index)
+    for swap in state.swaps:
+        if swap.identity == about["identity"]:
+            swap.identity = ""
+    return tr("Forget identity")
+
+
+def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    about = {**steps.about(job), "job": job.id}
+    about.pop("after", None)
+    if result.get("credentials"):
+        about["credentials"] = str(result["credentials"])
+    made = str(result.get("movie") or job.output)
+    updated = next((s for s in placing.placed(scene) if s[STRIP_RECORD].get("job") == about.get("update")), None)
+    try:
+        if updated is not None:
+            placing.update(updated, made, about)
+            return tr("Update recast strip")
+        placing.place(scene, made, about)
+    except placing.CannotPlace as error:
+        raise Unusable(str(error)) from None
+    return tr("Place recast strip")
+
+
+_BRINGS = {
+    "scan": _scan_done,
+    "people": _people_done,
+    "consent": _consent_done,
+    "forget": _forget_done,
+    "convert": _convert_done,
+}

@@ -1,0 +1,122 @@
+"""The whole way from a strip to its recast by one button, with what the panels are set to.
+
+What is missing is made, one thing after the other: the mark, the identity (asked for as a file), both scans; then
+training and recast are queued together. It stops where a human being has to speak: at the consents, and goes on when
+they are on record.
+"""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty, StringProperty
+
+from ...engine import protocol
+from .. import compat
+from ..constants import STRIP_RECORD
+from ..i18n import tr
+from ..jobs import jobs
+from ..sequencer import scene_strips, strip_media, timeline
+from ..state import hooks, steps
+from .common import Undoable
+from .convert import queue
+from .identities import add_file
+from .mark import mark
+from .scan import scan_material, start_scan
+
+
+def strip_to_mark(scene: bpy.types.Scene) -> bpy.types.Strip | None:
+    """The active strip where it is another than the marked one and shows neither a recast nor an identity."""
+    state, strip = scene.understudy, compat.active_strip(scene)
+    if strip is None or strip.type not in {"MOVIE", "IMAGE", "META", "SCENE"} or strip.get(STRIP_RECORD):
+        return None
+    marked = strip_media.find_shot(scene, state.shot) if state.shot.strip_id else None
+    if marked is None:
+        return strip
+    if strip == marked or strip.type in {"META", "SCENE"}:
+        return None  # what is marked may lie in it
+    try:
+        shown = strip_media.source_path(strip)
+    except timeline.RangeError:
+        return None
+    used = {one.clip_path for identity in state.identities for one in identity.materials}
+    return None if shown in used else strip
+
+
+def go_on(scene: bpy.types.Scene, ended: str) -> None:
+    """Take the next step after a job of the scene has ended so ("done", "failed", "cancelled")."""
+    state = scene.understudy
+    if ended != "done":
+        jobs.go_whole_way(scene, False)
+        return
+    shot = state.shot
+    if shot.strip_id and not shot.scan.folder and not steps.scanning(state, steps.SHOT):
+        start_scan(scene, protocol.Clip(path=shot.source, start=shot.source_start, end=shot.source_end), steps.SHOT)
+    for one in [one for identity in state.identities for one in identity.materials]:
+        if not one.scan.folder and not steps.scanning(state, one.key):
+            scan_material(scene, one)
+    if scene_strips.rendering or any(job.kind in {"scan", "people", "consent"} for job in steps.unfinished(state)):
+        return
+    if missing := steps.missing_for_faces(state):
+        jobs.go_whole_way(scene, False)
+        state.error = missing
+    elif not steps.lacking_consent(state):
+        jobs.go_whole_way(scene, False)
+        state.error = steps.missing_for_convert(state, draft=False) or queue(scene, state.preset)
+    hooks.redraw_sequencers({"UI"})
+
+
+class UNDERSTUDY_OT_whole_way(Undoable, bpy.types.Operator):
+    """Go the whole way. Undoing takes mark and identity back; cancel stops what runs."""
+
+    bl_idname = "understudy.whole_way"
+    bl_label = "Recast with Defaults"
+    bl_description = (
+        "Go the whole way with the active strip: mark it, find the people, train and place the recast, "
+        "as the panels below are set. Asks for a face where there is none yet, and for consent before it trains"
+    )
+    bl_options = {"UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if missing := steps.locked(state):
+            return missing
+        if not state.shot.strip_id and (missing := steps.missing_for_mark(context)):
+            return missing
+        return tr("A training or conversion is under way.") if steps.recasting(state) else ""
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        if len(steps.state_of(context).identities):
+            return self.execute(context)
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        state = scene.understudy
+        if (strip := strip_to_mark(scene)) is not None and (why := mark(scene, strip, state.mark_by)):
+            return self.refuse(why)
+        if (self.filepath or not len(state.identities)) and (why := add_file(scene, self.filepath, "", scan=True)):
+            return self.refuse(why)
+        state.error = ""
+        jobs.go_whole_way(scene, True)
+        go_on(scene, "done")
+        return self.refuse(state.error) if state.error else {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_whole_way,)
+
+
+def register() -> None:
+    """Hear of jobs that end."""
+    hooks.go_on = go_on
+
+
+def unregister() -> None:
+    """Hear no more."""
+    hooks.go_on = None

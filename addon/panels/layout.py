@@ -1,0 +1,95 @@
+"""Pieces that several panels and dialogs draw."""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from typing import TYPE_CHECKING
+
+from ..constants import TAB
+from ..i18n import tr
+from ..state import people_store
+
+if TYPE_CHECKING:
+    import bpy
+
+    from ..state.properties import UnderstudyScan
+
+
+class SidebarPanel:
+    """Where every panel of ours goes."""
+
+    bl_space_type = "SEQUENCE_EDITOR"
+    bl_region_type = "UI"
+    bl_category = TAB
+
+
+def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
+    """Text over as many lines as the sidebar's width asks for; labels alone are cut off."""
+    pixels_a_character = 6.2 * context.preferences.system.ui_scale
+    width = context.region.width if context.region else 260
+    characters = max(int((width - 70 * context.preferences.system.ui_scale) / pixels_a_character), 16)
+    column = layout.column(align=True)
+    column.scale_y = 0.8
+    for number, line in enumerate(wrapped(text, characters)):
+        # the lines after the first stand under its text, not under its icon
+        column.label(text=line, icon=icon if number == 0 or icon == "NONE" else "BLANK1", translate=False)
+
+
+def wrapped(text: str, characters: int) -> list[str]:
+    """Lines of at most `characters` columns; Chinese characters take two and may be parted anywhere."""
+    if not any(unicodedata.east_asian_width(c) in "WF" for c in text):
+        return textwrap.wrap(text, characters)
+    lines, line, width = [], "", 0
+    for character in text:
+        wide = 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        if width + wide > characters and character not in "，。：；、？！）”":
+            lines.append(line)
+            line, width = "", 0
+        line, width = line + character, width + wide
+    return [*lines, line] if line else lines
+
+
+def missing(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
+    """What a step waits for; nothing when it can run."""
+    if text:
+        sentence(layout, context, text, "INFO")
+
+
+def fields(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """A column of properties with their names to the left, without dots for animation."""
+    column = layout.column()
+    column.use_property_split = True
+    column.use_property_decorate = False
+    return column
+
+
+def duration(seconds: float) -> str:
+    """Seconds in an editor's words."""
+    if seconds < 90:
+        return tr("{n} s", n=max(int(seconds), 1))
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return tr("{n} min", n=minutes)
+    return tr("{hours} h {minutes} min", hours=minutes // 60, minutes=minutes % 60)
+
+
+def frames_in_words(frames: int) -> str:
+    """How many frames."""
+    return tr("1 frame") if frames == 1 else tr("{n} frames", n=frames)
+
+
+def gallery(layout: bpy.types.UILayout, scan: UnderstudyScan, chosen: int, operator: str, **properties: str) -> None:
+    """The people of a scan as pictures with a button under each; the chosen one's is pressed."""
+    grid = layout.grid_flow(row_major=True, columns=0, even_columns=True, even_rows=True, align=False)
+    for person in people_store.there(scan):
+        cell = grid.box().column(align=True)
+        if icon := people_store.icon(scan, person):
+            cell.template_icon(icon_value=icon, scale=4.0)
+        button = cell.operator(
+            operator, text=people_store.called(person), translate=False, depress=person.person == chosen
+        )
+        button.person = person.person
+        for name, value in properties.items():
+            setattr(button, name, value)
+        cell.label(text=frames_in_words(person.frames), translate=False)

@@ -1,0 +1,1 @@
+"""Strips, frames and places: what a strip shows, and where a recast goes."""

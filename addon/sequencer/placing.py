@@ -1,0 +1,286 @@
+"""Put a recast onto the timeline, frame for frame above its source; keep several as takes of each other.
+
+A placed strip carries what made it (STRIP_RECORD). Strips that recast the same frames of the same strip are takes:
+one of them is seen, the others are muted.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from .. import compat
+from ..constants import STRIP_ID, STRIP_RECORD
+from ..i18n import tr
+from ..state import project
+from . import strip_media, timeline
+
+# What the recast strip has to share with its source so that it lies exactly over it.
+_SETTINGS = (
+    "blend_type", "blend_alpha", "use_flip_x", "use_flip_y", "use_deinterlace", "use_float", "alpha_mode",
+    "color_multiply", "color_saturation", "multiply_alpha", "mute",
+)  # fmt: skip
+_TRANSFORM = ("offset_x", "offset_y", "scale_x", "scale_y", "rotation", "origin", "filter")
+_CROP = ("min_x", "max_x", "min_y", "max_y")
+_LAYER = {"blend_type": "ALPHA_OVER", "alpha_mode": "STRAIGHT"}
+
+
+class CannotPlace(Exception):
+    """The recast does not fit the timeline; the message is one sentence. No strip is left behind."""
+
+
+def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types.Strip:
+    """A new strip of `made` (a movie, or a folder of pictures) that covers exactly the marked range, on a free
+    channel above the source; takes that were there before are muted.
+
+    `about` is what the conversion's job was started with (`operators.convert`): the source strip and
+    the marked frames, and the facts that are written on the strip. The range moves with the source strip
+    when that was moved since; when it was deleted the range is where it was marked.
+    """
+    if not Path(made).exists():
+        raise CannotPlace(tr("The recast is not at {path}: recast again.", path=made))
+    start, end, channel = about["start"], about["end"], about["channel"]
+    source = strip_media.find(
+        scene, about["strip_id"], about["strip_name"], about["source_start"], about.get("stored_frames", 0)
+    )
+    if source is not None:
+        moved = _moved(scene, source, about)
+        start, end, channel = start + moved, end + moved, source.channel
+    scene.sequence_editor_create()
+    holder, channels = compat.neighbours(scene, source)
+    locked = [i for i, c in enumerate(channels) if c.lock]
+    taken = [(s.channel, *compat.span(s)) for s in holder] + [(i, start, end) for i in locked]
+    earlier = [strip for strip in placed(scene) if same_frames(strip[STRIP_RECORD], about)]
+    try:
+        free = timeline.free_channel(taken, channel, start, end, compat.HIGHEST_CHANNEL)
+    except timeline.RangeError as error:
+        raise CannotPlace(tr(error.template, **error.facts)) from None
+    strip = _new(holder, made, free, start, about)
+    try:
+        _fit(strip, start, end, about)
+        if source is not None:
+            _look_like(strip, source, bool(about.get("layer")))
+            _copy_modifiers(strip, source)
+        strip.color_tag = "COLOR_05"
+        strip[STRIP_RECORD] = _record(about)
+    except Exception:
+        compat.remove_strip(holder, strip)
+        raise
+    for take in earlier:
+        take.mute = True
+    return strip
+
+
+def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:
+    """Show `made` in a strip that was placed before; where it lies, and what was done to it, stay as they are."""
+    if not Path(made).exists():
+        raise CannotPlace(tr("The recast is not at {path}: recast again.", path=made))
+    pictures = _pictures(made)
+    if (strip.type == "IMAGE") != bool(pictures):
+        raise CannotPlace(tr("The new recast is stored in another way: it is placed as a take of its own."))
+    if pictures:
+        wanted = _in_order(pictures, about)
+        if len(wanted) != len(strip.elements):
+            raise CannotPlace(_wrong_length(len(wanted), len(strip.elements)))
+        strip.directory = project.relative(str(Path(made))) + "/"
+        for element, file in zip(strip.elements, wanted, strict=True):
+            element.filename = file.name
+    else:
+        before = compat.content(strip)[1], strip.filepath
+        strip.filepath = project.relative(made)
+        if (now := compat.content(strip)[1]) != before[0]:
+            strip.filepath = before[1]
+            raise CannotPlace(_wrong_length(now, before[0]))
+    strip.name = name_of(about)
+    strip[STRIP_RECORD] = _record(about)
+
+
+def placed(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
+    """The strips that Understudy made, inside metas too."""
+    return [strip for strip in compat.all_strips(scene) if strip.get(STRIP_RECORD)]
+
+
+def file_of(strip: bpy.types.Strip) -> str:
+    """The movie or folder that a placed strip shows, absolute."""
+    return project.absolute(strip.filepath if strip.type == "MOVIE" else strip.directory)
+
+
+def about_of(strip: bpy.types.Strip) -> dict[str, Any]:
+    """What a placed strip was made from, as `place` and `update` take it."""
+    record = strip[STRIP_RECORD]
+    about = dict(record.items())
+    about["layer"] = bool(about.get("layer"))
+    if "frames_json" in about:
+        about["frames"] = json.loads(about.pop("frames_json"))
+    return about
+
+
+def forget_source(scene: bpy.types.Scene, record: Any) -> None:
+    """Leave no mark on a source strip that no recast belongs to any more, unless it is the marked one."""
+    if scene.understudy.shot.strip_id == record["strip_id"]:
+        return
+    if any(strip[STRIP_RECORD].get("strip_id") == record["strip_id"] for strip in placed(scene)):
+        return
+    for strip in compat.all_strips(scene):
+        if strip.get(STRIP_ID) == record["strip_id"]:
+            del strip[STRIP_ID]
+
+
+def same_frames(record: Any, other: Any) -> bool:
+    """Whether two records (or abouts) recast the same frames of the same strip."""
+    return all(record.get(key) == other.get(key) for key in ("strip_id", "source_start", "source_end"))
+
+
+def takes(scene: bpy.types.Scene, of: Any) -> list[bpy.types.Strip]:
+    """The strips that recast the same frames as the record `of`, in the order of their channels."""
+    found = [strip for strip in placed(scene) if same_frames(strip[STRIP_RECORD], of)]
+    return sorted(found, key=lambda strip: strip.channel)
+
+
+def show_take(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
+    """Of all takes of the same frames only this one is seen."""
+    for take in takes(scene, strip[STRIP_RECORD]):
+        take.mute = take != strip
+
+
+def take_in_view(scene: bpy.types.Scene) -> str:
+    """Which recast of the marked strip the timeline itself shows at the playhead, in words; "" where it shows none."""
+    now, strip_id = scene.frame_current, scene.understudy.shot.strip_id
+    seen = [
+        strip
+        for strip in placed(scene)
+        if strip[STRIP_RECORD].get("strip_id") == strip_id
+        and compat.span(strip)[0] <= now < compat.span(strip)[1]
+        and not (strip.mute or compat.neighbours(scene, strip)[1][strip.channel].mute)
+    ]
+    if not seen:
+        return ""
+    top = max(seen, key=lambda strip: strip.channel)
+    among = takes(scene, top[STRIP_RECORD])
+    if len(among) == 1:
+        return tr("Placed Recast")
+    return tr("Take {number} of {n}", number=among.index(top) + 1, n=len(among))
+
+
+def name_of(about: dict[str, Any]) -> str:
+    """What a placed strip is called."""
+    return f"{about['strip_name']} as {about['identity_name']} ({about['preset']})"
+
+
+def _moved(scene: bpy.types.Scene, source: bpy.types.Strip, about: dict[str, Any]) -> int:
+    """How far the source strip was moved since it was marked."""
+    timing = compat.strip_timing(scene, source, stored_frames=about.get("stored_frames", 0))
+    if timing.still:
+        return 0
+    if timing.plain and about.get("order", "plain") == "plain":
+        return timeline.timeline_frame(timing, about["source_start"]) - about["start"]
+    return timing.content_start - about.get("content_start", timing.content_start)
+
+
+def _new(holder: bpy.types.Collection, made: str, channel: int, start: int, about: dict[str, Any]) -> bpy.types.Strip:
+    pictures = _pictures(made)
+    try:
+        if pictures:
+            files = _in_order(pictures, about)
+            relative = project.relative(str(Path(made)))
+            return compat.new_pictures(holder, name_of(about), [f"{relative}/{f.name}" for f in files], channel, start)
+        strip = compat.new_movie(holder, name_of(about), project.relative(made), channel, start)
+    except RuntimeError:
+        raise CannotPlace(tr("Blender cannot read the recast {path}: recast again.", path=made)) from None
+    strip.use_reverse_frames = about.get("order") == "reversed"
+    return strip
+
+
+def _pictures(made: str) -> list[Path]:
+    """The files of a recast that is a folder of pictures, in order; none for a movie."""
+    folder = Path(made)
+    if not folder.is_dir():
+        return []
+    files = [f for f in folder.iterdir() if f.suffix.lower() in {".png", ".tif", ".tiff", ".exr"}]
+    return sorted(files, key=lambda file: timeline.natural_order(file.name))
+
+
+def _in_order(pictures: list[Path], about: dict[str, Any]) -> list[Path]:
+    """The picture of every frame of the timeline."""
+    wanted = about["source_end"] - about["source_start"]
+    if len(pictures) != wanted:
+        raise CannotPlace(_wrong_length(len(pictures), wanted))
+    if about.get("order") == "reversed":
+        return pictures[::-1]
+    if about.get("order") == "mapped":
+        return [pictures[frame - about["source_start"]] for frame in about["frames"]]
+    return pictures
+
+
+def _wrong_length(frames: int, wanted: int) -> str:
+    return tr("The recast has {frames} frames where {wanted} were marked: recast again.", frames=frames, wanted=wanted)
+
+
+def _fit(strip: bpy.types.Strip, start: int, end: int, about: dict[str, Any]) -> None:
+    if strip.type == "MOVIE":
+        frames, wanted = compat.content(strip)[1], about["source_end"] - about["source_start"]
+        if frames != wanted:
+            raise CannotPlace(_wrong_length(frames, wanted))
+    if compat.span(strip) != (start, end):  # a still picture, held for as long as it was marked
+        compat.set_span(strip, start, end)
+
+
+def _look_like(strip: bpy.types.Strip, source: bpy.types.Strip, layer: bool) -> None:
+    for name in _SETTINGS:
+        if hasattr(source, name) and hasattr(strip, name):
+            setattr(strip, name, getattr(source, name))
+    if strip.type == "IMAGE" or strip.use_reverse_frames:
+        # the pictures lie in the timeline's order; flips of time are in that already
+        strip.strobe = 1.0
+    if layer:
+        for name, value in _LAYER.items():
+            setattr(strip, name, value)
+    for name in _TRANSFORM:
+        setattr(strip.transform, name, getattr(source.transform, name))
+    for name in _CROP:
+        setattr(strip.crop, name, getattr(source.crop, name))
+
+
+def _copy_modifiers(strip: bpy.types.Strip, source: bpy.types.Strip) -> None:
+    for modifier in getattr(source, "modifiers", ()):
+        copy = strip.modifiers.new(modifier.name, modifier.type)
+        if copy is not None:
+            _copy_properties(copy, modifier)
+
+
+def _copy_properties(to: bpy.types.bpy_struct, source: bpy.types.bpy_struct) -> None:
+    for prop in source.bl_rna.properties:
+        name = prop.identifier
+        if name in {"rna_type", "name", "type"}:
+            continue
+        value = getattr(source, name)
+        if prop.type == "POINTER" and value is not None and not isinstance(value, bpy.types.ID):
+            if isinstance(value, bpy.types.Strip):
+                if not prop.is_readonly:
+                    setattr(to, name, value)
+            elif isinstance(value, bpy.types.CurveMapping):
+                copy_curves(getattr(to, name), value)
+            else:
+                _copy_properties(getattr(to, name), value)
+        elif not prop.is_readonly and prop.type != "COLLECTION":
+            setattr(to, name, value)
+
+
+def copy_curves(to: bpy.types.CurveMapping, source: bpy.types.CurveMapping) -> None:
+    """Give `to` the curves of `source`."""
+    for mine, theirs in zip(to.curves, source.curves, strict=False):
+        while len(mine.points) < len(theirs.points):
+            mine.points.new(0.5, 0.5)
+        for point, wanted in zip(mine.points, theirs.points, strict=False):
+            point.location, point.handle_type = wanted.location, wanted.handle_type
+    to.update()
+
+
+def _record(about: dict[str, Any]) -> dict[str, Any]:
+    plain = {k: v for k, v in about.items() if isinstance(v, (str, int, float, bool)) and k != "update"}
+    if about.get("frames"):
+        plain["frames_json"] = json.dumps(about["frames"])
+    return {"synthetic": True, **plain}

@@ -1,0 +1,80 @@
+"""From a strip to the file behind it, and back to the strip."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .. import compat
+from ..constants import STRIP_ID
+from ..state.project import absolute
+from . import timeline
+from .timeline import RangeError
+
+if TYPE_CHECKING:
+    import bpy
+
+    from ..state.properties import UnderstudyShot
+
+# what the engine reads as a picture (engine.media.pictures)
+PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+
+def source_path(strip: bpy.types.Strip) -> str:
+    """The movie, picture or folder of pictures that `strip` shows, absolute.
+
+    Raises RangeError when the file is not there, or an image strip shows something else than one
+    picture or all pictures of one folder in order.
+    """
+    if strip.type == "MOVIE":
+        return _there(absolute(strip.filepath), strip.name)
+    folder, names = absolute(strip.directory), [element.filename for element in strip.elements]
+    if len(names) == 1:
+        return _there(str(Path(folder) / names[0]), strip.name)
+    _there(folder, strip.name)
+    stored = [f.name for f in Path(folder).iterdir() if f.suffix.lower() in PICTURES and not f.name.startswith(".")]
+    if names != sorted(stored, key=timeline.natural_order):
+        raise RangeError(
+            "“{name}” does not show all pictures of its folder in order: "
+            "put its pictures into a folder of their own and add them from there.",
+            name=strip.name,
+        )
+    return folder
+
+
+def _there(path: str, name: str) -> str:
+    if not Path(path).exists():
+        raise RangeError(
+            "The file of “{name}” is not at {path}: find it again with File > External Data.", name=name, path=path
+        )
+    return path
+
+
+def remember(strip: bpy.types.Strip) -> str:
+    """Give the strip an id that survives renaming, moving and saving, and answer it."""
+    if not strip.get(STRIP_ID):
+        strip[STRIP_ID] = uuid.uuid4().hex
+    return strip[STRIP_ID]
+
+
+def find(
+    scene: bpy.types.Scene, strip_id: str, name: str, source_start: int, stored_frames: int
+) -> bpy.types.Strip | None:
+    """The strip that was marked, inside a meta too. Its halves carry the same id after a split: the one that
+    shows the first marked frame is meant, else the one that kept the name.
+    """
+    same = [s for s in compat.all_strips(scene) if s.get(STRIP_ID) == strip_id]
+    if len(same) == 1:
+        return same[0]
+    for strip in same:
+        left, right = compat.span(strip)
+        timing = compat.strip_timing(scene, strip, stored_frames=stored_frames)
+        if left <= timeline.timeline_frame(timing, source_start) < right:
+            return strip
+    return next((s for s in same if s.name == name), same[0] if same else None)
+
+
+def find_shot(scene: bpy.types.Scene, shot: UnderstudyShot) -> bpy.types.Strip | None:
+    """The strip of the marked shot, or None when it was deleted."""
+    return find(scene, shot.strip_id, shot.strip_name, shot.source_start, shot.stored_frames)

@@ -1,0 +1,168 @@
+"""The people a scan found: read from its folder, shown as pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+import bpy.utils.previews
+
+from ...engine import protocol
+from ..i18n import tr
+from . import coverage, hooks
+from .properties import NOBODY
+
+if TYPE_CHECKING:
+    from .properties import UnderstudyIdentity, UnderstudyPerson, UnderstudyScan
+
+SOFT, SHARP = 0.25, 0.6
+"""Between these a person's pictures are neither soft nor sharp (`protocol.PersonSummary.sharpness`, 0..1)."""
+
+_pictures: bpy.utils.previews.ImagePreviewCollection | None = None
+
+
+class ScanUnreadable(Exception):
+    """A scan folder is gone or damaged; the message is one sentence."""
+
+
+def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
+    """Put what the scan in `folder` found into `scan`. Raises ScanUnreadable."""
+    try:
+        summary = protocol.from_json(
+            protocol.ScanSummary, json.loads(Path(folder, "scan.json").read_text(encoding="utf-8"))
+        )
+    except (OSError, ValueError) as error:
+        raise ScanUnreadable(tr("The scan in {folder} cannot be read ({error}): scan again.", folder=folder,
+                                error=error)) from None  # fmt: skip
+    clear(scan)
+    scan.folder, scan.clip_path = folder, clip.path
+    scan.clip_start, scan.clip_end = clip.start, clip.end or summary.frames
+    scan.width, scan.height = summary.width, summary.height
+    with hooks.quiet():
+        for found in summary.people:
+            person = scan.people.add()
+            # whom nobody named the engine calls by its own number, in English
+            person.person, person.name, person.frames = found.id, found.name if found.known else "", found.frames
+            person.tracks, person.thumbnail, person.best_frame = found.tracks, found.thumbnail, found.best_frame
+            person.sharpness, person.known, person.rejected = found.sharpness, found.known, found.rejected
+            person.coverage = json.dumps([count for row in found.coverage for count in row])
+            if len(found.box) == 4:
+                person.box = found.box
+
+
+def clear(scan: UnderstudyScan) -> None:
+    """As if never scanned."""
+    scan.people.clear()
+    scan.folder = scan.clip_path = ""
+    scan.clip_start = scan.clip_end = scan.width = scan.height = 0
+
+
+def there(scan: UnderstudyScan) -> list[UnderstudyPerson]:
+    """The people who were not rejected."""
+    return [person for person in scan.people if not person.rejected]
+
+
+def main_person(scan: UnderstudyScan) -> int:
+    """The number of the person who fills most of the picture for longest, or NOBODY."""
+
+    def presence(person: UnderstudyPerson) -> float:
+        x0, y0, x1, y1 = person.box
+        return person.frames * max(x1 - x0, 1.0) * max(y1 - y0, 1.0)
+
+    return max(there(scan), key=presence).person if there(scan) else NOBODY
+
+
+def person_of(scan: UnderstudyScan, number: int) -> UnderstudyPerson | None:
+    """The person of that number, or None."""
+    return next((p for p in scan.people if p.person == number), None)
+
+
+def called(person: UnderstudyPerson) -> str:
+    """The person's name, or a number where nobody named them."""
+    return person.name or tr("Person {number}", number=person.person + 1)
+
+
+# -- material
+
+
+def material(identity: UnderstudyIdentity) -> list[protocol.Material]:
+    """Where the identity's faces come from: what of its footage was scanned and has its person chosen."""
+    return [
+        protocol.Material(scan=one.scan.folder, person=one.person)
+        for one in identity.materials
+        if one.scan.folder and person_of(one.scan, one.person) is not None
+    ]
+
+
+def amount(identity: UnderstudyIdentity) -> tuple[int, list[int]]:
+    """(frames that show the identity, their coverage)."""
+    shown = [p for one in identity.materials if (p := person_of(one.scan, one.person)) is not None]
+    return sum(p.frames for p in shown), coverage.added([json.loads(p.coverage or "[]") for p in shown])
+
+
+def amount_in_words(identity: UnderstudyIdentity) -> str:
+    """How much material there is and what it lacks, for the panel."""
+    frames, grid = amount(identity)
+    said = [tr("{n} frames", n=frames) if frames != 1 else tr("1 frame")]
+    missing, few = coverage.lacking(grid)
+    said += [tr("no {look}", look=tr(look)) for look in missing[:2]]
+    said += [tr("few {look}", look=tr(look)) for look in few[: 2 - len(missing[:2])]]
+    return ", ".join(said)
+
+
+def sharpness_in_words(person: UnderstudyPerson) -> str:
+    """How sharp the person's pictures are; nothing where it was not measured."""
+    if person.sharpness <= 0:
+        return ""
+    return tr("soft") if person.sharpness < SOFT else tr("sharp") if person.sharpness > SHARP else tr("fairly sharp")
+
+
+# -- pictures
+
+
+def icon(scan: UnderstudyScan, person: UnderstudyPerson | None) -> int:
+    """The person's picture as an icon for `template_icon`; 0 shows nothing."""
+    if person is None or not person.thumbnail or not scan.folder:
+        return 0
+    return picture(str(Path(scan.folder, person.thumbnail)))
+
+
+def identity_icon(identity: UnderstudyIdentity) -> int:
+    """A picture of the identity, or 0."""
+    for one in identity.materials:
+        if found := icon(one.scan, person_of(one.scan, one.person)):
+            return found
+    return 0
+
+
+def picture(path: str) -> int:
+    """A picture file as an icon; 0 where there is none. Blender loads it beside the interface."""
+    if _pictures is None or not path:
+        return 0
+    if path not in _pictures:
+        if not Path(path).is_file():
+            return 0
+        _pictures.load(path, path, "IMAGE")
+    return _pictures[path].icon_id
+
+
+def forget_pictures() -> None:
+    """Load pictures anew when next drawn: a scan may have written others under the same names."""
+    if _pictures is not None:
+        _pictures.clear()
+
+
+def register() -> None:
+    """Make room for the pictures."""
+    global _pictures
+    _pictures = bpy.utils.previews.new()
+
+
+def unregister() -> None:
+    """Free the pictures."""
+    global _pictures
+    if _pictures is not None:
+        bpy.utils.previews.remove(_pictures)
+    _pictures = None

@@ -1,0 +1,196 @@
+"""Where a .blend keeps its scans, models and recast movies, and how paths survive saving and moving.
+
+In memory every path of ours is absolute. While a .blend is written they are relative to it (`//…`), so that
+the .blend and the project folder can be moved together: `before_save` and `after_save_or_load` are handlers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import bpy
+
+from ...engine import protocol
+from ..preferences import preferences
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .properties import UnderstudyState
+
+_saving_to = ""  # the .blend being written, which a saved copy does not make the open one
+
+
+def folder(state: UnderstudyState) -> Path:
+    """This .blend's project folder: the one it has had since its first job, else one named in the preferences, or
+    beside the .blend, or kept until it is saved. A .blend saved under another name goes on with the same folder.
+    """
+    if state.project and Path(state.project).is_dir():
+        return Path(state.project)
+    if bpy.data.filepath:
+        return _beside(bpy.data.filepath)
+    if not state.project_id:
+        state.project_id = uuid.uuid4().hex
+    return protocol.home() / "unsaved" / state.project_id
+
+
+def _beside(blend: str) -> Path:
+    elsewhere = preferences().project_location
+    if elsewhere:
+        return Path(bpy.path.abspath(elsewhere)) / (Path(blend).stem + ".understudy")
+    return Path(blend).with_suffix(".understudy")
+
+
+def folder_if_named(state: UnderstudyState) -> Path | None:
+    """This .blend's project folder, None where a .blend that was never saved has none yet. Only reads: for panels."""
+    return folder(state) if bpy.data.filepath or state.project_id else None
+
+
+def scan_folder(state: UnderstudyState, clip: protocol.Clip) -> Path:
+    """The scan of these frames of this file as it is now: the same frames again are the same folder."""
+    path = Path(clip.path)
+    facts = f"{clip.path}|{clip.start}|{clip.end}"
+    if path.is_file():
+        facts += f"|{path.stat().st_size}|{path.stat().st_mtime_ns}"
+    return folder(state) / "scans" / f"{slug(path.stem)}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}"
+
+
+def new_recast(state: UnderstudyState, name: str, promised: set[str], ending: str) -> Path:
+    """A name in the project that no recast and no job that still runs (`promised`) has; a folder's has no `ending`."""
+    recasts, number = folder(state) / "recasts", 1
+    taken = {Path(path).stem for path in promised} | {
+        path.stem for path in (recasts.iterdir() if recasts.is_dir() else ())
+    }
+    # no dot but the ending's: a folder whose name has one looks like a file
+    while (stem := f"{slug(name).replace('.', '-')}-{number:02d}") in taken:
+        number += 1
+    return recasts / f"{stem}{ending}"
+
+
+def slug(name: str) -> str:
+    """`name` as a file name that every system takes."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60].lower() or "clip"
+
+
+def absolute(path: str) -> str:
+    """A path as Blender keeps it (`//` is the .blend's folder) as the engine wants it."""
+    return str(Path(bpy.path.abspath(path)).resolve()) if path else ""
+
+
+def relative(path: str) -> str:
+    """`path` as the open .blend should keep it: relative to it, where it is saved and on the same drive."""
+    return _relative_to(path, bpy.data.filepath)
+
+
+def _relative_to(path: str, blend: str) -> str:
+    if not path or not blend or path.startswith("//"):
+        return path
+    try:
+        return bpy.path.relpath(path, start=str(Path(blend).parent))
+    except ValueError:  # another drive
+        return path
+
+
+def _absolute_from(path: str, blend: str) -> str:
+    return str(Path(bpy.path.abspath(path, start=str(Path(blend).parent))).resolve()) if blend and path else path
+
+
+def _rewrite(change: Callable[[str], str]) -> None:
+    for scene in bpy.data.scenes:
+        if scene.library:
+            continue
+        state = scene.understudy
+        holders = [
+            (state, "project"),
+            (state.shot, "source"),
+            (state.shot.scan, "folder"),
+            (state.shot.scan, "clip_path"),
+        ]
+        for one in (one for identity in state.identities for one in identity.materials):
+            holders += [(one, "clip_path"), (one.scan, "folder"), (one.scan, "clip_path")]
+        for job in state.jobs:
+            holders += [(job, "output"), (job, "model")]
+        for holder, name in holders:
+            if path := getattr(holder, name):
+                setattr(holder, name, change(path))
+
+
+@bpy.app.handlers.persistent
+def before_save(blend: str, *_: object) -> None:
+    """Handler for save_pre: make our paths relative to where the .blend goes."""
+    global _saving_to
+    _saving_to = blend or bpy.data.filepath
+    _rewrite(lambda path: _relative_to(path, _saving_to))
+
+
+@bpy.app.handlers.persistent
+def after_save(*_: object) -> None:
+    """Handler for save_post and save_post_fail: make our paths absolute again."""
+    _rewrite(lambda path: _absolute_from(path, _saving_to))
+    adopt()
+
+
+@bpy.app.handlers.persistent
+def after_load(*_: object) -> None:
+    """Handler for load_post: make our paths absolute from where the .blend lies now."""
+    _rewrite(lambda path: _absolute_from(path, bpy.data.filepath))
+    for scene in _ours():
+        _mend(scene)
+
+
+# -- what was made before the .blend was first saved
+
+
+def adopt() -> None:
+    """Move what was made before the first save into the project folder; not while a job writes there.
+
+    Called after each save, and when a job has ended. Strips and properties follow. On one drive this is a rename;
+    from drive to drive the files stay where they are, where they work as well.
+    """
+    if not bpy.data.filepath:
+        return
+    for scene in _ours():
+        state = scene.understudy
+        old = protocol.home() / "unsaved" / state.project_id
+        busy = any(job.state not in protocol.FINAL_STATES for job in state.jobs)
+        if not state.project_id or not old.is_dir() or busy:
+            continue
+        new = _beside(bpy.data.filepath)
+        if new.exists():
+            continue  # another film of this name: ours stays where it is
+        try:
+            new.parent.mkdir(parents=True, exist_ok=True)
+            old.rename(new)
+        except OSError:
+            continue
+        _follow(scene, str(old), str(new))
+
+
+def _mend(scene: bpy.types.Scene) -> None:
+    """The file was written before its project was moved into place: find it there."""
+    old = protocol.home() / "unsaved" / scene.understudy.project_id
+    if scene.understudy.project_id and bpy.data.filepath and not old.is_dir():
+        new = _beside(bpy.data.filepath)
+        if new.is_dir():
+            _follow(scene, str(old), str(new))
+
+
+def _follow(scene: bpy.types.Scene, old: str, new: str) -> None:
+    def moved(path: str) -> str:
+        return new + path[len(old) :] if path == old or path.startswith((old + "/", old + "\\")) else path
+
+    _rewrite(moved)
+    for strip in scene.sequence_editor.strips_all if scene.sequence_editor else ():
+        name = {"MOVIE": "filepath", "IMAGE": "directory"}.get(strip.type)
+        path = bpy.path.abspath(getattr(strip, name)) if name else ""
+        if path and moved(path) != path:
+            setattr(strip, name, relative(moved(path)) + ("/" if name == "directory" else ""))
+
+
+def _ours() -> list[bpy.types.Scene]:
+    """The scenes that are not linked from another file."""
+    return [scene for scene in bpy.data.scenes if not scene.library]

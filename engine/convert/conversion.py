@@ -1,0 +1,150 @@
+"""Conversion: frames in, recast frames out, one pass, nothing on disk but finished segments and the movie."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from pathlib import Path
+
+import torch
+
+from ..errors import DataError
+from ..faces.alignments import Alignments, load_alignments
+from ..faces.facesets.masks import check_drawn
+from ..media.float_view import Patch
+from ..media.reader import Frame, MediaInfo, probe, read_frames
+from ..media.segments import LENGTH
+from ..media.writer import MovieWriter
+from ..memory import give_back
+from ..protocol import ConvertSpec
+from ..reporter import Reporter
+from .composite import Mark
+from .convert_settings import check_settings, earlier_results, save_settings
+from .face_batch import Face, crop_of
+from .frame_measures import REACH
+from .pipeline import ahead
+from .plan import Placement, make_plan
+from .render import BATCH, Rendered, Work, measured, patched, recast_faces, settled
+from .segment_key import segment_key
+from .source_identities import load_sources
+
+
+def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mark | None = None) -> dict[str, int]:
+    """Recast a scanned clip, or frames `spec.start` to `spec.end` of it, into `spec.output`.
+
+    Frame k of the result is frame `start + k` of the source. Returns {"frames": all, "recast": those with a face
+    to recast}. Every sample where there is no new face is the source's own up to the movie's coding; `mark` puts
+    the durable mark into each face. Stopped or killed, it goes on after its last finished segment when it is
+    called again, and the result is the same, byte for byte. Beside the result lies what made it
+    (`settings.save_settings`). Raises DataError, NoFaceError or MediaError and leaves no movie.
+    """
+    settings = spec.settings
+    check_settings(settings)
+    torch.set_flush_denormal(True)
+    report.progress(0.0, "Getting ready to recast")
+    alignments = load_alignments(Path(spec.scan))
+    if not spec.swaps:
+        raise DataError("Nobody is to be recast. Choose a person and the identity that appears.")
+    info = probe(Path(alignments.clip.path))
+    if (info.width, info.height) != (alignments.width, alignments.height):
+        raise DataError(
+            f"{info.path.name} is {info.width}×{info.height} now, but was {alignments.width}×{alignments.height} when "
+            "it was scanned. Scan it again."
+        )
+    start, end = range_of(spec, alignments, info)
+    sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, device, spec.use_refiner)
+    plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
+    del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
+    check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
+    work = Work(plan, sources, settings, device, mark, Path(spec.scan))
+    writer = MovieWriter(
+        Path(spec.output),
+        info,
+        start,
+        end,
+        format=spec.format,
+        layer=spec.layer,
+        key=segment_key(spec, plan, start, end),
+        earlier=earlier_results(Path(spec.output)),
+    )
+    with writer:
+        for first, last in writer.missing():
+            with _stages(info.path, first, last, start, end, work) as frames:
+                for frame, patches in frames:
+                    report.check()
+                    writer.write(frame, patches)
+                    report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
+                    if frame.index % LENGTH == 0:
+                        give_back()
+    save_settings(spec, writer.record())
+    return {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
+
+
+def range_of(spec: ConvertSpec, alignments: Alignments, info: MediaInfo) -> tuple[int, int]:
+    """The frames that a conversion is of. Raises DataError when they are not among the scanned ones."""
+    clip = alignments.clip
+    first, last = clip.start, info.frames if clip.end is None else clip.end
+    start, end = first if spec.start is None else spec.start, last if spec.end is None else spec.end
+    if not first <= start < end <= last:
+        raise DataError(
+            f"Frames {start} to {end} (exclusive) are not in what was scanned, {first} to {last}. "
+            "Choose a range inside it, or scan more."
+        )
+    return start, end
+
+
+@contextlib.contextmanager
+def _stages(
+    path: Path, first: int, last: int, start: int, end: int, work: Work
+) -> Iterator[Iterable[tuple[Frame, list[Patch]]]]:
+    """Frames `first` to `last` of the range `start` to `end`, with their patches.
+
+    Reading, the network, measuring, compositing and the caller's writing each run in a thread of their own. Frames
+    beside the ones asked for are read and measured, too, where a face goes on into them.
+    """
+    begin = first - REACH if first - REACH >= start and _crosses(work.plan, first) else first
+    beyond = min(end, last + REACH) if _crosses(work.plan, last) else last
+
+    def batches() -> Iterator[list[Frame]]:
+        batch: list[Frame] = []
+        for frame in read_frames(path, begin, beyond):
+            for placement in work.plan.get(frame.index, ()):
+                crop_of(frame, placement)  # makes the bytes of it here, beside the network
+            batch.append(frame)
+            if frame.index % BATCH == BATCH - 1:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def recast(read: Iterable[list[Frame]]) -> Iterator[tuple[list[Frame], dict[int, list[Face]]]]:
+        torch.set_flush_denormal(True)  # every thread has its own
+        for batch in read:
+            yield batch, recast_faces(batch, work)
+
+    def rendered(made: Iterable[tuple[list[Frame], dict[int, list[Face]]]], pool: Executor) -> Iterator[Rendered]:
+        for batch, faces in made:
+            yield from measured(batch, faces, work, pool)
+            for frame in batch:  # a picture waits for its neighbours as it was decoded, not twice
+                frame.let_go()
+
+    workers = max(1, min(4, (os.cpu_count() or 2) - 1))
+    with (
+        ThreadPoolExecutor(workers, "understudy-composite") as pool,
+        ahead(batches()) as read,
+        ahead(recast(read)) as made,
+        ahead(rendered(made, pool), BATCH) as seen,
+        ahead(patched((i for i in settled(seen) if first <= i.frame.index < last), work, pool), BATCH) as finished,
+    ):
+        yield finished
+
+
+def _crosses(plan: dict[int, list[Placement]], frame: int) -> bool:
+    """Whether what is measured before a frame counts in it or after it, or the other way round."""
+    before, after = (
+        {p.track for n in frames for p in plan.get(n, ())}
+        for frames in (range(frame - REACH, frame), range(frame, frame + REACH))
+    )
+    return bool(before & after)

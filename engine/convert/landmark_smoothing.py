@@ -1,0 +1,55 @@
+"""Landmarks made steady: what a face mesh jitters by is taken out, what the face does is kept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..faces.geometry.align import mesh_radius
+
+REACH = 4
+"""Frames to each side that a fitted parabola leans on."""
+PIECE = 2048
+"""Frames that are smoothed at a time, so that memory does not grow with the length of a take."""
+JITTER = 0.012
+"""Parts of the mesh's radius: what lies nearer to the parabola is jitter, what lies much farther is motion."""
+
+
+def steadied(landmarks: np.ndarray, frames: np.ndarray, amount: float) -> np.ndarray:
+    """Smooth a track's landmarks (T, 468, 3) at ascending `frames` (T,) in time, without lag: same shape.
+
+    A parabola is fitted to every coordinate over nine frames (Savitzky and Golay 1964), so that steady motion
+    is kept; where a point is farther from it than jitter ever is (a blink, the turn of a fast nod), the
+    measured one stays. Gaps in the frames are not smoothed over. `amount` 0..1 blends from none to all.
+    """
+    result = landmarks.copy()
+    if amount <= 0:
+        return result
+    for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) != 1) + 1):
+        if len(run) > 2:
+            for first in range(0, len(run), PIECE):
+                # with as many frames to both sides as reach into the piece: the same as all of them in one
+                begin, end = max(first - REACH, 0), min(first + PIECE + REACH, len(run))
+                if begin and end - begin <= 2 * REACH:
+                    begin = max(end - 2 * REACH - 1, 0)
+                made = _smoothed(landmarks[run[begin:end]].astype(np.float64), amount)
+                result[run[first : first + PIECE]] = made[first - begin : first - begin + PIECE]
+    return result
+
+
+def _smoothed(track: np.ndarray, amount: float) -> np.ndarray:
+    reach = min(REACH, (len(track) - 1) // 2)
+    if reach < 1:
+        return track
+    offsets = np.arange(-reach, reach + 1)
+    # weights of the value at the middle of a least-squares parabola; of three frames it would be the middle itself
+    order = [np.ones(2 * reach + 1), offsets, offsets**2] if reach > 1 else [np.ones(3), offsets]
+    weights = np.linalg.pinv(np.stack(order, 1).astype(float))[0]
+    # beyond its ends a track goes on as it began: reflected through its end points
+    before = 2 * track[:1] - track[reach:0:-1]
+    after = 2 * track[-1:] - track[-2 : -reach - 2 : -1]
+    padded = np.concatenate([before, track, after])
+    smooth = sum(w * padded[k : k + len(track)] for k, w in enumerate(weights))
+    away = np.linalg.norm((track - smooth)[..., :2], axis=-1) / np.maximum(mesh_radius(track), 1e-6)[:, None]
+    trust = amount * np.exp(-((away / JITTER) ** 2))[..., None]
+    steady: np.ndarray = track + trust * (smooth - track)
+    return steady

@@ -1,0 +1,63 @@
+"""What a finished segment depends on, so that only what changed is converted again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..faces.facesets.masks import drawn_path
+from ..model.model_folder import faceset_path, read_card
+from ..protocol import ConvertSpec, to_json
+from .frame_measures import REACH
+from .plan import Placement
+
+MAKING = 6
+"""Counted up when the same settings begin to give another picture."""
+
+
+def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int, end: int) -> Callable[[int, int], str]:
+    """A function that tells of frames first..last all that their recast depends on, as a hash.
+
+    Where nobody is recast nothing counts: another model or other settings leave such a segment as it is. A
+    segment also depends on the faces just before and after it, which its measures are averaged with.
+    """
+    made_by = _fingerprint(spec)
+
+    def key(first: int, last: int) -> str:
+        digest = hashlib.sha256()
+        frames = range(max(start, first - REACH), min(end, last + REACH))
+        if not any(frame in plan for frame in range(first, last)):
+            return "untouched"
+        digest.update(made_by)
+        for frame in frames:
+            drawn = drawn_path(Path(spec.scan), frame)
+            if frame in plan and drawn.is_file():
+                digest.update(json.dumps([frame, drawn.stat().st_size, drawn.stat().st_mtime_ns]).encode())
+            for placement in plan.get(frame, ()):
+                told = [frame, placement.source, placement.size, placement.track, placement.choice.tolist()]
+                told += [placement.opacity, placement.share]
+                told += [] if placement.other is None else placement.other.tolist()
+                digest.update(json.dumps(told).encode())
+                for array in (placement.face, placement.matrix, placement.change, *placement.nearer):
+                    digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
+
+    return key
+
+
+def _fingerprint(spec: ConvertSpec) -> bytes:
+    """The settings, and the files of the model that a recast is made with."""
+    folder = Path(spec.model)
+    card = read_card(folder)
+    files = [faceset_path(folder, card, name) for name in card.identities]
+    if spec.use_refiner:
+        files.append(folder / "weights.safetensors")
+    stamps = [(f.stat().st_size, f.stat().st_mtime_ns) if f.is_file() else None for f in files]
+    told = {"making": MAKING, "settings": to_json(spec.settings), "files": stamps, "refiner": spec.use_refiner}
+    # the mark in the faces is that of the scan and the model (`provenance.recasts.mark_number`)
+    card_file = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
+    return json.dumps([told, card.identities, str(folder), card_file, spec.scan], sort_keys=True).encode()

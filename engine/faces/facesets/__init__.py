@@ -1,0 +1,1 @@
+"""The aligned, masked crops of an identity that drafts and training read."""

@@ -1,0 +1,1 @@
+"""Plain geometry over landmarks: crops, pose, hulls, boxes, the mesh's topology."""

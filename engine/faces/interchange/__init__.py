@@ -1,0 +1,1 @@
+"""Alignments and faces to other programs, and from them."""

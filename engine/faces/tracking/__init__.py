@@ -1,0 +1,1 @@
+"""From frames to tracks: measure every frame, keep what was seen, follow each face inside its shot."""

@@ -1,0 +1,88 @@
+"""Look at the frames of a media file that nobody has looked at yet: decode, measure and keep them, run by run."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from ...media.reader import Frame, read_frames
+from ...reporter import Reporter
+from ..detectors import DEFAULT
+from . import shots
+from .measure import Measurer
+from .observations import Observed, Store
+
+FRAMES = 64
+BYTES = 128_000_000
+"""A run has this many frames, fewer where their pixels would be more than this; twice this is held at once."""
+
+
+def observe(
+    path: Path,
+    start: int,
+    end: int,
+    store: Store,
+    reporter: Reporter,
+    detectors: Sequence[str] = DEFAULT,
+    device: str = "cpu",
+) -> None:
+    """See to it that `store` has frames `start` to `end` (exclusive); what is there is not looked at again.
+
+    Raises MediaError, ModelsMissingError, and Stopped when the reporter's check did; what was finished
+    before is kept and need not be done again.
+    """
+    gaps = store.missing(start, end)
+    if not gaps:
+        return
+    reporter.progress(0.0, "Loading the face networks")
+    measurer = Measurer(detectors, device, reporter.check)
+    count = end - start
+    done = count - sum(b - a for a, b in gaps)
+    for first, last in gaps:
+        for run in _runs(path, first, last, store, measurer, reporter):
+            store.write(run)
+            seen = Counter(face.frame for face in run.faces)
+            for frame in range(run.start, run.end):
+                done += 1
+                here = {0: "no face here", 1: "one face here"}.get(seen[frame], f"{seen[frame]} faces here")
+                reporter.progress(done / count, f"Looking for faces: frame {done} of {count}, {here}")
+
+
+def _runs(
+    path: Path, first: int, last: int, store: Store, measurer: Measurer, reporter: Reporter
+) -> Iterator[Observed]:
+    """Runs of frames, measured; decoding the next one goes on meanwhile."""
+    unknown = store.missing(max(first - shots.MEMORY, 0), first)
+    known_from = unknown[-1][1] if unknown else max(first - shots.MEMORY, 0)
+    earlier = store.read(known_from, first) if known_from < first else None
+    frames = read_frames(path, first - 1 if earlier else first, last)
+    before = next(frames).rgb if earlier else None
+    signatures = earlier.signatures if earlier else np.empty((0, shots.HEIGHT, shots.WIDTH, 3), np.uint8)
+    faces = [face for face in earlier.faces if face.frame == first - 1] if earlier else []
+    with ThreadPoolExecutor(1, "decode") as pool:
+        coming = pool.submit(_take, frames)
+        while images := coming.result():
+            coming = pool.submit(_take, frames)
+            reporter.check()
+            signatures = np.concatenate([signatures, [shots.signature(image) for image in images]])
+            divided = np.cumsum(shots.cuts(signatures))
+            here = divided[-len(images) :].tolist()
+            goes_on = before is not None and divided[-len(images) - 1] == here[0]
+            faces = measurer(first, images, here, (before, faces) if goes_on and before is not None else None)
+            yield Observed(start=first, end=first + len(images), signatures=signatures[-len(images) :], faces=faces)
+            first += len(images)
+            before, faces = images[-1], [face for face in faces if face.frame == first - 1]
+            signatures = signatures[-shots.MEMORY :]
+
+
+def _take(frames: Iterator[Frame]) -> list[np.ndarray]:
+    """The next run's pictures."""
+    images = [frame.rgb for frame in islice(frames, 1)]
+    if images:
+        images += [frame.rgb for frame in islice(frames, max(3, min(FRAMES, BYTES // images[0].nbytes) - 1))]
+    return images

@@ -1,0 +1,185 @@
+"""What each kind of job does, from its spec to its result. The worker and the command line both call `run`."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from .errors import UnderstudyError
+from .footage_stamp import facts, remember, require_unchanged
+from .memory import keep_memory
+from .protocol import (
+    ConsentSpec,
+    ConvertSpec,
+    CredentialSpec,
+    ForgetSpec,
+    JobKind,
+    JobSpec,
+    PeopleSpec,
+    ReportSpec,
+    ScanSpec,
+    TrainSpec,
+    home,
+)
+from .provenance.consent import people_of, project_folder, record_consent, require_consent
+from .remote.file_sync import clear_mirror
+from .remote.link import chosen
+from .reporter import Part, Reporter, Silent
+
+# Read when torch loads its OpenMP. Threads that spin while they wait make every step many times slower as
+# soon as another program (Blender, say) wants the same cores.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# What torch compiles (and a folder it makes even where it compiles nothing) lies in the home folder: removing the
+# engine takes it along.
+os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home() / "compiled"))
+os.environ.setdefault("TRITON_CACHE_DIR", str(home() / "compiled" / "triton"))
+
+
+def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
+    """Do one job from beginning to end; see docs/architecture.md for the results.
+
+    A job may be run again after a crash: it finishes what it had begun, or begins anew.
+    Raises UnderstudyError with a sentence for the user, Stopped when `reporter.check` did.
+    """
+    from safetensors import SafetensorError
+
+    try:
+        if isinstance(spec, TrainSpec | ConvertSpec):
+            require_consent(project_folder(spec), people_of(spec))
+        require_unchanged(spec)
+        if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen()):
+            from .remote.remote_job import run as run_there
+
+            return run_there(remote, kind, spec, reporter)
+        if isinstance(spec, ForgetSpec) and not spec.dry_run:
+            clear_mirror(Path(spec.project))
+        return _RUNNERS[kind](spec, reporter)
+    except (OSError, SafetensorError) as error:  # a full disk, a folder that may not be written
+        raise UnderstudyError(
+            f"A file could not be read or written ({error}). Make room on the disk, or choose another folder."
+        ) from error
+    except MemoryError:
+        raise UnderstudyError(_NO_MEMORY.format("This computer")) from None
+    except RuntimeError as error:
+        if _is_out_of_memory(error):
+            raise UnderstudyError(_NO_MEMORY.format("The graphics card")) from None
+        raise
+
+
+_NO_MEMORY = "{} has no memory left for this job. Close other programs that use it, or choose a smaller preset."
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    torch = sys.modules.get("torch")  # whoever has not loaded it has met no error of its own
+    return torch is not None and isinstance(error, torch.OutOfMemoryError)
+
+
+def pick_device() -> str:
+    """The fastest device at hand, by torch's own name."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
+    from .faces.scan import scan
+
+    keep_memory()
+    source = Path(spec.clip.path)
+    seen = facts(source) if source.exists() else {}
+    project = Path(spec.project) if spec.project else None
+    summary = scan(spec.clip, Path(spec.output), reporter, pick_device(), project, spec.detectors)
+    remember(spec, seen)
+    return {"scan": spec.output, "people": len(summary.people), "frames": summary.frames}
+
+
+def _people(spec: PeopleSpec, reporter: Reporter) -> dict[str, Any]:
+    from .faces.people.edits import edit_people
+
+    count = edit_people(Path(spec.scan), spec.edits, reporter, Path(spec.project) if spec.project else None)
+    return {"scan": spec.scan, "people": count}
+
+
+def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
+    import torch
+
+    from .model.model_folder import prepare, read_card
+    from .model.training.trainer import train
+    from .model.training.training_step import join_ranks, leave_ranks, meet
+
+    minutes = math.inf if spec.minutes is None else spec.minutes
+    if not minutes > 0:
+        raise UnderstudyError("The training time must be a number of minutes, more than 0.")
+    folder = Path(spec.output)
+    trains = spec.preset != "draft"
+    base = Path(spec.warm_start) if spec.warm_start else None
+    if base:
+        read_card(base)  # before anything is gathered
+    rank = join_ranks()  # several processes under torchrun: the first one gathers and reports
+    device = torch.device(pick_device())
+    if not rank:
+        gathering = Part(reporter, 0.0, 0.1 if trains else 1.0)
+        card = prepare(folder, spec.identities, spec.preset, gathering, spec.network, device)
+    meet()
+    if rank:
+        card, reporter = read_card(folder), Silent()
+    if trains:
+        card = replace(card, settings=spec.settings)
+        card = train(folder, card, minutes, device, Part(reporter, 0.1, 1.0), base)
+    leave_ranks()
+    return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
+
+
+def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
+    import torch
+
+    from .convert.conversion import convert
+    from .provenance.recasts import certify, marker
+
+    counts = convert(spec, torch.device(pick_device()), reporter, marker(spec))
+    return {"movie": spec.output, **counts, "credentials": certify(spec, counts, reporter)}
+
+
+def _consent(spec: ConsentSpec, reporter: Reporter) -> dict[str, Any]:
+    return {"record": str(record_consent(Path(spec.project), spec.record))}
+
+
+def _forget(spec: ForgetSpec, reporter: Reporter) -> dict[str, Any]:
+    from .provenance.forget import forget
+
+    found = forget(Path(spec.project), spec.identity, spec.dry_run)
+    items = [{"path": str(item.path), "what": item.what, "bytes": item.bytes} for item in found]
+    return {"removed": [] if spec.dry_run else [item["path"] for item in items], "items": items}
+
+
+def _report(spec: ReportSpec, reporter: Reporter) -> dict[str, Any]:
+    from .provenance.report import write_report
+
+    return {"report": str(write_report(Path(spec.project), Path(spec.output)))}
+
+
+def _credential(spec: CredentialSpec, reporter: Reporter) -> dict[str, Any]:
+    from .provenance.recasts import credential
+
+    return {"file": spec.file, "credentials": credential(spec)}
+
+
+_RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
+    "scan": _scan,
+    "people": _people,
+    "train": _train,
+    "convert": _convert,
+    "consent": _consent,
+    "forget": _forget,
+    "report": _report,
+    "credential": _credential,
+}

@@ -1,0 +1,147 @@
+"""The draft: a recast with no training. The source person's own frames, warped through the mesh
+onto the target's geometry, in the target's light. Training refines it (see `networks`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from ...faces.geometry.topology import BROWS
+from .filters import blur, closed, light
+from .mesh_raster import AROUND, Geometry, spread, widened
+from .relight import Bands, bands, relight
+from .texture import carried
+from .views import EXPRESSIVE_VERTICES, LIPS
+from .warp import Views, points_of, warp
+
+FILL = 0.04
+"""How far around what a view shows another one that fills it takes its tones, in crop sides."""
+GAP = 0.02
+"""What a view does not show but is no wider than twice this, in crop sides, is drawn out of what it shows beside it:
+another one's picture would stand there as a line, along the far side of a nose."""
+UNLIKE = (0.025, 0.05)
+"""Lips this far apart (root of the mean square, crop sides) are of another form: at the first a view's own still
+serve, at the second they would be drawn out like a comb, and what all frames show of them at rest is better."""
+
+_NOSTRILS = [98, 97, 2, 326, 327, 60, 75, 240, 99, 20, 290, 305, 460, 328, 250]
+_FEATURES = torch.zeros(468, 2)
+"""Which vertices lie in a brow, and which in anything that is no plain skin."""
+_FEATURES[np.concatenate(BROWS), 0] = 1
+_FEATURES[[*EXPRESSIVE_VERTICES.tolist(), *np.concatenate(BROWS), *_NOSTRILS], 1] = 1
+
+
+def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where brows are, and where brows, eyes, nostrils or lips, each with a little around: (B, 1, S, S) 0..1."""
+    table = _FEATURES.to(target.inside.device, non_blocking=True)
+    found = spread(target, table.expand(len(target.triangle), -1, -1))
+    found = widened(target, found)
+    return found[:, :1], found[:, 1:]
+
+
+def unlike_lips(target: Geometry, views: Views, choice: torch.Tensor) -> torch.Tensor:
+    """How little the mouths of views (B,) int64 fit the targets' in form: (B, 1, 1, 1), 0 well to 1 not at all."""
+    points, is_mirrored = points_of(views, choice)
+    here, there = target.points[:, LIPS] / target.size, points[:, LIPS] / views.pixels.shape[-1]
+    there = torch.stack([torch.where(is_mirrored[:, None], -there[..., 0], there[..., 0]), there[..., 1]], -1)
+    away = (here - here.mean(1, keepdim=True)) - (there - there.mean(1, keepdim=True))
+    low, high = UNLIKE
+    return (((away**2).sum(2).mean(1).sqrt() - low) / (high - low)).clamp(0, 1)[:, None, None, None]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """B drafts, (B, ·, S, S) each, RGB 0..1, 0 outside the mesh.
+
+    face is the recast; `second` the second view and `whole` what all frames together show, both in their own light,
+    by which a network knows the person's own tones from the target's; coverage where any of them has a face to give
+    at all (0..1); light the target's.
+    """
+
+    face: torch.Tensor
+    second: torch.Tensor
+    whole: torch.Tensor
+    coverage: torch.Tensor
+    light: torch.Tensor
+
+
+def draft(
+    target: Geometry,
+    picture: torch.Tensor,
+    views: Views,
+    choice: torch.Tensor,
+    own_mask: torch.Tensor,
+    shift: torch.Tensor | None = None,
+    gaze: torch.Tensor | None = None,
+    rows: torch.Tensor | None = None,
+) -> Draft:
+    """Recast B faces with two views each.
+
+    picture (B, 3, S, S) RGB 0..1 is the target's own crop, own_mask (B, 1, S, S) 0..1 where its face is and not its
+    hair; choice (B, 2) int64; `shift` and `gaze` as in `warp`, for both. The second view fills what the first shows
+    badly, the texture of all frames what both do; what none shows well is stretched from the first, and what is no
+    face in any (hair, background) is left to the target's light. The opening of the mouth stays the target's: teeth
+    and tongue belong to the performance, and the source seldom shows the right ones.
+
+    With `rows` (R,) int64, which of the B faces each draft is of, there are R drafts, and choice is (R, 2): what does
+    not depend on the views is made once for all drafts of a face. `shift` is (R, 468, 2) then.
+    """
+    size = target.size
+    inside = target.inside
+    where = spread(
+        target, torch.from_numpy(views.neutral.face).to(inside.device, non_blocking=True).expand(len(picture), -1, -1)
+    )
+    brows, no_skin = features(target)
+    skin = (1 - no_skin).clamp(min=1e-3)
+    wanted = bands(picture, inside * own_mask + 1e-3 * inside, skin, where)
+    # lips must not be drawn out around an open mouth
+    beside = 1 - (8 * blur(target.mouth, 2 * GAP * size)).clamp(max=1)
+    soft_mouth = blur(target.mouth, 0.006 * size) * inside
+    eyes = target.eyes.sum(1, keepdim=True)
+    whole, seen_whole = carried(target, views, len(picture))
+    whole_lit = _lit(whole, seen_whole, skin, where, wanted, eyes)
+    lips = target.lips * seen_whole
+    if rows is not None:
+        target, wanted = target.at(rows), wanted.at(rows)
+        picture, inside, where, brows, skin, lips = (x[rows] for x in (picture, inside, where, brows, skin, lips))
+        shared = (eyes, beside, soft_mouth, whole, seen_whole, whole_lit)
+        eyes, beside, soft_mouth, whole, seen_whole, whole_lit = (x[rows] for x in shared)
+        gaze = None if gaze is None else gaze[rows]
+    first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
+    second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
+    gap = max(1, round(GAP * size))
+    seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
+    seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
+    first = _lit(first, seen_first, skin, where, wanted, eyes)
+    second_lit = _lit(second, seen_second, skin, where, wanted, eyes)
+    own_lips = [1 - lips * unlike_lips(target, views, view) for view in choice.unbind(1)]
+    face = wanted.light + own_first * (first - wanted.light)
+    for texture, shown in ((whole_lit, seen_whole), (second_lit, seen_second * own_lips[1])):
+        # in the first one's tones beside it, or the place that is filled would show as a line
+        fitting = texture + light(first - texture, shown * seen_first * own_lips[0], FILL)
+        face = face + shown * (fitting - face)
+    face = (face + seen_first * own_lips[0] * (first - face)).clamp(0, 1)
+    coverage = torch.maximum(torch.maximum(own_first, own_second), seen_whole)
+    # a brow of the target's must not stand above one of the source's that its fringe nearly reaches
+    coverage = torch.maximum(coverage, brows * (2 * blur(coverage, AROUND * size)).clamp(max=1))
+    face = face + soft_mouth * (picture - face)
+    return Draft(
+        face=face * inside,
+        second=second * own_second,
+        whole=whole * seen_whole,
+        coverage=torch.maximum(coverage, soft_mouth),
+        light=wanted.light.clamp(0, 1) * inside,
+    )
+
+
+def _lit(
+    texture: torch.Tensor,
+    real: torch.Tensor,
+    skin: torch.Tensor,
+    where: torch.Tensor,
+    wanted: Bands,
+    eyes: torch.Tensor,
+) -> torch.Tensor:
+    """A texture (B, 3, S, S) in the target's light, judged by what of it is `real` and `skin`, (B, 1, S, S) 0..1."""
+    return relight(bands(texture, real, skin, where), wanted, skin, eyes)

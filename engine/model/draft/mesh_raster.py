@@ -1,0 +1,218 @@
+"""The face mesh as a picture: which triangle each pixel sees, and vertex attributes spread over pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import cv2
+import numpy as np
+import torch
+
+from ...faces.geometry.topology import EYE_TRIANGLES, INNER_LIPS, MOUTH_TRIANGLES, OUTER_LIPS, TRIANGLES
+from .filters import blur, grown, light
+
+_TRIANGLES = torch.from_numpy(TRIANGLES)
+_CORNER_OF = (TRIANGLES[None] == np.arange(TRIANGLES.max() + 1)[:, None, None]).any(2).astype(np.float32)  # (468, 898)
+
+_MOST = int(_CORNER_OF.sum(1).max())  # triangles that meet at one vertex
+_AROUND = torch.from_numpy(np.argsort(-_CORNER_OF, 1, kind="stable")[:, :_MOST].copy())  # (468, _MOST), its own first
+_IS_AROUND = torch.arange(_MOST) < torch.from_numpy(_CORNER_OF.sum(1))[:, None]
+
+_AT_LIPS = torch.from_numpy(np.isin(TRIANGLES, [*OUTER_LIPS, *INNER_LIPS]).any(1).astype(np.float32))
+SLIVER = (0.3, 0.6)
+"""A place that fills less than the first, in a picture, of the part of the face that it fills in the target, is not
+that picture's to give: the rim of a face seen from the front is hair and background when it is drawn out over a cheek.
+From the second on it is."""
+EDGE = 6e-4
+"""What does not count of those parts: edge on in both, a rim is drawn out in neither."""
+SOFT = 0.02
+"""How soft the limit of what a picture gives is, in crop sides."""
+AROUND = 0.016
+"""How far brows, eyes and lips reach beyond the vertices or triangles that are theirs, in crop sides."""
+EASE = 0.008
+"""Over how much of the crop the places read at the lips of an open mouth are evened out."""
+WIDE = (0.002, 0.01)
+"""Part of the crop that is seen between lips that begin to open, and that are wide open."""
+
+
+def triangle_map(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """Which triangle is in front at each pixel: (468, 3) crop pixels → (size, size) int16, -1 outside.
+
+    Triangles that face away are left out; the rest are painted from far to near.
+    """
+    corners = landmarks[TRIANGLES]  # (898, 3, 3)
+    edges = corners[:, 1:, :2] - corners[:, :1, :2]
+    facing = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0] > 0
+    order = np.argsort(-corners[:, :, 2].mean(1), kind="stable")
+    picture = np.full((size, size), -1, np.int16)
+    order = order[facing[order]]
+    fixed = np.round((corners[order, :, :2] - 0.5) * 16).astype(np.int32)
+    for index, corner in zip(order.tolist(), fixed, strict=True):
+        cv2.fillConvexPoly(picture, corner, index, cv2.LINE_8, shift=4)
+    return picture
+
+
+def vertex_visibility(landmarks: np.ndarray) -> np.ndarray:
+    """How well each vertex is seen: (N, 468, 3) crop pixels → (N, 468) float32.
+
+    The cosine between its normal and the view, 1 towards the camera and below 0 away from it; -1 where
+    another part of the face (the nose, mostly) stands in front.
+    """
+    parts = np.array_split(landmarks, max(1, len(landmarks) // 256))  # a long take would fill the memory
+    return np.concatenate([_visibility(part) for part in parts])
+
+
+def _visibility(landmarks: np.ndarray) -> np.ndarray:
+    corners = landmarks[:, TRIANGLES]
+    normals = np.cross(corners[:, :, 1] - corners[:, :, 0], corners[:, :, 2] - corners[:, :, 0])  # length = area
+    total = _CORNER_OF @ normals
+    facing = total[..., 2] / np.maximum(np.linalg.norm(total, axis=-1), 1e-9)
+    return np.where([_hidden(face) for face in landmarks], -1.0, facing).astype(np.float32)
+
+
+def _hidden(face: np.ndarray, size: int = 96) -> np.ndarray:
+    """(468, 3) → (468,) bool: vertices clearly behind the triangle that is in front at their pixel."""
+    low = face[:, :2].min(0)
+    scale = size / max(float(np.ptp(face[:, :2], axis=0).max()), 1e-6)
+    scaled = np.column_stack([(face[:, :2] - low) * scale, face[:, 2] * scale])
+    front = triangle_map(scaled, size)
+    x, y = np.clip(scaled[:, :2].astype(int), 0, size - 1).T
+    triangle = front[y, x]
+    depth = scaled[TRIANGLES[triangle], 2].max(1)
+    return (triangle >= 0) & (scaled[:, 2] > depth + 0.08 * size)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where B target faces are, ready to be textured, on one device.
+
+    triangle (B, S, S) int64, 0 where outside; inside (B, 1, S, S) float 0 or 1; mouth the same, the
+    opening between the lips; inverse (B, 898, 3, 3): pixel (x, y, 1) → barycentric coordinates; points (B, 468, 2)
+    the landmarks in crop pixels.
+    """
+
+    triangle: torch.Tensor
+    inside: torch.Tensor
+    mouth: torch.Tensor
+    inverse: torch.Tensor
+    points: torch.Tensor
+
+    @property
+    def size(self) -> int:
+        """Side of the crop in pixels."""
+        return int(self.triangle.shape[-1])
+
+    def at(self, rows: torch.Tensor) -> Geometry:
+        """Those of the faces with these numbers (R,) int64, in their order."""
+        parts = (self.triangle, self.inside, self.mouth, self.inverse, self.points)
+        chosen = Geometry(*(part[rows] for part in parts))
+        for name, axis in (("weights", 1), ("eyes", 0), ("lips", 0)):  # what was told of them already stays told
+            if name in vars(self):
+                vars(chosen)[name] = vars(self)[name].index_select(axis, rows)
+        return chosen
+
+    @cached_property
+    def rows(self) -> torch.Tensor:
+        """(B · S · S,) int64: each pixel's row in a table of all triangles of the batch, one face after the other."""
+        first = torch.arange(len(self.triangle), device=self.triangle.device) * len(TRIANGLES)
+        return (self.triangle + first[:, None, None]).reshape(-1)
+
+    @cached_property
+    def weights(self) -> torch.Tensor:
+        """(3, B, S, S): how much each corner of its triangle counts at a pixel."""
+        batch, size = self.triangle.shape[:2]
+        centre = torch.arange(size, device=self.inverse.device, dtype=self.inverse.dtype) + 0.5
+        forms = self.inverse.permute(3, 2, 0, 1).reshape(9, -1).index_select(1, self.rows)
+        along_x, along_y, constant = forms.reshape(3, 3, batch, size, size)
+        # a pixel at a triangle's edge may have its centre just outside; beside a sliver that would be far beyond it
+        found = (along_x * centre + along_y * centre[:, None] + constant).clamp(-0.5, 1.5)
+        return found / found.sum(0).clamp(min=1e-6)
+
+    @cached_property
+    def eyes(self) -> torch.Tensor:
+        """(B, 2, S, S) 0..1: what lies between the lids of the right eye, and of the left one, softly."""
+        between = [(self.triangle >= first) & (self.triangle < last) for first, last in EYE_TRIANGLES]
+        return blur(torch.stack(between, 1) * self.inside, 0.006 * self.size)
+
+    @cached_property
+    def lips(self) -> torch.Tensor:
+        """(B, 1, S, S) 0..1: the lips, what is between them, and a little around."""
+        at = _AT_LIPS.to(self.triangle.device, non_blocking=True)[self.triangle][:, None] * self.inside
+        return widened(self, at)
+
+
+def geometry(landmarks: torch.Tensor, maps: torch.Tensor) -> Geometry:
+    """Join landmarks (B, 468, 2 or 3) in crop pixels with their triangle maps (B, S, S) int16."""
+    corners = landmarks[:, _TRIANGLES.to(landmarks.device, non_blocking=True), :2]  # (B, 898, 3, 2)
+    a, b, c = corners.unbind(2)
+    area = _cross(b - a, c - a)
+    area = torch.where(area.abs() < 1e-3, torch.full_like(area, 1e-3), area)
+    # row k gives the barycentric weight of corner k as a linear form in (x, y, 1)
+    rows = []
+    for p, q in ((b, c), (c, a), (a, b)):
+        normal = torch.stack([p[..., 1] - q[..., 1], q[..., 0] - p[..., 0], _cross(p, q)], -1)
+        rows.append(normal / area[..., None])
+    triangle = maps.long()
+    mouth = (triangle >= MOUTH_TRIANGLES.start) & (triangle < MOUTH_TRIANGLES.stop)
+    inside = (triangle >= 0).float()[:, None]
+    return Geometry(triangle.clamp(min=0), inside, mouth.float()[:, None], torch.stack(rows, 2), landmarks[..., :2])
+
+
+def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
+    """Interpolate vertex attributes (B, 468, C) over the pixels that see the mesh: (B, C, S, S), 0 outside."""
+    batch, size, channels = target.triangle.shape[0], target.size, attributes.shape[-1]
+    # planes of one corner's one attribute: read once a pixel, and added up along memory
+    corners = _TRIANGLES.to(attributes.device, non_blocking=True)
+    table = attributes[:, corners].permute(2, 3, 0, 1).reshape(3 * channels, -1)
+    a, b, c = table.index_select(1, target.rows).reshape(3, channels, batch, size, size)
+    u, v, w = target.weights
+    return (a * u + b * v + c * w).transpose(0, 1) * target.inside
+
+
+def widened(target: Geometry, region: torch.Tensor) -> torch.Tensor:
+    """Regions of a face (B, C, S, S) 0..1 with a little around them, softly, as far as the face goes."""
+    reach = max(1, round(AROUND * target.size))
+    return blur(grown(region, reach), reach / 2).clamp(0, 1) * target.inside
+
+
+def eased(target: Geometry, places: torch.Tensor) -> torch.Tensor:
+    """Places to read a texture from (B, 2, S, S), evened out at the lips.
+
+    In a wide open mouth the mesh folds about the lips: triangles turn their backs, and what is read beside them jumps.
+    Between closed lips it has to jump, where the picture that is read shows teeth.
+    """
+    low, high = WIDE
+    open_wide = ((target.mouth.mean((1, 2, 3), keepdim=True) - low) / (high - low)).clamp(0, 1)
+    if places.device.type == "cpu" and not open_wide.any():
+        return places  # most faces; a GPU's host would have to wait to know
+    return places + open_wide * target.lips * (light(places, target.inside, EASE) - places)
+
+
+def parts(points: torch.Tensor) -> torch.Tensor:
+    """Which part of what is seen of a face lies about each vertex: (B, 468, 2) → (B, 468) 0..1, together 1."""
+    corners = _TRIANGLES.to(points.device, non_blocking=True)
+    a, b, c = points[:, corners].unbind(2)
+    around, real = (x.to(points.device, non_blocking=True) for x in (_AROUND, _IS_AROUND))
+    filled = (_cross(b - a, c - a)[:, around] * real).sum(2).clamp(min=0)
+    return filled / filled.sum(1, keepdim=True).clamp(min=1e-6)
+
+
+def given(target: Geometry, shown: torch.Tensor) -> torch.Tensor:
+    """How far a picture that shows the face in such parts (B, 468), see `parts`, has a target's face to give.
+
+    (B, 468) 0..1: none where it would have to be drawn out from a sliver.
+    """
+    low, high = SLIVER
+    ratio = (shown + EDGE) / (parts(target.points) + EDGE)
+    return ((ratio - low) / (high - low)).clamp(0, 1)
+
+
+def softened(target: Geometry, share: torch.Tensor) -> torch.Tensor:
+    """What of a face is given, (B, 1, S, S) as `spread` has it, without hard limits: 0..1, and 1 all over stays 1."""
+    lacking = 1 - share.clamp(0, 1)  # between vertices it may lie a little beyond
+    return target.inside * (1 - light(lacking, target.inside, SOFT))
+
+
+def _cross(p: torch.Tensor, q: torch.Tensor) -> torch.Tensor:
+    return p[..., 0] * q[..., 1] - p[..., 1] * q[..., 0]

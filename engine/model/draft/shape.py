@@ -1,0 +1,159 @@
+"""The shape of a face: the source's proportions on the target's head, and the target's picture moved to fit.
+
+A person's proportions are their neutral face seen from straight ahead. What two people's differ by, turned
+and scaled as the target's head is in a frame, is where the target's mesh has to go to be the source's; pose
+and expression stay the target's, since the difference is the same in every frame. Around the face the
+picture is moved along, ever less, so that cheek and background meet the new outline without a hole.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, TypeVar
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ...faces.geometry.align import head_rotation, mesh_radius, mirrored, unposed
+from ...faces.geometry.topology import MIRROR, TRIANGLES
+from .filters import blur
+from .mesh_raster import geometry, spread, triangle_map
+
+QUIET = 0.25
+"""Part of a person's faces, those with the mouth least open, that their neutral face is the median of."""
+LIVELY = 0.15
+"""How much the mouth's width varies, in parts of itself, in material that shows a person talking."""
+MOUTH_REACH = 0.35
+"""How far around the lips they pull the face along, in its radii."""
+REACH = 0.14
+"""How far beyond the face the picture is moved along, in crop sides."""
+FIELD = 128
+"""Side of the raster on which the displacement is made; it is smooth."""
+
+# lips in rings from the opening outwards, left to right without the corners, each upper vertex over its lower one
+_UPPER = np.array([
+    [191, 80, 81, 82, 13, 312, 311, 310, 415],
+    [183, 42, 41, 38, 12, 268, 271, 272, 407],
+    [184, 74, 73, 72, 11, 302, 303, 304, 408],
+    [185, 40, 39, 37, 0, 267, 269, 270, 409],
+])  # fmt: skip
+_LOWER = np.array([
+    [95, 88, 178, 87, 14, 317, 402, 318, 324],
+    [96, 89, 179, 86, 15, 316, 403, 319, 325],
+    [77, 90, 180, 85, 16, 315, 404, 320, 307],
+    [146, 91, 181, 84, 17, 314, 405, 321, 375],
+])  # fmt: skip
+
+
+def _neighbours() -> np.ndarray:
+    matrix = np.zeros((len(MIRROR), len(MIRROR)), np.float32)
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        matrix[TRIANGLES[:, a], TRIANGLES[:, b]] = matrix[TRIANGLES[:, b], TRIANGLES[:, a]] = 1
+    return matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+
+
+_AVERAGE = _neighbours()
+
+
+Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor)
+
+
+class Neutral(NamedTuple):
+    """A person's face at rest.
+
+    `face` (468, 3) float32 is straight ahead and of unit size; `mouth` 0..1 is how surely its mouth is at rest.
+    """
+
+    face: np.ndarray
+    mouth: float
+
+
+def neutral_face(landmarks: np.ndarray) -> Neutral:
+    """A person's face at rest, from their landmarks (N, 468, 3) in any one unit.
+
+    In a single laughing photograph nothing tells the mouth's shape from its expression; in material in which the
+    mouth moves, its quiet frames are what it is at rest.
+    """
+    straight = unposed(landmarks)
+    opening = np.linalg.norm(straight[:, 13] - straight[:, 14], axis=-1)
+    quiet = straight[opening <= np.quantile(opening, QUIET)]
+    narrow, usual, wide = np.quantile(np.linalg.norm(straight[:, 61] - straight[:, 291], axis=-1), [0.05, 0.5, 0.95])
+    lively = (wide - narrow) / max(LIVELY * usual, 1e-6)
+    return Neutral(np.median(quiet, 0).astype(np.float32), float(min(lively, 1.0)))
+
+
+def difference(target: Neutral, source: Neutral) -> np.ndarray:
+    """What has to be added to the target's neutral face to give it the source's proportions: (468, 3).
+
+    Both sides alike (most of what differs is how the head was measured), and the lips' thickness but not how
+    far they are open, which is expression and not shape. Where either one's mouth is not known at rest it keeps
+    the target's form and goes only to where the source's sits.
+    """
+    raw = source.face - target.face
+    raw = (raw + mirrored(raw, 0.0)) / 2
+    result = raw.copy()
+    middle = (raw[_UPPER[0]] + raw[_LOWER[0]]) / 2
+    for rings in (_UPPER, _LOWER):
+        result[rings] = raw[rings] - raw[rings[0]] + middle
+    around = np.ones(len(raw), bool)
+    around[_UPPER] = around[_LOWER] = False
+    for _ in range(2):  # no step between the lips and what is around them
+        result[around] += 0.5 * (_AVERAGE @ result - result)[around]
+    mouth = np.append(np.flatnonzero(~around), [61, 291, 78, 308])
+    places = (target.face + mirrored(target.face, 0.0))[:, :2] / 2
+    near = np.linalg.norm(places[:, None] - places[mouth], axis=-1).min(1)
+    pulled = _ease(np.clip(1 - near / MOUTH_REACH, 0, 1))[:, None] * (1 - min(target.mouth, source.mouth))
+    result += pulled * (result[mouth].mean(0) - result)
+    return result.astype(np.float32)
+
+
+def reshaped(landmarks: np.ndarray, change: np.ndarray) -> np.ndarray:
+    """Landmarks (..., 468, 3) with a part of the `difference` to another person's shape: the same array shape."""
+    moved = mesh_radius(landmarks)[..., None, None] * (change @ head_rotation(landmarks))
+    return (landmarks + moved).astype(np.float32)
+
+
+def move_picture(
+    picture: torch.Tensor, landmarks: np.ndarray, moved: np.ndarray
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Bring a target's picture into a face's new shape.
+
+    picture (B, C, S, S) is any picture of the crop, landmarks and moved (B, 468, 3) its mesh before and after in
+    crop pixels. Returns the moved picture, (B, 1, S, S) 0..1 where it is another than before, and (B, 2, S, S) by
+    how many pixels, x and y, each came here; all end before the crop's border.
+    """
+    size, device = picture.shape[-1], picture.device
+    if np.array_equal(landmarks, moved):
+        return picture, torch.zeros_like(picture[:, :1]), picture.new_zeros(len(picture), 2, size, size)
+    field = _displacement(landmarks, moved, size).to(device)
+    place = torch.arange(size, device=device) + 0.5
+    y, x = torch.meshgrid(place, place, indexing="ij")
+    grid = torch.stack([x - field[:, 0], y - field[:, 1]], -1) * (2 / size) - 1
+    result = F.grid_sample(picture, grid, mode="bicubic", padding_mode="border", align_corners=False).clamp(0, 1)
+    changed = ((torch.hypot(field[:, :1], field[:, 1:]) - 0.05) / 0.45).clamp(0, 1)
+    return picture + changed * (result - picture), changed, changed * field
+
+
+def _displacement(landmarks: np.ndarray, moved: np.ndarray, size: int) -> torch.Tensor:
+    """How far each pixel of the moved picture came, in pixels of a size × size crop: (B, 2, S, S)."""
+    places = moved * (FIELD / size)
+    maps = np.stack([triangle_map(face, FIELD) for face in places])
+    target = geometry(torch.from_numpy(places.astype(np.float32)), torch.from_numpy(maps))
+    known, weight = spread(target, torch.from_numpy((moved - landmarks)[..., :2].copy())), target.inside
+    field, filled = known, weight
+    for width in (0.02, 0.04, 0.08, 0.16):  # outwards from the rim, from ever more of it
+        near = blur(weight, width * FIELD)
+        field = torch.where(filled > 0, field, blur(known * weight, width * FIELD) / (near + 1e-3))
+        filled = torch.maximum(filled, (near > 0.1).float())
+    away = [cv2.distanceTransform((m < 0).astype(np.uint8), cv2.DIST_L2, 5) for m in maps]
+    fade = torch.from_numpy(np.clip(1 - np.stack(away) / (REACH * FIELD), 0, 1).astype(np.float32))[:, None]
+    field = blur(field * _ease(fade), 0.012 * FIELD)
+    rim = torch.arange(FIELD).float()
+    rim = (torch.minimum(rim, rim.flip(0)) - 2).clamp(min=0) / (0.06 * FIELD)  # nothing moves at the crop's border
+    field = field * _ease(torch.minimum(rim[:, None], rim).clamp(max=1))
+    return F.interpolate(field, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def _ease(x: Numbers) -> Numbers:
+    return x**2 * (3 - 2 * x)

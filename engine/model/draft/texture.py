@@ -1,0 +1,94 @@
+"""One texture of a person out of many of their frames, in the mesh's own plane.
+
+Two frames never show all of a face. Every frame is unrolled through the mesh, as if the face were a label
+around a cylinder, and what is seen best, sharpest and at rest counts most; what no frame shows is taken from
+the other side of the face. (Projection through a tracked mesh into one texture: Blanz and Vetter 1999, in a
+simple form.)
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ...faces.geometry.topology import MIRROR
+from .filters import blur, light
+from .mesh_raster import Geometry, eased, geometry, given, softened, spread, triangle_map
+from .warp import Views, sample, warp
+
+SIDE = 192
+"""Side of the texture in pixels, at most that of the person's crops."""
+FRAMES = 48
+"""Frames that are unrolled, spread evenly over the turns of the head; more would only take longer."""
+AXIS = 1.0
+"""How far behind the middle of the face the cylinder's axis lies, in radii of the mesh."""
+REST = 0.03
+"""A face whose expression is this far from its usual one counts a third."""
+HOLE = 0.025
+"""What was not seen but is no wider than twice this, in sides of the texture, is closed; as far the rim is cut."""
+ENOUGH = 0.15
+"""Weight, in parts of a frame that shows it well, below which a place was not really seen."""
+
+
+def fuse(views: Views, sharpness: np.ndarray) -> torch.Tensor:
+    """What all frames together show of a face, unrolled: (1, 4, U, U) uint8, RGB and how surely it was seen.
+
+    sharpness (N,) as in a faceset. The views' own `texture` is not read.
+    """
+    side, device = min(SIDE, views.pixels.shape[-1]), views.landmarks.device
+    flat = unrolled(views.neutral.face) * side
+    target = geometry(
+        torch.from_numpy(flat[None]).to(device), torch.from_numpy(triangle_map(flat, side)[None]).to(device)
+    )
+    turn = views.pose[: len(views), 0]
+    rows = np.argsort(turn, kind="stable")[np.linspace(0, len(views) - 1, min(FRAMES, len(views))).round().astype(int)]
+    moved = views.expression[rows] - np.median(views.expression[: len(views)], 0)
+    away = np.sqrt((moved**2).sum(1))
+    sharp = (sharpness[rows] / max(float(np.median(sharpness)), 1e-6)).clip(0.2, 1.5)
+    trust = sharp**2 * np.exp(-(away - away.min()) / REST)
+    total = torch.zeros(1, 4, side, side, device=device)
+    for row, trusted in zip(rows.tolist(), (trust / trust.max()).tolist(), strict=True):
+        texture, own, seen = warp(target, views, torch.tensor([row], device=device))
+        weight = trusted * seen**2 * own
+        total += torch.cat([texture * weight, weight], 1)
+    weight = (total[:, 3:] / ENOUGH).clamp(0, 1)
+    colour = total[:, :3] / total[:, 3:].clamp(min=1e-4)
+    near = light(colour, weight, 0.01)  # small holes, of nostrils and lips, are closed by what is around them
+    colour, sure = near + weight * (colour - near), _sure(weight, target.inside)
+    # the plane is alike on both sides: what is missing comes from the other one, in the light of this one
+    other, twin = colour.flip(3), sure.flip(3)
+    here = light(colour, sure)
+    near = blur(sure, 0.1 * side)
+    other = other + (near / 0.05).clamp(0, 1) * (here - light(other, twin))
+    result = torch.cat([other + sure * (colour - other), torch.maximum(sure, twin)], 1)
+    return (result.clamp(0, 1) * 255).round().byte()
+
+
+def _sure(weight: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
+    """How surely each place was seen, 0..1: small holes closed, and less towards where hair and rim lie."""
+    reach = round(HOLE * weight.shape[-1])
+    seen = F.max_pool2d(torch.maximum(weight, 1 - inside), 2 * reach + 1, 1, reach)
+    seen = -F.max_pool2d(-seen, 4 * reach + 1, 1, 2 * reach)
+    return blur(seen, reach / 2) * inside
+
+
+def unrolled(neutral: np.ndarray) -> np.ndarray:
+    """A face at rest (468, 3), straight ahead and of unit size, rolled off a cylinder: (468, 3), x and y in 0..1.
+
+    Both sides alike; the third column keeps the order in depth.
+    """
+    even = (neutral + neutral[MIRROR] * [-1, 1, 1]) / 2
+    angle = np.arctan2(even[:, 0], AXIS - even[:, 2])
+    low, high = even[:, 1].min(), even[:, 1].max()
+    across = 0.5 + 0.48 * angle / np.abs(angle).max()
+    down = 0.02 + 0.96 * (even[:, 1] - low) / (high - low)
+    return np.column_stack([across, down, even[:, 2] - even[:, 2].min()]).astype(np.float32)
+
+
+def carried(target: Geometry, views: Views, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """The fused texture in each target's geometry: (B, 3, S, S) RGB 0..1 and (B, 1, S, S) 0..1 where it was seen."""
+    shown = given(target, views.most.expand(count, -1))
+    values = spread(target, torch.cat([views.plane.expand(count, -1, -1), shown[..., None]], 2))
+    found = sample((views.texture.float() / 255).expand(count, -1, -1, -1), eased(target, values[:, :2]))
+    return found[:, :3] * target.inside, found[:, 3:] * softened(target, values[:, 2:])

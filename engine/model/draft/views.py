@@ -1,0 +1,166 @@
+"""An identity's frames as material for drafts, and the choice of the right ones.
+
+Every frame counts twice, as it is and mirrored: view v < N is frame v, view v >= N is frame v - N mirrored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ...faces.facesets.faceset import Faceset
+from ...faces.facesets.masks import bare
+from ...faces.geometry.align import mirrored, unposed, yaw_pitch
+from ...faces.geometry.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
+from .gaze import irises
+from .mesh_raster import parts, vertex_visibility
+from .shape import neutral_face
+from .texture import fuse, unrolled
+from .warp import VISIBLE, Views
+
+POSE_DEGREES = 9.0
+"""A head turned this far costs as much as a clearly other expression; the cost grows with the square,
+so that within a few degrees expression decides, and beyond them pose does."""
+EXPRESSION_UNIT = 0.03
+MIRROR_COST = 0.5
+SWITCH_COST = 1.0
+
+# landmarks that carry expression, and how much: lips, lids, brows
+LIPS = np.concatenate([OUTER_LIPS, INNER_LIPS])
+_LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246]
+_LIDS += [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466]
+_BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
+EXPRESSIVE_VERTICES = np.array([*LIPS, *_LIDS, *_BROWS])
+_WEIGHT = np.concatenate([np.full(len(LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
+
+
+def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Pose (N, 2) in degrees and expression (N, F) of landmarks (N, 468, 3) in any one unit.
+
+    Expression is how lips, lids and brows differ from the person's own median face (or `neutral`, as
+    `unposed` gives it), so that two people's compare; how far the eyes are open counts half in parts of what is
+    usual for the person and half as it is, since a lid that is nearly closed gives no texture for an open eye; how
+    far the mouth is open counts as it is, since a clip may be singing all through.
+    """
+    straight = unposed(landmarks)
+    if neutral is None:
+        neutral = np.median(straight, 0)
+    moved = (straight - neutral)[:, EXPRESSIVE_VERTICES, :2] * _WEIGHT[:, None]
+
+    def opening(faces: np.ndarray, upper: int, lower: int) -> np.ndarray:
+        return np.linalg.norm(faces[..., upper, :] - faces[..., lower, :], axis=-1)
+
+    lids, corners = ((159, 145), (386, 374)), (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+    eyes = [
+        0.15 * opening(straight, *lid) / np.maximum(opening(neutral, *lid), 1e-3)
+        + 0.5 * opening(straight, *lid) / np.maximum(opening(straight, *corner), 1e-3)
+        for lid, corner in zip(lids, corners, strict=True)
+    ]
+    openings = np.stack([0.5 * opening(straight, 13, 14), *eyes], 1)
+    features = np.concatenate([moved.reshape(len(landmarks), -1) / np.sqrt(len(EXPRESSIVE_VERTICES)), openings], 1)
+    return yaw_pitch(landmarks), features.astype(np.float32)
+
+
+def make_views(faceset: Faceset, device: torch.device) -> Views:
+    """Put a faceset on the device once, as uint8, and describe both sides of every frame."""
+    flipped = mirrored(faceset.landmarks, faceset.size)
+    pose, expression = describe(faceset.landmarks)
+    pose_flipped, expression_flipped = describe(flipped)
+    seen = faceset.irises
+    if seen is None:
+        seen = irises(faceset.pixels, faceset.landmarks, device)
+    neutral = neutral_face(faceset.landmarks)
+    masks = np.stack([bare(*of) for of in zip(faceset.pixels, faceset.masks, faceset.landmarks, strict=True)])
+    landmarks = torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device)
+    views = Views(
+        pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), masks[:, None]], 1), device),
+        landmarks=landmarks,
+        facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
+        parts=parts(landmarks),
+        irises=None if seen is None else torch.from_numpy(seen).to(device),
+        pose=np.concatenate([pose, pose_flipped]),
+        expression=np.concatenate([expression, expression_flipped]),
+        neutral=neutral,
+        texture=torch.zeros(1, 4, 1, 1, dtype=torch.uint8, device=device),
+        plane=torch.from_numpy(2 * unrolled(neutral.face)[:, :2] - 1).to(device),
+    )
+    return replace(views, texture=fuse(views, faceset.sharpness))
+
+
+def _near(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
+    """Pixels on the device, or in pinned host memory where they would fill more than a fifth of what is free there."""
+    stack = torch.from_numpy(pixels)
+    if device.type == "cuda" and stack.nbytes > torch.cuda.mem_get_info(device)[0] / 5:
+        return stack.pin_memory()
+    return stack.to(device)
+
+
+def fit_cost(pose: np.ndarray, expression: np.ndarray, views: Views) -> np.ndarray:
+    """How badly each view fits each target: (T, 2), (T, F) → (T, 2N). Pose counts before expression."""
+    turn = _squared_distance(pose, views.pose) / POSE_DEGREES**2
+    change = np.sqrt(_squared_distance(expression, views.expression)) / EXPRESSION_UNIT
+    cost = turn + change
+    cost[:, len(views) :] += MIRROR_COST
+    return cost
+
+
+def _squared_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(T, F), (V, F) → (T, V) float32, with no (T, V, F) in between: a take may have thousands of frames."""
+    square = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    return np.maximum(square, 0).astype(np.float32)
+
+
+def steady_path(cost: np.ndarray, switch: float = SWITCH_COST) -> np.ndarray:
+    """The cheapest view for each of T frames in a row, where changing the view costs too: (T, 2N) → (T,).
+
+    Viterbi over views; moving on to the source's own next or previous frame is nearly free.
+    """
+    frames, count = cost.shape
+    best = cost[0].copy()
+    back = np.zeros((frames, count), np.int32)
+    here = np.arange(count)
+    for t in range(1, frames):
+        cheapest = int(best.argmin())
+        previous, total = here.copy(), best.copy()
+        for step in (-1, 1):
+            shifted = np.full(count, np.inf)
+            source = slice(None, -1) if step == 1 else slice(1, None)
+            shifted[slice(1, None) if step == 1 else slice(None, -1)] = best[source] + 0.05 * switch
+            half = count // 2  # the last frame and the first one's mirror picture are no neighbours
+            shifted[half if step == 1 else half - 1] = np.inf
+            better = shifted < total
+            total[better], previous[better] = shifted[better], here[better] - step
+        jump = best[cheapest] + switch < total
+        total[jump], previous[jump] = best[cheapest] + switch, cheapest
+        back[t] = previous
+        best = total + cost[t]
+        best -= best.min()  # only differences count, and float32 has few digits
+    path = np.empty(frames, np.int64)
+    path[-1] = best.argmin()
+    for t in range(frames - 1, 0, -1):
+        path[t - 1] = back[t, path[t]]
+    return path
+
+
+def view_facing(views: Views) -> np.ndarray:
+    """(2N, 468) facing of every view, mirrored ones too."""
+    facing = views.facing.cpu().numpy()
+    return np.concatenate([facing, facing[:, MIRROR]])
+
+
+def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray | None = None) -> np.ndarray:
+    """Two views for each face of a track: (T, 468, 3) landmarks in frame order → (T, 2) int64.
+
+    The first fits best and is steady over time; the second fits nearly as well and shows what the first
+    hides. Both may be mirrored. `neutral` as in `describe`.
+    """
+    pose, expression = describe(target, neutral)
+    cost = fit_cost(pose, expression, views)
+    first = steady_path(cost)
+    seen = np.clip((view_facing(views) - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0]), 0, 1)
+    wanted = np.clip(vertex_visibility(target), 0, None) * (1 - seen[first])
+    hidden = wanted.sum(1, keepdims=True) - wanted @ seen.T  # what would still be missing
+    second = steady_path(cost + 30 * hidden / target.shape[1])
+    return np.stack([first, second], 1)

@@ -1,0 +1,127 @@
+"""An identity's frames on a device, and warping one of them through the mesh onto another geometry."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from ...faces.geometry.topology import MIRROR
+from .gaze import turned
+from .mesh_raster import Geometry, eased, given, softened, spread
+from .shape import Neutral
+
+_MIRROR = torch.from_numpy(MIRROR)
+VISIBLE = (0.20, 0.50)
+"""Facing below the first carries no texture, above the second carries it fully."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """One identity's frames on a device.
+
+    pixels (N, 4, S, S) uint8 RGB and face mask; landmarks (N, 468, 2) float32 crop pixels; facing (N, 468) float32;
+    parts (N, 468) float32 which part of the face each vertex stands for (`mesh.parts`).
+    `irises` (N, 2, 2) float32 crop pixels, None where they could not be measured.
+    `neutral` is the person's face at rest.
+    `texture` (1, 4, U, U) uint8, RGB and how surely it was seen, is what all frames together show of the face,
+    unrolled; `plane` (468, 2) float32 is where in it each vertex lies, -1..1 (`fusion`).
+    `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
+    """
+
+    pixels: torch.Tensor
+    landmarks: torch.Tensor
+    facing: torch.Tensor
+    parts: torch.Tensor
+    irises: torch.Tensor | None
+    pose: np.ndarray
+    expression: np.ndarray
+    neutral: Neutral
+    texture: torch.Tensor
+    plane: torch.Tensor
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @cached_property
+    def most(self) -> torch.Tensor:
+        """(468,): the largest part that a vertex, or its twin on the other side, stands for in any frame."""
+        most = self.parts.amax(0)
+        return torch.maximum(most, most[_MIRROR.to(most.device)])
+
+
+def take(stack: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Rows of a stack, on the device of `rows`: a faceset too large for the device's memory stays in the host's."""
+    return stack[rows.to(stack.device)].to(rows.device, non_blocking=True)
+
+
+def warp(
+    target: Geometry,
+    views: Views,
+    choice: torch.Tensor,
+    shift: torch.Tensor | None = None,
+    gaze: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """One view for each target, in the target's geometry.
+
+    choice (B,) int64 view numbers → texture (B, 3, S, S) float 0..1 RGB, and (B, 1, S, S) 0..1 each:
+    `own`, where it is the view's face and not its hair, what is behind it or the rim drawn out, and `visible`, how
+    much of that the view showed well, not turned away. The crop of the views may be larger than the target's.
+    shift (B, 468, 2) in pixels of the views' crop moves the places that vertices are read from (training's
+    way to learn from imperfect warps). gaze (B, 2, 2) are the target's irises in its crop's pixels: the eyes
+    look there.
+    """
+    frame = choice % len(views)
+    points, is_mirrored = points_of(views, choice)
+    flip = _MIRROR.to(points.device, non_blocking=True)
+    facing, shown = (
+        torch.where(is_mirrored[:, None], x[:, flip], x) for x in (views.facing[frame], views.parts[frame])
+    )
+    side = views.pixels.shape[-1]
+    if shift is not None:
+        points = points + shift
+    values = spread(
+        target, torch.cat([points * (2 / side) - 1, facing[..., None], given(target, shown)[..., None]], -1)
+    )
+    picture = take(views.pixels, frame).float() / 255
+    if side > 1.5 * target.size:  # do not alias where the target is rendered smaller
+        picture = F.interpolate(picture, size=(target.size, target.size), mode="area")
+    places = eased(target, values[:, :2])
+    if gaze is not None and views.irises is not None:
+        seen = views.irises[frame]
+        seen = torch.where(is_mirrored[:, None, None], seen.flip(1), seen)  # each eye reads the other one's place
+        places = turned(target, places, gaze, seen * (2 / side) - 1)
+    sampled = sample(picture, places)
+    low, high = VISIBLE
+    own = sampled[:, 3:] * softened(target, values[:, 3:])
+    return sampled[:, :3] * target.inside, own, ((values[:, 2:3] - low) / (high - low)).clamp(0, 1) * own
+
+
+def points_of(views: Views, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where views (B,) int64 show each vertex: (B, 468, 2) pixels of their crops, and which are mirrored, (B,) bool.
+
+    A mirrored view shows each vertex where its twin on the other side is.
+    """
+    points, is_mirrored = views.landmarks[choice % len(views)], choice >= len(views)
+    flip = _MIRROR.to(points.device, non_blocking=True)
+    return torch.where(is_mirrored[:, None, None], points[:, flip], points), is_mirrored
+
+
+def sample(picture: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+    """A picture (B, C, H, W) read at places (B, 2, S, S) of -1..1, borders repeated: (B, C, S, S)."""
+    return F.grid_sample(
+        picture, places.permute(0, 2, 3, 1), mode="bilinear", padding_mode="border", align_corners=False
+    )
+
+
+def moved(picture: torch.Tensor, flow: torch.Tensor, mode: str = "bilinear") -> torch.Tensor:
+    """A picture (B, C, S, S), each of its pixels taken from as far aside as flow (B, 2, S, S) says, in -1..1."""
+    side = picture.shape[-1]
+    # a network gone astray must not crash the process: a place that is no number is read out of memory's bounds
+    flow = torch.nan_to_num(flow).clamp(-1, 1)
+    place = (torch.arange(side, device=picture.device, dtype=flow.dtype) + 0.5) * (2 / side) - 1
+    grid = torch.stack([place + flow[:, 0], place[:, None] + flow[:, 1]], -1)
+    return F.grid_sample(picture, grid, mode=mode, padding_mode="border", align_corners=False)

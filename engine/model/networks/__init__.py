@@ -1,0 +1,1 @@
+"""The networks that finish a face, their losses and number formats."""

@@ -1,0 +1,1 @@
+"""Training: dataset, step, loop, validation, convergence, checkpoints."""

@@ -1,0 +1,332 @@
+"""A project's files between this computer and its mirror on another: what either lacks is sent, once, resumably.
+
+`.remote.json` of the project folder is what both sides agreed on last: for each file what it was here, and its
+contents there. So only what changed here is sent, and what a job has changed there is never taken for old.
+What is fetched grows in `.incoming/`, by the name of its contents, until it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import urllib.parse
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..durable import finished_files, hash_file, lock, sync_folder, write_json
+from ..errors import UnderstudyError
+from ..protocol import parse_json
+from .link import HASHING, Away, Link, Refused, chosen, give_up
+from .path_map import Places, rewrite
+
+LEDGER, LOCK, INCOMING = ".remote.json", ".remote.lock", ".incoming"
+SCHEMA = 1
+PIECE = 1_000_000  # bytes of a file in one request
+BATCH = 1000  # files in one request
+LAST = ("scan.json", "model.json")  # what says that a folder is whole
+ID = re.compile(r"[0-9a-f]{8,64}")
+
+FETCHING = "Fetching what the remote engine made"
+
+Told = Callable[[float, str], None]
+"""Is told the share that is done, 0..1, and what is being done."""
+
+
+class Busy(UnderstudyError):
+    """Another program is at the project's files just now."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file that a job over there reads. `shared`: footage, which nobody writes."""
+
+    path: Path
+    shared: bool = False
+
+
+class Exchange:
+    """The two sides of one project folder, as `link` reaches the other."""
+
+    def __init__(self, project: Path, link: Link) -> None:
+        self.project, self._link = project, link
+        self._incoming = project / INCOMING
+        self._ledger = self._read()
+        self.places = Places(project, self._ledger["folders"])
+        self.places.root = self._ledger["root"]
+
+    @property
+    def path(self) -> str:
+        """The mirror's path in the API."""
+        return f"/v1/mirrors/{self._ledger['key']}"
+
+    @property
+    def mirror(self) -> str:
+        """The id of the mirror that was exchanged with last, empty for none."""
+        return str(self._ledger["id"])
+
+    @contextmanager
+    def alone(self, patience: float) -> Iterator[None]:
+        """Nobody else exchanges files of the project inside. Raises Busy after `patience` seconds."""
+        self.project.mkdir(parents=True, exist_ok=True)
+        with lock(self.project / LOCK, patience) as held:
+            if not held:
+                raise Busy("Files of this project are being exchanged with the remote engine. Try again in a moment.")
+            self._ledger.update(self._read())
+            self.places.folders, self.places.root = self._ledger["folders"], self._ledger["root"]
+            yield
+
+    # -- which of the other engine's jobs does what
+
+    def job(self, name: str) -> str | None:
+        """The id of the job there that was begun under this name, None where there is none."""
+        return self._ledger["jobs"].get(name)
+
+    def remember(self, name: str, job_id: str | None) -> None:
+        """Keep the id of a job there, or forget it; on disk when this returns."""
+        with self.alone(60.0):
+            self._ledger["jobs"].pop(name, None)
+            if job_id:
+                self._ledger["jobs"][name] = job_id
+            self._write()
+
+    # -- sending
+
+    def send(self, wanted: Iterable[Wanted], trees: Iterable[Path], told: Told) -> None:
+        """Have the mirror hold these files, and what is finished in these folders, as they are here.
+
+        Raises UnderstudyError when a file cannot be read or the other side does not take it.
+        """
+        trees = list(trees)
+        files = {self.places.of(one.path): one for one in wanted}
+        for tree in trees:  # pictures of how a training came along stay here
+            files |= {self.places.of(path): Wanted(path) for path in finished_files(tree, left_out="timelapse")}
+        self.greet()
+        while not self._send(files, [self.places.of(tree) for tree in trees], told):
+            self._ledger["files"] = {}  # what both agreed on is no longer there: begin anew
+
+    def greet(self) -> None:
+        """Learn where the mirror is. One that is new, or was cleared, holds nothing of what was agreed on."""
+        answer = self._link.call("POST", self.path, {})
+        if (answer["id"], answer["root"]) != (self._ledger["id"], self._ledger["root"]):
+            self._ledger.update(id=answer["id"], root=answer["root"], files={})
+        self.places.root = self._ledger["root"]
+
+    def _send(self, files: dict[str, Wanted], trees: list[str], told: Told) -> bool:
+        """One try; False when the other side lacks something that has changed here since it was agreed on."""
+        agreed: dict[str, Any] = self._ledger["files"]
+        gone = [p for p in agreed if p not in files and any(p.startswith(f"{tree}/") for tree in trees)]
+        gone = [p for p in gone if (here := self.places.here(p)) and not here.exists()]
+        asked, sources = [], {}
+        for n, (place, one) in enumerate(files.items()):
+            told(0.0, f"Looking at what to send ({n + 1} of {len(files)})")
+            stamp, known = _stamp(one.path), agreed.get(place)
+            if known and known["stamp"] == stamp:
+                asked.append({"path": place, "sha256": known["sha256"], "shared": one.shared})
+                continue
+            source = self._as_there(one.path)
+            digest = _digest(source)
+            sources[digest] = source
+            fresh = not known or known["sha256"] != digest
+            agreed[place] = {"stamp": stamp, "sha256": digest}
+            asked.append({"path": place, "sha256": digest, "fresh": fresh, "shared": one.shared})
+        paths = {entry["sha256"]: files[entry["path"]].path for entry in asked}
+        for start in range(0, max(len(asked), 1), BATCH):
+            body = {"files": asked[start : start + BATCH], "gone": gone}
+            while lacking := self._link.call("POST", self.path, body, timeout=HASHING)["lacking"]:
+                for digest in lacking:
+                    source = sources.get(digest) or self._as_there(paths[digest])
+                    if digest not in sources and _digest(source) != digest:
+                        return False
+                    self._put(source, digest, paths[digest].name, told)
+        for place in gone:
+            del agreed[place]
+        self._write()
+        shutil.rmtree(self._incoming / "out", ignore_errors=True)
+        return True
+
+    def _as_there(self, path: Path) -> Path:
+        """The file with the other side's paths in it, where it names any."""
+        made = self._incoming / "out" / f"{secrets.token_hex(8)}{path.suffix}"
+        made.parent.mkdir(parents=True, exist_ok=True)
+        return made if rewrite(path, made, self.places.there) else path
+
+    def _put(self, source: Path, digest: str, name: str, told: Told) -> None:
+        size = source.stat().st_size
+        while True:
+            answer = self._link.call("GET", f"/v1/media/{digest}")
+            with source.open("rb") as file:
+                while not answer["complete"]:
+                    at = int(answer["bytes"])
+                    told(
+                        at / max(size, 1), f"Sending {name} to the remote engine: {at / 1e6:.0f} of {size / 1e6:.0f} MB"
+                    )
+                    file.seek(at)
+                    query = f"offset={at}&size={size}"
+                    try:
+                        answer = self._link.call("PUT", f"/v1/media/{digest}?{query}", file.read(PIECE))
+                    except Refused as error:
+                        if error.status != 409:
+                            raise
+                        break  # another client sends it as well, or an answer was lost: ask how much is there
+                else:
+                    return
+
+    # -- fetching
+
+    def fetch(self, beginnings: Iterable[str], told: Told, replace: bool = True) -> None:
+        """Have here, whole and under their names, the files of the mirror whose places begin so.
+
+        Files of ours that the other side has removed since go, too. Without `replace`, what has changed here
+        since the last exchange stays. Raises Refused (409) when a job there writes one of them just now.
+        """
+        agreed: dict[str, Any] = self._ledger["files"]
+        listed: dict[str, dict[str, Any]] = {}
+        beginnings = list(beginnings)
+        for begins in beginnings:
+            query = urllib.parse.urlencode({"under": begins})
+            answer = self._link.call("GET", f"{self.path}?{query}", timeout=HASHING)
+            listed |= {str(one["path"]): one for one in answer["files"]}
+        due: list[tuple[Path, str, Path]] = []
+        sizes = {place: int(one["bytes"]) for place, one in listed.items()}
+        done, all_bytes = 0, max(sum(sizes.values()), 1)
+        for place, one in listed.items():
+            here, digest, known = self.places.here(place), str(one["sha256"]), agreed.get(place)
+            untouched = known is not None and here is not None and here.is_file() and known["stamp"] == _stamp(here)
+            same = known is not None and known["sha256"] == digest and untouched
+            if here is not None and not same and (replace or untouched or not here.exists()):
+                part = self._get(place, digest, sizes[place], partial(_share, told, done, all_bytes), here)
+                due.append((here, place, part))
+            done += sizes[place]
+        for here, place, part in sorted(due, key=lambda one: one[0].name in LAST):
+            made = part.with_name(f"made{here.suffix}")
+            source = made if rewrite(part, made, self.places.back) else part
+            with source.open("rb") as file:
+                os.fsync(file.fileno())
+            here.parent.mkdir(parents=True, exist_ok=True)
+            _move(source, here)
+            part.unlink(missing_ok=True)
+            agreed[place] = {"stamp": _stamp(here), "sha256": str(listed[place]["sha256"])}
+        for place in [p for p in agreed if p not in listed and any(p.startswith(b) for b in beginnings)]:
+            known, here = agreed.pop(place), self.places.here(place)
+            if here and here.is_file() and known["stamp"] == _stamp(here):
+                here.unlink()
+        self._write()
+        shutil.rmtree(self._incoming, ignore_errors=True)
+
+    def _get(self, place: str, digest: str, size: int, told: Callable[[int], None], here: Path) -> Path:
+        name = hashlib.sha256(f"{place}/{digest}".encode()).hexdigest()[:32]
+        part = self._incoming / f"{name}{here.suffix}"
+        part.parent.mkdir(parents=True, exist_ok=True)
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise UnderstudyError("The remote engine names a file in a way that is not ours. Update the older one.")
+        while True:
+            try:
+                with part.open("ab") as file:
+                    while (at := file.tell()) < size:
+                        told(at)
+                        query = urllib.parse.urlencode({"path": place, "sha256": digest, "offset": at})
+                        piece = self._link.get(f"{self.path}/file?{query}")
+                        if not piece:
+                            break
+                        file.write(piece[: size - at])
+            except OSError as error:
+                raise UnderstudyError(
+                    f"{here} cannot be fetched from the remote engine ({error.strerror}). Make room on the disk, then "
+                    "start the job again: it goes on from there."
+                ) from None
+            if _digest(part) == digest:
+                return part
+            part.unlink()  # the disk lost some of it
+
+    # -- what is kept
+
+    def _read(self) -> dict[str, Any]:
+        fresh: dict[str, Any] = {
+            "schema": SCHEMA, "project": str(self.project), "key": secrets.token_hex(16), "id": "", "root": "",
+            "folders": {}, "files": {}, "jobs": {},
+        }  # fmt: skip
+        try:
+            found = parse_json((self.project / LEDGER).read_text(encoding="ascii"))
+            kinds = all(isinstance(found[name], type(value)) for name, value in fresh.items())
+            moved = found["project"] != str(self.project)
+            if not kinds or found["schema"] != SCHEMA or (moved and Path(found["project"]).exists()):
+                return fresh  # damaged, or a copy of another project: its mirror is not ours
+            return {**found, "project": str(self.project)} if ID.fullmatch(found["key"]) else fresh
+        except (OSError, ValueError, KeyError, TypeError):
+            return getattr(self, "_ledger", fresh)
+
+    def _write(self) -> None:
+        write_json(self.project / LEDGER, self._ledger)
+
+
+def clear_mirror(project: Path) -> None:
+    """Remove what of a project lies on the remote engine that is used; nothing where none of it does.
+
+    Raises UnderstudyError when it does not answer, or another machine may still hold a copy.
+    """
+    if not (project / LEDGER).is_file():
+        return
+    remote = chosen()
+    if remote is None:
+        raise UnderstudyError(
+            "A remote engine holds a copy of this project, and none is in use now. Use it once more (understudy remote "
+            f"use …) and try again; or, where it is no more, remove {project / LEDGER}."
+        )
+    link = Link(remote, give_up)
+    try:
+        exchange = Exchange(project, link)
+        with exchange.alone(60.0):
+            known, there = exchange.mirror, link.call("POST", exchange.path, {})["id"]
+            link.call("DELETE", exchange.path, timeout=HASHING)
+            if known not in ("", there):
+                raise UnderstudyError(
+                    "The copy of this project lies on another remote engine than the one in use, or was removed there "
+                    f"already. Use that one and try again; or, where it is no more, remove {project / LEDGER}."
+                )
+            (project / LEDGER).unlink()
+            shutil.rmtree(project / INCOMING, ignore_errors=True)
+    except Away as error:
+        raise UnderstudyError(
+            f"The remote engine holds a copy of this project, which is to go as well. {error}"
+        ) from None
+    finally:
+        link.close()
+
+
+def _share(told: Told, before: int, of: int, more: int) -> None:
+    told((before + more) / of, FETCHING)
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError:  # another disk
+        grown = target.with_name(f".{target.name}.part")
+        shutil.copyfile(source, grown)
+        with grown.open("rb") as file:
+            os.fsync(file.fileno())
+        grown.replace(target)
+        source.unlink(missing_ok=True)
+    sync_folder(target.parent)
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise UnderstudyError(f"{path} cannot be read ({error.strerror}). Put it back, or scan again.") from None
+    return [status.st_size, status.st_mtime_ns]
+
+
+def _digest(path: Path) -> str:
+    try:
+        return hash_file(path)
+    except OSError as error:
+        raise UnderstudyError(f"{path} cannot be read ({error.strerror}). Make it readable, then try again.") from None

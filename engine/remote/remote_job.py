@@ -1,0 +1,303 @@
+"""A job of this computer done by another machine's engine: what it reads is sent, what it makes is fetched.
+
+It is a job's body like any other (`engine.job_bodies.run`): killed at any point it is run again, finds the job that it
+began over there, and goes on with it. A connection that is lost is waited for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import Stopped, UnderstudyError
+from ..protocol import (
+    FINAL_STATES,
+    ConvertSpec,
+    Event,
+    Job,
+    JobKind,
+    PreviewResult,
+    PreviewSpec,
+    ScanSpec,
+    TrainSpec,
+    from_json,
+    parse_json,
+    project_of,
+    to_json,
+)
+from ..reporter import Reporter
+from .file_sync import Busy, Exchange, Wanted
+from .link import Away, Link, Refused, Remote, give_up, owe, settle
+from .path_map import walk
+
+SENT, DONE = 0.05, 0.95
+"""The shares of a job's progress at which it is sent, and done over there."""
+WAIT = 2  # seconds that the other engine may think about whether there is something new
+FETCH_EVERY = 600.0  # seconds between two looks at what a training has learned so far
+PATIENCE = 600.0  # seconds to wait for another job that exchanges files of the project
+
+Work = ScanSpec | TrainSpec | ConvertSpec
+
+
+def run(remote: Remote, kind: JobKind, spec: Work, reporter: Reporter) -> dict[str, Any]:
+    """Have a scan, training or conversion done over there; the result as if it had been done here.
+
+    Raises UnderstudyError with the other engine's sentence, Stopped when `reporter.check` did.
+    """
+    job = _Errand(remote, kind, spec, reporter)
+    try:
+        return job.run()
+    finally:
+        job.link.close()
+
+
+class _Errand:
+    """One attempt."""
+
+    def __init__(self, remote: Remote, kind: JobKind, spec: Work, reporter: Reporter) -> None:
+        self.kind, self.spec, self.reporter = kind, spec, reporter
+        self.fraction = 0.0
+        self.said = (0.0, "")
+        self.stopping = False
+        self.link = Link(remote, self.waits)
+        self.exchange = Exchange(Path(spec.project) if spec.project else project_of(spec.output), self.link)
+        text = json.dumps([kind, to_json(spec)], sort_keys=True)
+        self.name = hashlib.sha256(text.encode()).hexdigest()[:32]
+        self.seen = self.exchange.project / f".remote-{self.name}"  # the number of the last event told here
+
+    def waits(self, sentence: str) -> None:
+        """The connection is lost: say so, and go on waiting unless the job is to stop."""
+        if self.stopping:
+            raise Away(sentence)
+        self.told(0.0, sentence)
+
+    def told(self, share: float, sentence: str) -> None:
+        """A sign of life while files are exchanged."""
+        if not self.stopping:
+            self.reporter.check()
+        if self.stopping or (self.fraction, sentence) != self.said:
+            self.said = (self.fraction, sentence)
+            self.reporter.progress(*self.said)
+
+    def run(self) -> dict[str, Any]:
+        try:
+            job = self.follow(self.begin())
+            self.fraction = DONE
+            self.fetch()
+        except Stopped as stop:
+            self.stop(stop)
+            raise
+        self.end()
+        if job.state != "done":
+            error = job.error or "It was cancelled there"
+            raise UnderstudyError(f"On the remote engine: {self.exchange.places.in_text(error).rstrip('.')}.")
+        return dict(walk(job.result, self.exchange.places.back))
+
+    def begin(self) -> Job:
+        """The job over there: the one that an earlier attempt began, else a new one."""
+        settle(self.link)
+        job_id = self.exchange.job(self.name)
+        job = self.ask("GET", job_id) if job_id else None
+        if job and job.state == "paused":
+            job = self.ask("POST", job.id, "resume")
+        if job:
+            return job
+        self.link.info()
+        with self.exchange.alone(PATIENCE):
+            self.exchange.send(*needs(self.spec, self.exchange.places.of), self.sending)
+        job_id = job_id or uuid.uuid4().hex
+        self.exchange.remember(self.name, job_id)
+        self.seen.unlink(missing_ok=True)
+        spec = walk(to_json(self.spec), self.exchange.places.there)
+        return from_json(Job, self.link.call("POST", "/v1/jobs", {"id": job_id, "kind": self.kind, "spec": spec}))
+
+    def end(self) -> None:
+        """The job is settled: the same spec again is a new one."""
+        self.exchange.remember(self.name, None)
+        self.seen.unlink(missing_ok=True)
+
+    def sending(self, share: float, sentence: str) -> None:
+        self.fraction = max(self.fraction, SENT * share)
+        self.told(share, sentence)
+
+    def fetching(self, share: float, sentence: str) -> None:
+        if self.fraction >= DONE:
+            self.fraction = max(self.fraction, DONE + (1 - DONE) * share)
+        self.told(share, sentence)
+
+    def ask(self, method: str, job_id: str, wish: str = "") -> Job | None:
+        """The job over there, None where that engine does not know it."""
+        try:
+            return from_json(Job, self.link.call(method, f"/v1/jobs/{job_id}/{wish}".rstrip("/")))
+        except Refused as error:
+            if error.status == 404:
+                return None
+            raise
+
+    def follow(self, job: Job) -> Job:
+        """Tell here what is told there, until the job there has ended."""
+        fetched = time.monotonic()
+        while True:
+            self.reporter.check()
+            job, silent = self.news(job, WAIT)
+            if silent and job.state in FINAL_STATES:
+                return job
+            if job.state in ("queued", "paused"):
+                self.told(0.0, "Waiting for its turn on the remote engine")
+            if self.kind == "train" and time.monotonic() - fetched > FETCH_EVERY:
+                fetched = time.monotonic()
+                with suppress(Refused):  # it is being written just now
+                    self.fetch()
+
+    def news(self, job: Job, wait: int) -> tuple[Job, bool]:
+        """Tell here, once, what happened there since the last time; the job as it is there, and whether nothing did."""
+        seen = int(self.seen.read_text(encoding="ascii")) if self.seen.is_file() else 0
+        told = self.link.call("GET", f"/v1/jobs/{job.id}/events?after={seen}&wait={wait}")
+        events = [from_json(Event, one) for one in told["events"]]
+        for event in events:
+            self.relay(event)
+        if events:
+            partial = self.seen.with_name(f"{self.seen.name}.part")
+            partial.write_text(str(events[-1].seq), encoding="ascii")
+            partial.replace(self.seen)
+        return from_json(Job, told["job"]), not events
+
+    def relay(self, event: Event) -> None:
+        data, report = event.data, self.reporter
+        if event.kind == "progress":
+            self.fraction = SENT + (DONE - SENT) * float(data["fraction"])
+            report.progress(self.fraction, str(data["message"]))
+        elif event.kind == "loss":
+            report.loss(int(data["step"]), dict(data["values"]))
+        elif event.kind == "log":
+            report.log(self.exchange.places.in_text(str(data["text"])), str(data["level"]))
+        elif event.kind == "verdict":
+            report.verdict(data["verdict"], str(data["text"]), data.get("seconds_left"))
+        elif event.kind == "preview":
+            path = Path(self.exchange.places.back(str(data["path"])))
+            with suppress(Refused):  # a newer one has taken its place
+                with self.exchange.alone(PATIENCE):
+                    self.exchange.fetch([self.exchange.places.of(path)], self.told)
+                report.preview(path, str(data["caption"]))
+
+    def fetch(self) -> None:
+        """Bring back all that the job has made so far."""
+        with self.exchange.alone(PATIENCE):
+            self.exchange.fetch(makes(self.spec, self.exchange.places.of), self.fetching)
+            if isinstance(self.spec, ScanSpec):
+                self.exchange.fetch(["people.safetensors"], self.fetching, replace=False)
+
+    def stop(self, stop: Stopped) -> None:
+        """Tell the other engine what the user wants; what a cancelled training has learned is fetched.
+
+        An engine that is only closed here goes on there.
+        """
+        self.stopping = True
+        job_id = self.exchange.job(self.name)
+        if job_id is None or stop.wish == "leave":
+            return
+        with suppress(Away, Refused):
+            if stop.wish == "pause":
+                self.ask("POST", job_id, "pause")
+                return
+            job = self.ask("POST", job_id, "cancel")
+            if heed := getattr(self.reporter, "heed", None):
+                heed()
+            silent = False
+            while job and not (silent and job.state in FINAL_STATES):
+                self.reporter.progress(self.fraction, "Stopping on the remote engine")
+                job, silent = self.news(job, 1)
+            self.fetch()
+            self.end()
+            return
+        if stop.wish == "cancel":
+            owe(job_id)
+            self.end()
+            self.reporter.log(
+                "The remote engine does not answer, so it could not be told that the job is cancelled. It will be as "
+                "soon as it answers again; what was learned there comes with the next job of this model.",
+                "warning",
+            )
+
+
+def needs(spec: Work | PreviewSpec, place: Callable[[str | Path], str]) -> tuple[list[Wanted], list[Path]]:
+    """The files that a job reads, and the folders of ours that it reads or goes on with. Raises UnderstudyError."""
+    output = "" if isinstance(spec, PreviewSpec) else spec.output
+    project = Path(spec.project) if spec.project else project_of(output or getattr(spec, "scan", ""))
+    wanted = [Wanted(path) for path in [*sorted(project.glob("consent/*.json")), project / "people.safetensors"]]
+    scans: list[str] = []
+    trees: list[str] = []
+    if isinstance(spec, ScanSpec):
+        media = {spec.clip.path}
+        place(Path(output))
+        # what was corrected in other scans of the footage counts in this one
+        trees += [str(p.parent) for p in project.glob("scans/*/scan.json") if media_of(p.parent) == spec.clip.path]
+        trees += [str(p.parent) for p in project.glob("*/scan.json") if media_of(p.parent) == spec.clip.path]
+        trees += [output]
+    elif isinstance(spec, TrainSpec):
+        scans = [material.scan for identity in spec.identities for material in identity.material]
+        trees = [output, spec.warm_start]
+    elif isinstance(spec, ConvertSpec):
+        scans, trees = [spec.scan], [spec.model]
+        place(Path(output))
+    else:
+        scans, trees = [spec.scan], [spec.model]
+        scans += [material.scan for identity in spec.identities for material in identity.material]
+    if not isinstance(spec, ScanSpec):
+        media = {media_of(Path(scan)) for scan in scans}
+    for path in sorted(Path(one) for one in media if one):
+        place(path)
+        files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+        wanted += [Wanted(file, shared=True) for file in files]
+    folders = [Path(one) for one in dict.fromkeys([*scans, *trees]) if one]
+    for folder in folders:
+        place(folder)
+    return [one for one in wanted if one.shared or one.path.is_file()], [f for f in folders if f.is_dir()]
+
+
+def media_of(scan: Path) -> str:
+    """The footage of a scan, empty where that is no scan: the other engine says so."""
+    try:
+        return str(parse_json((scan / "scan.json").read_text(encoding="utf-8"))["clip"]["path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
+def makes(spec: Work, place: Callable[[str | Path], str]) -> list[str]:
+    """The beginnings of the places of all that a job makes."""
+    if not isinstance(spec, ConvertSpec):
+        return [f"{place(spec.output)}/"]
+    output = place(spec.output)
+    return [output[: len(output) - len(Path(output).suffix)], "provenance/"]
+
+
+def still(remote: Remote, spec: PreviewSpec, folder: Path) -> PreviewResult:
+    """One frame, recast over there, as a PNG in `folder`. Raises Away, Busy, Refused or UnderstudyError."""
+    project = Path(spec.project) if spec.project else project_of(spec.scan)
+    link = Link(remote, give_up)
+    try:
+        exchange = Exchange(project, link)
+        began = time.monotonic()
+
+        def told(share: float, sentence: str) -> None:
+            if time.monotonic() - began > 20:
+                raise Busy(f"{sentence}. Ask for the preview again in a while.")
+
+        with exchange.alone(0.0):
+            exchange.send(*needs(spec, exchange.places.of), told)
+        body = walk(to_json(spec), exchange.places.there)
+        answer = from_json(PreviewResult, link.call("POST", "/v1/preview", body, timeout=120.0))
+        name = Path(answer.path.replace("\\", "/")).name
+        made, partial = folder / name, folder / f"{name}.part"
+        partial.write_bytes(link.get(f"/v1/previews/{name}"))
+        partial.replace(made)
+        return replace(answer, path=str(made))
+    finally:
+        link.close()
