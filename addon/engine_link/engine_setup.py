@@ -8,7 +8,6 @@ import bpy
 
 from ..i18n import tr
 from ..preferences import engine_python, wheels_folder
-from ..side_process import launcher
 from ..state import hooks
 from . import environment
 from .handles import InstallerHandle
@@ -50,7 +49,7 @@ def tick() -> float | None:
 
 def needed() -> bool:
     """Whether there is no engine to be found at all."""
-    return launcher.find_python(engine_python()) is None
+    return environment.find_python(engine_python()) is None
 
 
 def outdated() -> bool:
@@ -58,7 +57,7 @@ def outdated() -> bool:
     global _version
     if _version is None:
         _version = environment.set_up()
-    ours = launcher.find_python(engine_python()) == environment.python_of(environment.folder())
+    ours = environment.find_python(engine_python()) == environment.python_of(environment.folder())
     return ours and bool(_version) and _version != environment.version()
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 import platform
 import shutil
 import sys
@@ -44,6 +45,17 @@ def folder() -> Path:
 def python_of(environment: Path) -> Path:
     """The Python of an environment."""
     return environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+
+
+def find_python(preference: str) -> Path | None:
+    """The engine's Python: the preference, else `UNDERSTUDY_ENGINE_PYTHON`, else the one in the home folder.
+
+    What is named but not there is not passed over in silence: the answer is then None.
+    """
+    named = preference or os.environ.get("UNDERSTUDY_ENGINE_PYTHON", "")
+    inside = Path("Scripts", "python.exe") if sys.platform == "win32" else Path("bin", "python")
+    python = Path(named).expanduser() if named else protocol.home() / "env" / inside
+    return python if python.is_file() else None
 
 
 def set_up() -> str:

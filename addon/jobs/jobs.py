@@ -44,7 +44,7 @@ engine = EngineReport(state="stopped")
 
 _poller: PollerHandle | None = None
 _mirror: dict[str, tuple[str, dict[str, Any]]] = {}  # job id → (scene's name, fields)
-_whole_way: dict[str, bool] = {}  # scene's name → whether one step follows the other by itself
+_recast_with_defaults: dict[str, bool] = {}  # scene's name → whether one step follows the other by itself
 _resume = False
 
 
@@ -210,7 +210,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
             _undo_step(done)
     if report.state in protocol.FINAL_STATES:
         follow_up(scene, job_id)
-        if hooks.go_on is not None and scene.understudy.whole_way:
+        if hooks.go_on is not None and scene.understudy.recast_with_defaults:
             hooks.go_on(scene, report.state)
         project.adopt()
 
@@ -224,10 +224,10 @@ def follow_up(scene: bpy.types.Scene, job_id: str) -> None:
         start(scene, "convert", spec, about=then["about"], output=spec.output, model=spec.model)
 
 
-def go_whole_way(scene: bpy.types.Scene, going: bool) -> None:
+def set_recast_with_defaults(scene: bpy.types.Scene, going: bool) -> None:
     """Let one step follow the other by itself, or no more; an undo does not change that."""
-    scene.understudy.whole_way = going
-    _whole_way[scene.name] = going
+    scene.understudy.recast_with_defaults = going
+    _recast_with_defaults[scene.name] = going
 
 
 def _undo_step(message: str) -> None:
@@ -255,7 +255,7 @@ def resume() -> None:
     if ASIDE in os.environ:
         return
     _mirror.clear()
-    _whole_way.clear()
+    _recast_with_defaults.clear()
     people_store.forget_pictures()
     consent_records.look_again()
     loss_curve.clear()
@@ -265,7 +265,7 @@ def resume() -> None:
     for scene in bpy.data.scenes:
         if scene.library or scene.understudy.schema > SCHEMA:
             continue
-        _whole_way[scene.name] = scene.understudy.whole_way
+        _recast_with_defaults[scene.name] = scene.understudy.recast_with_defaults
         for job in scene.understudy.jobs:
             _remember(scene, job)
             if job.curve:
@@ -277,9 +277,9 @@ def resume() -> None:
 
 def restore_after_undo() -> None:
     """Put the records of this session's jobs back as they are, not as they were when the step was made."""
-    for scene_name, going in _whole_way.items():
+    for scene_name, going in _recast_with_defaults.items():
         if (scene := bpy.data.scenes.get(scene_name)) is not None and not scene.library:
-            scene.understudy.whole_way = going
+            scene.understudy.recast_with_defaults = going
     for job_id, (scene_name, fields) in _mirror.items():
         scene = bpy.data.scenes.get(scene_name)
         if scene is None or scene.library:

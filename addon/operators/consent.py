@@ -15,7 +15,7 @@ from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
-from ..panels.layout import fields, wrapped
+from ..layout import fields, wrapped
 from ..sequencer import placing
 from ..state import consent_records, project, steps
 from ..state.properties import BASES, USUAL_BASIS, UnderstudyConsentRow

@@ -46,7 +46,7 @@ def go_on(scene: bpy.types.Scene, ended: str) -> None:
     """Take the next step after a job of the scene has ended so ("done", "failed", "cancelled")."""
     state = scene.understudy
     if ended != "done":
-        jobs.go_whole_way(scene, False)
+        jobs.set_recast_with_defaults(scene, False)
         return
     shot = state.shot
     if shot.strip_id and not shot.scan.folder and not steps.scanning(state, steps.SHOT):
@@ -57,18 +57,18 @@ def go_on(scene: bpy.types.Scene, ended: str) -> None:
     if scene_strips.rendering or any(job.kind in {"scan", "people", "consent"} for job in steps.unfinished(state)):
         return
     if missing := steps.missing_for_faces(state):
-        jobs.go_whole_way(scene, False)
+        jobs.set_recast_with_defaults(scene, False)
         state.error = missing
     elif not steps.lacking_consent(state):
-        jobs.go_whole_way(scene, False)
+        jobs.set_recast_with_defaults(scene, False)
         state.error = steps.missing_for_convert(state, draft=False) or queue(scene, state.preset)
     hooks.redraw_sequencers({"UI"})
 
 
-class UNDERSTUDY_OT_whole_way(Undoable, bpy.types.Operator):
+class UNDERSTUDY_OT_recast_with_defaults(Undoable, bpy.types.Operator):
     """Go the whole way. Undoing takes mark and identity back; cancel stops what runs."""
 
-    bl_idname = "understudy.whole_way"
+    bl_idname = "understudy.recast_with_defaults"
     bl_label = "Recast with Defaults"
     bl_description = (
         "Go the whole way with the active strip: mark it, find the people, train and place the recast, "
@@ -104,12 +104,12 @@ class UNDERSTUDY_OT_whole_way(Undoable, bpy.types.Operator):
         if (self.filepath or not len(state.identities)) and (why := add_file(scene, self.filepath, "", scan=True)):
             return self.refuse(why)
         state.error = ""
-        jobs.go_whole_way(scene, True)
+        jobs.set_recast_with_defaults(scene, True)
         go_on(scene, "done")
         return self.refuse(state.error) if state.error else {"FINISHED"}
 
 
-CLASSES = (UNDERSTUDY_OT_whole_way,)
+CLASSES = (UNDERSTUDY_OT_recast_with_defaults,)
 
 
 def register() -> None:

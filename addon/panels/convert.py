@@ -7,11 +7,11 @@ import bpy
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
+from ..layout import SidebarPanel, fields, missing, sentence
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
 from ..sequencer import placing
 from ..state import steps
-from .layout import SidebarPanel, fields, missing, sentence
 from .status import draw_job
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import bpy
 
 from ..i18n import tr
+from ..layout import SidebarPanel, gallery, missing, sentence
 from ..operators.consent import forgetting
 from ..state import consent_records, people_store, project, steps
-from .layout import SidebarPanel, gallery, missing, sentence
 from .status import asks_for_consents
 
 SHOWN_PATHS = 6

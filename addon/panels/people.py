@@ -5,8 +5,8 @@ from __future__ import annotations
 import bpy
 
 from ..i18n import tr
+from ..layout import SidebarPanel, gallery, missing, sentence
 from ..state import people_store, steps
-from .layout import SidebarPanel, gallery, missing, sentence
 
 
 class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):

@@ -6,9 +6,9 @@ import bpy
 
 from .. import compat
 from ..i18n import tr
+from ..layout import SidebarPanel, missing, sentence
 from ..state import steps
 from ..viewport import preview
-from .layout import SidebarPanel, missing, sentence
 
 
 class UNDERSTUDY_PT_preview(SidebarPanel, bpy.types.Panel):

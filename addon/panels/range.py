@@ -5,9 +5,9 @@ from __future__ import annotations
 import bpy
 
 from ..i18n import tr
+from ..layout import SidebarPanel, frames_in_words, missing, sentence
 from ..sequencer import scene_strips
 from ..state import steps
-from .layout import SidebarPanel, frames_in_words, missing, sentence
 
 
 class UNDERSTUDY_PT_range(SidebarPanel, bpy.types.Panel):

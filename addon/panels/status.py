@@ -9,8 +9,8 @@ import bpy
 from ..engine_link import engine_setup
 from ..i18n import tr
 from ..jobs import jobs
+from ..layout import SidebarPanel, duration, sentence
 from ..state import steps
-from .layout import SidebarPanel, duration, sentence
 
 
 def _words(kind: str) -> str:
@@ -84,7 +84,7 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
             draw_remote(layout, context)
         for number, job in enumerate(waiting):
             draw_job(layout.box(), context, job, behind=number > 0 and waiting[number - 1].state == "queued")
-        _draw_whole_way(layout, context, state)
+        _draw_recast_with_defaults(layout, context, state)
         if not bpy.data.filepath:
             sentence(layout, context, tr("Save the .blend: recast movies are then kept beside it."), "FILE_TICK")
 
@@ -97,15 +97,17 @@ def _alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str) -> No
 
 def asks_for_consents(state: bpy.types.PropertyGroup) -> bool:
     """Whether the way that goes on by itself waits for nothing but consents: the top of the tab then asks for them."""
-    return state.whole_way and not steps.unfinished(state) and bool(steps.lacking_consent(state))
+    return state.recast_with_defaults and not steps.unfinished(state) and bool(steps.lacking_consent(state))
 
 
-def _draw_whole_way(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
-    if not state.whole_way:
+def _draw_recast_with_defaults(
+    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup
+) -> None:
+    if not state.recast_with_defaults:
         if not steps.recasting(state):
             row = layout.row()
             row.scale_y = 1.3
-            row.operator("understudy.whole_way", icon="PLAY")
+            row.operator("understudy.recast_with_defaults", icon="PLAY")
     elif asks_for_consents(state):
         sentence(layout, context, tr("Training and recast follow once the consents are on record."), "INFO")
         layout.operator("understudy.consents", icon="ERROR")

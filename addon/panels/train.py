@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import bpy
 
+from ..layout import SidebarPanel, fields, missing, sentence
 from ..state import people_store, steps
 from ..viewport import loss_curve
-from .layout import SidebarPanel, fields, missing, sentence
 from .status import draw_job
 
 

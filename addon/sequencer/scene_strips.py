@@ -121,7 +121,7 @@ def tick() -> float | None:
         part.unlink(missing_ok=True)
     elif code != 0 or not part.is_file():
         part.unlink(missing_ok=True)
-        jobs.go_whole_way(scene, False)
+        jobs.set_recast_with_defaults(scene, False)
         scene.understudy.error = tr("The scene strip could not be rendered: {path} tells why.",
                                     path=ended.movie.with_suffix(".log"))  # fmt: skip
     else:
@@ -156,7 +156,7 @@ def _place(scene: bpy.types.Scene, ended: Rendering) -> None:
     movie.transform.scale_x, movie.transform.scale_y = strip.transform.scale_x, strip.transform.scale_y
     marked = timeline.mark(compat.strip_timing(scene, movie))
     marking.take(scene.understudy, movie, str(ended.movie), marked, compat.stored_frames(scene, movie))
-    if hooks.go_on is not None and scene.understudy.whole_way:
+    if hooks.go_on is not None and scene.understudy.recast_with_defaults:
         hooks.go_on(scene, "done")
 
 

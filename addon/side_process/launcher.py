@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 from ...engine import protocol
+from ..engine_link.environment import find_python
 from . import http_client
 
 START_SECONDS = 60.0
@@ -25,17 +26,6 @@ NOT_INSTALLED = (
 
 class CannotStart(Exception):
     """The engine is missing or does not come up; the message is one sentence for the panel."""
-
-
-def find_python(preference: str) -> Path | None:
-    """The engine's Python: the preference, else `UNDERSTUDY_ENGINE_PYTHON`, else the one in the home folder.
-
-    What is named but not there is not passed over in silence: the answer is then None.
-    """
-    named = preference or os.environ.get("UNDERSTUDY_ENGINE_PYTHON", "")
-    inside = Path("Scripts", "python.exe") if sys.platform == "win32" else Path("bin", "python")
-    python = Path(named).expanduser() if named else protocol.home() / "env" / inside
-    return python if python.is_file() else None
 
 
 def running() -> tuple[http_client.Address, protocol.EngineInfo] | None:

@@ -14,7 +14,7 @@ rename: Callable[[bpy.types.Scene, bpy.types.PropertyGroup], None] | None = None
 """Set by `operators.people`: tell the engine that a person got another name."""
 
 go_on: Callable[[bpy.types.Scene, str], None] | None = None
-"""Set by `operators.whole_way`: a job of a scene on its whole way has ended so; take the next step."""
+"""Set by `operators.recast_with_defaults`: a job of a scene on its whole way has ended so; take the next step."""
 
 _quiet = False
 

@@ -251,7 +251,7 @@ class UnderstudyState(bpy.types.PropertyGroup):
     swaps: CollectionProperty(type=UnderstudySwap)
     jobs: CollectionProperty(type=UnderstudyJob)
     error: StringProperty(description="The last thing that went wrong, one sentence")
-    whole_way: BoolProperty(description="One step follows the other by itself, until the recast is queued")
+    recast_with_defaults: BoolProperty(description="One step follows the other by itself, until the recast is queued")
     preset: EnumProperty(name="Quality", description="How good and how slow the training is", items=PRESETS)
     network: EnumProperty(name="Network", description="What is trained to make the new face", items=NETWORKS)
     until_converged: BoolProperty(

@@ -75,11 +75,14 @@ def addon(package: Path) -> SimpleNamespace:
     assert bpy.ops.extensions.package_install_files(
         filepath=str(package), repo="user_default", enable_on_install=True
     ) == {"FINISHED"}
-    names = ["compat", "jobs", "launcher", "people", "placing", "preferences", "project", "properties",
-             "sources", "steps", "timeline", "client", "operators", "panels", "preview", "overlay", "consent",
-             "coverage", "boxes", "geometry", "curves", "i18n", "hooks", "handlers", "environment",
-             "setting_up", "scene_strips", "sidecar", "reports"]  # fmt: skip
-    modules = {name: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
+    names = ["compat", "jobs.jobs", "state.people_store", "sequencer.placing", "preferences",
+             "state.project", "state.properties", "sequencer.strip_media", "state.steps",
+             "sequencer.timeline", "side_process.http_client", "operators", "panels", "viewport.preview",
+             "viewport.overlay", "state.consent_records", "state.coverage", "state.face_boxes",
+             "sequencer.picture_geometry", "viewport.loss_curve", "i18n", "state.hooks",
+             "handlers", "engine_link.environment", "engine_link.engine_setup", "sequencer.scene_strips",
+             "engine_link.sidecar", "engine_link.reports"]  # fmt: skip
+    modules = {name.rpartition(".")[2]: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
     return SimpleNamespace(protocol=importlib.import_module(f"{EXTENSION}.engine.protocol"), **modules)
 
 

@@ -47,7 +47,7 @@ def agree(scene, tick_until):
         ) == {"FINISHED"}
     tick_until(lambda: idle(scene))
     assert scene.understudy.error == ""
-    importlib.import_module(f"{EXTENSION}.addon.consent_records").look_again()
+    importlib.import_module(f"{EXTENSION}.addon.state.consent_records").look_again()
 
 
 def material(scene, index=0):

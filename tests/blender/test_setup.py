@@ -117,7 +117,7 @@ def test_offline_from_a_folder_what_fails_first_and_away_again(addon, home, smal
     assert said == "asked hello here\n"
     assert json.loads((home / "env" / "understudy.json").read_text())["version"] == addon.environment.version()
     assert not addon.engine_setup.needed() and not addon.engine_setup.outdated()
-    assert addon.launcher.find_python("") == python
+    assert addon.environment.find_python("") == python
 
     (home / "unsaved" / "film").mkdir(parents=True)
     assert bpy.ops.understudy.remove_engine() == {"FINISHED"}
@@ -146,7 +146,7 @@ def test_everything_the_engine_needs_is_pinned(addon):
 
 def test_uv_is_what_it_should_be(addon, home, root, tmp_path):
     """A Python for systems without one comes by uv, whose wheel is checked."""
-    installer = root / "addon" / "installer.py"
+    installer = root / "addon" / "side_process" / "installer.py"
     code = installer.read_text()
     installer.write_text(code + '\n\ndef find_python():\n    return ""\n')
     (tmp_path / re.search(r'"(uv-.*\.whl)"', code)[1]).write_bytes(b"something else")

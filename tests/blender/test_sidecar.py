@@ -246,7 +246,7 @@ end = time.monotonic() + 40
 while jobs.engine.state != "ready" or (sys.argv[3] and "Downloading" not in engine_setup.installer.progress.message):
     assert time.monotonic() < end, (jobs.engine, engine_setup.installer.progress)
     jobs.tick()
-    setting_up.tick()
+    engine_setup.tick()
     time.sleep(0.01)
 print("now", sidecar.SIDECAR.process.pid, flush=True)
 time.sleep(60)

@@ -223,7 +223,7 @@ def test_one_button(window: Window) -> None:
     leave(window)
 
 
-def test_the_whole_way(window: Window) -> None:
+def test_the_recast_with_defaults(window: Window) -> None:
     """Step by step through the panel."""
     began = time.monotonic()
     window.clicks = window.keys = 0

@@ -23,19 +23,19 @@ def agree_at_once(addon, scene):
     return bpy.ops.understudy.consents(rows=rows, scope="tests", date="2026-01-31")
 
 
-def test_one_button_goes_the_whole_way(addon, scene, clips, engine, tick_until):
+def test_one_button_goes_the_recast_with_defaults(addon, scene, clips, engine, tick_until):
     engine.script(people=2, movie=str(clips.recast))
     flow.add_shot(scene, clips)
     state = scene.understudy
-    assert bpy.ops.understudy.whole_way(filepath=str(clips.pictures)) == {"FINISHED"}
-    assert state.whole_way and [job.kind for job in state.jobs] == ["scan", "scan"]
+    assert bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures)) == {"FINISHED"}
+    assert state.recast_with_defaults and [job.kind for job in state.jobs] == ["scan", "scan"]
     idle(scene, tick_until)
     # it stops where a human being has to speak
-    assert state.whole_way and len(state.jobs) == 2 and len(addon.steps.lacking_consent(state)) == 2
+    assert state.recast_with_defaults and len(state.jobs) == 2 and len(addon.steps.lacking_consent(state)) == 2
     assert agree_at_once(addon, scene) == {"FINISHED"}
     idle(scene, tick_until)
     assert [job.kind for job in state.jobs] == ["scan", "scan", "consent", "consent", "train", "convert"]
-    assert not state.whole_way and addon.compat.span(flow.placed(scene)[0]) == (20, 40)
+    assert not state.recast_with_defaults and addon.compat.span(flow.placed(scene)[0]) == (20, 40)
     kept = addon.consent_records.record(addon.project.folder(state), state.identities[0].key)
     assert (kept.person, kept.basis, kept.scope, kept.date) == ("Full Name", "test footage", "tests", "2026-01-31")
     # the engine has both: the recast is made with Blender closed, too
@@ -43,7 +43,7 @@ def test_one_button_goes_the_whole_way(addon, scene, clips, engine, tick_until):
     assert submitted[state.jobs[5].id]["job"]["after"] == [state.jobs[4].id]
     assert "after" not in dict(flow.placed(scene)[0]["understudy"])
     # once more: a model is there, so nothing is trained
-    assert bpy.ops.understudy.whole_way() == {"FINISHED"}
+    assert bpy.ops.understudy.recast_with_defaults() == {"FINISHED"}
     idle(scene, tick_until)
     assert [job.kind for job in state.jobs][6:] == ["convert"] and len(flow.placed(scene)) == 2
 
@@ -51,7 +51,7 @@ def test_one_button_goes_the_whole_way(addon, scene, clips, engine, tick_until):
 def test_the_next_strip_is_marked_by_itself_but_no_identitys_footage(addon, scene, clips, engine, tick_until):
     engine.script(movie=str(clips.recast))
     flow.add_shot(scene, clips)
-    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
+    bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures))
     idle(scene, tick_until)
     agree_at_once(addon, scene)
     idle(scene, tick_until)
@@ -60,7 +60,7 @@ def test_the_next_strip_is_marked_by_itself_but_no_identitys_footage(addon, scen
     flow_folder = sorted(p.name for p in clips.pictures.iterdir())
     for name in flow_folder[1:]:
         scene.sequence_editor.active_strip.elements.append(name)
-    strip_to_mark = addon.operators.whole_way.strip_to_mark
+    strip_to_mark = addon.operators.recast_with_defaults.strip_to_mark
     scene.understudy.identities[0].materials[0].clip_path = str(clips.pictures)
     assert strip_to_mark(scene) is None
     scene.sequence_editor.active_strip = flow.placed(scene)[0]
@@ -73,28 +73,28 @@ def test_the_next_strip_is_marked_by_itself_but_no_identitys_footage(addon, scen
 def test_a_failure_ends_it(scene, clips, engine, tick_until):
     engine.script(fail={"scan": "The disk is full."})
     flow.add_shot(scene, clips)
-    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
+    bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures))
     tick_until(lambda: flow.idle(scene))
-    assert scene.understudy.error == "The disk is full." and not scene.understudy.whole_way
+    assert scene.understudy.error == "The disk is full." and not scene.understudy.recast_with_defaults
     with pytest.raises(RuntimeError, match="There is no file or folder"):
         scene.understudy.identities.clear()
-        bpy.ops.understudy.whole_way(filepath="/nowhere.mp4")
+        bpy.ops.understudy.recast_with_defaults(filepath="/nowhere.mp4")
 
 
 def test_undo_does_not_stop_it(addon, scene, clips, engine, tick_until):
     engine.script(movie=str(clips.recast))
     flow.add_shot(scene, clips)
-    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
-    scene.understudy.whole_way = False  # as an undo leaves it
+    bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures))
+    scene.understudy.recast_with_defaults = False  # as an undo leaves it
     addon.jobs.restore_after_undo()
-    assert scene.understudy.whole_way
+    assert scene.understudy.recast_with_defaults
     idle(scene, tick_until)
 
 
 def test_a_consent_lacks_nothing(addon, scene, clips, engine, tick_until):
     engine.script(people=1)
     flow.add_shot(scene, clips)
-    bpy.ops.understudy.whole_way(filepath=str(clips.pictures))
+    bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures))
     idle(scene, tick_until)
     row = {"name": "", "identity": "x", "called": "X", "person": " ", "basis": "own face"}
     with pytest.raises(RuntimeError, match="full name is missing"):

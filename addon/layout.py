@@ -6,14 +6,14 @@ import textwrap
 import unicodedata
 from typing import TYPE_CHECKING
 
-from ..constants import TAB
-from ..i18n import tr
-from ..state import people_store
+from .constants import TAB
+from .i18n import tr
+from .state import people_store
 
 if TYPE_CHECKING:
     import bpy
 
-    from ..state.properties import UnderstudyScan
+    from .state.properties import UnderstudyScan
 
 
 class SidebarPanel:
