@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import DataError, NoFaceError
 from ..faces.alignments import Alignments
-from ..faces.geometry.align import crop_matrix, mesh_radius, transform, unposed
+from ..faces.geometry.align import crop_matrix, mesh_radius, transform
 from ..model.draft.shape import difference, neutral_face, reshaped
 from ..model.draft.views import choose_views
 from ..model.networks.shared_encoder import Shared
@@ -29,6 +29,8 @@ CHANGE = (1, 2, 3, 2, 1)
 """How much the views of the frames around a frame count in it: a change of views is a dissolve, or it would be seen."""
 ALIKE = 2
 """Views so near to one another in the source's film show the same."""
+SHOWN = [0, 2]
+"""The views whose change is seen: the one that shows the face, and the one that shows the eyes."""
 FADE = 6
 """Frames over which a recast face gives way to the footage's own before the mesh fails on it (a profile, mostly),
 and comes back after it: what cannot be recast is left alone, and nothing jumps."""
@@ -104,12 +106,13 @@ def make_plan(
             raise NoFaceError(f"Person {swap.person} does not appear in this clip; the scan knows {names}.")
         failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0) & (not meshless))
         usual = alignments.landmarks[rows[:: -(-len(rows) // TAKE)]]
-        neutral = np.median(unposed(usual), 0)
-        change = difference(neutral_face(usual), source.views.neutral)
+        rest = neutral_face(usual)
+        change = difference(rest, source.views.neutral)
         change *= 0.0 if meshless else shape
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
             faces = steadied(alignments.landmarks[own], alignments.frame[own], smooth)
+            seen = None if alignments.irises is None else alignments.irises[own]
             opacity = fading(alignments.frame[own], alignments.frame[failed[alignments.track[failed] == track]])
             side = _side(faces)
             for part in range(0, len(own), TAKE):
@@ -118,11 +121,12 @@ def make_plan(
                 for frame, placement in _follow(
                     alignments.frame[own[some]],
                     faces[some],
+                    None if seen is None else seen[some],
                     opacity[some],
                     int(track),
                     source,
                     swap,
-                    neutral,
+                    rest.face,
                     change,
                     side,
                 ):
@@ -145,8 +149,9 @@ def fading(frames: np.ndarray, failed: np.ndarray) -> np.ndarray:
 def dissolving(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray | None, float]]:
     """Which other views each of a track's frames shows, and their share, because views change there or nearby.
 
-    frames (T,) ascending, choices (T, V). Only the first view counts: the others fill what it lacks, and their change
-    is not seen. The source's next few frames are no change either: they hardly differ. (None, 0) where none is.
+    frames (T,) ascending, choices (T, V). Only the first view and the eyes' count: the other fills what the first
+    lacks, and its change is not seen. The source's next few frames are no change either: they hardly differ. (None, 0)
+    where none is.
     """
     reach = len(CHANGE) // 2
     shown: list[tuple[np.ndarray | None, float]] = []
@@ -155,7 +160,7 @@ def dissolving(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray
         near = {
             k: CHANGE[k - n + reach] for k in around if frames[k] - frames[n] == k - n
         }  # nothing is missing between
-        others = {k: count for k, count in near.items() if abs(int(choices[k, 0]) - int(own[0])) > ALIKE}
+        others = {k: count for k, count in near.items() if (np.abs(choices[k] - own)[SHOWN] > ALIKE).any()}
         if others:
             most = max(others, key=lambda k: others[k])
             shown.append((choices[most], sum(others.values()) / sum(near.values())))
@@ -173,6 +178,7 @@ def _side(faces: np.ndarray) -> float:
 def _follow(
     frames: np.ndarray,
     faces: np.ndarray,
+    irises: np.ndarray | None,
     opacity: np.ndarray,
     track: int,
     source: Source,
@@ -182,7 +188,7 @@ def _follow(
     side: float,
 ) -> list[tuple[int, Placement]]:
     """The placements of one track, in frame order, rendered at one size throughout."""
-    choices = choose_views(faces, source.views, neutral)
+    choices = choose_views(faces, source.views, neutral, irises)
     others = dissolving(frames, choices)
     limit = int(source.views.pixels.shape[-1])
     size = next((s for s in RENDER_SIZES if side <= ENLARGED * s), RENDER_SIZES[-1])

@@ -43,6 +43,8 @@ class Alignments:
     track      (N,) int32 >= 0, one face followed inside one shot
     person     (N,) int32 >= 0, or -1 for faces too poor to name
     carried    (N,) bool, landmarks interpolated by the track, not measured
+    irises     (N, 2, 2) float32, the centres of the person's right and left iris in source pixels, not a number where
+               the face was not measured; None in alignments that were made elsewhere or before they were measured
     """
 
     clip: Clip
@@ -58,6 +60,7 @@ class Alignments:
     track: np.ndarray
     person: np.ndarray
     carried: np.ndarray
+    irises: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -75,6 +78,8 @@ class Alignments:
             "fps": [self.fps.numerator, self.fps.denominator],
         }
         arrays = {name: getattr(self, name).astype(dtype) for name, (dtype, _) in SHAPES.items()}
+        if self.irises is not None:
+            arrays["irises"] = self.irises.astype(np.float32)
         write_arrays(folder / FILE_NAME, "alignments", SCHEMA, arrays, facts)
 
 
@@ -83,7 +88,8 @@ def load_alignments(folder: Path) -> Alignments:
     path = folder / FILE_NAME
     arrays, facts = read_arrays(path, "alignments", SCHEMA)
     count = len(arrays["frame"]) if "frame" in arrays and arrays["frame"].ndim == 1 else -1
-    for name, (dtype, shape) in SHAPES.items():
+    expected = SHAPES | ({"irises": (np.float32, (2, 2))} if "irises" in arrays else {})
+    for name, (dtype, shape) in expected.items():
         array = arrays.get(name)
         if array is None or array.dtype != dtype or array.shape != (count, *shape):
             raise DataError(f"{path} is damaged: {name} is missing or misshapen. Scan the clip again.")

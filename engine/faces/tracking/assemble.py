@@ -108,6 +108,8 @@ def _track_table(
     """A track's columns of the alignments, but for the person, and its mean embedding (zero: none was measured)."""
     faces = _with_own_shape(faces)
     known = ~np.isnan(embedding[:, 0])
+    unmeasured = np.full((2, 2), np.nan, np.float32)
+    irises = np.array([unmeasured if f.irises is None else f.irises for f in faces], np.float32).reshape(-1, 2, 2)
     mean = embedding[known].mean(0) if known.any() else np.zeros(128, np.float32)
     if not faces:
         every = measured = np.empty(0, np.int64)
@@ -131,6 +133,7 @@ def _track_table(
             np.float32
         ),
         "embedding": np.where((carried | ~known[measured])[:, None], mean, embedding[measured]).astype(np.float32),
+        "irises": np.where(carried[:, None, None], unmeasured, irises[measured]),
         "track": np.full(len(every), number, np.int32),
         "carried": carried,
     }, mean

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from ..alignments import LANDMARKS
 from ..detectors import DEFAULT
 from ..detectors.search import WITHIN, Search
 from ..geometry import align
@@ -54,6 +55,7 @@ class Face:
     last measured or detected there: 0 where it was. `glimpse` is a detector's score where only it saw the face;
     `score` is 0 then, unless the face was measured before.
     `sighted` tells whether a detector sees it: 1 or 0, and -1 on a frame that was not searched.
+    `irises` (2, 2) are where both lie, None where the face was not measured.
     """
 
     frame: int
@@ -65,6 +67,7 @@ class Face:
     unseen: int = 0
     glimpse: float = 0.0
     sighted: int = -1
+    irises: np.ndarray | None = None
 
     @property
     def box(self) -> np.ndarray:
@@ -302,9 +305,11 @@ class Measurer:
         return True
 
     def _describe(self, run: _Run, faces: list[Face]) -> None:
-        """The sharpness of all faces, the embedding of some of each chain of them."""
-        for face in faces:
+        """The sharpness and irises of all faces, the embedding of some of each chain of them."""
+        places = np.array([face.landmarks for face in faces]).reshape(-1, LANDMARKS, 3)
+        for face, irises in zip(faces, self.mesh.irises([run.images[f.frame] for f in faces], places), strict=True):
             face.sharpness = sharpness(run.images[face.frame], face.landmarks)
+            face.irises = irises
         ages: dict[int, int] = {}
         wanted = []
         for face in faces:

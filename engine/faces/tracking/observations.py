@@ -26,7 +26,7 @@ from . import shots
 from .measure import Face
 
 KIND, SCHEMA = "observed", 1
-VERSION = 5
+VERSION = 6
 """Raised when frames would be measured otherwise: what an older version saw is not used."""
 FACTS = "media.json"
 
@@ -86,6 +86,7 @@ class Store:
             self.folder.mkdir(parents=True)
             write_json(self.folder / FACTS, self.facts)
         faces, unknown = run.faces, np.full(128, np.nan, np.float32)
+        unmeasured = np.full((2, 2), np.nan, np.float32)
         arrays = {
             "signatures": run.signatures,
             "frame": np.array([f.frame for f in faces], np.int32),
@@ -99,6 +100,9 @@ class Store:
             "unseen": np.array([f.unseen for f in faces], np.int32),
             "sighted": np.array([f.sighted for f in faces], np.int8),
             "glimpse": np.array([f.glimpse for f in faces], np.float32),
+            "irises": np.array([unmeasured if f.irises is None else f.irises for f in faces], np.float32).reshape(
+                -1, 2, 2
+            ),
         }
         path = self.folder / f"{run.start:08}-{run.end:08}.safetensors"
         write_arrays(path, KIND, SCHEMA, arrays, {"start": run.start, "end": run.end})
@@ -170,7 +174,7 @@ def _part(path: Path, first: int, start: int, end: int) -> Observed:
 
 
 def _face(arrays: dict[str, np.ndarray], i: np.intp) -> Face:
-    embedding = arrays["embedding"][i]
+    embedding, irises = arrays["embedding"][i], arrays["irises"][i]
     return Face(
         frame=int(arrays["frame"][i]),
         landmarks=arrays["landmarks"][i],
@@ -181,6 +185,7 @@ def _face(arrays: dict[str, np.ndarray], i: np.intp) -> Face:
         unseen=int(arrays["unseen"][i]),
         glimpse=float(arrays["glimpse"][i]),
         sighted=int(arrays["sighted"][i]),
+        irises=None if np.isnan(irises).any() else irises,
     )
 
 
@@ -190,6 +195,7 @@ def _consistent(arrays: dict[str, np.ndarray], frames: int) -> bool:
         arrays["signatures"].shape == (frames, shots.HEIGHT, shots.WIDTH, 3)
         and arrays["landmarks"].shape == (count, LANDMARKS, 3)
         and arrays["embedding"].shape == (count, 128)
+        and arrays["irises"].shape == (count, 2, 2)
         and all(
             len(arrays[name]) == count for name in ("score", "sharpness", "carried", "unseen", "glimpse", "sighted")
         )

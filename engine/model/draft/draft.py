@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from ...faces.geometry.topology import BROWS
+from ...faces.geometry.topology import BROWS, EYES, MIRROR
 from .filters import blur, closed, light
 from .mesh_raster import AROUND, Geometry, spread, widened
 from .relight import Bands, bands, relight
@@ -31,6 +31,14 @@ _FEATURES = torch.zeros(468, 2)
 _FEATURES[np.concatenate(BROWS), 0] = 1
 _FEATURES[[*EXPRESSIVE_VERTICES.tolist(), *np.concatenate(BROWS), *_NOSTRILS], 1] = 1
 
+_INNER_RINGS = [130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190]
+_OUTER_RINGS = [226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189]
+_ABOUT_EYES = torch.zeros(468, 1)
+"""Which vertices belong to the eyes: lids and the ring around them wholly, the next one half."""
+_ABOUT_EYES[np.concatenate(EYES)] = 1
+_ABOUT_EYES[[*_INNER_RINGS, *MIRROR[_INNER_RINGS]]] = 1
+_ABOUT_EYES[[*_OUTER_RINGS, *MIRROR[_OUTER_RINGS]]] = 0.4
+
 
 def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
     """Where brows are, and where brows, eyes, nostrils or lips, each with a little around: (B, 1, S, S) 0..1."""
@@ -38,6 +46,12 @@ def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
     found = spread(target, table.expand(len(target.triangle), -1, -1))
     found = widened(target, found)
     return found[:, :1], found[:, 1:]
+
+
+def about_eyes(target: Geometry) -> torch.Tensor:
+    """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
+    table = _ABOUT_EYES.to(target.inside.device, non_blocking=True)
+    return spread(target, table.expand(len(target.triangle), -1, -1))
 
 
 def unlike_lips(target: Geometry, views: Views, choice: torch.Tensor) -> torch.Tensor:
@@ -76,15 +90,16 @@ def draft(
     gaze: torch.Tensor | None = None,
     rows: torch.Tensor | None = None,
 ) -> Draft:
-    """Recast B faces with two views each.
+    """Recast B faces with three views each.
 
     picture (B, 3, S, S) RGB 0..1 is the target's own crop, own_mask (B, 1, S, S) 0..1 where its face is and not its
-    hair; choice (B, 2) int64; `shift` and `gaze` as in `warp`, for both. The second view fills what the first shows
-    badly, the texture of all frames what both do; what none shows well is stretched from the first, and what is no
-    face in any (hair, background) is left to the target's light. The opening of the mouth stays the target's: teeth
-    and tongue belong to the performance, and the source seldom shows the right ones.
+    hair; choice (B, 3) int64; `shift` and `gaze` as in `warp`, for all. The second view fills what the first shows
+    badly, the texture of all frames what both do; the third shows the eyes (with choice (B, 2) the first does). What
+    none shows well is stretched from the first, and what is no face in any (hair, background) is left to the target's
+    light. The opening of the mouth stays the target's: teeth and tongue belong to the performance, and the source
+    seldom shows the right ones.
 
-    With `rows` (R,) int64, which of the B faces each draft is of, there are R drafts, and choice is (R, 2): what does
+    With `rows` (R,) int64, which of the B faces each draft is of, there are R drafts, and choice has R rows: what does
     not depend on the views is made once for all drafts of a face. `shift` is (R, 468, 2) then.
     """
     size = target.size
@@ -114,6 +129,13 @@ def draft(
     seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
     seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
     first = _lit(first, seen_first, skin, where, wanted, eyes)
+    if choice.shape[1] > 2:
+        eyed, own_eyed, seen_eyed = warp(target, views, choice[:, 2], shift, gaze)
+        eyed = _lit(eyed, seen_eyed, skin, where, wanted, eyes)
+        around = about_eyes(target)
+        first = first + around * own_eyed * (eyed - first)
+        own_first = own_first + around * (own_eyed - own_first)
+        seen_first = seen_first + around * (seen_eyed - seen_first)
     second_lit = _lit(second, seen_second, skin, where, wanted, eyes)
     own_lips = [1 - lips * unlike_lips(target, views, view) for view in choice.unbind(1)]
     face = wanted.light + own_first * (first - wanted.light)

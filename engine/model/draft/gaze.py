@@ -1,7 +1,8 @@
-"""Where somebody looks: irises measured, and the source's eyes turned to where the target's look.
+"""Where somebody looks and how far the lids are open: measured, and the source's eyes made to do as the target's.
 
 The irises are the mesh network's (see `face_mesh`); a draft's pixels between the lids are read from as far aside
-as the iris has to go, ever less towards the lids.
+as the iris has to go, ever less towards the lids. Where the target's lids are closed and the source's are not, the
+skin above the source's upper lid and its lashes are drawn down over the eye.
 """
 
 from __future__ import annotations
@@ -12,14 +13,54 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ...faces.geometry.topology import EYE_TRIANGLES, EYES, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from ...faces.networks import weights
 from ...faces.networks.face_mesh import Mesh
-from .mesh_raster import Geometry
+from .mesh_raster import Geometry, spread
 
 REACH = 0.035
 """How far around the iris its neighbourhood goes along, in crop sides."""
 LIMIT = 0.12
 """An iris that seems farther away than this (in -1..1 of a crop) was not seen."""
+SHUT = (0.07, 0.16)
+"""Lids no farther apart than the first, in widths of the eye, are closed; from the second on they are open."""
+SPARE = (0.05, 0.12)
+"""By so much more a view's lids have to be open before they are drawn over the eye, not at all and fully."""
+FARTHEST = 2.0
+"""No iris lies farther from the middle of its eye than this, in widths of the eye: what seems to is none."""
+
+LIDS = (((159, 145), (158, 153), (160, 144)), ((386, 374), (385, 380), (387, 373)))
+"""Vertices of the upper and the lower lid that lie over one another, of the right and the left eye."""
+_CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+_ABOVE = (([247, 30, 29, 27, 28, 56, 190]), ([467, 260, 259, 257, 258, 286, 414]))
+"""The first ring of vertices above the upper lid."""
+_DRAWN = torch.zeros(468, 2)
+"""How far each vertex goes along when a lid is drawn down, of the right eye and of the left one."""
+for _eye in range(2):
+    _DRAWN[EYES[_eye][1:8], _eye] = 1
+    _DRAWN[_ABOVE[_eye], _eye] = 0.6
+
+
+def looks(landmarks: np.ndarray, irises: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Where both eyes look, (N, 4), and how far their lids are open, (N, 2), right eye first, in widths of the eye.
+
+    landmarks (N, 468, 3) and irises (N, 2, 2) in one unit. Where each iris lies from the middle between the eye's
+    corners, along them and down from them; not a number where it was not measured.
+    """
+    gazes, openings = [], []
+    for eye, (a, b) in enumerate(_CORNERS):
+        across = landmarks[:, b, :2] - landmarks[:, a, :2]
+        width = np.maximum(np.hypot(across[:, 0], across[:, 1]), 1e-6)
+        apart = [np.linalg.norm(landmarks[:, u, :2] - landmarks[:, v, :2], axis=-1) for u, v in LIDS[eye]]
+        openings.append(np.mean(apart, 0) / width)
+        if irises is None:
+            gazes.append(np.full((len(landmarks), 2), np.nan))
+            continue
+        away = irises[:, eye] - (landmarks[:, a, :2] + landmarks[:, b, :2]) / 2
+        along = (away * across).sum(1) / width**2
+        down = (across[:, 0] * away[:, 1] - across[:, 1] * away[:, 0]) / width**2
+        gazes.append(np.clip(np.stack([along, down], 1), -FARTHEST, FARTHEST))
+    return np.concatenate(gazes, 1).astype(np.float32), np.stack(openings, 1).astype(np.float32)
 
 
 @functools.cache
@@ -56,3 +97,33 @@ def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: 
         share = between[:, eye] * near_x[:, None] * near_y[..., None]
         places = places + away * known * share[:, None]
     return places
+
+
+def shut(target: Geometry, places: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
+    """Places to read a texture from, changed so that eyes which are closed in the target and open in the view close.
+
+    places (B, 2, S, S) are where each pixel reads in the view's picture, -1..1; points (B, 468, 2) the view's
+    vertices there, -1..1.
+    """
+    here = torch.stack([_apart(target.points, eye) for eye in range(2)], 1)
+    there = torch.stack([_apart(points, eye) for eye in range(2)], 1)
+    closed = 1 - ((here - SHUT[0]) / (SHUT[1] - SHUT[0])).clamp(0, 1)
+    amount = closed * ((there - here - SPARE[0]) / (SPARE[1] - SPARE[0])).clamp(0, 1)  # (B, 2)
+    if places.device.type == "cpu" and not amount.any():
+        return places
+    drawn = spread(target, _DRAWN.to(places.device, non_blocking=True).expand(len(places), -1, -1))
+    for eye, (first, last) in enumerate(EYE_TRIANGLES):
+        upper, lower = (list(x) for x in zip(*LIDS[eye], strict=True))
+        rise = (points[:, upper] - points[:, lower]).mean(1)  # (B, 2), up to the upper lid
+        between = ((target.triangle >= first) & (target.triangle < last))[:, None] * target.inside
+        share = torch.maximum(drawn[:, eye : eye + 1], between) * amount[:, eye, None, None, None]
+        places = places + share * rise[:, :, None, None]
+    return places
+
+
+def _apart(points: torch.Tensor, eye: int) -> torch.Tensor:
+    """How far the lids of an eye are open in (B, 468, 2), in its widths: (B,)."""
+    a, b = _CORNERS[eye]
+    upper, lower = (list(x) for x in zip(*LIDS[eye], strict=True))
+    apart = (points[:, upper] - points[:, lower]).norm(dim=-1).mean(1)
+    return apart / (points[:, a] - points[:, b]).norm(dim=-1).clamp(min=1e-6)

@@ -14,7 +14,7 @@ from ...faces.facesets.faceset import Faceset
 from ...faces.facesets.masks import bare
 from ...faces.geometry.align import mirrored, unposed, yaw_pitch
 from ...faces.geometry.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
-from .gaze import irises
+from .gaze import irises, looks
 from .mesh_raster import parts, vertex_visibility
 from .shape import neutral_face
 from .texture import fuse, unrolled
@@ -26,6 +26,15 @@ so that within a few degrees expression decides, and beyond them pose does."""
 EXPRESSION_UNIT = 0.03
 MIRROR_COST = 0.5
 SWITCH_COST = 1.0
+EYES_POSE_DEGREES = 12.0
+GAZE_UNIT = 0.05
+"""Eyes that look aside by so many of their widths cost as much as a clearly other expression; they can be turned."""
+LIDS_UNIT = 0.035
+"""The same of lids: what is drawn open or shut shows."""
+CLOSED = 0.1
+"""Lids nearer than this, in widths of the eye, are closed."""
+SOFT_COST = 1.0
+EYES_SWITCH_COST = 1.0
 
 # landmarks that carry expression, and how much: lips, lids, brows
 LIPS = np.concatenate([OUTER_LIPS, INNER_LIPS])
@@ -36,17 +45,15 @@ EXPRESSIVE_VERTICES = np.array([*LIPS, *_LIDS, *_BROWS])
 _WEIGHT = np.concatenate([np.full(len(LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
 
 
-def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def describe(landmarks: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pose (N, 2) in degrees and expression (N, F) of landmarks (N, 468, 3) in any one unit.
 
-    Expression is how lips, lids and brows differ from the person's own median face (or `neutral`, as
-    `unposed` gives it), so that two people's compare; how far the eyes are open counts half in parts of what is
+    Expression is how lips, lids and brows differ from the person's own face at rest, `neutral` (468, 3) as
+    `neutral_face` gives it, so that two people's compare; how far the eyes are open counts half in parts of what is
     usual for the person and half as it is, since a lid that is nearly closed gives no texture for an open eye; how
     far the mouth is open counts as it is, since a clip may be singing all through.
     """
     straight = unposed(landmarks)
-    if neutral is None:
-        neutral = np.median(straight, 0)
     moved = (straight - neutral)[:, EXPRESSIVE_VERTICES, :2] * _WEIGHT[:, None]
 
     def opening(faces: np.ndarray, upper: int, lower: int) -> np.ndarray:
@@ -66,12 +73,15 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray | None = None) -> tuple[
 def make_views(faceset: Faceset, device: torch.device) -> Views:
     """Put a faceset on the device once, as uint8, and describe both sides of every frame."""
     flipped = mirrored(faceset.landmarks, faceset.size)
-    pose, expression = describe(faceset.landmarks)
-    pose_flipped, expression_flipped = describe(flipped)
+    neutral = neutral_face(faceset.landmarks)
+    pose, expression = describe(faceset.landmarks, neutral.face)
+    pose_flipped, expression_flipped = describe(flipped, mirrored(neutral.face, 0.0))
     seen = faceset.irises
     if seen is None:
         seen = irises(faceset.pixels, faceset.landmarks, device)
-    neutral = neutral_face(faceset.landmarks)
+    gaze, lids = looks(faceset.landmarks, seen)
+    # a mirrored eye is the other one, and looks to the other side
+    gaze_flipped = gaze.reshape(-1, 2, 2)[:, ::-1] * np.array([-1, 1], np.float32)
     masks = np.stack([bare(*of) for of in zip(faceset.pixels, faceset.masks, faceset.landmarks, strict=True)])
     landmarks = torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device)
     views = Views(
@@ -82,6 +92,9 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
         irises=None if seen is None else torch.from_numpy(seen).to(device),
         pose=np.concatenate([pose, pose_flipped]),
         expression=np.concatenate([expression, expression_flipped]),
+        gaze=np.concatenate([gaze, gaze_flipped.reshape(-1, 4)]),
+        lids=np.concatenate([lids, lids[:, ::-1]]),
+        sharp=np.clip(faceset.sharpness / max(float(np.quantile(faceset.sharpness, 0.8)), 1e-6), 0, 1),
         neutral=neutral,
         texture=torch.zeros(1, 4, 1, 1, dtype=torch.uint8, device=device),
         plane=torch.from_numpy(2 * unrolled(neutral.face)[:, :2] - 1).to(device),
@@ -150,11 +163,28 @@ def view_facing(views: Views) -> np.ndarray:
     return np.concatenate([facing, facing[:, MIRROR]])
 
 
-def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray | None = None) -> np.ndarray:
-    """Two views for each face of a track: (T, 468, 3) landmarks in frame order → (T, 2) int64.
+def eyes_cost(pose: np.ndarray, gaze: np.ndarray, lids: np.ndarray, views: Views) -> np.ndarray:
+    """How badly the eyes of each view fit those of each target: (T, 2), (T, 4), (T, 2) → (T, 2N).
+
+    gaze and lids as `gaze.looks` gives them. Where one of the two was not measured, gaze does not count.
+    """
+    turn = _squared_distance(pose, views.pose) / EYES_POSE_DEGREES**2
+    apart = np.sqrt(_squared_distance(np.nan_to_num(gaze), np.nan_to_num(views.gaze)) / 2)
+    known = np.isfinite(gaze).all(1)[:, None] & np.isfinite(views.gaze).all(1)
+    closed = (lids.min(1) < CLOSED)[:, None]  # where a closed eye looks is not to be seen
+    open_apart = np.sqrt(_squared_distance(lids, views.lids) / 2)
+    cost = turn + np.where(known & ~closed, apart, 0) / GAZE_UNIT + open_apart / LIDS_UNIT
+    cost += np.tile(SOFT_COST * (1 - views.sharp), 2)
+    cost[:, len(views) :] += MIRROR_COST
+    return cost.astype(np.float32)
+
+
+def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray, irises: np.ndarray | None = None) -> np.ndarray:
+    """Three views for each face of a track: (T, 468, 3) landmarks in frame order → (T, 3) int64.
 
     The first fits best and is steady over time; the second fits nearly as well and shows what the first
-    hides. Both may be mirrored. `neutral` as in `describe`.
+    hides; the third has the eyes, both of them, that look and are open as the target's. All may be mirrored.
+    `neutral` as in `describe`; irises (T, 2, 2) in the landmarks' unit, not a number where they were not measured.
     """
     pose, expression = describe(target, neutral)
     cost = fit_cost(pose, expression, views)
@@ -163,4 +193,5 @@ def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray | None = 
     wanted = np.clip(vertex_visibility(target), 0, None) * (1 - seen[first])
     hidden = wanted.sum(1, keepdims=True) - wanted @ seen.T  # what would still be missing
     second = steady_path(cost + 30 * hidden / target.shape[1])
-    return np.stack([first, second], 1)
+    eyes = steady_path(eyes_cost(pose, *looks(target, irises), views), EYES_SWITCH_COST)
+    return np.stack([first, second, eyes], 1)

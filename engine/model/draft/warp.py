@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from ...faces.geometry.topology import MIRROR
-from .gaze import turned
+from .gaze import shut, turned
 from .mesh_raster import Geometry, eased, given, softened, spread
 from .shape import Neutral
 
@@ -29,7 +29,8 @@ class Views:
     `neutral` is the person's face at rest.
     `texture` (1, 4, U, U) uint8, RGB and how surely it was seen, is what all frames together show of the face,
     unrolled; `plane` (468, 2) float32 is where in it each vertex lies, -1..1 (`fusion`).
-    `pose` (2N, 2) degrees and `expression` (2N, F) describe the views for choosing, on the CPU.
+    `pose` (2N, 2) degrees, `expression` (2N, F), `gaze` (2N, 4) and `lids` (2N, 2) describe the views for choosing, on
+    the CPU (`views.describe`, `gaze.looks`); `sharp` (N,) 0..1 is how sharp each is among them.
     """
 
     pixels: torch.Tensor
@@ -39,6 +40,9 @@ class Views:
     irises: torch.Tensor | None
     pose: np.ndarray
     expression: np.ndarray
+    gaze: np.ndarray
+    lids: np.ndarray
+    sharp: np.ndarray
     neutral: Neutral
     texture: torch.Tensor
     plane: torch.Tensor
@@ -72,7 +76,7 @@ def warp(
     much of that the view showed well, not turned away. The crop of the views may be larger than the target's.
     shift (B, 468, 2) in pixels of the views' crop moves the places that vertices are read from (training's
     way to learn from imperfect warps). gaze (B, 2, 2) are the target's irises in its crop's pixels: the eyes
-    look there.
+    look there, and lids that are closed there close.
     """
     frame = choice % len(views)
     points, is_mirrored = points_of(views, choice)
@@ -94,6 +98,8 @@ def warp(
         seen = views.irises[frame]
         seen = torch.where(is_mirrored[:, None, None], seen.flip(1), seen)  # each eye reads the other one's place
         places = turned(target, places, gaze, seen * (2 / side) - 1)
+    if gaze is not None:
+        places = shut(target, places, points * (2 / side) - 1)
     sampled = sample(picture, places)
     low, high = VISIBLE
     own = sampled[:, 3:] * softened(target, values[:, 3:])

@@ -85,12 +85,17 @@ class Scorer:
         faces, held = sets[target], self.materials[target].held
         rows = held[np.linspace(0, len(held) - 1, min(FACES // 2, len(held))).round().astype(int)]
         own = faces.landmarks[rows]
-        change = difference(neutral_face(faces.landmarks), self.views[source].neutral)
+        rest = neutral_face(faces.landmarks)
+        change = difference(rest, self.views[source].neutral)
         moved = reshaped(own, (0.0 if self.shared else SHAPE) * change)
         pixels = np.concatenate([faces.pixels[rows], faces.masks[rows, ..., None]], -1)
         shown = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
         shown, *_ = move_picture(shown, own, moved)
-        choice = np.concatenate([choose_views(face[None], self.views[source]) for face in own])
+        irises = [None] * len(own) if faces.irises is None else faces.irises[rows][:, None]
+        choice = np.concatenate([
+            choose_views(face[None], self.views[source], rest.face, seen)
+            for face, seen in zip(own, irises, strict=True)
+        ])  # fmt: skip
         return SwapCase(
             target=target,
             source=source,
