@@ -32,8 +32,6 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-for _threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-    os.environ.setdefault(_threads, "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import cv2

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from panel_recast import Shown
 from understudy.engine.faces.geometry.align import crop, crop_matrix, transform
-from understudy.engine.faces.networks.face_mesh import LIP_POINTS, Mesh, region_of_face
 from understudy.engine.faces.geometry.topology import (
     BROWS,
     EYES,
@@ -27,6 +26,7 @@ from understudy.engine.faces.geometry.topology import (
     RIGHT_EYE_CORNERS,
     TRIANGLES,
 )
+from understudy.engine.faces.networks.face_mesh import LIP_POINTS, Mesh, region_of_face
 from understudy.engine.model.draft.mesh_raster import triangle_map, vertex_visibility
 
 SIZE = 256
@@ -43,9 +43,9 @@ _EXPRESSIVE = np.array([*OUTER_LIPS, *INNER_LIPS, *EYES[0], *EYES[1], *BROWS[0][
 _EDGE = 0.35
 """Skin that is turned away farther than this cosine is not judged."""
 LUMA_SPAN, CHROMA_SPAN = 0.40, 0.12
-"""What skin may lie beyond the relief that is known, in natural logarithms of luma and of ratios of colours: .40 is half
-as bright again, .12 is a tint one sees at once on skin. Of luma both the source's and the footage's own is known; of
-colours the footage's alone, or grey sockets of a source in green light would count as theirs."""
+"""What skin may lie beyond the relief that is known, in natural logarithms of luma and of ratios of colours: .40 is
+half as bright again, .12 is a tint one sees at once on skin. Of luma both the source's and the footage's own is known;
+of colours the footage's alone, or grey sockets of a source in green light would count as theirs."""
 
 _NOSTRILS = [98, 97, 2, 326, 327, 60, 75, 240, 99, 20, 290, 305, 460, 328, 250, 79, 166, 238, 239, 309, 392, 458, 459]
 _features = np.zeros(468, bool)
@@ -254,7 +254,7 @@ def flicker(first: Shown, second: Shown, mesh: np.ndarray) -> float:
 
 
 def hair_network(path: Path) -> object:
-    """MediaPipe's hair_segmentation.tflite (0.8.2, Apache-2.0) as a function for `Judge`. Needs `pip install tflite`."""
+    """MediaPipe's hair_segmentation.tflite as a function for `Judge`. Needs `pip install tflite`."""
     from panel_hair import Hair
 
     network = Hair(path)

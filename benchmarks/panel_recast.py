@@ -14,16 +14,16 @@ import torch
 from understudy.engine.convert.plan import Placement, make_plan
 from understudy.engine.convert.render import Work, patched, render, settled
 from understudy.engine.convert.source_identities import make_sources
+from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.faces.facesets import faceset as faceset_module
 from understudy.engine.faces.facesets import masks as masks_module
-from understudy.engine.faces.networks import occlusion as occlusion_module
-from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.faces.facesets.faceset import Faceset, gather, load_faceset
-from understudy.engine.jobs import run
+from understudy.engine.faces.networks import occlusion as occlusion_module
+from understudy.engine.job_bodies import run
+from understudy.engine.media.float_view import Patch
 from understudy.engine.media.reader import read_frames
-from understudy.engine.media.view import Patch
-from understudy.engine.model.model_folder import DRAFT_FACES, ModelCard, faceset_path, load_refiner, read_card
 from understudy.engine.model.draft.gaze import irises
+from understudy.engine.model.model_folder import DRAFT_FACES, ModelCard, faceset_path, load_refiner, read_card
 from understudy.engine.model.recast import Source
 from understudy.engine.protocol import (
     Clip,

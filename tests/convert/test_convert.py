@@ -116,7 +116,7 @@ def test_frames_without_a_face_pass_through(
 ) -> None:
     kept = carphone_scan.frame >= carphone_scan.clip.start + 10
     columns = {n: getattr(carphone_scan, n)[kept] for n in ("frame", "box", "landmarks", "score", "sharpness")}
-    columns |= {n: getattr(carphone_scan, n)[kept] for n in ("embedding", "track", "person", "carried")}
+    columns |= {n: getattr(carphone_scan, n)[kept] for n in ("embedding", "track", "person", "carried", "irises")}
     replace(carphone_scan, **columns).save(tmp_path)
     counts = convert(tmp_path, drafts, [Swap(person=0, identity="woman")], tmp_path / "out.mp4")
     assert counts["frames"] - counts["recast"] == 10
@@ -218,7 +218,7 @@ def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, d
 
 def test_a_change_of_views_is_a_dissolve() -> None:
     frames = np.r_[np.arange(10, 22), np.arange(30, 34)]
-    choices = np.full((16, 2), 40)
+    choices = np.full((16, 3), 40)
     choices[:6, 0] = 7
     choices[6:10, 0] = [90, 91, 92, 93]  # the source's own frames go on: no change
     choices[10:, 0] = 93
@@ -227,7 +227,11 @@ def test_a_change_of_views_is_a_dissolve() -> None:
     np.testing.assert_allclose(shares[:8], np.r_[0, 0, 0, 0, 1, 3, 3, 1] / 9)
     assert not any(shares[8:])
     others = [other for other, _ in dissolving(frames, choices)]
-    assert others[3] is None and others[5].tolist() == [90, 40] and others[6].tolist() == [7, 40]
+    assert others[3] is None and others[5].tolist() == [90, 40, 40] and others[6].tolist() == [7, 40, 40]
+    choices[:, 0], choices[6:, 2] = 7, 60  # other eyes in the same face are a change, too
+    np.testing.assert_allclose([share for _, share in dissolving(frames, choices)][:8], shares[:8])
+    choices[:, 2], choices[6:, 1] = 40, 90  # another filling is none
+    assert not any(share for _, share in dissolving(frames, choices))
 
 
 def test_a_dissolve_shows_both_views(tmp_path: Path, astronaut_scan: Any, carphone_folder: Path) -> None:
@@ -237,7 +241,7 @@ def test_a_dissolve_shows_both_views(tmp_path: Path, astronaut_scan: Any, carpho
     frame = next(iter(read_frames(Path(astronaut_scan.clip.path))))
     (placement,) = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)[frame.index]
     assert placement.other is None
-    first, second = (np.array([n, n]) for n in (0, len(sources["man"].views) // 2))
+    first, second = (np.array([n, n, n]) for n in (0, len(sources["man"].views) // 2))
 
     def shown(**views: Any) -> tuple[np.ndarray, np.ndarray]:
         plan = {frame.index: [replace(placement, **views)]}

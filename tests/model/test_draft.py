@@ -12,6 +12,7 @@ from understudy.engine.faces.geometry import align
 from understudy.engine.model.draft.draft import GAP, draft, features, unlike_lips
 from understudy.engine.model.draft.filters import closed
 from understudy.engine.model.draft.mesh_raster import eased, spread
+from understudy.engine.model.draft.shape import neutral_face
 from understudy.engine.model.draft.views import choose_views, fit_cost, make_views, steady_path
 from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.recast import soft_edge, target_geometry
@@ -47,8 +48,7 @@ def test_a_frame_of_their_own_is_its_best_view(carphone_faces: Any) -> None:
     cost = fit_cost(views.pose[:count], views.expression[:count], views)
     assert (cost.argmin(1) == np.arange(count)).all()
     flipped = align.mirrored(carphone_faces.landmarks, carphone_faces.size)
-    neutral = np.median(align.unposed(flipped), 0)
-    chosen = choose_views(flipped, views, neutral)[:, 0]
+    chosen = choose_views(flipped, views, neutral_face(flipped).face)[:, 0]
     assert (chosen >= count).mean() > 0.5  # mirrored, where the head is turned enough to matter
 
 
@@ -77,8 +77,8 @@ def test_a_mirrored_view_is_the_flipped_picture(carphone_faces: Any) -> None:
 def swap_of(target_faces: Any, source_faces: Any, rows: list[int]) -> tuple[Any, ...]:
     """Landmarks and geometry of the target's faces, the source's views, and those of them that fit."""
     views, landmarks = make_views(source_faces, CPU), target_faces.landmarks[rows]
-    target = target_geometry(landmarks, target_faces.size, CPU)
-    return landmarks, target, views, torch.from_numpy(choose_views(landmarks, views))
+    target, rest = target_geometry(landmarks, target_faces.size, CPU), neutral_face(target_faces.landmarks).face
+    return landmarks, target, views, torch.from_numpy(choose_views(landmarks, views, rest))
 
 
 def test_draft_takes_the_targets_light(carphone_faces: Any, astronaut_faces: Any) -> None:

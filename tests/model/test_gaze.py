@@ -11,8 +11,8 @@ import pytest
 import torch
 from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from understudy.engine.model.draft import views as module
-from understudy.engine.model.draft.gaze import irises
-from understudy.engine.model.draft.views import make_views
+from understudy.engine.model.draft.gaze import LIDS, irises, looks
+from understudy.engine.model.draft.views import eyes_cost, make_views
 from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.model_folder import facesets, prepare
 from understudy.engine.model.recast import target_geometry
@@ -80,3 +80,64 @@ def test_the_iris_comes_to_lie_where_it_is_wanted(astronaut_faces: Any, mirrored
         near = (slice(y - 2, y + 2), slice(x - 1, x + 1))
         assert turned[near].max() > 0.6 > still[near].max() - 0.2
         assert turned[near].sum() > 1.3 * still[near].sum()
+
+
+def an_eye(opening: float, aside: float) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks (1, 468, 3) of a face all of whose eyes are 20 wide, so far open and looking so far aside, irises."""
+    landmarks = np.zeros((1, 468, 3), np.float32)
+    irises = np.zeros((1, 2, 2), np.float32)
+    for eye, (corners, pairs) in enumerate(zip((RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS), LIDS, strict=True)):
+        middle = np.array([60.0 + 60 * eye, 80.0])
+        landmarks[0, corners, :2] = middle + np.array([[-10, 0], [10, 0]])
+        for upper, lower in pairs:
+            landmarks[0, [upper, lower], :2] = middle + np.array([[0, -10 * opening], [0, 10 * opening]])
+        irises[0, eye] = middle + np.array([20 * aside, 2])
+    return landmarks, irises
+
+
+def test_where_eyes_look_and_how_far_they_are_open_does_not_depend_on_the_heads_tilt() -> None:
+    landmarks, irises = an_eye(opening=0.3, aside=0.1)
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    tilted, turned = landmarks.copy(), (3 * irises @ turn.T).astype(np.float32)
+    tilted[..., :2] = 3 * landmarks[..., :2] @ turn.T
+    for gaze, lids in (looks(landmarks, irises), looks(tilted, turned)):
+        np.testing.assert_allclose(gaze[0], [0.1, 0.1, 0.1, 0.1], atol=1e-5)
+        np.testing.assert_allclose(lids[0], 0.3, atol=1e-5)
+    gaze, lids = looks(landmarks, None)
+    assert np.isnan(gaze).all() and np.isfinite(lids).all()
+
+
+def test_the_eyes_view_is_the_one_that_looks_and_is_open_alike(carphone_faces: Any) -> None:
+    views = make_views(carphone_faces, CPU)
+    count = len(views)
+    own = eyes_cost(views.pose[:count], views.gaze[:count], views.lids[:count], views)
+    assert np.median(np.argsort(own, 1).argsort(1)[np.arange(count), np.arange(count)]) == 0
+    plain = replace(views, pose=np.zeros((4, 2)), sharp=np.ones(2))
+    aside = np.array([[0.0, 0, 0, 0], [0.2, 0, 0.2, 0]], np.float32)
+    alike = replace(plain, landmarks=views.landmarks[:2], pixels=views.pixels[:2], gaze=np.tile(aside, (2, 1)))
+    alike = replace(alike, lids=np.full((4, 2), 0.3, np.float32))
+    wanted = np.array([[0.19, 0, 0.19, 0]], np.float32)
+    cost = eyes_cost(np.zeros((1, 2)), wanted, np.full((1, 2), 0.3, np.float32), alike)
+    assert cost[0].argmin() == 1
+    unknown = eyes_cost(np.zeros((1, 2)), np.full_like(wanted, np.nan), np.full((1, 2), 0.3, np.float32), alike)
+    assert unknown[0, 0] == unknown[0, 1] and np.isfinite(unknown).all()
+
+
+def test_a_closed_eye_is_drawn_shut_over_an_open_one(astronaut_faces: Any) -> None:
+    """A portrait with open eyes, its eyeballs painted white, on a face that closes them: no white is left."""
+    size = astronaut_faces.size
+    views = make_views(astronaut_faces, CPU)
+    own = target_geometry(astronaut_faces.landmarks, size, CPU)
+    white = (own.eyes.sum(1)[0] > 0.5) & own.inside[0, 0].bool()
+    painted = torch.zeros_like(views.pixels)
+    painted[:, 3] = 255
+    painted[0, :3, white] = 255
+    marked = replace(views, pixels=painted)
+    shut = astronaut_faces.landmarks.copy()
+    for pairs in LIDS:
+        for upper, lower in pairs:
+            shut[:, upper] = shut[:, lower] - [0, 1.0, 0]
+    target = target_geometry(shut, size, CPU)
+    between = target.eyes.sum(1, keepdim=True) > 0.3
+    still, closed = (warp(target, marked, torch.tensor([0]), None, gaze)[0][:, :1] for gaze in (None, views.irises))
+    assert still[between].mean() > 2 * closed[between].mean() + 0.1

@@ -38,7 +38,9 @@ def test_a_dark_eye_in_bright_light_gets_no_veil() -> None:
     weight, skin, where = taken_apart()
     dim, bright = face((0.5, 0.5, 0.45)), face((0.95, 0.95, 1.0))
     for source, target in ((dim, bright), (bright, dim)):
-        made = relight(bands(source, weight, skin, where), bands(target, weight, skin, where), skin, eyeball())
+        made = relight(
+            bands(source, weight, skin, 1 - skin, where), bands(target, weight, skin, 1 - skin, where), skin, eyeball()
+        )
         assert (made - target)[EYE].abs().mean() < 0.05  # .3 if what is darker than skin were carried over as it is
         assert (made - target).abs().mean() < 0.01
 
@@ -46,11 +48,11 @@ def test_a_dark_eye_in_bright_light_gets_no_veil() -> None:
 def test_red_lips_of_the_targets_do_not_redden_the_skin_beside_them() -> None:
     weight, skin, where = taken_apart()
     plain, painted = face((0.9, 0.9, 0.9)), face((0.9, 0.9, 0.9), lips=(0.9, 0.1, 0.1))
-    source = bands(plain, weight, skin, where)
-    made = relight(source, bands(painted, weight, skin, where), skin, eyeball())
+    source = bands(plain, weight, skin, 1 - skin, where)
+    made = relight(source, bands(painted, weight, skin, 1 - skin, where), skin, eyeball())
     assert ((made - plain).abs() * skin).max() < 0.01
     blind = torch.ones_like(skin)
-    reddened = relight(source, bands(painted, weight, blind, where), skin, eyeball())
+    reddened = relight(source, bands(painted, weight, blind, 1 - skin, where), skin, eyeball())
     assert ((reddened - plain).abs() * skin).max() > 0.05
 
 
@@ -60,11 +62,15 @@ def test_an_eye_in_a_red_shadow_keeps_its_colour_and_stays_grey_in_grey_footage(
     red = torch.stack([torch.linspace(start, 0.9, SIDE) for start in (0.6, 0.4, 0.3)])[None, :, None]
     source, target = face((1, 1, 1)) * red, face((0.9, 0.85, 0.8))
     source[EYE] = 0.15
-    made = relight(bands(source, weight, skin, where), bands(target, weight, skin, where), skin, eyeball())[EYE]
+    made = relight(
+        bands(source, weight, skin, 1 - skin, where), bands(target, weight, skin, 1 - skin, where), skin, eyeball()
+    )[EYE]
     colour = made.mean((0, 2, 3))
     assert colour.max() / colour.min() < 1.25  # 1.6 as it is told by the skin beside it
     grey = target.mean(1, keepdim=True).expand_as(target)
-    made = relight(bands(source, weight, skin, where), bands(grey, weight, skin, where), skin, eyeball())
+    made = relight(
+        bands(source, weight, skin, 1 - skin, where), bands(grey, weight, skin, 1 - skin, where), skin, eyeball()
+    )
     assert (made[:, 0] - made[:, 2]).abs().max() < 0.01
 
 
@@ -83,12 +89,12 @@ def test_folds_in_grazing_light_stay_faint_and_grey_on_a_cheek_in_full_light() -
     dark = torch.linspace(1, 0, SIDE)  # where the source lies in shadow, and the target in light
     red = (0.9, 0.2, 0.2)
     source = face((0.9, 0.9, 0.9), red) * (1 - 0.6 * dark)
-    wanted = bands(face((0.9, 0.85, 0.8), red) * (0.4 + 0.6 * dark), weight, skin, where)
-    plain = relight(bands(source, weight, skin, where), wanted, skin, eyeball())
+    wanted = bands(face((0.9, 0.85, 0.8), red) * (0.4 + 0.6 * dark), weight, skin, 1 - skin, where)
+    plain = relight(bands(source, weight, skin, 1 - skin, where), wanted, skin, eyeball())
 
     def strength(folds: torch.Tensor) -> float:
         """How strong they are on the bright cheek, in parts of what they are in the shadow."""
-        made = relight(bands(source + folds, weight, skin, where), wanted, skin, eyeball())
+        made = relight(bands(source + folds, weight, skin, 1 - skin, where), wanted, skin, eyeball())
         return float(((made - plain) * skin)[..., :32].std() / folds[..., :32].std())
 
     waves = torch.sin(torch.arange(SIDE) * (2 * torch.pi / 24)) * dark * skin
@@ -105,7 +111,7 @@ def test_a_face_depends_neither_on_those_beside_it_nor_on_how_many_threads_work(
     def lit(count: int, threads: int) -> torch.Tensor:
         torch.set_num_threads(threads)
         some, seen = pictures[:count].clone(), weight[:count].clone()
-        source, target = bands(some, seen, seen, some), bands(1 - some, seen, seen, some)
+        source, target = bands(some, seen, seen, 1 - seen, some), bands(1 - some, seen, seen, 1 - seen, some)
         return relight(source, target, seen, seen)[:1]
 
     before = torch.get_num_threads()
@@ -114,3 +120,21 @@ def test_a_face_depends_neither_on_those_beside_it_nor_on_how_many_threads_work(
     finally:
         torch.set_num_threads(before)
     assert all(torch.equal(made[0], other) for other in made[1:])
+
+
+def test_a_cast_shadow_is_the_targets_and_not_the_sources() -> None:
+    weight, skin, where = taken_apart()
+    band = torch.ones(SIDE)
+    band[14:20] = 0.5  # a hard shadow on the cheek, well clear of eye and lips
+    lit, shadowed = face((0.9, 0.9, 0.9)), face((0.9, 0.9, 0.9)) * band
+    in_light, in_shadow = (bands(picture, weight, skin, 1 - skin, where) for picture in (lit, shadowed))
+    assert in_light.cast.abs().max() < 0.02
+
+    def depth(picture: torch.Tensor) -> float:
+        return float(picture[..., 16:18].mean() / picture[..., 24:28].mean())
+
+    made = relight(in_light, in_shadow, skin, eyeball())
+    assert depth(made) < depth(lit) - 0.5 * (depth(lit) - depth(shadowed))
+    freed = relight(in_shadow, in_light, skin, eyeball())
+    assert depth(freed) > depth(lit) - 0.4 * (depth(lit) - depth(shadowed))
+    assert depth(relight(in_shadow, in_shadow, skin, eyeball())) < depth(shadowed) + 0.1  # both: once, not twice

@@ -109,34 +109,35 @@ def draft(
     )
     brows, no_skin = features(target)
     skin = (1 - no_skin).clamp(min=1e-3)
-    wanted = bands(picture, inside * own_mask + 1e-3 * inside, skin, where)
+    eyes = target.eyes.sum(1, keepdim=True)
+    tinted = torch.maximum(target.lips, eyes).clamp(max=1)
+    wanted = bands(picture, inside * own_mask + 1e-3 * inside, skin, tinted, where)
     # lips must not be drawn out around an open mouth
     beside = 1 - (8 * blur(target.mouth, 2 * GAP * size)).clamp(max=1)
     soft_mouth = blur(target.mouth, 0.006 * size) * inside
-    eyes = target.eyes.sum(1, keepdim=True)
     whole, seen_whole = carried(target, views, len(picture))
-    whole_lit = _lit(whole, seen_whole, skin, where, wanted, eyes)
+    whole_lit = _lit(whole, seen_whole, skin, tinted, where, wanted, eyes)
     lips = target.lips * seen_whole
     if rows is not None:
         target, wanted = target.at(rows), wanted.at(rows)
         picture, inside, where, brows, skin, lips = (x[rows] for x in (picture, inside, where, brows, skin, lips))
-        shared = (eyes, beside, soft_mouth, whole, seen_whole, whole_lit)
-        eyes, beside, soft_mouth, whole, seen_whole, whole_lit = (x[rows] for x in shared)
+        shared = (eyes, tinted, beside, soft_mouth, whole, seen_whole, whole_lit)
+        eyes, tinted, beside, soft_mouth, whole, seen_whole, whole_lit = (x[rows] for x in shared)
         gaze = None if gaze is None else gaze[rows]
     first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
     gap = max(1, round(GAP * size))
     seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
     seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
-    first = _lit(first, seen_first, skin, where, wanted, eyes)
+    first = _lit(first, seen_first, skin, tinted, where, wanted, eyes)
     if choice.shape[1] > 2:
         eyed, own_eyed, seen_eyed = warp(target, views, choice[:, 2], shift, gaze)
-        eyed = _lit(eyed, seen_eyed, skin, where, wanted, eyes)
+        eyed = _lit(eyed, seen_eyed, skin, tinted, where, wanted, eyes)
         around = about_eyes(target)
         first = first + around * own_eyed * (eyed - first)
         own_first = own_first + around * (own_eyed - own_first)
         seen_first = seen_first + around * (seen_eyed - seen_first)
-    second_lit = _lit(second, seen_second, skin, where, wanted, eyes)
+    second_lit = _lit(second, seen_second, skin, tinted, where, wanted, eyes)
     own_lips = [1 - lips * unlike_lips(target, views, view) for view in choice.unbind(1)]
     face = wanted.light + own_first * (first - wanted.light)
     for texture, shown in ((whole_lit, seen_whole), (second_lit, seen_second * own_lips[1])):
@@ -161,9 +162,10 @@ def _lit(
     texture: torch.Tensor,
     real: torch.Tensor,
     skin: torch.Tensor,
+    tinted: torch.Tensor,
     where: torch.Tensor,
     wanted: Bands,
     eyes: torch.Tensor,
 ) -> torch.Tensor:
     """A texture (B, 3, S, S) in the target's light, judged by what of it is `real` and `skin`, (B, 1, S, S) 0..1."""
-    return relight(bands(texture, real, skin, where), wanted, skin, eyes)
+    return relight(bands(texture, real, skin, tinted, where), wanted, skin, eyes)

@@ -22,7 +22,7 @@ REACH = 0.035
 """How far around the iris its neighbourhood goes along, in crop sides."""
 LIMIT = 0.12
 """An iris that seems farther away than this (in -1..1 of a crop) was not seen."""
-SHUT = (0.07, 0.16)
+SHUT = (0.10, 0.19)
 """Lids no farther apart than the first, in widths of the eye, are closed; from the second on they are open."""
 SPARE = (0.05, 0.12)
 """By so much more a view's lids have to be open before they are drawn over the eye, not at all and fully."""

@@ -18,6 +18,12 @@ DARK = 0.05
 """What is added to both lights before they are compared: in the dark a ratio says nothing."""
 COLOURS = 0.03
 """Skin's own colours are told finer than this, in crop sides; broader ones are of the light on its folds."""
+CAST = 0.12
+"""Skin that is darker or brighter than the light around it by more than this share is in a cast shadow, or shines."""
+CAST_SIGMA = 0.012
+"""Such light is told finer than this, in crop sides: its edges are what one sees of it."""
+SHINE = 0.15
+"""No gloss of the target's is brighter on the new skin than this share: one skin's gloss is another's chrome."""
 STRONGER = 1.2
 """Skin's detail is made no stronger anywhere than so many times what it is on the whole."""
 MOST = 2.0
@@ -60,23 +66,28 @@ class Bands:
     """Pictures taken apart, RGB (B, 3, S, S) each: light and detail make up all but broad colours of skin.
 
     shade is the light at large (`tone`), light that and what of the rest is left after a wide blur, detail what is
-    not; contrast (B, 3) is how strong that is in luma and both colours.
+    not; contrast (B, 3) is how strong that is in luma and both colours; cast (B, 1, S, S) is how much brighter, as a
+    share, skin is than the light around it where that is more than a face's own relief makes: shadows and gloss.
     """
 
     shade: torch.Tensor
     light: torch.Tensor
     detail: torch.Tensor
     contrast: torch.Tensor
+    cast: torch.Tensor
 
     def at(self, rows: torch.Tensor) -> Bands:
         """Those of the pictures with these numbers (R,) int64, in their order."""
-        return Bands(self.shade[rows], self.light[rows], self.detail[rows], self.contrast[rows])
+        return Bands(*(part[rows] for part in vars(self).values()))
 
 
-def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where: torch.Tensor) -> Bands:
+def bands(
+    picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, tinted: torch.Tensor, where: torch.Tensor
+) -> Bands:
     """Take RGB pictures (B, 3, S, S) apart as they are under a weight (B, 1, S, S); `where` as for `tone`.
 
-    Light is told by the skin (B, 1, S, S) 0..1: brows, eyes and lips are detail, however wide they are.
+    Light is told by the skin (B, 1, S, S) 0..1: brows, eyes and lips are detail, however wide they are. What is
+    `tinted` (B, 1, S, S) 0..1, lips and eyes, has colours of its own; elsewhere broad ones are of the light.
     """
     matrix = _TO_YCC.to(picture.device, non_blocking=True)
     plain = weight * skin
@@ -84,13 +95,17 @@ def bands(picture: torch.Tensor, weight: torch.Tensor, skin: torch.Tensor, where
     flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
     tones = light(flat, plain)
     detail = flat - tones
-    broad = light(detail, plain, COLOURS)
-    detail = detail - skin * (broad - luma(broad))
+    own = 1 - tinted
+    broad = light(detail, weight * own, COLOURS)
+    detail = detail - own * (broad - luma(broad))
+    share = light(luma(detail) / (luma(shade + tones).clamp(min=0) + DARK), plain, CAST_SIGMA)
+    sure = (plain / 0.9).clamp(max=1) ** 2
+    cast = sure * (share.clamp(max=-CAST) + CAST + (share.clamp(min=CAST) - CAST).clamp(max=SHINE))
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     total = weight.sum(3).sum(2)  # by rows: one number out of a whole plane would depend on how many threads add it up
     contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (total + 1e-6)).sqrt()
-    return Bands(shade, shade + tones, detail, contrast)
+    return Bands(shade, shade + tones, detail, contrast, cast)
 
 
 def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
@@ -100,9 +115,9 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     its own (a ratio image: Liu, Shan and Zhang 2001), its contrast drawn towards the target's (in luma within
     0.75..1.25, in colour down to none: black-and-white stays black-and-white). On `skin` (B, 1, S, S) 0..1 it is made
     hardly stronger than on the whole: where light grazes the source, it shows folds that a cheek in full light does
-    not. What lies between the lids, `eyes` (B, 1, S, S) 0..1, is as much brighter as skin there, in the colour that
-    the light has on the whole: shadows on skin are red, and told by them an eye in one would be blue beside a green
-    one in the light.
+    not. Cast shadows and gloss are the target's, not the source's. What lies between the lids, `eyes` (B, 1, S, S)
+    0..1, is as much brighter as skin there, in the colour that the light has on the whole: shadows on skin are red, and
+    told by them an eye in one would be blue beside a green one in the light.
     """
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
     ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
@@ -111,7 +126,7 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
     detail = _gained(texture.detail * held, torch.cat([bright, colours], 1))
-    face = target.light + detail
+    face = (target.light + detail) * ((1 + target.cast) / (1 + texture.cast).clamp(min=0.3))
     tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
     eye = _gained((texture.light + texture.detail) * (luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)
     return face + eyes * (eye - face)

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from ...faces.geometry.align import mirrored
-from ...faces.networks.face_mesh import EYE_POINTS, LIP_POINTS
 from ...faces.geometry.topology import BROWS, LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS, TRIANGLES
+from ...faces.networks.face_mesh import EYE_POINTS, LIP_POINTS
 
 _DATA = json.loads(Path(__file__).with_name("mean_face.json").read_text(encoding="utf-8"))
 MEAN = np.array(_DATA["vertices"], np.float32)
