@@ -45,7 +45,8 @@ _EDGE = 0.35
 LUMA_SPAN, CHROMA_SPAN = 0.40, 0.12
 """What skin may lie beyond the relief that is known, in natural logarithms of luma and of ratios of colours: .40 is
 half as bright again, .12 is a tint one sees at once on skin. Of luma both the source's and the footage's own is known;
-of colours the footage's alone, or grey sockets of a source in green light would count as theirs."""
+of colours what lies between the face's usual tone and the footage's there: grey sockets of a source in green light are
+no relief of theirs."""
 
 _NOSTRILS = [98, 97, 2, 326, 327, 60, 75, 240, 99, 20, 290, 305, 460, 328, 250, 79, 166, 238, 239, 309, 392, 458, 459]
 _features = np.zeros(468, bool)
@@ -201,7 +202,7 @@ def _pictures(shown: Shown, before: Look, after: Look, source: Person, verdict: 
     footage, recast = (crop(p, matrix, SIZE) for p in (shown.footage, shown.recast))
     matte = crop(np.repeat((255 * shown.matte).astype(np.uint8)[..., None], 3, 2), matrix, SIZE)[..., 0] / 255
     here, there = tones(shown.footage, before.mesh), tones(shown.recast, after.mesh)
-    low, high = here.copy(), here.copy()
+    low, high = np.fmin(here, 0), np.fmax(here, 0)
     low[:, 0], high[:, 0] = np.fmin(source.low[:, 0], here[:, 0]), np.fmax(source.high[:, 0], here[:, 0])
     span = np.array([LUMA_SPAN, CHROMA_SPAN, CHROMA_SPAN])
     x, y = np.clip(transform(after.mesh, matrix)[TRIANGLES, :2].mean(1), 0, SIZE - 1).astype(int).T

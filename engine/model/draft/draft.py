@@ -3,7 +3,7 @@ onto the target's geometry, in the target's light. Training refines it (see `net
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from ...faces.geometry.topology import BROWS, EYES, MIRROR
 from .filters import blur, closed, light
 from .mesh_raster import AROUND, Geometry, spread, widened
 from .relight import Bands, bands, relight
+from .rest import MEAN
 from .texture import carried
 from .views import EXPRESSIVE_VERTICES, LIPS
 from .warp import Views, points_of, warp
@@ -39,6 +40,9 @@ _ABOUT_EYES[np.concatenate(EYES)] = 1
 _ABOUT_EYES[[*_INNER_RINGS, *MIRROR[_INNER_RINGS]]] = 1
 _ABOUT_EYES[[*_OUTER_RINGS, *MIRROR[_OUTER_RINGS]]] = 0.4
 
+_BEARDED = torch.from_numpy(np.clip((MEAN[:, 1:2] - MEAN[2, 1]) / 0.1 + 1, 0, 1).astype(np.float32))
+"""Which vertices lie lower than the base of the nose, where lips, chin and jaw are."""
+
 
 def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
     """Where brows are, and where brows, eyes, nostrils or lips, each with a little around: (B, 1, S, S) 0..1."""
@@ -51,6 +55,12 @@ def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
 def about_eyes(target: Geometry) -> torch.Tensor:
     """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
     table = _ABOUT_EYES.to(target.inside.device, non_blocking=True)
+    return spread(target, table.expand(len(target.triangle), -1, -1))
+
+
+def bearded(target: Geometry) -> torch.Tensor:
+    """Where a beard grows on those who have one, softly: (B, 1, S, S) 0..1."""
+    table = _BEARDED.to(target.inside.device, non_blocking=True)
     return spread(target, table.expand(len(target.triangle), -1, -1))
 
 
@@ -112,6 +122,8 @@ def draft(
     eyes = target.eyes.sum(1, keepdim=True)
     tinted = torch.maximum(target.lips, eyes).clamp(max=1)
     wanted = bands(picture, inside * own_mask + 1e-3 * inside, skin, tinted, where)
+    # a beard is dark, and no shadow
+    wanted = replace(wanted, cast=wanted.cast.clamp(min=0) + (1 - bearded(target)) * wanted.cast.clamp(max=0))
     # lips must not be drawn out around an open mouth
     beside = 1 - (8 * blur(target.mouth, 2 * GAP * size)).clamp(max=1)
     soft_mouth = blur(target.mouth, 0.006 * size) * inside

@@ -18,8 +18,11 @@ DARK = 0.05
 """What is added to both lights before they are compared: in the dark a ratio says nothing."""
 COLOURS = 0.03
 """Skin's own colours are told finer than this, in crop sides; broader ones are of the light on its folds."""
-CAST = 0.12
-"""Skin that is darker or brighter than the light around it by more than this share is in a cast shadow, or shines."""
+CAST, OWN_CAST = 0.15, 0.30
+"""Skin that is darker or brighter than the light around it by more than the first share is in a cast shadow, or shines,
+in the target, whose light is wanted. A source's own relief, of deep sockets, reaches to the second."""
+TINT = 0.6
+"""So much of the broad colours about eyes and brows is of the light, and goes; the rest is the person or paint."""
 CAST_SIGMA = 0.012
 """Such light is told finer than this, in crop sides: its edges are what one sees of it."""
 SHINE = 0.15
@@ -67,7 +70,7 @@ class Bands:
 
     shade is the light at large (`tone`), light that and what of the rest is left after a wide blur, detail what is
     not; contrast (B, 3) is how strong that is in luma and both colours; cast (B, 1, S, S) is how much brighter, as a
-    share, skin is than the light around it where that is more than a face's own relief makes: shadows and gloss.
+    share, skin is than the light around it.
     """
 
     shade: torch.Tensor
@@ -95,12 +98,11 @@ def bands(
     flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
     tones = light(flat, plain)
     detail = flat - tones
-    own = 1 - tinted
-    broad = light(detail, weight * own, COLOURS)
-    detail = detail - own * (broad - luma(broad))
+    broad = light(detail, weight * (1 - tinted), COLOURS)
+    of_light = torch.maximum(skin, TINT * (1 - tinted))
+    detail = detail - of_light * (broad - luma(broad))
     share = light(luma(detail) / (luma(shade + tones).clamp(min=0) + DARK), plain, CAST_SIGMA)
-    sure = (plain / 0.9).clamp(max=1) ** 2
-    cast = sure * (share.clamp(max=-CAST) + CAST + (share.clamp(min=CAST) - CAST).clamp(max=SHINE))
+    cast = share * (plain / 0.9).clamp(max=1) ** 2
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     total = weight.sum(3).sum(2)  # by rows: one number out of a whole plane would depend on how many threads add it up
@@ -126,10 +128,15 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
     detail = _gained(texture.detail * held, torch.cat([bright, colours], 1))
-    face = (target.light + detail) * ((1 + target.cast) / (1 + texture.cast).clamp(min=0.3))
+    wanted, own = _beyond(target.cast, CAST).clamp(max=SHINE), _beyond(texture.cast, OWN_CAST)
+    face = (target.light + detail) * ((1 + wanted) / (1 + own).clamp(min=0.3))
     tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
     eye = _gained((texture.light + texture.detail) * (luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)
     return face + eyes * (eye - face)
+
+
+def _beyond(share: torch.Tensor, least: float) -> torch.Tensor:
+    return share - share.clamp(-least, least)
 
 
 def _gained(picture: torch.Tensor, gain: torch.Tensor) -> torch.Tensor:
