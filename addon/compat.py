@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 HIGHEST_CHANNEL = 128
+PICTURES = {"MOVIE", "IMAGE", "META", "SCENE"}
+"""The types of strips that show a picture of their own."""
 
 _NEW_TIME_NAMES = bpy.app.version >= (5, 1, 0) and "content_start" in bpy.types.MovieStrip.bl_rna.properties
 
@@ -28,6 +30,52 @@ def sequencer_scene(context: bpy.types.Context) -> bpy.types.Scene | None:
 def active_strip(scene: bpy.types.Scene) -> bpy.types.Strip | None:
     """The strip that was clicked last, inside a meta too."""
     return scene.sequence_editor.active_strip if scene.sequence_editor else None
+
+
+def active_picture(scene: bpy.types.Scene) -> bpy.types.Strip | None:
+    """The active strip; where that is the sound of a film, the picture that is connected to it, else the one selected
+    picture that lies over the same frames (Add > Movie leaves the sound active and both selected)."""
+    strip = active_strip(scene)
+    if strip is None or strip.type != "SOUND":
+        return strip
+    left, right = span(strip)
+    connected = [one for one in getattr(strip, "connections", ()) if one.type in PICTURES]
+    selected = [one for one in neighbours(scene, strip)[0] if one.select and one.type in PICTURES]
+    beside = [one for one in selected if span(one)[0] < right and left < span(one)[1]]
+    for found in (connected, beside):
+        if found:
+            return max(found, key=lambda one: min(right, span(one)[1]) - max(left, span(one)[0]))
+    return strip
+
+
+def connect(scene: bpy.types.Scene, strip: bpy.types.Strip, to: bpy.types.Strip) -> None:
+    """Connect two strips, and what either is connected to, so that they are selected and moved together. Before
+    Blender 5.2, and where no sequencer is open, there is nothing that connects."""
+    if not hasattr(strip, "connections") or strip.parent_meta() != to.parent_meta():
+        return
+    found = sequencer_area()
+    if found is None or strip.parent_meta() is not None:
+        return
+    together = {strip.name, to.name, *(one.name for one in (*strip.connections, *to.connections))}
+    before = [one.name for one in strips(scene) if one.select]
+    for one in strips(scene):
+        one.select = one.name in together
+    with bpy.context.temp_override(**found):
+        if sequencer_scene(bpy.context) == scene and bpy.ops.sequencer.connect.poll():
+            bpy.ops.sequencer.connect(toggle=False)
+    for one in strips(scene):
+        one.select = one.name in before
+
+
+def sequencer_area() -> dict[str, Any] | None:
+    """An open timeline of strips, as `temp_override` takes it; None where there is none."""
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "SEQUENCE_EDITOR" and area.spaces.active.view_type != "PREVIEW":
+                region = next((one for one in area.regions if one.type == "WINDOW"), None)
+                if region is not None:
+                    return {"window": window, "area": area, "region": region}
+    return None
 
 
 def strips(scene: bpy.types.Scene) -> Iterable[bpy.types.Strip]:

@@ -9,5 +9,8 @@ TAB = "Understudy"
 STRIP_ID = "understudy_id"
 """Custom property by which a source strip is found again after it was renamed or moved."""
 
+RECAST_ID = "understudy_recast"
+"""Custom property of a placed strip: its own id, a space, and the name that the strip had when it got it."""
+
 STRIP_RECORD = "understudy"
 """Custom property of a placed strip: what made it (a group of plain values, see `placing`)."""

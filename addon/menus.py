@@ -15,6 +15,7 @@ class UNDERSTUDY_MT_strip(bpy.types.Menu):
 
     def draw(self, context: bpy.types.Context) -> None:
         layout = self.layout
+        layout.operator("understudy.recast_with_defaults", icon="PLAY")
         layout.operator("understudy.mark_range", icon="SEQUENCE")
         layout.operator("understudy.scan_shot", icon="VIEWZOOM")
         layout.operator("understudy.add_identity", icon="USER")

@@ -24,7 +24,7 @@ from ..state import consent_records, hooks, people_store, project
 from ..state.properties import SCHEMA
 from ..state.steps import unfinished
 from ..viewport import loss_curve, preview
-from . import results
+from . import follow, results
 
 if TYPE_CHECKING:
     from ..state.properties import UnderstudyJob, UnderstudyState
@@ -138,6 +138,7 @@ def tick() -> float:
     if _resume:
         _resume = False
         resume()
+    follow.follow()
     if _poller is None:
         return IDLE_SECONDS
     deadline = time.perf_counter() + TICK_BUDGET_SECONDS
@@ -259,6 +260,7 @@ def resume() -> None:
     people_store.forget_pictures()
     consent_records.look_again()
     loss_curve.clear()
+    follow.forget()
     preview.forget()
     if _poller is not None:
         _poller.forget()

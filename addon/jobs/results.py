@@ -6,12 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from ...engine import protocol
-from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..sequencer import placing
-from ..state import consent_records, people_store, steps
+from ..sequencer import placing, recasts
+from ..state import cast, consent_records, people_store, steps
 from ..state.properties import NOBODY
 from ..viewport import preview
+from . import follow
 
 if TYPE_CHECKING:
     import bpy
@@ -40,7 +40,7 @@ def _scan_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any
         return ""  # another range was marked, or the identity removed, meanwhile
     if all(people_store.main_person(scan) == NOBODY for scan in found if scan):
         raise Unusable(tr("No face was found in the marked footage: choose frames that show one."))
-    return tr("Find people")
+    return tr("Find People")
 
 
 def _fill(state: UnderstudyState, target: str, clip: protocol.Clip, folder: str) -> UnderstudyScan | None:
@@ -51,7 +51,7 @@ def _fill(state: UnderstudyState, target: str, clip: protocol.Clip, folder: str)
             if (shot.source, shot.source_start, shot.source_end) != (clip.path, clip.start, clip.end):
                 return None
             people_store.fill(shot.scan, clip, folder)
-            steps.choose_default(state)
+            cast.settle(state)
             return shot.scan
         material = material_named(state, target)
         if material is None:
@@ -89,7 +89,7 @@ def _people_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, A
                 raise Unusable(str(error)) from None
     follow_merges(state, folder, steps.about(job).get("edits", []))
     if state.shot.scan.folder == folder:
-        steps.choose_default(state)
+        cast.settle(state)
     return ""
 
 
@@ -131,9 +131,9 @@ def _forget_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, A
     if index is not None:
         state.identities.remove(index)
     for swap in state.swaps:
-        if swap.identity == about["identity"]:
-            swap.identity = ""
-    return tr("Forget identity")
+        swap.identity = "" if swap.identity == about["identity"] else swap.identity
+    cast.settle(state)
+    return tr("Forget Identity")
 
 
 def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
@@ -142,15 +142,19 @@ def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, 
     if result.get("credentials"):
         about["credentials"] = str(result["credentials"])
     made = str(result.get("movie") or job.output)
-    updated = next((s for s in placing.placed(scene) if s[STRIP_RECORD].get("job") == about.get("update")), None)
+    wanted = str(about.get("update", "")).split()
+    updated = [strip for strip in recasts.placed(scene) if recasts.id_of(strip) in wanted]
     try:
-        if updated is not None:
-            placing.update(updated, made, about)
-            return tr("Update recast strip")
+        for strip in updated:
+            placing.update(strip, made, about)
+        if updated:
+            recasts.own_ids(scene)
+            return tr("Update Recast")
         placing.place(scene, made, about)
+        follow.followed(scene)
     except placing.CannotPlace as error:
         raise Unusable(str(error)) from None
-    return tr("Place recast strip")
+    return tr("Place Recast")
 
 
 _BRINGS = {

@@ -49,12 +49,14 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     people.register()
+    place.register()
     recast_with_defaults.register()
 
 
 def unregister() -> None:
     """Forget them."""
     recast_with_defaults.unregister()
+    place.unregister()
     people.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

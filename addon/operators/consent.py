@@ -16,7 +16,7 @@ from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
 from ..layout import fields, wrapped
-from ..sequencer import placing
+from ..sequencer import placing, recasts
 from ..state import consent_records, project, steps
 from ..state.properties import BASES, USUAL_BASIS, UnderstudyConsentRow
 from .common import Outside
@@ -77,7 +77,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
     identity: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Whose consent, as the project knows them")
     called: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Their name in the panel")
     person: StringProperty(name="Full Name", description="The human being's full name", options={"SKIP_SAVE"})
-    basis: EnumProperty(name="Because of", description="Why their face may be used", items=BASES, default=USUAL_BASIS)
+    basis: EnumProperty(name="Basis", description="Why their face may be used", items=BASES, default=USUAL_BASIS)
     scope: StringProperty(
         name="For", description="What they agreed to: the film, the shot, the length of time", options={"SKIP_SAVE"}
     )
@@ -254,7 +254,7 @@ class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
     def missing(cls, context: bpy.types.Context) -> str:
         if missing := steps.locked(steps.state_of(context)):
             return missing
-        return "" if placing.placed(compat.sequencer_scene(context)) else tr("Nothing on the timeline is recast.")
+        return "" if recasts.placed(compat.sequencer_scene(context)) else tr("Nothing on the timeline is recast.")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         scene = compat.sequencer_scene(context)
@@ -268,7 +268,7 @@ class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
         if not self.filepath or not Path(file).is_file():
             return self.refuse(tr("There is no file at {path}.", path=file))
         ingredients = dict.fromkeys(
-            placing.file_of(strip) for strip in placing.placed(scene) if not strip.mute and strip.get(STRIP_RECORD)
+            placing.file_of(strip) for strip in recasts.placed(scene) if not strip.mute and strip.get(STRIP_RECORD)
         )
         spec = protocol.CredentialSpec(
             file=file, ingredients=list(ingredients), project=str(project.folder(scene.understudy))

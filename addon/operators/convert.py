@@ -11,10 +11,10 @@ from bpy.props import BoolProperty
 
 from ...engine import protocol
 from .. import compat
-from ..constants import STRIP_ID, STRIP_RECORD
+from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
-from ..sequencer import placing, strip_media, timeline
+from ..sequencer import placing, recasts, strip_media, timeline
 from ..state import consent_records, people_store, project, properties, steps
 from .common import Outside
 from .train import train_spec
@@ -172,19 +172,14 @@ class UNDERSTUDY_OT_convert(Outside, bpy.types.Operator):
 
 
 def active_recast(context: bpy.types.Context) -> bpy.types.Strip | None:
-    """The active strip if Understudy made it; else, of the takes that lie over the active strip, the one that is
-    seen; or None."""
+    """The recast that is meant (`recasts.meant`), or None."""
     scene = compat.sequencer_scene(context)
-    strip = compat.active_strip(scene) if scene else None
-    if strip is None or strip.get(STRIP_RECORD):
-        return strip
-    name = strip.get(STRIP_ID)
-    over = [one for one in placing.placed(scene) if one[STRIP_RECORD].get("strip_id") == name] if name else []
-    return next((one for one in over if not one.mute), over[-1] if over else None)
+    strip = recasts.meant(scene) if scene else None
+    return strip if strip is not None and strip.get(STRIP_RECORD) else None
 
 
 class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
-    """Recast again what the active strip shows, with all that was learned since. Not undoable: cancel stops it.
+    """Recast again what the strip that is meant shows, with all that was learned since. Not undoable: cancel stops it.
     The new content of the strip is an undo step of its own."""
 
     bl_idname = "understudy.update"
@@ -197,19 +192,21 @@ class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
         if missing := steps.locked(state):
             return missing
         if active_recast(context) is None:
-            return tr("Select a recast strip first.")
+            return tr("Select a recast, or its source with the playhead on it, first.")
         return tr("A training or conversion is under way.") if steps.recasting(state) else ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        about = placing.about_of(active_recast(context))
+        strip = active_recast(context)
+        recasts.own_ids(scene)
+        about = placing.about_of(strip)
         folder = project.folder(scene.understudy)
         model = folder / "models" / about["model"]
         for needed in (folder / "scans" / about["scan"], model):
             if not needed.is_dir():
                 return self.refuse(tr("{path} is not there any more: recast the range anew.", path=needed))
         spec = convert_spec(scene, str(model), about)
-        about["update"] = about["job"]
+        about["update"] = " ".join(recasts.id_of(piece) for piece in recasts.pieces(scene, strip))
         jobs.start(scene, "convert", spec, about=about, output=spec.output, model=spec.model)
         return {"FINISHED"}
 

@@ -13,7 +13,7 @@ from .. import compat
 from ..i18n import tr
 from ..jobs import results
 from ..sequencer import strip_media, timeline
-from ..state import hooks, people_store, project, steps
+from ..state import cast, hooks, people_store, project, steps
 from ..state.properties import UnderstudyIdentity
 from .common import Undoable
 from .mark import footage_of, limits
@@ -23,15 +23,15 @@ _MOVIES = {".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v", ".mpg", ".mpeg", ".m
 
 
 def new_identity(state: bpy.types.PropertyGroup, stem: str) -> UnderstudyIdentity:
-    """A new identity, named after a file or strip; it is used where no identity was chosen yet."""
+    """A new identity, named after a file or strip; the selected person gets it where they have no face yet."""
     project.folder(state)  # an unsaved .blend gets its folder's name here
     identity = state.identities.add()
     identity.key = f"{project.slug(stem)[:24]}-{uuid.uuid4().hex[:6]}"
     identity.name = stem.replace("_", " ").replace("-", " ").title()
     state.identity = identity.key
-    swap = steps.ensure_swap(state)
-    if steps.identity_named(state, swap.identity) is None:
-        swap.identity = identity.key
+    person = people_store.person_of(state.shot.scan, state.person)
+    if person is not None and not person.rejected and steps.swap_of(state, person.person) is None:
+        cast.assign(state, person.person, identity.key)
     return identity
 
 
@@ -69,7 +69,7 @@ class UNDERSTUDY_OT_add_identity(_Adding, bpy.types.Operator):
     """Add the active strip as a face. One undo step takes the material away again."""
 
     bl_idname = "understudy.add_identity"
-    bl_label = "From Active Strip"
+    bl_label = "Add Face from Active Strip"
     bl_description = "Add the person in the active movie or image strip as a face to use"
 
     identity: StringProperty(
@@ -94,7 +94,7 @@ class UNDERSTUDY_OT_add_identity(_Adding, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         try:
-            strip = footage_of(compat.active_strip(scene), scene.frame_current)
+            strip = footage_of(compat.active_picture(scene), scene.frame_current)
             timing = compat.strip_timing(scene, strip)
             start, end = timeline.material(timing)
             if self.marked:
@@ -111,7 +111,7 @@ class UNDERSTUDY_OT_add_identity_file(_Adding, bpy.types.Operator):
     """Add a movie, a picture or a folder of pictures as a face. One undo step takes it away again."""
 
     bl_idname = "understudy.add_identity_file"
-    bl_label = "From File or Folder"
+    bl_label = "Add Face from File or Folder"
     bl_description = "Add the person in a movie, a picture or a folder of pictures as a face to use"
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
@@ -136,8 +136,8 @@ class UNDERSTUDY_OT_add_identity_person(Undoable, bpy.types.Operator):
     """Let the chosen person of the shot be a face to use, with what the scan found already. Undoable."""
 
     bl_idname = "understudy.add_identity_person"
-    bl_label = "From Chosen Person"
-    bl_description = "Use the face of the person chosen in 2 People for somebody else"
+    bl_label = "Add Face of Selected Person"
+    bl_description = "Use the face of the person selected in 2 People for somebody else"
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
@@ -148,7 +148,7 @@ class UNDERSTUDY_OT_add_identity_person(Undoable, bpy.types.Operator):
         state = scene.understudy
         scan, person = state.shot.scan, people_store.person_of(state.shot.scan, state.person)
         if person is None:
-            return self.refuse(tr("Choose a person first."))
+            return self.refuse(tr("Select a person first."))
         number, name, folder = person.person, people_store.called(person), scan.folder
         clip = protocol.Clip(path=scan.clip_path, start=scan.clip_start, end=scan.clip_end)
         identity = add_material(scene, clip.path, clip.start, clip.end, "", scan=False)
@@ -162,11 +162,11 @@ class UNDERSTUDY_OT_add_identity_person(Undoable, bpy.types.Operator):
 
 
 class UNDERSTUDY_OT_choose_identity(Undoable, bpy.types.Operator):
-    """Show an identity's material; while there is one swap only, let its face appear. Undoable."""
+    """Show an identity's material. Undoable."""
 
     bl_idname = "understudy.choose_identity"
-    bl_label = "Use This Face"
-    bl_description = "Show this identity's material; with only one face to replace, this is the face that appears"
+    bl_label = "Select Identity"
+    bl_description = "Show this identity's material; who gets whose face stays as it is"
 
     identity: StringProperty(description="Key of the identity", options={"HIDDEN"})
 
@@ -175,8 +175,6 @@ class UNDERSTUDY_OT_choose_identity(Undoable, bpy.types.Operator):
         if steps.identity_named(state, self.identity) is None:
             return self.refuse(tr("That identity is not in this scene any more."))
         state.identity = self.identity
-        if len(state.swaps) < 2:
-            steps.ensure_swap(state).identity = self.identity
         hooks.redraw_sequencers({"PREVIEW"})
         return {"FINISHED"}
 
@@ -185,7 +183,7 @@ class UNDERSTUDY_OT_choose_face(Undoable, bpy.types.Operator):
     """Choose which of the people in an identity's footage it is. Undoable."""
 
     bl_idname = "understudy.choose_face"
-    bl_label = "This Is the One"
+    bl_label = "Use This Person"
     bl_description = "This person of the footage is the identity"
 
     material: StringProperty(description="Key of the material", options={"HIDDEN"})
@@ -235,9 +233,8 @@ class UNDERSTUDY_OT_remove_identity(Undoable, bpy.types.Operator):
         state.identities.remove(index)
         left = state.identities[0].key if len(state.identities) else ""
         state.identity = left if state.identity == self.identity else state.identity
-        for swap in state.swaps:
-            if swap.identity == self.identity:
-                swap.identity = left if len(state.swaps) == 1 else ""
+        for person in [swap.person for swap in state.swaps if swap.identity == self.identity]:
+            cast.assign(state, person, "")
         return {"FINISHED"}
 
 

@@ -7,7 +7,7 @@ from bpy.props import EnumProperty
 
 from .. import compat
 from ..i18n import tr
-from ..sequencer import marking, scene_strips, strip_media, timeline
+from ..sequencer import marking, recasts, scene_strips, strip_media, timeline
 from ..state import project, steps
 from ..state.properties import MARKS
 from .common import Outside, Undoable
@@ -56,6 +56,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
     """Mark what a strip shows, a scene strip once it is rendered. Answers why not, "" when it is marked."""
     if strip.type == "SCENE":
         return scene_strips.begin(scene, strip)
+    strip = recasts.source_of(scene, strip)
     try:
         strip = footage_of(strip, scene.frame_current)
         stored = compat.stored_frames(scene, strip)
@@ -87,7 +88,7 @@ class UNDERSTUDY_OT_mark_range(Undoable, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        strip, shot = compat.active_strip(scene), scene.understudy.shot
+        strip, shot = compat.active_picture(scene), scene.understudy.shot
         if strip.type == "SCENE":
             return bpy.ops.understudy.render_scene_strip()
         if why := mark(scene, strip, scene.understudy.mark_by if self.by == "PANEL" else self.by):
@@ -136,12 +137,12 @@ class UNDERSTUDY_OT_render_scene_strip(Undoable, bpy.types.Operator):
     def missing(cls, context: bpy.types.Context) -> str:
         if missing := steps.missing_for_mark(context):
             return missing
-        strip = compat.active_strip(compat.sequencer_scene(context))
+        strip = compat.active_picture(compat.sequencer_scene(context))
         return "" if strip.type == "SCENE" and strip.scene else tr("Select a scene strip first.")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        why = scene_strips.begin(scene, compat.active_strip(scene))
+        why = scene_strips.begin(scene, compat.active_picture(scene))
         return self.refuse(why) if why else {"FINISHED"}
 
 

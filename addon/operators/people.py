@@ -1,4 +1,4 @@
-"""Who is who in the shot: choose, name, merge, reject; give somebody an identity's face."""
+"""Who is who in the shot: select, name, merge, reject; give somebody an identity's face."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...engine import protocol
 from .. import compat
 from ..i18n import tr
 from ..jobs import jobs
-from ..state import hooks, people_store, project, steps
+from ..state import cast, hooks, people_store, project, steps
 from ..viewport import preview
 from .common import Outside, Undoable
 
@@ -35,11 +35,11 @@ def rename(scene: bpy.types.Scene, person: bpy.types.PropertyGroup) -> None:
 
 
 class UNDERSTUDY_OT_choose_person(Undoable, bpy.types.Operator):
-    """Choose the person of the shot who is recast. Undoable."""
+    """Select a person of the shot. Undoable."""
 
     bl_idname = "understudy.choose_person"
-    bl_label = "Recast This Person"
-    bl_description = "Choose this person; with only one face to replace, this is the one who is recast"
+    bl_label = "Select Person"
+    bl_description = "Show this person's details; who gets whose face stays as it is"
 
     person: IntProperty(name="Person", description="The person's number in the scan")
 
@@ -51,18 +51,9 @@ class UNDERSTUDY_OT_choose_person(Undoable, bpy.types.Operator):
         state = steps.state_of(context)
         if people_store.person_of(state.shot.scan, self.person) is None:
             return self.refuse(tr("That person is not in the shot."))
-        choose(state, self.person)
+        state.person = self.person
         hooks.redraw_sequencers({"PREVIEW"})
         return {"FINISHED"}
-
-
-def choose(state: bpy.types.PropertyGroup, number: int) -> None:
-    """Show a person's details; while there is one swap only, it is theirs from now on."""
-    state.person = number
-    swap = steps.ensure_swap(state)
-    if len(state.swaps) == 1 and swap.person != number:
-        swap.person, swap.target = number, ""
-        swap.target = steps.target_key(state, swap)
 
 
 def _identities(_: object, context: bpy.types.Context) -> list[tuple[str, str, str, int]]:
@@ -80,7 +71,7 @@ class UNDERSTUDY_OT_assign(Undoable, bpy.types.Operator):
     """Give a person of the shot an identity's face, or their own again. Undoable."""
 
     bl_idname = "understudy.assign"
-    bl_label = "Gets the Face Of"
+    bl_label = "Assign Face"
     bl_description = "Whose face this person gets; several people may each get another one"
 
     person: IntProperty(name="Person", description="The person's number in the scan", options={"HIDDEN"})
@@ -94,26 +85,9 @@ class UNDERSTUDY_OT_assign(Undoable, bpy.types.Operator):
         state = steps.state_of(context)
         if people_store.person_of(state.shot.scan, self.person) is None:
             return self.refuse(tr("That person is not in the shot."))
-        assign(state, self.person, "" if self.identity == _KEPT else self.identity)
+        cast.assign(state, self.person, "" if self.identity == _KEPT else self.identity)
         hooks.redraw_sequencers({"PREVIEW"})
         return {"FINISHED"}
-
-
-def assign(state: bpy.types.PropertyGroup, number: int, identity: str) -> None:
-    """Give a person an identity's face; "" takes it away."""
-    state.person = number
-    swap = steps.swap_of(state, number)
-    if not identity:
-        if swap is not None:
-            state.swaps.remove([one.person for one in state.swaps].index(number))
-        return
-    if swap is None:
-        # a swap that nobody's face is in yet is used first
-        swap = next((one for one in state.swaps if people_store.person_of(state.shot.scan, one.person) is None), None)
-        swap = swap or state.swaps.add()
-        swap.person, swap.target = number, ""
-        swap.target = steps.target_key(state, swap)
-    swap.identity = identity
 
 
 def _others(_: object, context: bpy.types.Context) -> list[tuple[str, str, str, int]]:
@@ -136,7 +110,7 @@ class _Correction(Outside):
         state = steps.state_of(context)
         if missing := steps.missing_for_people(state):
             return missing
-        return "" if people_store.person_of(state.shot.scan, state.person) else tr("Choose a person first.")
+        return "" if people_store.person_of(state.shot.scan, state.person) else tr("Select a person first.")
 
 
 class UNDERSTUDY_OT_merge_people(_Correction, bpy.types.Operator):
@@ -163,7 +137,7 @@ class UNDERSTUDY_OT_split_person(_Correction, bpy.types.Operator):
     """What is taken for a person of the scan at the playhead is somebody else."""
 
     bl_idname = "understudy.split_person"
-    bl_label = "Somebody Else Here"
+    bl_label = "Split at Playhead"
     bl_description = (
         "The face that is taken for the chosen person at the playhead is somebody else's: it becomes a person of its "
         "own, for as long as it is followed without a break"

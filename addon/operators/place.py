@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import bpy
 from bpy.props import IntProperty
 
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..sequencer import placing, strip_media
-from ..state import project, steps
+from ..sequencer import placing, recasts
+from ..state import hooks, project, steps
 from .common import Undoable
 from .convert import active_recast
 
@@ -48,7 +50,7 @@ class _Take(Undoable):
     def missing(cls, context: bpy.types.Context) -> str:
         if missing := steps.locked(steps.state_of(context)):
             return missing
-        return "" if active_recast(context) else tr("Select a recast strip first.")
+        return "" if active_recast(context) else tr("Select a recast, or its source with the playhead on it, first.")
 
 
 class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
@@ -62,10 +64,10 @@ class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        takes = placing.takes(scene, active_recast(context)[STRIP_RECORD])
+        takes = recasts.takes(scene, active_recast(context))
         seen = next((i for i, take in enumerate(takes) if not take.mute), -self.step)
         strip = takes[(seen + self.step) % len(takes)]
-        placing.show_take(scene, strip)
+        recasts.show_take(scene, strip)
         scene.sequence_editor.active_strip = strip
         for take in takes:
             take.select = take == strip
@@ -75,7 +77,7 @@ class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
 
 
 class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
-    """Take the active recast off the timeline; another take of its frames is seen again. Undoable."""
+    """Take a recast off the timeline; what it hid is seen again. Undoable."""
 
     bl_idname = "understudy.remove_recast"
     bl_label = "Remove Recast"
@@ -83,19 +85,8 @@ class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        strip = active_recast(context)
-        of, was_seen = placing.about_of(strip), not strip.mute
-        holder, _ = compat.neighbours(scene, strip)
-        compat.remove_strip(holder, strip)
-        left = placing.takes(scene, of)
-        if left and was_seen and all(take.mute for take in left):
-            placing.show_take(scene, left[-1])
-        source = strip_media.find(
-            scene, of["strip_id"], of["strip_name"], of["source_start"], of.get("stored_frames", 0)
-        )
-        if not left:
-            placing.forget_source(scene, of)
-        if (below := left[-1] if left else source) is not None:  # the panel goes on with what is there
+        below = placing.remove(scene, active_recast(context))
+        if below is not None:  # the panel goes on with what is there
             scene.sequence_editor.active_strip = below
             below.select = True
         return {"FINISHED"}
@@ -128,3 +119,31 @@ CLASSES = (
     UNDERSTUDY_OT_remove_recast,
     UNDERSTUDY_OT_open_folder,
 )
+
+
+def rename_strips(scene: bpy.types.Scene, identity: bpy.types.PropertyGroup) -> None:
+    """Call the recasts by the names that their identities have (`hooks.rename_strips`)."""
+    state = scene.understudy
+    for strip in recasts.placed(scene):
+        record = strip[STRIP_RECORD]
+        keys = [one["identity"] for one in json.loads(record.get("swaps") or "[]")]
+        if identity.key not in keys:
+            continue
+        faces = [steps.identity_named(state, key) for key in keys]
+        if None in faces:
+            continue
+        before = placing.name_of(record)
+        record["identity_name"] = ", ".join(face.name for face in faces)
+        if strip.name.startswith(before[:55]):  # a name that the user gave stays
+            strip.name = placing.name_of(record)
+    recasts.own_ids(scene)
+
+
+def register() -> None:
+    """Hear of identities that get another name."""
+    hooks.rename_strips = rename_strips
+
+
+def unregister() -> None:
+    """Hear no more."""
+    hooks.rename_strips = None

@@ -16,7 +16,7 @@ from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
 from ..sequencer import scene_strips, strip_media, timeline
-from ..state import hooks, steps
+from ..state import hooks, people_store, steps
 from .common import Undoable
 from .convert import queue
 from .identities import add_file
@@ -26,8 +26,8 @@ from .scan import scan_material, start_scan
 
 def strip_to_mark(scene: bpy.types.Scene) -> bpy.types.Strip | None:
     """The active strip where it is another than the marked one and shows neither a recast nor an identity."""
-    state, strip = scene.understudy, compat.active_strip(scene)
-    if strip is None or strip.type not in {"MOVIE", "IMAGE", "META", "SCENE"} or strip.get(STRIP_RECORD):
+    state, strip = scene.understudy, compat.active_picture(scene)
+    if strip is None or strip.type not in compat.PICTURES or strip.get(STRIP_RECORD):
         return None
     marked = strip_media.find_shot(scene, state.shot) if state.shot.strip_id else None
     if marked is None:
@@ -56,6 +56,9 @@ def go_on(scene: bpy.types.Scene, ended: str) -> None:
             scan_material(scene, one)
     if scene_strips.rendering or any(job.kind in {"scan", "people", "consent"} for job in steps.unfinished(state)):
         return
+    if not steps.chosen(state) and len(people_store.there(state.shot.scan)) > 1:
+        hooks.redraw_sequencers({"UI"})
+        return  # who of them gets whose face is for a human being to say
     if missing := steps.missing_for_faces(state):
         jobs.set_recast_with_defaults(scene, False)
         state.error = missing

@@ -14,7 +14,6 @@ from ..sequencer import picture_geometry
 from ..state import face_boxes, hooks, people_store, steps
 from ..viewport import overlay, preview
 from .common import Outside
-from .people import choose
 
 _LEAVING = {"ESC", "RIGHTMOUSE"}
 _PASSED = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM"}
@@ -53,7 +52,7 @@ class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
 
     bl_idname = "understudy.pick_face"
     bl_label = "Click a Face"
-    bl_description = "Choose a person by clicking their face in the preview; Esc ends it"
+    bl_description = "Select a person by clicking their face in the preview; Esc ends it"
     bl_options = {"UNDO"}
 
     @classmethod
@@ -66,7 +65,7 @@ class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
         overlay.picking = True
         context.window.cursor_modal_set("EYEDROPPER")
         context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set(tr("Click the face to recast. Esc: keep the choice"))
+        context.workspace.status_text_set(tr("Click the face of a person. Esc: cancel"))
         hooks.redraw_sequencers({"PREVIEW"})
         return {"RUNNING_MODAL"}
 
@@ -88,7 +87,7 @@ class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
             if face is None or people_store.person_of(scene.understudy.shot.scan, face.person) is None:
                 self.report({"INFO"}, tr("There is no known face here"))
                 return {"RUNNING_MODAL"}
-            choose(scene.understudy, face.person)
+            scene.understudy.person = face.person
             return self._end(context, {"FINISHED"})
         return {"PASS_THROUGH"} if event.type in _PASSED or event.type.startswith("TIMER") else {"RUNNING_MODAL"}
 

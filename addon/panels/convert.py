@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import bpy
 
 from .. import compat
@@ -10,8 +13,8 @@ from ..i18n import tr
 from ..layout import SidebarPanel, fields, missing, sentence
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
-from ..sequencer import placing
-from ..state import steps
+from ..sequencer import placing, recasts
+from ..state import cast, steps
 from .status import draw_job
 
 
@@ -28,6 +31,10 @@ class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
             column.prop(state, "layer")
         row = layout.row()
         row.enabled = not steps.missing_for_convert(state, draft=False)
+        strip = active_recast(context)
+        if state is not None and steps.chosen(state):
+            before = json.loads(strip[STRIP_RECORD].get("swaps") or "[]") if _of_the_range(state, strip) else []
+            sentence(layout, context, cast.in_words(state, before), "COMMUNITY")
         text = _what_recasting_takes(state)
         row.operator("understudy.convert", text=text, icon="RENDER_ANIMATION", translate=False).draft = False
         row = layout.row()
@@ -39,11 +46,15 @@ class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
         why = steps.missing_for_convert(state, draft=False)
         if not running and why != steps.missing_for_train(state):  # which is said above
             missing(layout, context, why)
-        strip = active_recast(context)
         if strip is not None:
             _draw_placed(layout.box(), context, strip)
         elif last_recast(context):
             layout.operator("understudy.place", icon="ADD")
+
+
+def _of_the_range(state: bpy.types.PropertyGroup, strip: bpy.types.Strip | None) -> bool:
+    """Whether a recast is of the people that the marked range shows."""
+    return strip is not None and strip[STRIP_RECORD].get("scan") == Path(state.shot.scan.folder).name
 
 
 def _what_recasting_takes(state: bpy.types.PropertyGroup | None) -> str:
@@ -61,7 +72,7 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
         sentence(layout, context, tr("Consent: {records}", records=said))
     layout.operator("understudy.update", icon="FILE_REFRESH")
     scene = compat.sequencer_scene(context)
-    takes = placing.takes(scene, record)
+    takes = recasts.takes(scene, strip)
     if len(takes) > 1:
         row = layout.row(align=True)
         row.operator("understudy.next_take", text="", icon="TRIA_LEFT").step = -1
@@ -96,7 +107,7 @@ class UNDERSTUDY_PT_fit(SidebarPanel, bpy.types.Panel):
         for name in ("shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain", "keep_front"):
             column.prop(state.fit, name)
         column = fields(self.layout).column(align=True)
-        column.label(text="Draw the Edge In")
+        column.label(text="Erode Mask")
         for side in ("top", "right", "bottom", "left"):
             column.prop(state.fit, f"erode_{side}")
 

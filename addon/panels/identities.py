@@ -40,7 +40,9 @@ class UNDERSTUDY_MT_add_material(bpy.types.Menu):
 def draw_sources(layout: bpy.types.UILayout, identity: str) -> None:
     """The ways to add footage, to an identity or (without one) to a new one."""
     layout.operator("understudy.add_identity", icon="SEQ_SEQUENCER").identity = identity
-    marked = layout.operator("understudy.add_identity", text="From Range of Active Strip", icon="PREVIEW_RANGE")
+    marked = layout.operator(
+        "understudy.add_identity", text="Add Face from Range of Active Strip", icon="PREVIEW_RANGE"
+    )
     marked.identity, marked.marked = identity, True
     layout.operator("understudy.add_identity_file", icon="FILEBROWSER").identity = identity
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import bpy
 
 from ..i18n import tr
-from ..layout import SidebarPanel, gallery, missing, sentence
-from ..state import people_store, steps
+from ..layout import SidebarPanel, frames_in_words, missing, sentence
+from ..state import cast, people_store, steps
 
 
 class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
@@ -25,11 +25,15 @@ class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
             sentence(layout, context, tr("No face was found in the marked range."), "ERROR")
         else:
             layout.operator("understudy.pick_face", icon="EYEDROPPER")
-            gallery(layout, scan, state.person, "understudy.choose_person")
-            for swap in steps.chosen(state):
-                _draw_swap(layout, state, people_store.person_of(scan, swap.person), swap)
+            if len(people_store.there(scan)) > cast.ROWS:
+                layout.prop(state, "crowd")
+            for person in cast.rows(state):
+                _draw_row(layout, state, person)
+            hidden = len(people_store.there(scan)) - len(cast.rows(state))
+            if hidden:
+                layout.label(text=tr("and {n} more", n=hidden), translate=False)
             person = people_store.person_of(scan, state.person)
-            if person is not None:
+            if person is not None and not person.rejected:
                 _draw_person(layout.box(), context, state, person)
         rejected = sum(person.rejected for person in scan.people)
         if rejected:
@@ -38,13 +42,30 @@ class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
             row.operator("understudy.restore_people", text="", icon="LOOP_BACK")
 
 
-def _draw_swap(
-    layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, person: bpy.types.PropertyGroup,
-    swap: bpy.types.PropertyGroup,
+def _draw_row(
+    layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, person: bpy.types.PropertyGroup
 ) -> None:  # fmt: skip
+    """Who somebody is and whose face they get; a click on the name selects."""
+    swap = steps.swap_of(state, person.person)
+    identity = steps.identity_named(state, swap.identity) if swap else None
     row = layout.row(align=True)
-    identity = steps.identity_named(state, swap.identity)
-    row.label(text=f"{people_store.called(person)} → {identity.name}", icon="ARROW_LEFTRIGHT", translate=False)
+    if icon := people_store.icon(state.shot.scan, person):
+        row.template_icon(icon_value=icon, scale=2.0)
+    column = row.column(align=True)
+    name = f"{people_store.called(person)} ({frames_in_words(person.frames)})"
+    button = column.operator(
+        "understudy.choose_person", text=name, translate=False, depress=state.person == person.person
+    )
+    button.person = person.person
+    face = column.row(align=True)
+    gets = face.operator_menu_enum(
+        "understudy.assign", "identity", text=identity.name if identity else tr("Nobody"), translate=False,
+        icon="FORWARD",
+    )  # fmt: skip
+    gets.person = person.person
+    if (key := cast.proposed(state, person)) and (known := steps.identity_named(state, key)) is not None:
+        again = face.operator("understudy.assign", text=tr("{name}, as Before", name=known.name), translate=False)
+        again.person, again.identity = person.person, key
 
 
 def _draw_person(
@@ -61,8 +82,3 @@ def _draw_person(
     row.operator("understudy.reject_person", text="", icon="X")
     if said := people_store.sharpness_in_words(person):
         sentence(column, context, tr("The pictures are {sharpness}.", sharpness=said))
-    swap = steps.swap_of(state, person.person)
-    identity = steps.identity_named(state, swap.identity) if swap else None
-    column.label(text="Gets the Face Of")  # beside it there is no room for the names in a narrow panel
-    name = identity.name if identity else tr("Nobody")
-    column.operator_menu_enum("understudy.assign", "identity", text=name, translate=False).person = person.person

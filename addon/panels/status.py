@@ -10,6 +10,7 @@ from ..engine_link import engine_setup
 from ..i18n import tr
 from ..jobs import jobs
 from ..layout import SidebarPanel, duration, sentence
+from ..sequencer import scene_strips
 from ..state import steps
 
 
@@ -111,8 +112,12 @@ def _draw_recast_with_defaults(
     elif asks_for_consents(state):
         sentence(layout, context, tr("Training and recast follow once the consents are on record."), "INFO")
         layout.operator("understudy.consents", icon="ERROR")
-    else:
+    elif steps.unfinished(state) or scene_strips.rendering:
         sentence(layout, context, tr("Training and recast follow by themselves."), "INFO")
+    elif not steps.chosen(state):
+        sentence(layout, context, tr("Choose below who gets whose face; training and recast follow."), "INFO")
+    else:
+        layout.operator("understudy.recast_with_defaults", text="Continue", icon="PLAY")
 
 
 def draw_job(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 
 from ..layout import SidebarPanel, fields, missing, sentence
@@ -34,7 +36,9 @@ class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
             layout.operator("understudy.train", icon="PLAY")
             if state.shot.strip_id:  # else the panel of the people says what comes first
                 missing(layout, context, steps.missing_for_train(state))
-        job = next((job for job in reversed(state.jobs) if job.kind == "train" and job.loss >= 0), None)
+        name = steps.model_name(state, state.preset)
+        ours = [job for job in reversed(state.jobs) if job.kind == "train" and Path(job.model).name == name]
+        job = next((job for job in ours if job.loss >= 0), None)
         if job is not None:
             draw_training(layout, context, job)
 

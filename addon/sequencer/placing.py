@@ -1,7 +1,7 @@
 """Put a recast onto the timeline, frame for frame above its source; keep several as takes of each other.
 
-A placed strip carries what made it (STRIP_RECORD). Strips that recast the same frames of the same strip are takes:
-one of them is seen, the others are muted.
+A placed strip carries what made it (STRIP_RECORD). Tries at the same cast over the same frames of a source are takes
+(`recasts`): one of them is seen, the others are muted.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
 from ..state import project
-from . import strip_media, timeline
+from . import recasts, strip_media, timeline
 
 # What the recast strip has to share with its source so that it lies exactly over it.
 _SETTINGS = (
@@ -53,7 +53,6 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     holder, channels = compat.neighbours(scene, source)
     locked = [i for i, c in enumerate(channels) if c.lock]
     taken = [(s.channel, *compat.span(s)) for s in holder] + [(i, start, end) for i in locked]
-    earlier = [strip for strip in placed(scene) if same_frames(strip[STRIP_RECORD], about)]
     try:
         free = timeline.free_channel(taken, channel, start, end, compat.HIGHEST_CHANNEL)
     except timeline.RangeError as error:
@@ -69,9 +68,53 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     except Exception:
         compat.remove_strip(holder, strip)
         raise
-    for take in earlier:
-        take.mute = True
+    recasts.own_ids(scene)
+    muted = strip.mute  # as its source is
+    recasts.show_take(scene, strip)
+    strip.mute = muted
+    _cover(scene, strip)
+    if source is not None:
+        compat.connect(scene, strip, source)
+    before = compat.active_picture(scene)
+    if before in {None, source} or (before.get(STRIP_RECORD) and recasts.overlap(before, strip)):
+        for other in compat.all_strips(scene):
+            other.select = other == strip
+        scene.sequence_editor.active_strip = strip
     return strip
+
+
+def _cover(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
+    """Mute recasts of other casts that lie under the whole of this one, and remember them for `remove`."""
+    left, right = compat.span(strip)
+    covered = [
+        other
+        for other in recasts.placed(scene)
+        if other != strip and not other.mute and recasts.overlap(other, strip)
+        and left <= compat.span(other)[0] and compat.span(other)[1] <= right
+    ]  # fmt: skip
+    for other in covered:
+        other.mute = True
+    strip[STRIP_RECORD]["covers"] = " ".join(recasts.id_of(other) for other in covered)
+
+
+def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | None:
+    """Take a recast off the timeline; what it hid is seen again. Answers the strip that is in its place: a take, a
+    recast of another cast, or its source."""
+    of, was_seen = about_of(strip), not strip.mute
+    others = [take for take in recasts.takes(scene, strip) if take != strip]
+    covered = str(of.get("covers", "")).split()
+    source = recasts.source_of(scene, strip)
+    source = None if source == strip else source
+    compat.remove_strip(compat.neighbours(scene, strip)[0], strip)
+    under = [other for other in recasts.placed(scene) if recasts.id_of(other) in covered]
+    if was_seen and others and all(take.mute for take in others):
+        recasts.show_take(scene, others[-1])
+        others[-1][STRIP_RECORD]["covers"] = " ".join(covered)
+    elif was_seen and not others:
+        for other in under:
+            other.mute = False
+    forget_source(scene, of)
+    return others[-1] if others else under[-1] if under else source
 
 
 def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:
@@ -94,13 +137,9 @@ def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:
         if (now := compat.content(strip)[1]) != before[0]:
             strip.filepath = before[1]
             raise CannotPlace(_wrong_length(now, before[0]))
+    covers = strip[STRIP_RECORD].get("covers", "")
     strip.name = name_of(about)
-    strip[STRIP_RECORD] = _record(about)
-
-
-def placed(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
-    """The strips that Understudy made, inside metas too."""
-    return [strip for strip in compat.all_strips(scene) if strip.get(STRIP_RECORD)]
+    strip[STRIP_RECORD] = {**_record(about), "covers": covers}
 
 
 def file_of(strip: bpy.types.Strip) -> str:
@@ -122,28 +161,11 @@ def forget_source(scene: bpy.types.Scene, record: Any) -> None:
     """Leave no mark on a source strip that no recast belongs to any more, unless it is the marked one."""
     if scene.understudy.shot.strip_id == record["strip_id"]:
         return
-    if any(strip[STRIP_RECORD].get("strip_id") == record["strip_id"] for strip in placed(scene)):
+    if any(strip[STRIP_RECORD].get("strip_id") == record["strip_id"] for strip in recasts.placed(scene)):
         return
     for strip in compat.all_strips(scene):
         if strip.get(STRIP_ID) == record["strip_id"]:
             del strip[STRIP_ID]
-
-
-def same_frames(record: Any, other: Any) -> bool:
-    """Whether two records (or abouts) recast the same frames of the same strip."""
-    return all(record.get(key) == other.get(key) for key in ("strip_id", "source_start", "source_end"))
-
-
-def takes(scene: bpy.types.Scene, of: Any) -> list[bpy.types.Strip]:
-    """The strips that recast the same frames as the record `of`, in the order of their channels."""
-    found = [strip for strip in placed(scene) if same_frames(strip[STRIP_RECORD], of)]
-    return sorted(found, key=lambda strip: strip.channel)
-
-
-def show_take(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
-    """Of all takes of the same frames only this one is seen."""
-    for take in takes(scene, strip[STRIP_RECORD]):
-        take.mute = take != strip
 
 
 def take_in_view(scene: bpy.types.Scene) -> str:
@@ -151,7 +173,7 @@ def take_in_view(scene: bpy.types.Scene) -> str:
     now, strip_id = scene.frame_current, scene.understudy.shot.strip_id
     seen = [
         strip
-        for strip in placed(scene)
+        for strip in recasts.placed(scene)
         if strip[STRIP_RECORD].get("strip_id") == strip_id
         and compat.span(strip)[0] <= now < compat.span(strip)[1]
         and not (strip.mute or compat.neighbours(scene, strip)[1][strip.channel].mute)
@@ -159,15 +181,15 @@ def take_in_view(scene: bpy.types.Scene) -> str:
     if not seen:
         return ""
     top = max(seen, key=lambda strip: strip.channel)
-    among = takes(scene, top[STRIP_RECORD])
+    among = recasts.takes(scene, top)
     if len(among) == 1:
         return tr("Placed Recast")
     return tr("Take {number} of {n}", number=among.index(top) + 1, n=len(among))
 
 
 def name_of(about: dict[str, Any]) -> str:
-    """What a placed strip is called."""
-    return f"{about['strip_name']} as {about['identity_name']} ({about['preset']})"
+    """What a placed strip is called: whose faces first, for names are cut off at their end."""
+    return f"{about['identity_name']} · {about['preset']} · {about['strip_name']}"
 
 
 def _moved(scene: bpy.types.Scene, source: bpy.types.Strip, about: dict[str, Any]) -> int:
@@ -280,7 +302,7 @@ def copy_curves(to: bpy.types.CurveMapping, source: bpy.types.CurveMapping) -> N
 
 
 def _record(about: dict[str, Any]) -> dict[str, Any]:
-    plain = {k: v for k, v in about.items() if isinstance(v, (str, int, float, bool)) and k != "update"}
+    plain = {k: v for k, v in about.items() if isinstance(v, (str, int, float, bool)) and k not in {"update", "covers"}}
     if about.get("frames"):
         plain["frames_json"] = json.dumps(about["frames"])
     return {"synthetic": True, **plain}

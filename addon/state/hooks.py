@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 rename: Callable[[bpy.types.Scene, bpy.types.PropertyGroup], None] | None = None
 """Set by `operators.people`: tell the engine that a person got another name."""
 
+rename_strips: Callable[[bpy.types.Scene, bpy.types.PropertyGroup], None] | None = None
+"""Set by `operators.place`: an identity got another name, which strips are called after."""
+
 go_on: Callable[[bpy.types.Scene, str], None] | None = None
 """Set by `operators.recast_with_defaults`: a job of a scene on its whole way has ended so; take the next step."""
 
@@ -45,6 +48,12 @@ def renamed(person: bpy.types.PropertyGroup, context: bpy.types.Context) -> None
     """A person's name was written into the panel."""
     if rename is not None and not _quiet:
         rename(person.id_data, person)
+
+
+def identity_renamed(identity: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:
+    """An identity's name was written into the panel."""
+    if rename_strips is not None and not _quiet:
+        rename_strips(identity.id_data, identity)
 
 
 def look_changed(view: bpy.types.PropertyGroup, context: bpy.types.Context) -> None:

@@ -73,6 +73,11 @@ BASES = (
     ("test footage", "Test Footage", "Footage made for tests; the result is shown to nobody else"),
 )
 USUAL_BASIS = "written permission"
+CROWDS = (
+    ("LARGEST", "Largest", "The people whose faces are largest in the picture"),
+    ("LONGEST", "Longest", "The people who show in most frames"),
+    ("NAMED", "Named", "The people who have a name"),
+)
 MARKS = (
     ("STRIP", "Strip", "All that the strip shows between its handles"),
     ("PREVIEW", "Preview Range", "What the strip shows inside the preview range"),
@@ -141,7 +146,7 @@ class UnderstudyIdentity(bpy.types.PropertyGroup):
     """A named human being whose face is used, and the material that shows them."""
 
     key: StringProperty(description="Name in models and files: never changes")
-    name: StringProperty(name="Name", description="Who this is")
+    name: StringProperty(name="Name", description="Who this is", update=hooks.identity_renamed)
     materials: CollectionProperty(type=UnderstudyMaterial)
 
 
@@ -151,6 +156,13 @@ class UnderstudySwap(bpy.types.PropertyGroup):
     person: IntProperty(default=NOBODY)
     identity: StringProperty(description="The identity's key")
     target: StringProperty(description="The replaced person's name in models and consent files: never changes")
+
+
+class UnderstudyCast(bpy.types.PropertyGroup):
+    """The cast of a range that was marked once."""
+
+    scan: StringProperty(description="Name of the scan's folder, which tells the frames")
+    swaps: StringProperty(default="[]", description="JSON: [person, identity, target] of each swap")
 
 
 class UnderstudyJob(bpy.types.PropertyGroup):
@@ -232,7 +244,7 @@ class UnderstudyConsentRow(bpy.types.PropertyGroup):
     identity: StringProperty(description="Whose consent, as the project knows them")
     called: StringProperty(description="Their name in the panel")
     person: StringProperty(name="Full Name", description="The human being's full name")
-    basis: EnumProperty(name="Because of", description="Why their face may be used", items=BASES, default=USUAL_BASIS)
+    basis: EnumProperty(name="Basis", description="Why their face may be used", items=BASES, default=USUAL_BASIS)
 
 
 class UnderstudyState(bpy.types.PropertyGroup):
@@ -249,6 +261,10 @@ class UnderstudyState(bpy.types.PropertyGroup):
     identities: CollectionProperty(type=UnderstudyIdentity)
     identity: StringProperty(description="Key of the identity whose details are shown")
     swaps: CollectionProperty(type=UnderstudySwap)
+    casts: CollectionProperty(type=UnderstudyCast)
+    crowd: EnumProperty(
+        name="Show", description="Who of a crowd has a row; who gets a face always has one", items=CROWDS
+    )
     jobs: CollectionProperty(type=UnderstudyJob)
     error: StringProperty(description="The last thing that went wrong, one sentence")
     recast_with_defaults: BoolProperty(description="One step follows the other by itself, until the recast is queued")
@@ -304,6 +320,7 @@ CLASSES = (
     UnderstudyMaterial,
     UnderstudyIdentity,
     UnderstudySwap,
+    UnderstudyCast,
     UnderstudyJob,
     UnderstudyFit,
     UnderstudyConsentRow,

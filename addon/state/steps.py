@@ -15,12 +15,12 @@ from ...engine import protocol
 from .. import compat
 from ..i18n import tr
 from . import consent_records, people_store, project
-from .properties import NOBODY, SCHEMA
+from .properties import SCHEMA
 
 if TYPE_CHECKING:
     import bpy
 
-    from .properties import UnderstudyIdentity, UnderstudyJob, UnderstudyState, UnderstudySwap
+    from .properties import UnderstudyIdentity, UnderstudyJob, UnderstudyPerson, UnderstudyState, UnderstudySwap
 
 SHOT = "shot"
 """The target of a scan of the shot; a scan of an identity's clip has its material's key."""
@@ -33,11 +33,6 @@ def state_of(context: bpy.types.Context) -> UnderstudyState | None:
 
 
 # -- what is chosen
-
-
-def ensure_swap(state: UnderstudyState) -> UnderstudySwap:
-    """The first swap, made when there is none (not while drawing)."""
-    return state.swaps[0] if len(state.swaps) else state.swaps.add()
 
 
 def swap_of(state: UnderstudyState, person: int) -> UnderstudySwap | None:
@@ -71,11 +66,24 @@ def target_key(state: UnderstudyState, swap: UnderstudySwap) -> str:
     if swap.target:
         return swap.target
     person = people_store.person_of(state.shot.scan, swap.person)
-    if person is not None and person.known and person.name:
-        return project.slug(person.name)
+    return target_of(state, person) if person is not None else _nameless(state, swap.person)
+
+
+def target_of(state: UnderstudyState, person: UnderstudyPerson) -> str:
+    """The same of a person of the shot: of somebody known by name it is the project's, whichever range shows them."""
+    if not (person.known and person.name):
+        return _nameless(state, person.person)
+    folder, faces = project.folder_if_named(state), {identity.key for identity in state.identities}
+    for key, record in (consent_records.records(folder) if folder else {}).items():
+        if key not in faces and record.person.casefold() == person.name.casefold():
+            return key
+    return project.slug(person.name)
+
+
+def _nameless(state: UnderstudyState, number: int) -> str:
     # the scan's key tells the frames: the same number in others of a strip's may be somebody else, who was not asked
     frames = Path(state.shot.scan.folder).name.rpartition("-")[2]
-    return f"{project.slug(state.shot.strip_name)[:24]}-{frames}-person-{swap.person}"
+    return f"{project.slug(state.shot.strip_name)[:24]}-{frames}-person-{number}"
 
 
 def cast(state: UnderstudyState) -> tuple[list[protocol.Identity], list[protocol.Swap]]:
@@ -184,8 +192,8 @@ def missing_for_mark(context: bpy.types.Context) -> str:
     """Before a range can be marked, or a strip added as a face."""
     if missing := locked(state_of(context)):
         return missing
-    strip = compat.active_strip(compat.sequencer_scene(context))
-    if strip is None or strip.type not in {"MOVIE", "IMAGE", "META", "SCENE"}:
+    strip = compat.active_picture(compat.sequencer_scene(context))
+    if strip is None or strip.type not in compat.PICTURES:
         return tr("Select a movie or image strip first.")
     return ""
 
@@ -225,10 +233,8 @@ def missing_for_faces(state: UnderstudyState | None) -> str:
         return tr("The shot shows no face.")
     if not len(state.identities):
         return tr("Add an identity first.")
-    if not any(people_store.person_of(state.shot.scan, swap.person) for swap in state.swaps):
-        return tr("Choose the person to recast first.")
     if not chosen(state):
-        return tr("Choose the identity whose face appears.")
+        return tr("Choose who gets whose face first.")
     for swap in chosen(state):
         face = identity_named(state, swap.identity)
         if not people_store.material(face):
@@ -283,17 +289,3 @@ def missing_for_convert(state: UnderstudyState | None, draft: bool) -> str:
     ours = training_of(state, state.preset)
     others = [job for job in unfinished(state) if job.kind in {"train", "convert"} and job != ours]
     return tr("A training or conversion is under way.") if others else ""
-
-
-def choose_default(state: UnderstudyState) -> None:
-    """Give the shot's most prominent person to the first swap, and the first identity, where nothing is chosen."""
-    swap = ensure_swap(state)
-    if people_store.person_of(state.shot.scan, swap.person) is None:
-        swap.person, swap.target = people_store.main_person(state.shot.scan), ""
-        state.person = swap.person
-    if identity_named(state, swap.identity) is None:
-        swap.identity = state.identities[0].key if len(state.identities) else ""
-    for other in [s for s in state.swaps[1:] if people_store.person_of(state.shot.scan, s.person) is None]:
-        state.swaps.remove([s.person for s in state.swaps].index(other.person))
-    if swap.person != NOBODY and not swap.target:
-        swap.target = target_key(state, swap)

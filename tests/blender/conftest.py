@@ -75,7 +75,8 @@ def addon(package: Path) -> SimpleNamespace:
     assert bpy.ops.extensions.package_install_files(
         filepath=str(package), repo="user_default", enable_on_install=True
     ) == {"FINISHED"}
-    names = ["compat", "jobs.jobs", "state.people_store", "sequencer.placing", "preferences",
+    names = ["compat", "jobs.jobs", "state.people_store", "sequencer.placing", "sequencer.recasts", "state.cast",
+             "jobs.follow", "preferences",
              "state.project", "state.properties", "sequencer.strip_media", "state.steps",
              "sequencer.timeline", "side_process.http_client", "operators", "panels", "viewport.preview",
              "viewport.overlay", "state.consent_records", "state.coverage", "state.face_boxes",

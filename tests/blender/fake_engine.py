@@ -124,7 +124,7 @@ def scan(spec: dict, now: dict) -> dict:
         for frame in range(64) for i in range(len(people))
     ]  # fmt: skip
     for i in range(len(people)):
-        png(output / f"person-{i}.png", 32, 32, (60 + 60 * i, 120, 180))
+        png(output / f"person-{i}.png", 32, 32, ((60 + 60 * i) % 256, 120, 180))
     (output / "boxes.json").write_text(json.dumps(boxes))
     write_people(output, people, spec["clip"])
     return {"scan": str(output), "people": len(people), "frames": 20}

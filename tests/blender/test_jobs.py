@@ -30,7 +30,9 @@ def test_defaults_choose_the_one_who_fills_the_picture(scene, clips, engine, tic
     assert state.swaps[0].identity == state.identities[0].key
     assert bpy.ops.understudy.choose_person(person=2) == {"FINISHED"}
     assert bpy.ops.understudy.choose_face(material=flow.material(scene).key, person=0) == {"FINISHED"}
-    assert state.swaps[0].person == 2 and state.identities[0].materials[0].person == 0
+    # a click selects, and changes nobody's face
+    assert state.person == 2 and [swap.person for swap in state.swaps] == [1]
+    assert state.identities[0].materials[0].person == 0
 
 
 def test_each_network_is_a_model_of_its_own(addon, scene, clips, engine, tick_until):

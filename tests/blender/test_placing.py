@@ -23,7 +23,7 @@ def test_strip_covers_the_range_and_frame_k_shows_source_frame_k(addon, scene, s
     convert(scene, tick_until)
     (strip,) = flow.placed(scene)
     assert addon.compat.span(strip) == (20, 40)
-    assert strip.channel == 2 and strip.name == "shot as Pictures (draft)"
+    assert strip.channel == 2 and strip.name == "Pictures · draft · shot"
     for frame in range(20, 40):
         assert footage.shown(scene, frame, tmp_path) == (10 + frame - 20, True)
     strip.mute = True

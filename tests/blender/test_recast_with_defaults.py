@@ -30,6 +30,10 @@ def test_one_button_goes_the_recast_with_defaults(addon, scene, clips, engine, t
     assert bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures)) == {"FINISHED"}
     assert state.recast_with_defaults and [job.kind for job in state.jobs] == ["scan", "scan"]
     idle(scene, tick_until)
+    # of several people it asks first who gets the face
+    assert state.recast_with_defaults and len(state.swaps) == 0 and len(state.jobs) == 2
+    assert bpy.ops.understudy.assign(person=1, identity=state.identities[0].key) == {"FINISHED"}
+    assert bpy.ops.understudy.recast_with_defaults() == {"FINISHED"}
     # it stops where a human being has to speak
     assert state.recast_with_defaults and len(state.jobs) == 2 and len(addon.steps.lacking_consent(state)) == 2
     assert agree_at_once(addon, scene) == {"FINISHED"}

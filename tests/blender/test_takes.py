@@ -185,7 +185,7 @@ def test_takes_are_alternatives(addon, scene, clips, ready, recast):
     scene.frame_set(41)
     assert addon.placing.take_in_view(scene) == ""
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
-    assert len(flow.placed(scene)) == 2 and not addon.placing.takes(scene, second["understudy"])[-1].mute
+    assert len(flow.placed(scene)) == 2 and not addon.recasts.takes(scene, second)[-1].mute
 
 
 def test_update_changes_what_is_shown_and_nothing_else(addon, scene, clips, engine, ready, recast, tmp_path):
@@ -216,7 +216,7 @@ def test_removing_leaves_no_trace(addon, scene, clips, ready, recast):
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
     assert flow.placed(scene) == [] and "understudy_id" not in strip and other["understudy_id"]
     assert scene.sequence_editor.active_strip == strip
-    with pytest.raises(RuntimeError, match="Select a recast strip"):
+    with pytest.raises(RuntimeError, match="Select a recast, or its source"):
         bpy.ops.understudy.remove_recast()
 
 

@@ -1,0 +1,78 @@
+"""The panel follows the selection: a recast that becomes active shows its range, its people, its cast and training."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import bpy
+
+from ...engine import protocol
+from .. import compat
+from ..constants import STRIP_RECORD
+from ..sequencer import recasts
+from ..state import cast, hooks, people_store, project, steps
+from ..state.properties import NOBODY
+
+_followed: dict[str, str] = {}  # scene's name → the active strip and the recast that were shown last
+
+
+def follow() -> None:
+    """Show what was made active since the last call in the scene of the sequencer; called by the timer."""
+    scene = compat.sequencer_scene(bpy.context)
+    if scene is None or steps.locked(scene.understudy):
+        return
+    before = _followed.get(scene.name)
+    followed(scene)
+    strip = compat.active_strip(scene)
+    if strip is not None and strip.get(STRIP_RECORD) and _followed[scene.name] != before:
+        show(scene, strip)
+        hooks.redraw_sequencers()
+
+
+def followed(scene: bpy.types.Scene) -> None:
+    """What is active is shown already: a recast that was placed has the range and cast it was made with."""
+    strip = compat.active_strip(scene)
+    _followed[scene.name] = (recasts.id_of(strip) or strip.name) if strip is not None else ""
+
+
+def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
+    """Make a recast's range the marked one, and its cast the cast, where its scan is still there."""
+    state, of = scene.understudy, strip[STRIP_RECORD]
+    shot, name = state.shot, of.get("scan", "")
+    if Path(shot.scan.folder).name == name and shot.scan.folder:
+        if not recasts.same_cast(state, of):
+            cast.use(state, json.loads(of.get("swaps") or "[]"))
+        _take_settings(state, of)
+        return
+    folder = project.folder_if_named(state)
+    if folder is None or not name or not (folder / "scans" / name / "scan.json").is_file():
+        return
+    try:
+        told = json.loads((folder / "scans" / name / "scan.json").read_text(encoding="utf-8"))["clip"]
+        clip = protocol.Clip(path=told["path"], start=of["source_start"], end=of["source_end"])
+        cast.remember(state)
+        people_store.fill(shot.scan, clip, str(folder / "scans" / name))
+    except (OSError, ValueError, KeyError, TypeError, people_store.ScanUnreadable):
+        return
+    source = recasts.source_of(scene, strip)
+    moved = compat.span(strip)[0] - of["start"] if source == strip else 0
+    shot.strip_id, shot.strip_name, shot.channel = of["strip_id"], of["strip_name"], of["channel"]
+    shot.start, shot.end, shot.stored_frames = of["start"] + moved, of["end"] + moved, of.get("stored_frames", 0)
+    shot.source, shot.source_start, shot.source_end = clip.path, of["source_start"], of["source_end"]
+    state.person = NOBODY
+    cast.use(state, json.loads(of.get("swaps") or "[]"))
+    cast.settle(state)
+    if len(state.swaps):
+        state.person = state.swaps[0].person
+    _take_settings(state, of)
+
+
+def _take_settings(state: bpy.types.PropertyGroup, of: bpy.types.PropertyGroup) -> None:
+    if of.get("preset", "draft") != "draft":
+        state.preset = of["preset"]
+
+
+def forget() -> None:
+    """Another file was opened."""
+    _followed.clear()

@@ -1,0 +1,132 @@
+"""The recasts on the timeline: which strip is which, what belongs together, and which one is meant.
+
+A placed strip carries what made it (STRIP_RECORD) and an id of its own (RECAST_ID). Cutting, duplicating and
+pasting copy both, so that `own_ids` gives the copies ids of their own: the strip that still has the name that its id
+was given under keeps it.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from .. import compat
+from ..constants import RECAST_ID, STRIP_ID, STRIP_RECORD
+from . import strip_media
+
+if TYPE_CHECKING:
+    import bpy
+
+
+def placed(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
+    """The strips that Understudy made, inside metas too."""
+    return [strip for strip in compat.all_strips(scene) if strip.get(STRIP_RECORD)]
+
+
+def own_ids(scene: bpy.types.Scene) -> None:
+    """Give every recast that has none, or a copied one, an id of its own (not while drawing)."""
+    same: dict[str, list[bpy.types.Strip]] = {}
+    for strip in placed(scene):
+        same.setdefault(id_of(strip), []).append(strip)
+    for known, strips in same.items():
+        kept = next((s for s in strips if known and s[RECAST_ID] == f"{known} {s.name}"), strips[0] if known else None)
+        for strip in strips:
+            wanted = f"{known if strip == kept else uuid.uuid4().hex} {strip.name}"
+            if strip.get(RECAST_ID) != wanted:
+                strip[RECAST_ID] = wanted
+
+
+def id_of(strip: bpy.types.Strip) -> str:
+    """The recast's own id; "" before `own_ids`."""
+    return str(strip.get(RECAST_ID, "")).partition(" ")[0]
+
+
+def cast_of(record: Any) -> frozenset[tuple[str, str]]:
+    """(target, identity) of everybody that a recast's record (or about) gives a face."""
+    return frozenset((one["target"], one["identity"]) for one in json.loads(record.get("swaps") or "[]"))
+
+
+def same_cast(state: bpy.types.PropertyGroup, record: Any) -> bool:
+    """Whether the scene's cast is that of a recast."""
+    return {(swap.target, swap.identity) for swap in state.swaps} == set(cast_of(record))
+
+
+def overlap(a: bpy.types.Strip, b: bpy.types.Strip) -> bool:
+    """Whether two recasts of one source show any of its frames on the same frames of the timeline."""
+    (left, right), (other_left, other_right) = compat.span(a), compat.span(b)
+    return a[STRIP_RECORD].get("strip_id") == b[STRIP_RECORD].get("strip_id") and max(left, other_left) < min(
+        right, other_right
+    )
+
+
+def takes(scene: bpy.types.Scene, of: bpy.types.Strip) -> list[bpy.types.Strip]:
+    """The tries at the same cast over frames of `of`, itself among them, by channel; of a cut one the first piece."""
+    cast, found = cast_of(of[STRIP_RECORD]), {str(of[STRIP_RECORD].get("job")): of}
+    for strip in placed(scene):
+        if cast_of(strip[STRIP_RECORD]) == cast and overlap(strip, of):
+            found.setdefault(str(strip[STRIP_RECORD].get("job")), strip)
+    return sorted(found.values(), key=lambda strip: strip.channel)
+
+
+def show_take(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
+    """Of all takes only this one is seen, with all pieces that it was cut into where the others were."""
+    among = takes(scene, strip)
+    for take in among:
+        if take[STRIP_RECORD].get("job") == strip[STRIP_RECORD].get("job"):
+            take.mute = False
+            continue
+        for piece in pieces(scene, take):
+            piece.mute = True
+        for other in placed(scene):
+            same = other[STRIP_RECORD].get("job") == strip[STRIP_RECORD].get("job")
+            if same and any(overlap(other, piece) for piece in pieces(scene, take)):
+                other.mute = False
+
+
+def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Strip]:
+    """The strips that `strip` was cut into, itself first: of the same job, none showing a frame that another shows.
+    A duplicate shows the same frames: it is a recast of its own."""
+    found = [strip]
+    for other in placed(scene):
+        if other == strip or other[STRIP_RECORD].get("job") != strip[STRIP_RECORD].get("job"):
+            continue
+        left, right = _shown(other)
+        if all(right <= a or b <= left for a, b in map(_shown, found)):
+            found.append(other)
+    return found
+
+
+def _shown(strip: bpy.types.Strip) -> tuple[int, int]:
+    """The handles counted from where the strip's content begins."""
+    left, right = compat.span(strip)
+    start, _, trim, _ = compat.content(strip)
+    return left - start + trim, right - start + trim
+
+
+def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
+    """The recast that Update, takes and Remove act on: the active strip, or the uppermost one that is seen of the
+    active source under the playhead; None where neither is."""
+    strip = compat.active_picture(scene)
+    if strip is None or strip.get(STRIP_RECORD):
+        return strip
+    if not strip.get(STRIP_ID):
+        return None
+    now, (left, right) = scene.frame_current, compat.span(strip)
+    over = [
+        one
+        for one in placed(scene)
+        if one[STRIP_RECORD].get("strip_id") == strip[STRIP_ID]
+        and compat.span(one)[0] <= now < compat.span(one)[1]
+        and left <= now < right
+    ]
+    return max(over, key=lambda one: (not one.mute, one.channel), default=None)
+
+
+def source_of(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip:
+    """The strip that a recast was made of, where it is there; any other strip is its own."""
+    if not strip.get(STRIP_RECORD):
+        return strip
+    of = strip[STRIP_RECORD]
+    source = strip_media.find(scene, of["strip_id"], of["strip_name"], of["source_start"], of.get("stored_frames", 0))
+    return source if source is not None else strip

@@ -1,0 +1,199 @@
+"""The cast of a shot: somebody added later, somebody removed; what takes are; strips that are cut, copied, moved."""
+
+from __future__ import annotations
+
+import json
+
+import bpy
+import flow
+import footage
+import pytest
+from test_takes import ready as ready
+from test_takes import recast as recast
+
+
+@pytest.fixture
+def two(scene, clips, engine, tick_until):
+    """Two people found, and two identities that nobody got yet but the selected person the first."""
+    engine.script(people=2, movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    flow.mark_and_scan(scene, tick_until)
+    for file in (clips.pictures, clips.fast):
+        assert bpy.ops.understudy.add_identity_file(filepath=str(file)) == {"FINISHED"}
+    tick_until(lambda: flow.idle(scene))
+    flow.agree(scene, tick_until)
+    return scene.understudy
+
+
+def faces(state):
+    return {swap.person: swap.identity for swap in state.swaps}
+
+
+def active(scene, strip):
+    for one in scene.sequence_editor.strips:
+        one.select = one == strip
+    scene.sequence_editor.active_strip = strip
+
+
+def test_the_second_person_is_added_and_nobody_loses_a_face(addon, scene, two, engine, recast, tick_until):
+    first, second = (one.key for one in two.identities)
+    assert faces(two) == {1: first}
+    man = recast(draft=True)
+    assert bpy.ops.understudy.choose_person(person=0) == {"FINISHED"}
+    assert faces(two) == {1: first} and two.person == 0
+    assert bpy.ops.understudy.assign(person=0, identity=second) == {"FINISHED"}
+    assert faces(two) == {1: first, 0: second}
+    before = json.loads(man["understudy"]["swaps"])
+    assert addon.cast.in_words(two, before) == "Person 2 → Pictures; adds Person 1 → Fast"
+    flow.agree(scene, tick_until)
+    both = recast(draft=True)
+    spec = json.loads((engine.home / "fake_convert.json").read_text())
+    assert [(s["person"], s["identity"]) for s in spec["swaps"]] == [(1, first), (0, second)]
+    # another cast is no take: the one below is covered, and seen again when this one is removed
+    assert man.mute and not both.mute and addon.recasts.takes(scene, both) == [both]
+    assert both.name == "Pictures, Fast · draft · shot" and scene.sequence_editor.active_strip == both
+    assert bpy.ops.understudy.assign(person=1, identity="KEPT") == {"FINISHED"}
+    assert addon.cast.in_words(two, json.loads(both["understudy"]["swaps"])) == ("Person 1 → Fast; removes Person 2")
+    lady = recast(draft=True)
+    assert [s.mute for s in (man, both, lady)] == [True, True, False]
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert not both.mute and man.mute and scene.sequence_editor.active_strip == both
+    addon.follow.follow()
+    assert faces(two) == {1: first, 0: second}  # the panel shows the cast of what is there
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert not man.mute
+
+
+def test_a_recast_made_active_shows_its_range_and_cast(addon, scene, two, recast):
+    first, second = (one.key for one in two.identities)
+    man = recast(draft=True)
+    folder = two.shot.scan.folder
+    other = scene.sequence_editor.strips.new_movie("other", man.filepath, 1, 300)
+    active(scene, other)
+    addon.follow.follow()
+    bpy.ops.understudy.mark_range()
+    assert two.shot.strip_name == "other" and not len(two.shot.scan.people) and not len(two.swaps)
+    active(scene, man)
+    addon.follow.follow()
+    assert two.shot.scan.folder == folder and (two.shot.start, two.shot.end) == (20, 40)
+    assert len(two.shot.scan.people) == 2 and faces(two) == {1: first} and two.person == 1
+    # until the selection changes again, what is chosen by hand stays
+    bpy.ops.understudy.assign(person=0, identity=second)
+    addon.follow.follow()
+    assert faces(two) == {1: first, 0: second}
+
+
+def test_a_range_marked_again_has_its_people_and_cast(addon, scene, two):
+    first = two.identities[0].key
+    strip = scene.sequence_editor.strips["shot"]
+    addon.compat.set_span(strip, 30, 40)
+    bpy.ops.understudy.mark_range()
+    assert not len(two.shot.scan.people)
+    addon.compat.set_span(strip, 20, 40)
+    bpy.ops.understudy.mark_range()
+    assert len(two.shot.scan.people) == 2 and faces(two) == {1: first}
+
+
+def test_a_crowd_is_filtered(addon, scene, clips, engine, tick_until):
+    engine.script(people=12)
+    flow.add_shot(scene, clips)
+    flow.mark_and_scan(scene, tick_until)
+    state, rows = scene.understudy, addon.cast.rows
+    assert len(rows(state)) == addon.cast.ROWS and state.person == 1
+    state.crowd = "LONGEST"
+    assert [p.person for p in rows(state)] == list(range(8))
+    bpy.ops.understudy.choose_person(person=11)
+    assert [p.person for p in rows(state)] == [*range(7), 11]
+    state.crowd = "NAMED"
+    assert [p.person for p in rows(state)] == [11]
+
+
+def test_film_with_sound(addon, scene, clips, engine):
+    """Add > Movie leaves the sound active, and both selected."""
+    strips = scene.sequence_editor.strips
+    picture = flow.add_shot(scene, clips)
+    sound = strips.new_sound("sound", str(silence(engine.home)), 2, 10)
+    sound.select, scene.sequence_editor.active_strip = True, sound
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert scene.understudy.shot.strip_name == picture.name
+    picture.select = False
+    scene.sequence_editor.active_strip = sound
+    with pytest.raises(RuntimeError, match="Select a movie or image strip first"):
+        bpy.ops.understudy.mark_range()
+
+
+def silence(folder):
+    import wave
+
+    folder.mkdir(exist_ok=True)
+    with wave.open(str(folder / "silence.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(8000)
+        file.writeframes(b"\0\0" * 16000)
+    return folder / "silence.wav"
+
+
+def test_halves_are_updated_together_and_are_no_takes(addon, scene, clips, ready, recast, tmp_path):
+    ready(flow.add_shot(scene, clips))
+    left = recast(draft=True)
+    right = left.split(frame=30, split_method="SOFT")
+    addon.compat.set_span(right, 31, 38)
+    old = left.filepath
+    active(scene, right)
+    assert addon.recasts.takes(scene, right) == [right] and addon.recasts.takes(scene, left) == [left]
+    assert recast(bpy.ops.understudy.update) is None
+    assert left.filepath == right.filepath != old
+    assert addon.compat.span(left) == (20, 30) and addon.compat.span(right) == (31, 38)
+    assert [footage.shown(scene, f, tmp_path) for f in (25, 33)] == [(15, True), (23, True)]
+    ids = {addon.recasts.id_of(strip) for strip in (left, right)}
+    assert len(ids) == 2 and "" not in ids
+
+
+def test_a_duplicate_elsewhere_is_a_recast_of_its_own(addon, scene, clips, ready, recast):
+    ready(flow.add_shot(scene, clips))
+    strip = recast(draft=True)
+    other = scene.sequence_editor.strips.new_movie("copy", strip.filepath, 5, 160)
+    other["understudy"] = strip["understudy"].to_dict()
+    other["understudy_recast"] = strip["understudy_recast"]
+    assert addon.recasts.takes(scene, strip) == [strip]
+    old = strip.filepath
+    active(scene, other)
+    assert recast(bpy.ops.understudy.update) is None
+    assert strip.filepath == old != other.filepath
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert flow.placed(scene) == [strip]
+
+
+def test_the_recast_under_the_playhead_of_the_source_is_meant(addon, scene, clips, ready, recast):
+    source = ready(flow.add_shot(scene, clips))
+    left = recast(draft=True)
+    right = left.split(frame=30, split_method="SOFT")
+    active(scene, source)
+    for frame, strip in ((25, left), (35, right), (45, None)):
+        scene.frame_set(frame)
+        assert addon.recasts.meant(scene) == strip
+    with pytest.raises(RuntimeError, match="Select a recast, or its source with the playhead on it"):
+        bpy.ops.understudy.update()
+    scene.frame_set(35)
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert flow.placed(scene) == [left]
+
+
+def test_marking_on_a_recast_marks_its_source(addon, scene, clips, ready, recast):
+    source = ready(flow.add_shot(scene, clips))
+    strip = recast(draft=True)
+    active(scene, strip)
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert scene.understudy.shot.strip_name == source.name
+
+
+def test_names_follow_the_identities(addon, scene, clips, ready, recast):
+    ready(flow.add_shot(scene, clips))
+    strip = recast(draft=True)
+    assert strip.name == "One · draft · shot"
+    scene.understudy.identities[0].name = "Bart"
+    assert strip.name == "Bart · draft · shot"
+    strip.name = "my own"
+    scene.understudy.identities[0].name = "Mia"
+    assert strip.name == "my own" and strip["understudy"]["identity_name"] == "Mia"
