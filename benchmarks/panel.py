@@ -51,7 +51,7 @@ HEADS = {
     "identity": "ident", "identity_p95": "p95", "floor": "floor", "retrieved": "retr", "expression": "expr",
     "expression_floor": "efl", "own_expression": "own", "own_floor": "ofl", "gaze": "gaze", "gaze_floor": "gfl",
     "eyes_apart": "apart", "lids": "lids", "wink": "wink", "skin": "skin", "shade_low": "shLow", "shade_mid": "shMid",
-    "hair": "hair", "flicker": "flick", "seconds": "s/face",
+    "hair": "hair", "doubt": "doubt", "flicker": "flick", "seconds": "s/face",
 }  # fmt: skip
 JUDGED = {
     "identity": 0.008, "expression": 0.15, "own_expression": 0.15, "gaze": 0.5, "eyes_apart": 0.5, "lids": 0.5,

@@ -174,6 +174,7 @@ def judge_frame(
     corners = float(np.linalg.norm(before.mesh[33, :2] - before.mesh[263, :2]))
     verdict = Verdict(shown.frame)
     put = verdict.values
+    put["doubt"] = shown.placement.doubt
     put["identity"] = float(np.linalg.norm(after.embedding - source.embedding))
     nearest = min(np.linalg.norm(others - after.embedding, axis=1).min(), np.linalg.norm(target - after.embedding))
     put["retrieved"] = float(put["identity"] < nearest)

@@ -78,7 +78,8 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
                     report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
                     if frame.index % LENGTH == 0:
                         give_back()
-    save_settings(spec, writer.record())
+    doubt = {frame: max(p.doubt for p in plan[frame]) for frame in range(start, end) if plan.get(frame)}
+    save_settings(spec, writer.record(), doubt)
     return {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
 
 

@@ -41,12 +41,17 @@ def settings_file(output: Path) -> Path:
     return output.with_name(f"{output.name}{ENDING}")
 
 
-def save_settings(spec: ConvertSpec, written: dict[str, Any] | None = None) -> None:
+def save_settings(
+    spec: ConvertSpec, written: dict[str, Any] | None = None, doubt: dict[int, float] | None = None
+) -> None:
     """Keep the whole spec of a finished conversion beside its result, so that it can be made again.
 
-    `written` is what `MovieWriter.record` tells of it, for the takes after it.
+    `written` is what `MovieWriter.record` tells of it, for the takes after it; `doubt` tells of each frame of the
+    source with a recast face how far the wanted one lies from all that its source shows, 0..1.
     """
     made = {"protocol": PROTOCOL, "convert": to_json(spec)} | ({"written": written} if written else {})
+    if doubt:
+        made["doubt"] = {str(frame): round(value, 2) for frame, value in sorted(doubt.items())}
     write_json(settings_file(Path(spec.output)), made)
 
 

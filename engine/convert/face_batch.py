@@ -20,6 +20,9 @@ from .mask import fitted
 from .occluder import uncovered
 from .plan import Placement
 
+HIDDEN, HIDDEN_CARRIED = (0.6, 0.8), (0.25, 0.45)
+"""Where more of a face than the first share is hidden it begins to keep its own, and beyond the second nothing of it is
+recast; sooner where no mesh was measured: a fist before it may be all that is to be seen."""
 CACHED = 4 * 256**2
 """Pixels of crops that a CPU recasts at once."""
 Member = tuple[Frame, Placement]
@@ -111,10 +114,19 @@ def render_faces(
         hidden = np.ascontiguousarray(shown[:, 4].cpu().numpy())
         for n, (frame, placement) in enumerate(members):
             whole = np.float32(placement.opacity) * fitted(masks[n], placement, settings)
+            whole *= seen(whole, hidden[n], placement.carried)
             mask = whole * (1 - hidden[n])
             found = hidden[n] if settings.keep_front and drawn.get(frame.index) is None else None
             done[id(placement)] = Face(placement, faces[n], mask, pictures[n], moves[n], origins[n], whole, found)
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}
+
+
+def seen(mask: np.ndarray, hidden: np.ndarray, carried: bool) -> np.float32:
+    """How far a face is to be seen at all, 0..1, from its mask and what of it is hidden, (S, S) 0..1 each."""
+    share = float((mask * hidden).sum() / max(float(mask.sum()), 1e-6))
+    low, high = HIDDEN_CARRIED if carried else HIDDEN
+    t = min(max((high - share) / (high - low), 0.0), 1.0)
+    return np.float32(t * t * (3 - 2 * t))
 
 
 def _batches(

@@ -11,7 +11,7 @@ from ..errors import DataError, NoFaceError
 from ..faces.alignments import Alignments
 from ..faces.geometry.align import crop_matrix, mesh_radius, transform
 from ..model.draft.shape import difference, neutral_face, reshaped
-from ..model.draft.views import choose_views
+from ..model.draft.views import choose_views, doubts
 from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source
 from ..protocol import Swap
@@ -45,7 +45,8 @@ class Placement:
     and other (V,) those that it changes to or from, of which it shows `share` 0..1 (None: nothing changes nearby);
     radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the face moves from
     this frame to the next, in crop pixels; opacity 0..1 is how much of it is to be seen; nearer holds the outlines
-    (K, 2), in crop pixels, of faces in front of this one that keep their own.
+    (K, 2), in crop pixels, of faces in front of this one that keep their own; doubt 0..1 is how far all views of the
+    source lie from what the face does (`model.draft.views.doubts`); carried tells that the mesh was not measured there.
 
     There is one for every frame of a film at once, so what follows from the rest is not kept.
     """
@@ -63,6 +64,8 @@ class Placement:
     nearer: tuple[np.ndarray, ...] = ()
     other: np.ndarray | None = None
     share: float = 0.0
+    doubt: float = 0.0
+    carried: bool = False
 
     @property
     def measured(self) -> np.ndarray:
@@ -122,6 +125,7 @@ def make_plan(
                     alignments.frame[own[some]],
                     faces[some],
                     None if seen is None else seen[some],
+                    alignments.carried[own[some]],
                     opacity[some],
                     int(track),
                     source,
@@ -179,6 +183,7 @@ def _follow(
     frames: np.ndarray,
     faces: np.ndarray,
     irises: np.ndarray | None,
+    carried: np.ndarray,
     opacity: np.ndarray,
     track: int,
     source: Source,
@@ -190,6 +195,7 @@ def _follow(
     """The placements of one track, in frame order, rendered at one size throughout."""
     choices = choose_views(faces, source.views, neutral, irises)
     others = dissolving(frames, choices)
+    doubt = doubts(faces, choices, source.views, neutral, irises)
     limit = int(source.views.pixels.shape[-1])
     size = next((s for s in RENDER_SIZES if side <= ENLARGED * s), RENDER_SIZES[-1])
     size = min(size, limit)
@@ -212,6 +218,8 @@ def _follow(
             opacity=float(opacity[n]),
             other=others[n][0],
             share=others[n][1],
+            doubt=float(doubt[n]),
+            carried=bool(carried[n]),
         )
         placed.append((int(frame), placement))
     return placed

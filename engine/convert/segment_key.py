@@ -15,7 +15,7 @@ from ..protocol import ConvertSpec, to_json
 from .frame_measures import REACH
 from .plan import Placement
 
-MAKING = 6
+MAKING = 7
 """Counted up when the same settings begin to give another picture."""
 
 
@@ -39,7 +39,7 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
                 digest.update(json.dumps([frame, drawn.stat().st_size, drawn.stat().st_mtime_ns]).encode())
             for placement in plan.get(frame, ()):
                 told = [frame, placement.source, placement.size, placement.track, placement.choice.tolist()]
-                told += [placement.opacity, placement.share]
+                told += [placement.opacity, placement.share, placement.carried]
                 told += [] if placement.other is None else placement.other.tolist()
                 digest.update(json.dumps(told).encode())
                 for array in (placement.face, placement.matrix, placement.change, *placement.nearer):

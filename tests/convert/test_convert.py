@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from understudy.engine.convert import conversion as conversion
-from understudy.engine.convert.face_batch import render_faces
+from understudy.engine.convert.face_batch import render_faces, seen
 from understudy.engine.convert.patch import place_of, warped_face, warped_mask
 from understudy.engine.convert.plan import dissolving, make_plan
 from understudy.engine.convert.render import Work, recast_still
@@ -21,6 +22,7 @@ from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.faces.geometry.align import crop, crop_matrix
 from understudy.engine.faces.networks.embedding import Embedder
 from understudy.engine.media.reader import read_frames
+from understudy.engine.model.draft.views import doubts, make_views
 from understudy.engine.model.model_folder import prepare
 from understudy.engine.protocol import Clip, ConvertSettings, ConvertSpec, Identity, Material, Swap
 from understudy.engine.reporter import Silent
@@ -167,7 +169,7 @@ def test_footage_that_changed_since_the_scan_is_refused(
 
 def test_who_stands_nearer_and_keeps_their_face_is_not_touched(carphone_scan: Any, drafts: Path) -> None:
     """Another person's face, put half in front of the one that is recast, and then half behind it."""
-    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried", "irises")
     first = {n: getattr(carphone_scan, n)[:1] for n in names}
     face = first["landmarks"]
     shift = np.float32([0.5 * np.ptp(face[0, :, 0]), 0, 0])
@@ -192,7 +194,7 @@ def test_who_stands_nearer_and_keeps_their_face_is_not_touched(carphone_scan: An
 
 
 def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, drafts: Path) -> None:
-    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried", "irises")
     first = {n: getattr(carphone_scan, n)[:1] for n in names}
     face = first["landmarks"]
     shift = np.float32([0.4 * np.ptp(face[0, :, 0]), 0, 0])
@@ -286,3 +288,33 @@ def test_what_stands_in_front_stays_in_front(tmp_path: Path, astronaut_scan: Any
         < 0.5 * np.abs(shown["painted"] - shown["plain"])[around].mean()
     )
     assert np.abs(shown["plain"] - picture)[around].mean() > 5  # it is a recast
+
+
+def test_a_face_that_is_not_to_be_seen_keeps_its_own() -> None:
+    mask = np.zeros((8, 8), np.float32)
+    mask[2:6, 2:6] = 1
+    fist = np.zeros_like(mask)
+    assert seen(mask, fist, carried=True) == 1
+    fist[:, 2:4] = 1  # half of it
+    assert seen(mask, fist, carried=False) == 1 and seen(mask, fist, carried=True) == 0
+    assert seen(mask, np.ones_like(mask), carried=False) == 0
+    assert 0 <= seen(np.zeros_like(mask), fist, carried=False) <= 1
+
+
+def test_doubt_is_kept_with_the_result_and_rises_where_no_view_fits(
+    tmp_path: Path, carphone_scan: Any, carphone_folder: Path, drafts: Path
+) -> None:
+    convert(carphone_folder, drafts, [Swap(person=0, identity="woman")], tmp_path / "out.mp4")
+    told = json.loads((tmp_path / "out.mp4.understudy.json").read_text())["doubt"]
+    assert {int(frame) for frame in told} == set(carphone_scan.frame[carphone_scan.of_person(0)].tolist())
+    assert all(0 <= value <= 1 for value in told.values())
+
+
+def test_a_persons_own_frames_are_not_doubted(carphone_faces: Any) -> None:
+    views = make_views(carphone_faces, CPU)
+    rest = views.neutral.face
+    own = np.repeat(np.arange(len(carphone_faces))[:, None], 3, 1)
+    assert doubts(carphone_faces.landmarks, own, views, rest, carphone_faces.irises).max() < 1e-3
+    shouting = carphone_faces.landmarks.copy()
+    shouting[:, [14, 17, 87, 317, 152], 1] += 0.2 * carphone_faces.size
+    assert doubts(shouting, own, views, rest).min() > 0.5

@@ -62,7 +62,7 @@ def graded(scan: Any, folder: Path, form: str, tags: dict[str, int], grade: Call
             container.mux(stream.encode(picture))
         container.mux(stream.encode(None))
     kept = (scan.frame < COUNT) & (scan.frame != WITHOUT)
-    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried", "irises")
     columns = {name: getattr(scan, name)[kept] for name in names}
     replace(scan, clip=Clip(path=str(path), start=0, end=COUNT), fps=Fraction(25), **columns).save(folder / "scan")
     return folder / "scan"

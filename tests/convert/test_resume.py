@@ -32,7 +32,7 @@ LENGTH = 16
 RUN = """
 import json, sys, time
 import torch
-from understudy.engine.convert import convert as conversion
+from understudy.engine.convert import conversion
 from understudy.engine.media import segments
 from understudy.engine.protocol import ConvertSpec, from_json
 from understudy.engine.reporter import Silent
@@ -106,7 +106,7 @@ def test_a_killed_conversion_goes_on_and_its_result_is_the_same(tmp_path: Path, 
 
 def test_other_settings_make_again_only_what_they_touch(tmp_path: Path, spec: ConvertSpec, carphone_scan: Any) -> None:
     kept = carphone_scan.frame >= 2 * LENGTH  # nobody in the first two segments
-    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
+    names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried", "irises")
     replace(carphone_scan, **{n: getattr(carphone_scan, n)[kept] for n in names}).save(tmp_path)
     spec = changed(spec, scan=str(tmp_path))
     with pytest.raises(Stopped):

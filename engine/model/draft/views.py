@@ -34,6 +34,9 @@ LIDS_UNIT = 0.035
 CLOSED = 0.1
 """Lids nearer than this, in widths of the eye, are closed."""
 SOFT_COST = 1.0
+DOUBTED_DEGREES, DOUBTED_EXPRESSION, DOUBTED_EYES = 40.0, 0.12, 0.25
+"""A view that lies so far from what it has to show (the head's turn, the expression in radii of the face, gaze and lids
+in widths of the eye) shows something else."""
 EYES_SWITCH_COST = 1.0
 
 # landmarks that carry expression, and how much: lips, lids, brows
@@ -195,3 +198,24 @@ def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray, irises: 
     second = steady_path(cost + 30 * hidden / target.shape[1])
     eyes = steady_path(eyes_cost(pose, *looks(target, irises), views), EYES_SWITCH_COST)
     return np.stack([first, second, eyes], 1)
+
+
+def doubts(
+    target: np.ndarray, choices: np.ndarray, views: Views, neutral: np.ndarray, irises: np.ndarray | None = None
+) -> np.ndarray:
+    """How far what faces show lies from what the views chosen for them show: (T,) 0..1, 1 where nothing fits.
+
+    The arguments are those of `choose_views`, and `choices` its answer. The worst of pose and expression in the first
+    view, gaze and lids in the eyes' counts.
+    """
+    pose, expression = describe(target, neutral)
+    gaze, lids = looks(target, irises)
+    first, eyes = choices[:, 0], choices[:, 2]
+    away = [
+        np.linalg.norm(pose - views.pose[first], axis=1) / DOUBTED_DEGREES,
+        np.linalg.norm(expression - views.expression[first], axis=1) / DOUBTED_EXPRESSION,
+        np.abs(lids - views.lids[eyes]).max(1) / DOUBTED_EYES,
+        np.nan_to_num(np.abs(gaze - views.gaze[eyes]).max(1)) * (lids.min(1) > CLOSED) / DOUBTED_EYES,
+    ]
+    worst: np.ndarray = np.clip(np.max(away, 0), 0, 1)
+    return worst
