@@ -27,6 +27,12 @@ class NoFaceError(UnderstudyError):
     exit_code = 4
 
 
+class NoVoiceError(UnderstudyError):
+    """The sound holds no voice, or none that can be used."""
+
+    exit_code = 4
+
+
 class ModelsMissingError(UnderstudyError):
     """The networks that find faces are not installed; `understudy models fetch` gets them."""
 

@@ -24,9 +24,11 @@ from .protocol import (
     ReportSpec,
     ScanSpec,
     TrainSpec,
+    VoiceSpec,
+    VoiceTrainSpec,
     home,
 )
-from .provenance.consent import people_of, project_folder, record_consent, require_consent
+from .provenance.consent import people_of, project_folder, record_consent, require_consent, voices_of
 from .remote.file_sync import clear_mirror
 from .remote.link import chosen
 from .reporter import Part, Reporter, Silent
@@ -51,6 +53,8 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     try:
         if isinstance(spec, TrainSpec | ConvertSpec):
             require_consent(project_folder(spec), people_of(spec))
+        if isinstance(spec, VoiceTrainSpec | VoiceSpec):
+            require_consent(project_folder(spec), voices_of(spec), "voice")
         require_unchanged(spec)
         if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen()):
             from .remote.remote_job import run as run_there
@@ -149,6 +153,20 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     return {"movie": spec.output, **counts, "credentials": certify(spec, counts, reporter)}
 
 
+def _voice_train(spec: VoiceTrainSpec, reporter: Reporter) -> dict[str, Any]:
+    from .voice.train import train_voice
+
+    return train_voice(spec, reporter, pick_device())
+
+
+def _voice(spec: VoiceSpec, reporter: Reporter) -> dict[str, Any]:
+    from .provenance.voices import certify_voice
+    from .voice.recast import recast_voice
+
+    made = recast_voice(spec, reporter, pick_device())
+    return {"sound": spec.output, **made, "credentials": certify_voice(spec, made, reporter)}
+
+
 def _consent(spec: ConsentSpec, reporter: Reporter) -> dict[str, Any]:
     return {"record": str(record_consent(Path(spec.project), spec.record))}
 
@@ -178,6 +196,8 @@ _RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
     "people": _people,
     "train": _train,
     "convert": _convert,
+    "voice-train": _voice_train,
+    "voice": _voice,
     "consent": _consent,
     "forget": _forget,
     "report": _report,

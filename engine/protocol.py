@@ -21,7 +21,9 @@ from typing import Any, Literal, TypeVar
 
 PROTOCOL = "1.2"
 
-JobKind = Literal["scan", "people", "train", "convert", "consent", "forget", "report", "credential"]
+JobKind = Literal[
+    "scan", "people", "train", "convert", "voice-train", "voice", "consent", "forget", "report", "credential"
+]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 EventKind = Literal["state", "progress", "log", "loss", "preview", "verdict"]
 Preset = Literal["draft", "quick", "standard", "fine"]
@@ -30,6 +32,8 @@ Verdict = Literal["improving", "slowing", "converged", "overfitting"]
 OutputFormat = Literal["same", "h264", "h265", "prores-hq", "prores-4444", "dnxhr", "ffv1", "png", "tiff", "exr"]
 ColourMethod = Literal["light", "reinhard", "mkl", "histogram", "none"]
 BlendMethod = Literal["multiband", "feather", "seamless"]
+Excitation = Literal["auto", "filter", "synth"]
+Subject = Literal["face", "voice"]
 View = Literal["original", "recast", "matte", "landmarks"]
 Basis = Literal[
     "own face", "written permission", "licensed performer", "public domain or rights cleared", "test footage"
@@ -204,8 +208,77 @@ class ConvertSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SoundClip:
+    """A range of one track of sound of a movie or a sound file, in seconds from its first sample.
+
+    `end` None means to its end.
+    """
+
+    path: str
+    start: float = 0.0
+    end: float | None = None
+    track: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceTrainSpec:
+    """Make the voice of an identity from recordings; `output` is the voice folder, one in it is made anew or goes on.
+
+    `minutes` is the time that its network is adapted for; 0 makes the draft voice only, which is ready at once.
+    """
+
+    identity: str
+    material: list[SoundClip]
+    output: str
+    minutes: float = 2.0
+    project: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceSettings:
+    """How a voice is recast.
+
+    octave            whole octaves up (or down, negative); None proposes them for song
+    semitones         semitones up (or down), on top; None proposes them for speech, 0 for song
+    excitation        what is reshaped: filter (the actor's own waveform), synth (harmonics and noise), auto
+    keep_room         the room's reverberation after the words stays
+    stem              only the new voice is written, without what else sounds
+    mark              an inaudible mark is put into the new voice; false needs `mark_reason`
+    """
+
+    octave: int | None = None
+    semitones: float | None = None
+    excitation: Excitation = "auto"
+    keep_room: bool = True
+    stem: bool = False
+    mark: bool = True
+    mark_reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceSpec:
+    """Recast the voice of a clip of sound with the one in the folder `voice`; `output` is a sound file or a movie.
+
+    The output is as long as the whole track, and differs within the clip only where the voice speaks. `target` is the
+    identity whose voice is replaced, `identity` whose voice is heard: both consented. `draft` leaves a trained network
+    aside.
+    """
+
+    clip: SoundClip
+    voice: str
+    output: str
+    target: str
+    identity: str
+    draft: bool = False
+    settings: VoiceSettings = field(default_factory=VoiceSettings)
+    project: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConsentRecord:
-    """Somebody's agreement to be recast or to lend a face; one JSON file in the project's `consent/` folder.
+    """Somebody's agreement to be recast, or to lend a face or a voice; one JSON file in the project's `consent/` folder.
+
+    Face and voice are agreed to apart: `subject` says which, and each has a file of its own (`consent_file`).
 
     `person` is the human being's full name, `identity` the project's name for them. `date` is ISO 8601.
     `file` is a document that proves it, empty where there is none; `file_sha256` is filled by the engine.
@@ -218,6 +291,7 @@ class ConsentRecord:
     date: str
     file: str = ""
     file_sha256: str = ""
+    subject: Subject = "face"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -281,12 +355,25 @@ class PreviewResult:
     seconds: float
 
 
-JobSpec = ScanSpec | PeopleSpec | TrainSpec | ConvertSpec | ConsentSpec | ForgetSpec | ReportSpec | CredentialSpec
+JobSpec = (
+    ScanSpec
+    | PeopleSpec
+    | TrainSpec
+    | ConvertSpec
+    | VoiceTrainSpec
+    | VoiceSpec
+    | ConsentSpec
+    | ForgetSpec
+    | ReportSpec
+    | CredentialSpec
+)
 SPECS: dict[JobKind, type] = {
     "scan": ScanSpec,
     "people": PeopleSpec,
     "train": TrainSpec,
     "convert": ConvertSpec,
+    "voice-train": VoiceTrainSpec,
+    "voice": VoiceSpec,
     "consent": ConsentSpec,
     "forget": ForgetSpec,
     "report": ReportSpec,
@@ -498,8 +585,10 @@ def project_of(path: str | Path) -> Path:
     return next((parent for parent in path.parents if parent.suffix == ".understudy"), path.parent)
 
 
-def consent_file(project: str | Path, identity: str) -> Path:
+def consent_file(project: str | Path, identity: str, subject: Subject = "face") -> Path:
     """Where the consent record of an identity lies, or would lie, in a project folder. Case does not matter.
+
+    Those for voices lie in a folder `voices` of their own.
 
     The file is a `ConsentRecord` with an additional `history`, a list of the records it replaced; the identity's
     consent stands when `from_json(ConsentRecord, …)` reads it. Of a forgotten identity only a note remains there
@@ -508,7 +597,8 @@ def consent_file(project: str | Path, identity: str) -> Path:
     name = identity.strip().casefold()
     plain = re.sub(r"[^a-z0-9]+", "-", name).strip("-")[:48]
     mark = "" if plain == name else "-" + hashlib.sha256(name.encode()).hexdigest()[:6]
-    return Path(project) / "consent" / f"{plain}{mark}.json"
+    folder = Path(project) / "consent"
+    return (folder / "voices" if subject == "voice" else folder) / f"{plain}{mark}.json"
 
 
 def home() -> Path:

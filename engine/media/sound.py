@@ -50,7 +50,7 @@ def sound_tracks(
             copy = output.add_stream_from_template(stream)
             tracks.append(_copied(reader, stream, copy, span[0]))
         else:
-            compressed = target.suffix.lower() in {".mp4", ".m4v"} and _layout(stream) in AAC_LAYOUTS
+            compressed = target.suffix.lower() in {".mp4", ".m4v"} and channel_layout(stream) in AAC_LAYOUTS
             tracks.append(_encoded(stream, _add_encoder(output, stream, compressed), span))
     return tracks
 
@@ -68,19 +68,19 @@ def _copied(reader: InputContainer, stream: AudioStream, copy: AudioStream, star
 
 
 def _add_encoder(output: OutputContainer, stream: AudioStream, compressed: bool) -> AudioStream:
-    codec = "aac" if compressed else PCM_OF[_working_format(stream)]
+    codec = "aac" if compressed else PCM_OF[working_format(stream)]
     rate = stream.rate if stream.rate in AAC_RATES or not compressed else 48000
     encoder = cast(AudioStream, output.add_stream(codec, rate=rate))
     if compressed:
         encoder.bit_rate = max(320_000, 160_000 * stream.channels)
-    encoder.layout = _layout(stream)
+    encoder.layout = channel_layout(stream)
     if stream.language:
         encoder.metadata["language"] = stream.language
     return encoder
 
 
 def _encoded(stream: AudioStream, encoder: AudioStream, span: tuple[float, float]) -> Iterator[Timed]:
-    working, layout, position = _working_format(stream), _layout(stream), 0
+    working, layout, position = working_format(stream), channel_layout(stream), 0
     with stream.container:
         for samples in cut_samples(stream, span):
             frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format=working, layout=layout)
@@ -99,7 +99,7 @@ def cut_samples(stream: AudioStream, span: tuple[float, float]) -> Iterator[np.n
     Decodes from the very start and counts samples, because packet times may be rounded to
     milliseconds; silence fills gaps, and the time before a track that starts late.
     """
-    resampler = av.AudioResampler(format=_working_format(stream), layout=_layout(stream), rate=stream.rate)
+    resampler = av.AudioResampler(format=working_format(stream), layout=channel_layout(stream), rate=stream.rate)
     rate = stream.rate
     start, end = round(span[0] * rate), round(span[1] * rate)
     written, position = start, None
@@ -130,11 +130,11 @@ def _decoded_sound(stream: AudioStream) -> Iterator[AudioFrame]:
             continue  # damaged sound becomes a gap, and gaps become silence
 
 
-def _working_format(stream: AudioStream) -> str:
+def working_format(stream: AudioStream) -> str:
     return PACKED.get(stream.format.name, "flt")  # packed: PyAV takes no planar frame of eight channels
 
 
-def _layout(stream: AudioStream) -> str:
+def channel_layout(stream: AudioStream) -> str:
     name = stream.layout.name
     return USUAL_LAYOUTS.get(stream.channels, name) if name.endswith("channels") or stream.channels < 3 else name
 

@@ -19,7 +19,10 @@ from ..protocol import (
     ConsentRecord,
     ConvertSpec,
     PreviewSpec,
+    Subject,
     TrainSpec,
+    VoiceSpec,
+    VoiceTrainSpec,
     consent_file,
     from_json,
     parse_json,
@@ -28,24 +31,26 @@ from ..protocol import (
 )
 
 BASES: tuple[Basis, ...] = typing.get_args(Basis)
+SUBJECTS: tuple[Subject, ...] = typing.get_args(Subject)
 LARGEST_COPY = 32 << 20
 """Bytes up to which the document that proves a consent is copied into the project; larger ones stay where they are."""
 
 
-def read_consent(project: Path, identity: str) -> ConsentRecord | None:
-    """The record that stands for an identity; None where there is none, or it was withdrawn.
+def read_consent(project: Path, identity: str, subject: Subject = "face") -> ConsentRecord | None:
+    """The record that stands for an identity's face or voice; None where there is none, or it was withdrawn.
 
     Raises DataError when its file is damaged.
     """
-    found = _read(consent_file(project, identity))
+    found = _read(consent_file(project, identity, subject))
     if "forgotten" in found or not found:
         return None
     return from_json(ConsentRecord, found)
 
 
 def all_consents(project: Path) -> list[dict[str, Any]]:
-    """Every consent file of a project as JSON, those of forgotten identities too, by file name."""
-    return [_read(path) for path in sorted((project / "consent").glob("*.json"))]
+    """Every consent file of a project as JSON, those of forgotten identities too, by file name; voices last."""
+    folder = project / "consent"
+    return [_read(path) for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("voices/*.json"))]]
 
 
 def record_consent(project: Path, record: ConsentRecord) -> Path:
@@ -56,10 +61,10 @@ def record_consent(project: Path, record: ConsentRecord) -> Path:
     with what is wrong with the record.
     """
     _check(record)
-    path = consent_file(project, record.identity)
+    path = consent_file(project, record.identity, record.subject)
     path.parent.mkdir(parents=True, exist_ok=True)
     if record.file:
-        record = _with_document(record, path.parent)
+        record = _with_document(record, Path(project) / "consent")
     old = _read(path)
     history = old.pop("history", [])
     new = to_json(record)
@@ -73,33 +78,41 @@ def withdraw(project: Path, identity: str, date: str) -> None:
 
     Nothing happens where there is none.
     """
-    path = consent_file(project, identity)
-    old = _read(path)
-    if old and "forgotten" not in old:
-        history = old.pop("history", [])
-        _write(path, {"identity": old["identity"], "forgotten": date, "history": [*history, old]})
+    for subject in SUBJECTS:
+        path = consent_file(project, identity, subject)
+        old = _read(path)
+        if old and "forgotten" not in old:
+            history = old.pop("history", [])
+            _write(path, {"identity": old["identity"], "forgotten": date, "history": [*history, old]})
 
 
-def missing(project: Path, identities: Iterable[str]) -> list[str]:
-    """Those of the identities for whom no consent stands, each once."""
-    return [name for name in dict.fromkeys(identities) if read_consent(project, name) is None]
+def missing(project: Path, identities: Iterable[str], subject: Subject = "face") -> list[str]:
+    """Those of the identities for whose face or voice no consent stands, each once."""
+    return [name for name in dict.fromkeys(identities) if read_consent(project, name, subject) is None]
 
 
-def require_consent(project: Path, identities: Iterable[str]) -> None:
+def require_consent(project: Path, identities: Iterable[str], subject: Subject = "face") -> None:
     """Raise ConsentError, saying how to record it, unless consent stands for all of the identities."""
-    lacking = missing(project, identities)
+    lacking = missing(project, identities, subject)
     if lacking:
-        raise ConsentError(sentence(project, lacking))
+        raise ConsentError(sentence(project, lacking, subject))
 
 
-def sentence(project: Path, lacking: list[str]) -> str:
+def sentence(project: Path, lacking: list[str], subject: Subject = "face") -> str:
     """What somebody reads whose job cannot start because consent is not on record for these identities."""
     names = f"{', '.join(lacking[:-1])} and {lacking[-1]}" if len(lacking) > 1 else lacking[0]
     return (
-        f"Nobody's permission is on record for {names}. Record whose face it is and why it may be used: press Consent "
+        f"Nobody's permission is on record for {names}{' to be heard or replaced' if subject == 'voice' else ''}. "
+        f"Record whose {subject} it is and why it may be used: press Consent "
         f"beside the name in Blender's panel, or run: understudy identity consent {_quoted(lacking[0])} "
         f'--project {_quoted(str(project))} --person "Full Name" --basis "written permission"'
+        f"{' --voice' if subject == 'voice' else ''}"
     )
+
+
+def voices_of(spec: VoiceTrainSpec | VoiceSpec) -> list[str]:
+    """Whose consent to the use of their voice a job needs."""
+    return [spec.identity] if isinstance(spec, VoiceTrainSpec) else [spec.identity, spec.target]
 
 
 def people_of(spec: TrainSpec | ConvertSpec | PreviewSpec) -> list[str]:
@@ -131,7 +144,7 @@ def replaced(scan: str, person: int) -> str:
     return str(found["name"])
 
 
-def project_folder(spec: TrainSpec | ConvertSpec | PreviewSpec) -> Path:
+def project_folder(spec: TrainSpec | ConvertSpec | PreviewSpec | VoiceTrainSpec | VoiceSpec) -> Path:
     """The project that a training, conversion or preview belongs to."""
     if spec.project:
         return Path(spec.project)

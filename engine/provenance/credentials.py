@@ -24,6 +24,10 @@ FORMATS = {
     ".tiff": "image/tiff",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
+    ".wav": "audio/wav",
+    ".flac": "audio/flac",
+    ".mp3": "audio/mpeg",
+    ".m4a": "audio/mp4",
 }
 """Files that carry their credentials; all others have a sidecar."""
 PATIENCE, BYTES_A_SECOND = 120.0, 2_000_000

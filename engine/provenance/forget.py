@@ -1,4 +1,4 @@
-"""Erase an identity: their faces and all that was derived from them, for good."""
+"""Erase an identity: their faces, their voice and all that was derived from them, for good."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from ..errors import UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
 from ..protocol import consent_file, home
-from .consent import today, withdraw
+from .consent import SUBJECTS, today, withdraw
 from .recasts import FOLDER, all_recasts, files_of
+from .voices import FOLDER as VOICES
+from .voices import all_voice_recasts, files_of_voice, voices_of_identity
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ def holdings(project: Path, identity: str) -> list[Item]:
 
     Models that know them, scans that show them (whole: other people's corrections in them go, too), what the networks
     saw on any frame, recasts in which their face appears, and unfinished ones of anybody, which do not say whose face
-    they hold; previews. Recasts in which they were replaced show another's face and stay.
+    they hold; previews; their voice, and recasts in which it is heard. Recasts in which they were replaced show another's face and stay.
     """
     name = identity.strip().casefold()
     found: list[Item] = []
@@ -58,6 +60,12 @@ def holdings(project: Path, identity: str) -> list[Item]:
         if any(cast.identity.strip().casefold() == name for cast in recast.cast):
             found += [_item(path, "recast that shows their face") for path in files_of(recast)]
             found.append(_item(project / FOLDER / f"{recast.id}.json", "record of that recast"))
+    for folder in voices_of_identity(project, identity):
+        found.append(_item(folder, "voice: recordings and network"))
+    for one in all_voice_recasts(project):
+        if one.identity.strip().casefold() == name:
+            found += [_item(path, "recast in which their voice is heard") for path in files_of_voice(one)]
+            found.append(_item(project / VOICES / f"{one.id}.json", "record of that recast"))
     return found
 
 
@@ -71,7 +79,7 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> list[Item]:
     named = [n for n in gallery.known_people(project) if n.strip().casefold() == identity.strip().casefold()]
     if named:
         found.append(Item(file, f"{identity} among the known people", 0))
-    if not found and not consent_file(project, identity).is_file():
+    if not found and not any(consent_file(project, identity, subject).is_file() for subject in SUBJECTS):
         raise UnderstudyError(f"The project {project} knows nobody called {identity}. understudy identity list tells.")
     if dry_run:
         return found

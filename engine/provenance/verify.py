@@ -13,10 +13,12 @@ from ..errors import MediaError, ModelsMissingError, NoFaceError
 from ..faces.alignments import load_alignments
 from ..faces.scan import scan
 from ..media.reader import probe, read_frames
+from ..media.waveform import probe_sound
 from ..protocol import Clip
 from ..reporter import Reporter
 from .credentials import Credentials, read_credentials
 from .mark import PRESENT, Found, Reader
+from .voice_mark import FoundVoice, find_in_file
 from .xmp import DIGITAL_SOURCE_TYPE, read_source_type
 
 FRAMES, RUN = 120, 24
@@ -25,7 +27,8 @@ FRAMES, RUN = 120, 24
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found. marks: the best reading of every mark; faces: how many were looked at (None: not looked for, and
+    """What was found. voice: what the search for the mark in voices saw, None where there is no sound; soundtrack: there is
+    no picture. marks: the best reading of every mark; faces: how many were looked at (None: not looked for, and
     `hindrance` says why if nobody wanted that)."""
 
     credentials: Credentials | None
@@ -33,6 +36,8 @@ class Verdict:
     marks: list[Found]
     faces: int | None
     hindrance: str = ""
+    voice: FoundVoice | None = None
+    soundtrack: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, as the command line prints it."""
@@ -48,11 +53,13 @@ class Verdict:
             "digital_source_type": self.source_type or "",
             "marks": [{"number": mark.number, "score": round(mark.score, 2)} for mark in self.marks],
             "faces": self.faces,
+            "voice": _voice_json(self.voice),
         }
 
     def sentences(self) -> list[str]:
         """The same for somebody who reads it."""
-        return [*_of_credentials(self.credentials), _of_xmp(self.source_type), _of_mark(self)]
+        told = [*_of_credentials(self.credentials), _of_xmp(self.source_type)]
+        return [*told, *([] if self.soundtrack else [_of_mark(self)]), *_of_voice(self.voice)]
 
 
 def verify(path: Path, reporter: Reporter, device: str = "cpu", frames: int = FRAMES) -> Verdict:
@@ -65,10 +72,13 @@ def verify(path: Path, reporter: Reporter, device: str = "cpu", frames: int = FR
     credentials, source_type = read_credentials(path), read_source_type(path)
     if not frames:
         return Verdict(credentials, source_type, [], None)
+    voice = _voice_mark(path)
+    if voice is not None and not probe_sound(path).movie:
+        return Verdict(credentials, source_type, [], None, voice=voice, soundtrack=True)
     try:
-        return Verdict(credentials, source_type, *read_marks(path, frames, reporter, device))
+        return Verdict(credentials, source_type, *read_marks(path, frames, reporter, device), voice=voice)
     except ModelsMissingError as error:
-        return Verdict(credentials, source_type, [], None, str(error))
+        return Verdict(credentials, source_type, [], None, str(error), voice)
 
 
 def read_marks(path: Path, frames: int, reporter: Reporter, device: str = "cpu") -> tuple[list[Found], int]:
@@ -88,6 +98,27 @@ def read_marks(path: Path, frames: int, reporter: Reporter, device: str = "cpu")
         looked = readers
     found = sorted((reader.found() for reader in looked), key=lambda mark: -mark.score)
     return list({mark.number: mark for mark in reversed(found) if mark.present}.values())[::-1], len(readers)
+
+
+def _voice_mark(path: Path) -> FoundVoice | None:
+    """What is seen of the mark in the first track of sound; None without one."""
+    try:
+        return find_in_file(path)
+    except MediaError:
+        return None
+
+
+def _voice_json(voice: FoundVoice | None) -> dict[str, Any] | None:
+    return voice and {"marked": voice.present, "score": round(voice.score, 2), "seconds": round(voice.seconds, 1)}
+
+
+def _of_voice(voice: FoundVoice | None) -> list[str]:
+    if voice is None:
+        return []
+    looked = f"{voice.seconds:.0f} s of sound, {voice.score:.1f} standard deviations"
+    if voice.present:
+        return [f"Its sound carries Understudy's mark: a voice in it was recast ({looked})."]
+    return [f"No mark of a recast voice was found in its sound ({looked}; it takes some 30 s of voice to find one)."]
 
 
 def _runs(length: int, frames: int) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from ..errors import MediaError
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-MOVIES, PNG, TIFF, JPEG = {".mp4", ".m4v", ".mov"}, {".png"}, {".tif", ".tiff"}, {".jpg", ".jpeg"}
+MOVIES, PNG, TIFF, JPEG = {".mp4", ".m4v", ".mov", ".m4a"}, {".png"}, {".tif", ".tiff"}, {".jpg", ".jpeg"}
 _BOX = bytes.fromhex("be7acfcb97a942e89c71999491e3afac")
 _APP1 = b"http://ns.adobe.com/xap/1.0/\0"
 _PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>

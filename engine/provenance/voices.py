@@ -1,0 +1,128 @@
+"""The project's recast voices: their credentials, and a record of each in `<project>/provenance/voices/`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ..arrays import write_json
+from ..durable import hash_file
+from ..errors import DataError
+from ..protocol import VoiceSpec, from_json, parse_json, to_json
+from ..reporter import Reporter
+from .consent import project_folder, read_consent, today
+from .credentials import Claim, Ingredient, sidecar, sign
+
+FOLDER = "provenance/voices"
+
+
+@dataclass(frozen=True, kw_only=True)
+class VoiceRecast:
+    """A recast voice as the project records it. `start` and `end` are samples of the track, `marked` whether the voice
+    carries the inaudible mark; names of persons are empty where nobody's consent had been recorded."""
+
+    id: str
+    date: str
+    output: str
+    output_sha256: str
+    source: str
+    source_sha256: str
+    start: float
+    end: float | None
+    identity: str
+    target: str
+    identity_person: str
+    target_person: str
+    voice: str
+    recordings: list[str]
+    marked: bool
+    mark_reason: str = ""
+    credentials: str = ""
+
+
+def certify_voice(spec: VoiceSpec, made: dict[str, Any], reporter: Reporter) -> str:
+    """Sign what a recast of a voice made, and record it in the project. Returns the credentials' id.
+
+    Raises DataError or MediaError when a file cannot be read or signed.
+    """
+    reporter.progress(1.0, "Signing the sound")
+    output, source, project = Path(spec.output), Path(spec.clip.path), project_folder(spec)
+    card = _card(Path(spec.voice))
+    recordings = [str(digest) for digest in card.get("sources", [])]
+    identifier = hashlib.sha256(json.dumps([to_json(spec), recordings], sort_keys=True).encode()).hexdigest()[:16]
+    source_hash = hash_file(source)
+    ingredients = [Ingredient(source.name, "parentOf", source_hash, source)]
+    ingredients += [Ingredient("recording of a voice", "inputTo", digest) for digest in recordings]
+    facts = {
+        "id": identifier,
+        "voicesRecast": 1,
+        "voiceMark": spec.settings.mark,
+        "markReason": "" if spec.settings.mark else spec.settings.mark_reason,
+        "sourceSha256": source_hash,
+        "recordingsSha256": recordings,
+        "seconds": [spec.clip.start, spec.clip.end],
+        "secondsRecast": made["spoken"],
+        "semitones": 12 * made["octave"] + made["semitones"],
+        "stemOnly": spec.settings.stem,
+    }
+    credentials = sign(output, Claim(output.name, "A voice was replaced by machine learning.", ingredients, facts))
+    people = [read_consent(project, name, "voice") for name in (spec.identity, spec.target)]
+    names = [record.person if record else "" for record in people]
+    record = VoiceRecast(
+        id=identifier,
+        date=today(),
+        output=str(output),
+        output_sha256=hash_file(output),
+        source=str(source),
+        source_sha256=source_hash,
+        start=spec.clip.start,
+        end=spec.clip.end,
+        identity=spec.identity,
+        target=spec.target,
+        identity_person=names[0],
+        target_person=names[1],
+        voice=spec.voice,
+        recordings=recordings,
+        marked=spec.settings.mark,
+        mark_reason=facts["markReason"],
+        credentials=credentials,
+    )
+    (project / FOLDER).mkdir(parents=True, exist_ok=True)
+    write_json(project / FOLDER / f"{identifier}.json", asdict(record))
+    return credentials
+
+
+def all_voice_recasts(project: Path) -> list[VoiceRecast]:
+    """Every recast voice that the project records, oldest first. Raises DataError when a record is damaged."""
+    found = []
+    for path in sorted((project / FOLDER).glob("*.json"), key=lambda p: p.stat().st_mtime):
+        try:
+            found.append(from_json(VoiceRecast, parse_json(path.read_text(encoding="utf-8"))))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path} is damaged ({error}). Move it away to go on.") from None
+    return found
+
+
+def voices_of_identity(project: Path, identity: str) -> list[Path]:
+    """The voice folders of a project that hold an identity's voice."""
+    name = identity.strip().casefold()
+    cards = [*project.glob("voices/*/voice.json"), *project.glob("*/voice.json")]
+    return [path.parent for path in sorted(cards) if str(_card(path.parent).get("identity", "")).strip().casefold() == name]
+
+
+def files_of_voice(recast: VoiceRecast) -> list[Path]:
+    """What is there of a recast voice: the file, its credentials beside it, what is unfinished of it."""
+    output = Path(recast.output)
+    beside = [output, sidecar(output), output.with_name(output.name + ".part")]
+    return [path for path in beside if path.exists()]
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    try:
+        found = parse_json((folder / "voice.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
