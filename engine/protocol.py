@@ -276,7 +276,7 @@ class VoiceSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ConsentRecord:
-    """Somebody's agreement to be recast, or to lend a face or a voice; one JSON file in the project's `consent/` folder.
+    """Somebody's agreement to be recast, or to lend a face or a voice; one JSON file in the project's `consent/`.
 
     Face and voice are agreed to apart: `subject` says which, and each has a file of its own (`consent_file`).
 

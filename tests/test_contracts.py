@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-STAGES = ["media", "faces", "provenance", "model", "convert"]
+STAGES = ["media", "faces", "provenance", "model", "voice", "convert"]
 
 
 def imports(file: Path, for_types: bool = True) -> list[str]:

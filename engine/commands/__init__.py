@@ -22,6 +22,7 @@ from .serve import Serve
 from .swap import SwapAll
 from .train import Train
 from .verify import Verify
+from .voice import Voice
 
 __all__ = ["COMMANDS", "NotUnderstood"]
 
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Any] = {
     "alignments": AlignmentsCommand,
     "train": Train,
     "convert": Convert,
+    "voice": Voice,
     "identity": Identity,
     "verify": Verify,
     "models": Models,

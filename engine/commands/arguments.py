@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import tyro
 
 from ..errors import ConsentError, Stopped, UnderstudyError
-from ..protocol import ConsentRecord, Identity, Material, Preset, Swap, from_json, to_json
+from ..protocol import ConsentRecord, Identity, Material, Preset, Subject, Swap, from_json, to_json
 
 if TYPE_CHECKING:
     from ..console import Watched
@@ -116,11 +116,12 @@ def watching(resume: str) -> Iterator[Watched]:
         raise Stopped(f"Stopped. {resume}") from None
 
 
-def obtain_consent(project: Path, roles: dict[str, str], given: Sequence[str]) -> None:
+def obtain_consent(project: Path, roles: dict[str, str], given: Sequence[str], subject: Subject = "face") -> None:
     """Have everybody's consent on record: given on the command line, recorded before, or asked for in the terminal.
 
-    roles: each identity and where they are seen, as a question names them. Raises ConsentError when consent is
-    missing and nobody is there to be asked, NotUnderstood when `given` is not NAME=PERSON:BASIS.
+    It is for the use of their faces or their voices, by `subject`. roles: each identity and where they are seen or
+    heard, as a question names them. Raises ConsentError when consent is missing and nobody is there to be asked,
+    NotUnderstood when `given` is not NAME=PERSON:BASIS.
     """
     from ..provenance.consent import basis_of, missing, record_consent, require_consent, today
 
@@ -134,20 +135,25 @@ def obtain_consent(project: Path, roles: dict[str, str], given: Sequence[str]) -
             raise NotUnderstood(f"--consent names {identity}, but this is about {', '.join(roles)}.")
         records.append(
             ConsentRecord(
-                identity=identity, person=person.strip(), basis=basis_of(basis), scope=THIS_PROJECT, date=today()
+                identity=identity,
+                person=person.strip(),
+                basis=basis_of(basis),
+                scope=THIS_PROJECT,
+                date=today(),
+                subject=subject,
             )
         )
     for record in records:
         record_consent(project, record)
-    lacking = missing(project, roles)
+    lacking = missing(project, roles, subject)
     if lacking and sys.stdin.isatty() and sys.stderr.isatty():
         print(CONSENT, file=sys.stderr)
         for identity in lacking:
-            record_consent(project, _asked(identity, roles[identity]))
-    require_consent(project, roles)
+            record_consent(project, _asked(identity, roles[identity], subject))
+    require_consent(project, roles, subject)
 
 
-def _asked(identity: str, seen: str) -> ConsentRecord:
+def _asked(identity: str, seen: str, subject: Subject) -> ConsentRecord:
     """Three plain questions about one person, once. Raises ConsentError when the first is left open."""
     from ..provenance.consent import BASES, today
 
@@ -157,12 +163,17 @@ def _asked(identity: str, seen: str) -> ConsentRecord:
 
     person = answer(f"Who is {identity}, {seen}? Full name:")
     choices = ", ".join(f"{n} {basis}" for n, basis in enumerate(BASES, 1))
-    number = answer(f"Why may their face be used? {choices}. Number:") if person else ""
+    number = answer(f"Why may their {subject} be used? {choices}. Number:") if person else ""
     if not (number.isdigit() and 1 <= int(number) <= len(BASES)):
         raise ConsentError(f"Without their consent {identity} is neither trained nor recast. Run it again to answer.")
     scope = answer(f"For what did they agree? (Enter: {THIS_PROJECT})")
     return ConsentRecord(
-        identity=identity, person=person, basis=BASES[int(number) - 1], scope=scope or THIS_PROJECT, date=today()
+        identity=identity,
+        person=person,
+        basis=BASES[int(number) - 1],
+        scope=scope or THIS_PROJECT,
+        date=today(),
+        subject=subject,
     )
 
 

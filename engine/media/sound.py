@@ -131,10 +131,12 @@ def _decoded_sound(stream: AudioStream) -> Iterator[AudioFrame]:
 
 
 def working_format(stream: AudioStream) -> str:
+    """The numbers that a track's samples are read as: s16, s32 or flt."""
     return PACKED.get(stream.format.name, "flt")  # packed: PyAV takes no planar frame of eight channels
 
 
 def channel_layout(stream: AudioStream) -> str:
+    """FFmpeg's name of a track's channels, the usual one of their number where it has none."""
     name = stream.layout.name
     return USUAL_LAYOUTS.get(stream.channels, name) if name.endswith("channels") or stream.channels < 3 else name
 

@@ -37,6 +37,22 @@ MP3_RATES = {48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000}
 MOVIES = {".mp4", ".m4v", ".mov", ".mkv"}
 SUFFIXES = (".wav", ".flac", ".mp3", ".m4a", *sorted(MOVIES))
 """What can be written."""
+READABLE = {
+    *SUFFIXES,
+    ".aac",
+    ".ac3",
+    ".aif",
+    ".aiff",
+    ".avi",
+    ".m4b",
+    ".mka",
+    ".mts",
+    ".ogg",
+    ".opus",
+    ".webm",
+    ".wma",
+}
+"""Names that are taken for sound or movies in a folder."""
 PIECE = 1 << 15
 """Samples handed to an encoder at a time."""
 

@@ -34,7 +34,8 @@ def holdings(project: Path, identity: str) -> list[Item]:
 
     Models that know them, scans that show them (whole: other people's corrections in them go, too), what the networks
     saw on any frame, recasts in which their face appears, and unfinished ones of anybody, which do not say whose face
-    they hold; previews; their voice, and recasts in which it is heard. Recasts in which they were replaced show another's face and stay.
+    they hold; previews; their voice, and recasts in which it is heard. Recasts in which they were replaced show
+    another's face or voice and stay.
     """
     name = identity.strip().casefold()
     found: list[Item] = []

@@ -27,9 +27,9 @@ FRAMES, RUN = 120, 24
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was found. voice: what the search for the mark in voices saw, None where there is no sound; soundtrack: there is
-    no picture. marks: the best reading of every mark; faces: how many were looked at (None: not looked for, and
-    `hindrance` says why if nobody wanted that)."""
+    """What was found. marks: the best reading of every mark; faces: how many were looked at (None: not looked for, and
+    `hindrance` says why if nobody wanted that); voice: what the search for the mark in voices saw (None: there is no
+    sound); soundtrack: there is no picture."""
 
     credentials: Credentials | None
     source_type: str | None
@@ -109,7 +109,9 @@ def _voice_mark(path: Path) -> FoundVoice | None:
 
 
 def _voice_json(voice: FoundVoice | None) -> dict[str, Any] | None:
-    return voice and {"marked": voice.present, "score": round(voice.score, 2), "seconds": round(voice.seconds, 1)}
+    if voice is None:
+        return None
+    return {"marked": voice.present, "score": round(voice.score, 2), "seconds": round(voice.seconds, 1)}
 
 
 def _of_voice(voice: FoundVoice | None) -> list[str]:

@@ -7,6 +7,7 @@ spectrum is taken out of its log spectrum.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def find(x: np.ndarray, key: int = KEY) -> FoundVoice:
     spectrum = np.abs(signal.stft(x, RATE, "hann", SIZE, SIZE - HOP)[2])
     hz = np.linspace(0, RATE / 2, SIZE // 2 + 1)
     level = 20 * np.log10(spectrum + 1e-5)
-    bands = np.stack([level[(hz >= a) & (hz < b)].mean(0) for a, b in zip(EDGES, EDGES[1:], strict=False)], 1)
+    bands = np.stack([level[(hz >= a) & (hz < b)].mean(0) for a, b in pairwise(EDGES)], 1)
     cells = pattern(key)
     best = 0.0
     for offset in range(CELL):

@@ -110,7 +110,9 @@ def voices_of_identity(project: Path, identity: str) -> list[Path]:
     """The voice folders of a project that hold an identity's voice."""
     name = identity.strip().casefold()
     cards = [*project.glob("voices/*/voice.json"), *project.glob("*/voice.json")]
-    return [path.parent for path in sorted(cards) if str(_card(path.parent).get("identity", "")).strip().casefold() == name]
+    return [
+        path.parent for path in sorted(cards) if str(_card(path.parent).get("identity", "")).strip().casefold() == name
+    ]
 
 
 def files_of_voice(recast: VoiceRecast) -> list[Path]:

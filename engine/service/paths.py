@@ -14,8 +14,17 @@ from typing import Any
 
 from ..protocol import project_of
 
-NAMES = {"path", "output", "scan", "model", "project", "file", "warm_start"}  # the specs' fields that name files
-MAY_BE_EMPTY = {"model", "project", "file", "warm_start"}
+NAMES = {
+    "path",
+    "output",
+    "scan",
+    "model",
+    "project",
+    "file",
+    "warm_start",
+    "voice",
+}  # the specs' fields that name files
+MAY_BE_EMPTY = {"model", "project", "file", "warm_start", "voice"}
 LONGEST = 4096  # characters
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"),
@@ -24,7 +33,7 @@ SYSTEM = (
 YET_OPEN = ("/dev/shm", "/run/media", "/run/user", "/usr/local/share")
 OWN_FOLDERS = ("jobs", "models", "previews", "media")
 OWN_FILES = ("engine.json", "engine.lock", "engine.log", "jobs.sqlite", "device.json", "preview.log")
-MADE_BY_US = ("scan.json", "alignments.safetensors", "model.json", "facesets", "checkpoint.safetensors")
+MADE_BY_US = ("scan.json", "alignments.safetensors", "model.json", "voice.json", "facesets", "checkpoint.safetensors")
 
 
 class Forbidden(ValueError):

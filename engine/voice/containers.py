@@ -17,17 +17,17 @@ ONNX_TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 11: np.float64}
 """TensorProto.DataType of those that are read; others are left out."""
 CT2_TYPES = (np.float32, np.int8, np.int16, np.int32, np.float16)
 """By CTranslate2's number of a type."""
-GRAPH, INITIALIZER, NODE, ATTRIBUTE, ATTRIBUTE_TENSOR = 7, 5, 1, 5, 5
-"""Field numbers of ModelProto, GraphProto, NodeProto and AttributeProto."""
+GRAPH, INITIALIZER = 7, 5
+"""Field numbers in ModelProto and GraphProto."""
 
 
 def read_onnx(data: bytes) -> dict[str, np.ndarray]:
     """The initialisers of an ONNX model by name. Raises DataError for what is none."""
     try:
         found = {}
-        for graph in (value for field, value in _fields(data) if field == GRAPH):
+        for graph in (value for field, value in _fields(data) if field == GRAPH and isinstance(value, bytes)):
             for field, value in _fields(graph):
-                if field == INITIALIZER and (named := _onnx_tensor(value)):
+                if field == INITIALIZER and isinstance(value, bytes) and (named := _onnx_tensor(value)):
                     found[named[0]] = named[1]
         return found
     except (ValueError, IndexError, TypeError, struct.error) as error:
@@ -40,11 +40,11 @@ def _onnx_tensor(data: bytes) -> tuple[str, np.ndarray] | None:
     for field, value in _fields(data):
         if field == 1:
             dims += [value] if isinstance(value, int) else list(_varints(value))
-        elif field == 2:
-            kind = int(value)
-        elif field == 8:
+        elif field == 2 and isinstance(value, int):
+            kind = value
+        elif field == 8 and isinstance(value, bytes):
             name = value.decode()
-        elif field == 9:
+        elif field == 9 and isinstance(value, bytes):
             raw = value
     if kind not in ONNX_TYPES or not raw:
         return None

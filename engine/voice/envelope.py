@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import math
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -41,7 +42,7 @@ def find_envelope(x: np.ndarray, f0: np.ndarray) -> np.ndarray:
     """Log power envelope (frames, 513), float32, of sound (samples,) at 16 kHz with its pitch (frames,) in Hz."""
     hz = torch.from_numpy(np.where(f0 > 0, np.maximum(f0, LOWEST), UNVOICED).astype(np.float32))
     frames = _windowed(x, hz, 3.0)
-    pieces = zip(frames.split(PIECE), hz.split(PIECE), strict=True)
+    pieces = zip(torch.split(frames, PIECE), torch.split(hz, PIECE), strict=True)
     return torch.cat([_cheaptrick(piece, pitch) for piece, pitch in pieces]).numpy()
 
 
@@ -55,7 +56,7 @@ def find_noise(x: np.ndarray, f0: np.ndarray) -> np.ndarray:
     frames = _windowed(x, hz, 4.0)
     window = _windowed(np.ones(len(x), np.float32), hz, 4.0, centred=False)
     found = []
-    for piece, shape, pitch in zip(frames.split(PIECE), window.split(PIECE), hz.split(PIECE), strict=True):
+    for piece, shape, pitch in zip(*(torch.split(part, PIECE) for part in (frames, window, hz)), strict=True):
         found.append(_periodicity(piece, shape, pitch))
     share = np.clip(1 - torch.cat(found).numpy(), 0.01, 1)
     return np.where(f0[:, None] > 0, share, 1).astype(np.float32)
@@ -166,4 +167,4 @@ def _periodicity(frames: Tensor, window: Tensor, hz: Tensor) -> Tensor:
 def _noise_members() -> Tensor:
     hz = torch.linspace(0, RATE / 2, SIZE + 1)
     edges = [*NOISE_EDGES[:-1], NOISE_EDGES[-1] + 1]
-    return torch.stack([((hz >= a) & (hz < b)).float() for a, b in zip(edges, edges[1:], strict=False)], 1)
+    return torch.stack([((hz >= a) & (hz < b)).float() for a, b in pairwise(edges)], 1)

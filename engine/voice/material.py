@@ -6,7 +6,6 @@ A voice folder holds `voice.json` (the card), `recordings.safetensors` (what was
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -120,6 +119,7 @@ def gather(clips: list[SoundClip], reporter: Reporter, device: str = "cpu") -> t
 
 def save(folder: Path, identity: str, recordings: list[Recording], clips: list[SoundClip], notes: list[str]) -> Card:
     """Write a draft voice into its folder; a network of earlier recordings goes."""
+    require_own(folder)
     weights = [r.weight > 0.5 for r in recordings]
     f0 = np.concatenate([r.f0[w] for r, w in zip(recordings, weights, strict=True)])
     seconds, sung = len(f0) / FRAMES_A_SECOND, is_sung(f0)
@@ -153,6 +153,12 @@ def save(folder: Path, identity: str, recordings: list[Recording], clips: list[S
     return card
 
 
+def require_own(folder: Path) -> None:
+    """Raise DataError where something else than a voice is in a folder."""
+    if folder.exists() and not (folder / CARD).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DataError(f"{folder} holds something that is no voice. Choose another folder.")
+
+
 def read_card(folder: Path) -> Card:
     """The card of a voice folder. Raises DataError."""
     path = folder / CARD
@@ -183,11 +189,6 @@ def histogram(voiced: np.ndarray) -> np.ndarray:
     """Seconds at each semitone from A1 (55 Hz) to A5 (48 of them)."""
     steps = np.rint(12 * np.log2(voiced / 55.0)).astype(int)
     return np.bincount(np.clip(steps, 0, 47), minlength=48) / FRAMES_A_SECOND
-
-
-def erase(folder: Path) -> None:
-    """Remove a voice folder and all in it."""
-    shutil.rmtree(folder)
 
 
 def _spans(clip: SoundClip, info: SoundInfo) -> Iterator[tuple[int, int]]:

@@ -144,11 +144,11 @@ def train(
 def _batch(
     people: Sequence[tuple[Sequence[Sample], np.ndarray]], rng: np.random.Generator
 ) -> list[tuple[np.ndarray, ...]]:
-    rows = []
+    rows: list[tuple[np.ndarray, ...]] = []
     for _ in range(BATCH):
-        samples, who = people[rng.integers(len(people))]
+        samples, who = people[int(rng.integers(len(people)))]
         lengths = np.array([len(sample.side) for sample in samples], float)
-        sample = samples[rng.choice(len(samples), p=lengths / lengths.sum())]
+        sample = samples[int(rng.choice(len(samples), p=lengths / lengths.sum()))]
         length = min(SEGMENT, len(sample.side))
         first = int(rng.integers(len(sample.side) - length + 1))
         padding = ((0, SEGMENT - length), (0, 0))

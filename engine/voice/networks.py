@@ -12,14 +12,15 @@ from __future__ import annotations
 
 import functools
 import io
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..errors import ModelsMissingError
-from ..faces import weights
-from ..faces.weights import Converted, Network, Package
+from ..faces.networks import weights
+from ..faces.networks.weights import Converted, Network, Package
 from ..reporter import Reporter
 from .containers import read_ct2, read_onnx
 
@@ -42,7 +43,7 @@ def _separator(files: dict[str, bytes]) -> Converted:
     """
     arrays: dict[str, np.ndarray] = {}
     rebuild = (np.zeros(0).__reduce__()[0], "numpy.core.multiarray._reconstruct")
-    numpy_types = [rebuild, np.ndarray, np.dtype, np.dtypes.Float32DType, np.dtypes.Int64DType]
+    numpy_types: list[Any] = [rebuild, np.ndarray, np.dtype, np.dtypes.Float32DType, np.dtypes.Int64DType]
     for stem, data in zip(("voice", "rest"), files.values(), strict=True):
         with torch.serialization.safe_globals(numpy_types):
             state = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)

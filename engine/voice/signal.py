@@ -32,7 +32,7 @@ def decibels(x: np.ndarray) -> float:
     return 20 * math.log10(max(float(np.sqrt(np.mean(np.square(x, dtype=np.float64)))) if x.size else 0.0, SILENCE))
 
 
-def levels(x: np.ndarray, width: int = 400) -> np.ndarray:
+def levels(x: np.ndarray, width: int = 320) -> np.ndarray:
     """Level of sound (samples,) at `RATE` in dB of full scale, one a frame, each over `width` samples around it."""
     power = np.cumsum(np.pad(np.square(x, dtype=np.float64), (width // 2 + 1, width)))
     at = np.arange(frames_of(len(x))) * HOP

@@ -25,7 +25,9 @@ class Target:
         card = material.read_card(folder)
         return cls(card=card, library=library_of(material.load(folder)))
 
-    def envelope(self, content: np.ndarray, f0: np.ndarray, one: Analysis, loud: float) -> tuple[np.ndarray, np.ndarray]:
+    def envelope(
+        self, content: np.ndarray, f0: np.ndarray, one: Analysis, loud: float
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Mel envelope (frames, 80) less its power and share of noise (frames, 5) for a source's frames.
 
         `content` (frames, 1024) is standardised by the source's own mean and spread, `f0` (frames,) in Hz is the pitch
