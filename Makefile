@@ -59,7 +59,7 @@ engine:
 	@$(PYTHON) tools/environment.py $(ENGINE) --editable . --group engine-dev
 
 models: engine
-	@$(ENGINE)/bin/understudy models fetch
+	@$(ENGINE)/bin/understudy models fetch --voice
 
 blender:
 	@tools/system_libraries.sh
