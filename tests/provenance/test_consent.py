@@ -47,9 +47,9 @@ def test_the_job_writes_it_without_torch(tmp_path: Path) -> None:
     spec = ConsentSpec(project=str(tmp_path), record=ANN)
     assert job_bodies.run("consent", spec, Silent()) == {"record": str(consent_file(tmp_path, "Ann"))}
     code = (
-        "import sys; from understudy.engine import jobs; from understudy.engine.protocol import *\n"
+        "import sys; from understudy.engine import job_bodies; from understudy.engine.protocol import *\n"
         "from understudy.engine.reporter import Silent\n"
-        f"jobs.run('consent', ConsentSpec(project={str(tmp_path)!r}, record=ConsentRecord(identity='Bo', "
+        f"job_bodies.run('consent', ConsentSpec(project={str(tmp_path)!r}, record=ConsentRecord(identity='Bo', "
         "person='Bo B', basis='own face', scope='all', date='2026-01-01')), Silent())\n"
         "print([m for m in ('torch', 'cv2', 'numpy', 'av') if m in sys.modules])"
     )
