@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from understudy.engine.faces.geometry.topology import MIRROR
+from understudy.engine.model.draft.mesh_raster import about_eyes
 from understudy.engine.model.draft.texture import carried, unrolled
 from understudy.engine.model.draft.views import make_views
 from understudy.engine.model.draft.warp import moved
@@ -52,6 +53,19 @@ def test_what_no_frame_shows_comes_from_the_other_side(astronaut_faces: Any) -> 
     assert (seen * hidden).sum() > 0.6 * hidden.sum()  # none of it was seen
     error = (texture - pictures(astronaut_faces, [0])).abs().mean(1, keepdim=True) * seen * hidden
     assert error.sum() / (seen * hidden).sum() < 0.2  # skin, not the black of what was masked out
+
+
+def test_eyes_of_several_frames_are_not_mixed(carphone_faces: Any) -> None:
+    painted = np.zeros_like(carphone_faces.pixels)
+    painted[::2, ..., 0], painted[1::2, ..., 1] = 255, 255  # every other frame red, the rest green
+    masks = np.full_like(carphone_faces.masks, 255)
+    views = make_views(replace(carphone_faces, pixels=painted, masks=masks), CPU)
+    target = target_geometry(carphone_faces.landmarks[:1], carphone_faces.size, CPU)
+    texture, seen = carried(target, views, 1)
+    mixed = texture[:, :2].amin(1, keepdim=True)
+    eyes = (target.eyes.sum(1, keepdim=True) > 0.9) & (seen > 0.9)
+    skin = (about_eyes(target) < 0.01) & (seen > 0.9)
+    assert eyes.any() and mixed[eyes].max() < 0.1 < 0.2 < mixed[skin].median()
 
 
 def test_targets_stand_in_somebody_elses_light_but_not_in_their_own(carphone_faces: Any, astronaut_faces: Any) -> None:

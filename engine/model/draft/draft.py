@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from ...faces.geometry.topology import BROWS, EYES, MIRROR
+from ...faces.geometry.topology import BROWS
 from .filters import blur, closed, light
-from .mesh_raster import AROUND, Geometry, spread, widened
+from .mesh_raster import AROUND, Geometry, about_eyes, spread, widened
 from .relight import Bands, bands, relight
 from .rest import MEAN
 from .texture import carried
@@ -32,14 +32,6 @@ _FEATURES = torch.zeros(468, 2)
 _FEATURES[np.concatenate(BROWS), 0] = 1
 _FEATURES[[*EXPRESSIVE_VERTICES.tolist(), *np.concatenate(BROWS), *_NOSTRILS], 1] = 1
 
-_INNER_RINGS = [130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190]
-_OUTER_RINGS = [226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189]
-_ABOUT_EYES = torch.zeros(468, 1)
-"""Which vertices belong to the eyes: lids and the ring around them wholly, the next one half."""
-_ABOUT_EYES[np.concatenate(EYES)] = 1
-_ABOUT_EYES[[*_INNER_RINGS, *MIRROR[_INNER_RINGS]]] = 1
-_ABOUT_EYES[[*_OUTER_RINGS, *MIRROR[_OUTER_RINGS]]] = 0.4
-
 _BEARDED = torch.from_numpy(np.clip((MEAN[:, 1:2] - MEAN[2, 1]) / 0.1 + 1, 0, 1).astype(np.float32))
 """Which vertices lie lower than the base of the nose, where lips, chin and jaw are."""
 
@@ -50,12 +42,6 @@ def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
     found = spread(target, table.expand(len(target.triangle), -1, -1))
     found = widened(target, found)
     return found[:, :1], found[:, 1:]
-
-
-def about_eyes(target: Geometry) -> torch.Tensor:
-    """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
-    table = _ABOUT_EYES.to(target.inside.device, non_blocking=True)
-    return spread(target, table.expand(len(target.triangle), -1, -1))
 
 
 def bearded(target: Geometry) -> torch.Tensor:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import torch
 
-from ...faces.geometry.topology import EYE_TRIANGLES, INNER_LIPS, MOUTH_TRIANGLES, OUTER_LIPS, TRIANGLES
+from ...faces.geometry.topology import EYE_TRIANGLES, EYES, INNER_LIPS, MIRROR, MOUTH_TRIANGLES, OUTER_LIPS, TRIANGLES
 from .filters import blur, grown, light
 
 _TRIANGLES = torch.from_numpy(TRIANGLES)
@@ -34,6 +34,14 @@ EASE = 0.008
 """Over how much of the crop the places read at the lips of an open mouth are evened out."""
 WIDE = (0.002, 0.01)
 """Part of the crop that is seen between lips that begin to open, and that are wide open."""
+
+_INNER_RINGS = [130, 25, 110, 24, 23, 22, 26, 112, 243, 247, 30, 29, 27, 28, 56, 190]
+_OUTER_RINGS = [226, 31, 228, 229, 230, 231, 232, 233, 244, 113, 225, 224, 223, 222, 221, 189]
+_ABOUT_EYES = torch.zeros(468, 1)
+"""Which vertices belong to the eyes: lids and the ring around them wholly, the next one half."""
+_ABOUT_EYES[np.concatenate(EYES)] = 1
+_ABOUT_EYES[[*_INNER_RINGS, *MIRROR[_INNER_RINGS]]] = 1
+_ABOUT_EYES[[*_OUTER_RINGS, *MIRROR[_OUTER_RINGS]]] = 0.4
 
 
 def triangle_map(landmarks: np.ndarray, size: int) -> np.ndarray:
@@ -168,6 +176,12 @@ def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
     a, b, c = table.index_select(1, target.rows).reshape(3, channels, batch, size, size)
     u, v, w = target.weights
     return (a * u + b * v + c * w).transpose(0, 1) * target.inside
+
+
+def about_eyes(target: Geometry) -> torch.Tensor:
+    """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
+    table = _ABOUT_EYES.to(target.inside.device, non_blocking=True)
+    return spread(target, table.expand(len(target.triangle), -1, -1))
 
 
 def widened(target: Geometry, region: torch.Tensor) -> torch.Tensor:

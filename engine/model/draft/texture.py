@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 from ...faces.geometry.topology import MIRROR
 from .filters import blur, light
-from .mesh_raster import Geometry, eased, geometry, given, softened, spread, triangle_map
+from .mesh_raster import Geometry, about_eyes, eased, geometry, given, softened, spread, triangle_map
 from .warp import Views, sample, warp
 
 SIDE = 192
@@ -25,6 +25,8 @@ AXIS = 1.0
 """How far behind the middle of the face the cylinder's axis lies, in radii of the mesh."""
 REST = 0.03
 """A face whose expression is this far from its usual one counts a third."""
+GLANCE = 0.1
+"""Eyes that look so far aside of where they mostly look, in widths of the eye, count a third."""
 HOLE = 0.025
 """What was not seen but is no wider than twice this, in sides of the texture, is closed; as far the rim is cut."""
 ENOUGH = 0.15
@@ -47,10 +49,15 @@ def fuse(views: Views, sharpness: np.ndarray) -> torch.Tensor:
     away = np.sqrt((moved**2).sum(1))
     sharp = (sharpness[rows] / max(float(np.median(sharpness)), 1e-6)).clip(0.2, 1.5)
     trust = sharp**2 * np.exp(-(away - away.min()) / REST)
+    # eyes that look to several sides would be mixed: both come from one frame, the best of those that look as usual
+    eyes = about_eyes(target)
+    looking = np.nan_to_num(views.gaze[rows])
+    aside = np.abs(looking - np.median(looking, 0)).max(1)
+    best = int((trust * views.lids[rows].min(1) * np.exp(-aside / GLANCE)).argmax())
     total = torch.zeros(1, 4, side, side, device=device)
-    for row, trusted in zip(rows.tolist(), (trust / trust.max()).tolist(), strict=True):
+    for n, (row, trusted) in enumerate(zip(rows.tolist(), (trust / trust.max()).tolist(), strict=True)):
         texture, own, seen = warp(target, views, torch.tensor([row], device=device))
-        weight = trusted * seen**2 * own
+        weight = (trusted * (1 - eyes) + (n == best) * eyes) * seen**2 * own
         total += torch.cat([texture * weight, weight], 1)
     weight = (total[:, 3:] / ENOUGH).clamp(0, 1)
     colour = total[:, :3] / total[:, 3:].clamp(min=1e-4)
