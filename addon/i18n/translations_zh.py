@@ -252,7 +252,7 @@ STRINGS: dict[str, str] = {
         "把活动片段中（在“1 范围”所选边界内）的人添加为可用的脸",
     "Add Face from Active Strip": "从活动片段添加脸",
     "Add Face of Selected Person": "添加所选人物的脸",
-    "Add Face from File or Folder": "从文件或文件夹添加脸",
+    "Add Face from File": "从文件添加脸",
     "Add Face from Range of Active Strip": "从活动片段的范围添加脸",
     "Look for the faces at once": "立即查找人脸",
     "Marked Range": "标记的范围",
@@ -511,6 +511,8 @@ STRINGS: dict[str, str] = {
     # the cast
     "Choose below who gets whose face; training and recast follow.": "请在下方选择谁换成谁的脸；随后自动训练和换脸。",
     "Continue": "继续",
+    "Choose the New Face": "选择新的脸",
+    "Choose a movie or a picture of the face that is to appear, then recast with it": "选择要出现的脸的影片或图片，然后用它换脸",
     "Largest": "最大",
     "Longest": "最久",
     "Named": "有名字",

@@ -111,7 +111,7 @@ class UNDERSTUDY_OT_add_identity_file(_Adding, bpy.types.Operator):
     """Add a movie, a picture or a folder of pictures as a face. One undo step takes it away again."""
 
     bl_idname = "understudy.add_identity_file"
-    bl_label = "Add Face from File or Folder"
+    bl_label = "Add Face from File"
     bl_description = "Add the person in a movie, a picture or a folder of pictures as a face to use"
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})

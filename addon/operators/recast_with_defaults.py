@@ -8,7 +8,7 @@ they are on record.
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, StringProperty
 
 from ...engine import protocol
 from .. import compat
@@ -80,9 +80,6 @@ class UNDERSTUDY_OT_recast_with_defaults(Undoable, bpy.types.Operator):
     bl_options = {"UNDO"}
 
     filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
-    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
-    filter_image: BoolProperty(default=True, options={"HIDDEN"})
-    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
@@ -96,8 +93,8 @@ class UNDERSTUDY_OT_recast_with_defaults(Undoable, bpy.types.Operator):
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         if len(steps.state_of(context).identities):
             return self.execute(context)
-        context.window_manager.fileselect_add(self)
-        return {"RUNNING_MODAL"}
+        bpy.ops.understudy.choose_new_face("INVOKE_DEFAULT")
+        return {"CANCELLED"}  # the file browser goes on; nothing was changed yet
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
@@ -112,7 +109,34 @@ class UNDERSTUDY_OT_recast_with_defaults(Undoable, bpy.types.Operator):
         return self.refuse(state.error) if state.error else {"FINISHED"}
 
 
-CLASSES = (UNDERSTUDY_OT_recast_with_defaults,)
+class UNDERSTUDY_OT_choose_new_face(Undoable, bpy.types.Operator):
+    """The file browser in which the face is chosen that a recast begins with. One undo step with what follows."""
+
+    bl_idname = "understudy.choose_new_face"
+    bl_label = "Choose the New Face"
+    bl_description = "Choose a movie or a picture of the face that is to appear, then recast with it"
+    bl_options = {"UNDO"}
+
+    filepath: StringProperty(subtype="FILE_PATH", options={"SKIP_SAVE"})
+    filter_movie: BoolProperty(default=True, options={"HIDDEN"})
+    filter_image: BoolProperty(default=True, options={"HIDDEN"})
+    filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    # the file browser reads it: 3 is Blender's number for thumbnails
+    display_type: EnumProperty(items=(("THUMBNAIL", "", "", 3),), options={"HIDDEN", "SKIP_SAVE"})
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return UNDERSTUDY_OT_recast_with_defaults.missing(context)
+
+    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        context.window_manager.fileselect_add(self)
+        return {"RUNNING_MODAL"}
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        return bpy.ops.understudy.recast_with_defaults(filepath=self.filepath)
+
+
+CLASSES = (UNDERSTUDY_OT_recast_with_defaults, UNDERSTUDY_OT_choose_new_face)
 
 
 def register() -> None:

@@ -41,12 +41,14 @@ def swap_of(state: UnderstudyState, person: int) -> UnderstudySwap | None:
 
 
 def chosen(state: UnderstudyState) -> list[UnderstudySwap]:
-    """The swaps that are complete: a person of the shot and an identity of the list."""
-    return [
+    """The swaps that are complete: a person of the shot and an identity of the list. In the order of the people, so
+    that one cast is one model, whoever of it was added first."""
+    there = [
         swap
         for swap in state.swaps
         if people_store.person_of(state.shot.scan, swap.person) is not None and identity_named(state, swap.identity)
     ]
+    return sorted(there, key=lambda swap: swap.person)
 
 
 def identity_named(state: UnderstudyState, key: str) -> UnderstudyIdentity | None:

@@ -48,10 +48,10 @@ def test_the_second_person_is_added_and_nobody_loses_a_face(addon, scene, two, e
     flow.agree(scene, tick_until)
     both = recast(draft=True)
     spec = json.loads((engine.home / "fake_convert.json").read_text())
-    assert [(s["person"], s["identity"]) for s in spec["swaps"]] == [(1, first), (0, second)]
+    assert [(s["person"], s["identity"]) for s in spec["swaps"]] == [(0, second), (1, first)]
     # another cast is no take: the one below is covered, and seen again when this one is removed
     assert man.mute and not both.mute and addon.recasts.takes(scene, both) == [both]
-    assert both.name == "Pictures, Fast · draft · shot" and scene.sequence_editor.active_strip == both
+    assert both.name == "Fast, Pictures · draft · shot" and scene.sequence_editor.active_strip == both
     assert bpy.ops.understudy.assign(person=1, identity="KEPT") == {"FINISHED"}
     assert addon.cast.in_words(two, json.loads(both["understudy"]["swaps"])) == ("Person 1 → Fast; removes Person 2")
     lady = recast(draft=True)
@@ -197,3 +197,17 @@ def test_names_follow_the_identities(addon, scene, clips, ready, recast):
     strip.name = "my own"
     scene.understudy.identities[0].name = "Mia"
     assert strip.name == "my own" and strip["understudy"]["identity_name"] == "Mia"
+
+
+def test_the_live_recast_steps_aside_and_says_why(addon, scene, clips, ready):
+    source = ready(flow.add_shot(scene, clips))
+    scene.frame_set(25)
+    assert addon.preview.here(scene).aside == ""
+    title = scene.sequence_editor.strips.new_movie("title", str(clips.movie), 5, 10)
+    assert "“title” lies over it" in addon.preview.here(scene).aside
+    title.mute = True
+    assert addon.preview.here(scene).aside == ""
+    source.modifiers.new("bright", "BRIGHT_CONTRAST")
+    assert "modifiers" in addon.preview.here(scene).aside
+    scene.sequence_editor.channels[source.channel].mute = True
+    assert "muted" in addon.preview.here(scene).aside

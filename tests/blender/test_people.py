@@ -67,12 +67,12 @@ def test_several_swaps_at_once(addon, scene, shot, engine, clips, tick_until):
     assert bpy.ops.understudy.convert(draft=True) == {"FINISHED"}
     idle(scene, tick_until)
     spec = json.loads((engine.home / "fake_convert.json").read_text())
-    assert [(s["person"], s["identity"]) for s in spec["swaps"]] == [(1, first), (0, second)]
+    assert [(s["person"], s["identity"]) for s in spec["swaps"]] == [(0, second), (1, first)]
     trained = json.loads((engine.home / "fake_train.json").read_text())
     assert [i["name"] for i in trained["identities"]] == [
-        shot.swaps[0].target, first, shot.swaps[1].target, second
+        shot.swaps[1].target, second, shot.swaps[0].target, first
     ]  # fmt: skip
-    assert flow.placed(scene)[0].name == "Pictures, Fast · draft · shot"
+    assert flow.placed(scene)[0].name == "Fast, Pictures · draft · shot"
     assert bpy.ops.understudy.assign(person=0, identity="KEPT") == {"FINISHED"}
     assert [s.person for s in shot.swaps] == [1]
 

@@ -37,8 +37,8 @@ def wait_for_job(window: Window, kind: str) -> None:
     window.wait(ended, f"{kind} that is done", JOB_SECONDS)
 
 
-def consents(window: Window) -> None:
-    """Give both consents in the dialog that the panel's button opens."""
+def consents(window: Window, known: int = 2) -> None:
+    """Give both consents in the dialog that the panel's button opens; `known` there are then."""
     x, y = window.until(
         lambda: window.click("Record Consents"),
         lambda: window.find("Full Name", window.around()), "dialog of consents",
@@ -54,7 +54,7 @@ def consents(window: Window) -> None:
         if found := window.find("Put on Record", window.around()):
             window.click_at(*found)
 
-    window.until(confirm, count(window, "consent", 2), "consents")
+    window.until(confirm, count(window, "consent", known), "consents")
 
 
 def recast_button(window: Window) -> tuple[int, int]:
@@ -84,10 +84,10 @@ def add_identity(window: Window, path: Path) -> None:
     known = len(jobs(window, "scan"))
     entry = window.until(
         lambda: window.click("Add Identity"),
-        lambda: window.find("Add Face from File or Folder", window.around()), "menu of sources",
+        lambda: window.find("Add Face from File", window.around()), "menu of sources",
     )  # fmt: skip
     window.click_at(*entry)
-    window.choose_file(path, "Add Face from File or Folder")
+    window.choose_file(path, "Add Face from File")
     window.wait(count(window, "scan", known + 1), "scan of the identity")
 
 
@@ -206,7 +206,7 @@ def test_one_button(window: Window) -> None:
     window.clicks = window.keys = 0
     began = time.monotonic()
     window.until(lambda: window.click("Recast with Defaults"), window.browsing, "file browser")
-    window.choose_file(FOOTAGE / "astronaut.png", "Recast with Defaults")
+    window.choose_file(FOOTAGE / "astronaut.png", "Choose the New Face")
     window.wait(count(window, "scan", 2), "both scans")
     window.screenshot("both scans")
     looks(window, "2 scanning")
