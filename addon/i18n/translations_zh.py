@@ -511,6 +511,13 @@ STRINGS: dict[str, str] = {
     # the cast
     "Choose below who gets whose face; training and recast follow.": "请在下方选择谁换成谁的脸；随后自动训练和换脸。",
     "Continue": "继续",
+    "The live recast is not shown: the source strip is muted.": "不显示实时换脸：来源片段已静音。",
+    "The live recast is not shown: “{name}” lies over it.": "不显示实时换脸：“{name}”覆盖在其上。",
+    "The live recast is not shown: the source has modifiers. A placed recast has them, too.":
+        "不显示实时换脸：来源片段有修改器。放置的换脸片段也有这些修改器。",
+    "{name}, whose face appears": "{name}，其脸将出现",
+    "{name}, who is replaced in the footage": "{name}，在素材中被替换",
+    "Gathering faces": "收集人脸",
     "Choose the New Face": "选择新的脸",
     "Choose a movie or a picture of the face that is to appear, then recast with it": "选择要出现的脸的影片或图片，然后用它换脸",
     "Largest": "最大",

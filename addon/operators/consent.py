@@ -28,6 +28,10 @@ class Incomplete(Exception):
     """A consent that cannot go on record; the message is one sentence."""
 
 
+_typed: dict[str, tuple[str, str, str]] = {}
+"""What was typed for an identity or a replaced person (full name, basis, document) into a dialog that was refused."""
+
+
 def _scope() -> str:
     return Path(bpy.data.filepath).stem if bpy.data.filepath else ""
 
@@ -141,9 +145,12 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self.rows.clear()
-        for key, name in steps.lacking_consent(steps.state_of(context)):
+        state = steps.state_of(context)
+        for key, name in steps.lacking_consent(state):
             row = self.rows.add()
             row.identity, row.called = key, name
+            row.role = "FACE" if steps.identity_named(state, key) else "SHOWN"
+            row.person, row.basis, row.file = _typed.get(key, ("", USUAL_BASIS, ""))
         self.scope, self.date = _scope(), datetime.date.today().isoformat()
         return context.window_manager.invoke_props_dialog(
             self, width=420, title=tr("Consents"), confirm_text=tr("Put on Record")
@@ -153,10 +160,13 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
         _draw_plea(self.layout)
         for row in self.rows:
             self.layout.separator()
-            self.layout.label(text=row.called, icon="USER", translate=False)
+            face = tr("{name}, whose face appears", name=row.called)
+            shown = tr("{name}, who is replaced in the footage", name=row.called)
+            self.layout.label(text=face if row.role == "FACE" else shown, icon="USER", translate=False)
             column = fields(self.layout)
             column.prop(row, "person")
             column.prop(row, "basis")
+            column.prop(row, "file")
         self.layout.separator()
         column = fields(self.layout)
         column.prop(self, "scope")
@@ -164,11 +174,14 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
+        for row in self.rows:
+            _typed[row.identity] = (row.person, row.basis, row.file)
         try:
-            records = [_record(row, self.scope, self.date, "") for row in self.rows]
+            records = [_record(row, self.scope, self.date, row.file) for row in self.rows]
         except Incomplete as error:
             return self.refuse(str(error))
         for record in records:
+            _typed.pop(record.identity, None)
             start_consent(scene, record)
         return {"FINISHED"}
 

@@ -15,7 +15,6 @@ from ..operators.convert import active_recast
 from ..operators.place import last_recast
 from ..sequencer import placing, recasts
 from ..state import cast, steps
-from .status import draw_job
 
 
 class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
@@ -29,20 +28,18 @@ class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
             column = fields(layout)
             column.prop(state, "format")
             column.prop(state, "layer")
-        row = layout.row()
-        row.enabled = not steps.missing_for_convert(state, draft=False)
         strip = active_recast(context)
         if state is not None and steps.chosen(state):
             before = json.loads(strip[STRIP_RECORD].get("swaps") or "[]") if _of_the_range(state, strip) else []
             sentence(layout, context, cast.in_words(state, before), "COMMUNITY")
+        row = layout.row()
+        row.enabled = not steps.missing_for_convert(state, draft=False)
         text = _what_recasting_takes(state)
         row.operator("understudy.convert", text=text, icon="RENDER_ANIMATION", translate=False).draft = False
         row = layout.row()
         row.enabled = not steps.missing_for_convert(state, draft=True)
         row.operator("understudy.convert", text="Draft, without Training", icon="SHADERFX").draft = True
         running = [job for job in steps.in_turn(state) if job.kind == "convert"] if state else []
-        for job in running:
-            draw_job(layout, context, job)
         why = steps.missing_for_convert(state, draft=False)
         if not running and why != steps.missing_for_train(state):  # which is said above
             missing(layout, context, why)

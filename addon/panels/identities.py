@@ -99,6 +99,8 @@ def _draw_material(
     if steps.scanning(state, material.key):
         sentence(layout, context, tr("Its footage is being scanned."), "TIME")
     elif not material.scan.folder or not Path(material.scan.folder).is_dir():
+        if why := steps.failed_scan(state, material.key):
+            sentence(layout, context, why, "ERROR")
         layout.operator("understudy.scan_identity", icon="VIEWZOOM").material = material.key
     elif not people_store.there(material.scan):
         sentence(layout, context, tr("No face was found in its footage."), "ERROR")

@@ -18,6 +18,7 @@ def _words(kind: str) -> str:
     return {
         "scan": tr("Finding people"),
         "train": tr("Training"),
+        "gather": tr("Gathering faces"),
         "convert": tr("Recasting"),
         "people": tr("Correcting who is who"),
         "consent": tr("Recording consent"),
@@ -25,6 +26,11 @@ def _words(kind: str) -> str:
         "report": tr("Writing the report"),
         "credential": tr("Adding content credentials"),
     }.get(kind, kind)
+
+
+def _what(job: bpy.types.PropertyGroup) -> str:
+    """The job's kind; the gathering of faces for a draft trains nothing."""
+    return "gather" if job.kind == "train" and steps.about(job).get("preset") == "draft" else str(job.kind)
 
 
 def which_engine() -> str:
@@ -128,7 +134,7 @@ def draw_job(
     `behind`: another one waits before it.
     """
     row = layout.row(align=True)
-    row.progress(factor=job.progress, text=f"{_words(job.kind)} {job.progress:.0%}", translate=False)
+    row.progress(factor=job.progress, text=f"{_words(_what(job))} {job.progress:.0%}", translate=False)
     if behind and job.state == "queued":
         row.operator("understudy.sooner", text="", icon="TRIA_UP").job = job.id
     if job.state == "paused":

@@ -9,7 +9,6 @@ import bpy
 from ..layout import SidebarPanel, fields, missing, sentence
 from ..state import people_store, steps
 from ..viewport import loss_curve
-from .status import draw_job
 
 
 class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
@@ -30,9 +29,7 @@ class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
         row.prop(state, "minutes")
         layout.prop(state, "until_converged")  # beside a name there is no room for its own in a narrow panel
         running = [job for job in steps.in_turn(state) if job.kind == "train"]
-        if running:
-            draw_job(layout, context, running[0])
-        else:
+        if not running:  # else it stands on top of the tab
             layout.operator("understudy.train", icon="PLAY")
             if state.shot.strip_id:  # else the panel of the people says what comes first
                 missing(layout, context, steps.missing_for_train(state))

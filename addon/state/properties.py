@@ -245,6 +245,8 @@ class UnderstudyConsentRow(bpy.types.PropertyGroup):
     called: StringProperty(description="Their name in the panel")
     person: StringProperty(name="Full Name", description="The human being's full name")
     basis: EnumProperty(name="Basis", description="Why their face may be used", items=BASES, default=USUAL_BASIS)
+    file: StringProperty(name="Document", description="A file that proves it; may stay empty", subtype="FILE_PATH")
+    role: StringProperty(description="FACE: their face appears; SHOWN: they are replaced in the footage")
 
 
 class UnderstudyState(bpy.types.PropertyGroup):

@@ -122,6 +122,14 @@ def scanning(state: UnderstudyState, whose: str) -> bool:
     )
 
 
+def failed_scan(state: UnderstudyState, whose: str) -> str:
+    """Why the last scan of a material's clip (its key) or of the shot (SHOT) failed; "" where it did not."""
+    for job in reversed(state.jobs):
+        if job.kind == "scan" and whose in (about(job).get("target"), *about(job).get("also", ())):
+            return str(job.error) if job.state == "failed" else ""
+    return ""
+
+
 def in_turn(state: UnderstudyState) -> list[UnderstudyJob]:
     """The jobs that still run or wait, in the order in which the engine takes them."""
     return sorted(unfinished(state), key=lambda job: (job.state != "running", -job.priority))

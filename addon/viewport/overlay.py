@@ -36,6 +36,9 @@ def _look() -> tuple[Any, Any, preview.Here] | None:
     context = bpy.context
     scene = compat.sequencer_scene(context)
     view = context.window_manager.understudy
+    space = context.space_data
+    if space is None or space.display_mode != "IMAGE" or not space.show_overlays:
+        return None  # a scope is no picture
     if scene is None or not (view.show or view.badges or picking):
         return None
     here = preview.here(scene)
@@ -44,7 +47,7 @@ def _look() -> tuple[Any, Any, preview.Here] | None:
 
 def frame_to_show(view: Any, here: preview.Here, region: Any) -> preview.Frame | None:
     """The recast of this frame as far as it is there; asks for it where it is not."""
-    if not view.show or view.compare or view.view == "original":
+    if not view.show or view.compare or view.view == "original" or here.aside:
         return None
     placement = here.placement
     x0, _ = region.view2d.view_to_region(*placement.to_view(0, 0), clip=False)
@@ -99,7 +102,11 @@ def _draw_words() -> None:
         frame = frame_to_show(view, here, region)
         if view.use_wipe and not view.compare and view.view != "original":
             _draw_wipe(here, place, view.wipe, scale)
-        _draw_note(note(view, frame, placing.take_in_view(scene)), place(0, 0), scale)
+        text = note(view, frame, placing.take_in_view(scene))
+        if frame is None and view.view != "original" and not view.compare:
+            why = steps.missing_for_swap(here.state) if view.view == "recast" else steps.missing_for_faces(here.state)
+            text = here.aside or why or text
+        _draw_note(text, place(0, 0), scale)
     if view.badges or picking:
         _draw_badges(scene, here, place, scale)
 

@@ -19,6 +19,7 @@ import bpy
 
 from ...engine import protocol
 from .. import compat
+from ..constants import STRIP_ID, STRIP_RECORD
 from ..engine_link.handles import PreviewerHandle
 from ..engine_link.reports import Faces, Picture
 from ..i18n import tr
@@ -59,11 +60,13 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Here:
-    """Where the playhead stands in the shot: `frame` of the source, lying at `placement` in the preview."""
+    """Where the playhead stands in the shot: `frame` of the source, lying at `placement` in the preview. `aside`: why
+    the edit shows something else there, so that the live recast is not drawn; "" where it is."""
 
     state: Any
     frame: int
     placement: picture_geometry.Placement
+    aside: str = ""
 
 
 _previewer: PreviewerHandle | None = None
@@ -97,7 +100,25 @@ def here(scene: bpy.types.Scene) -> Here | None:
         return None
     if not shot.source_start <= frame < shot.source_end:
         return None
-    return Here(state=state, frame=frame, placement=compat.picture_placement(strip, shot.scan.width, shot.scan.height))
+    placement = compat.picture_placement(strip, shot.scan.width, shot.scan.height)
+    return Here(state=state, frame=frame, placement=placement, aside=_aside(scene, strip))
+
+
+def _aside(scene: bpy.types.Scene, source: bpy.types.Strip) -> str:
+    """Why the timeline does not show the plain source at the playhead."""
+    holder, channels = compat.neighbours(scene, source)
+    if source.mute or channels[source.channel].mute:
+        return tr("The live recast is not shown: the source strip is muted.")
+    for strip in holder:
+        left, right = compat.span(strip)
+        above = strip.channel > source.channel and left <= scene.frame_current < right
+        if above and strip.type != "SOUND" and not (strip.mute or channels[strip.channel].mute):
+            if strip.get(STRIP_RECORD) and strip[STRIP_RECORD].get("strip_id") == source.get(STRIP_ID):
+                continue  # a recast of it, which the live one is compared with
+            return tr("The live recast is not shown: “{name}” lies over it.", name=strip.name)
+    if any(not modifier.mute for modifier in source.modifiers):
+        return tr("The live recast is not shown: the source has modifiers. A placed recast has them, too.")
+    return ""
 
 
 def spec_for(state: UnderstudyState, view: UnderstudyView, frame: int, width: int) -> protocol.PreviewSpec | None:

@@ -17,7 +17,15 @@ def idle(scene, tick_until):
 def agree_at_once(addon, scene):
     """What the dialog for several consents does when it is confirmed."""
     rows = [
-        {"name": "", "identity": key, "called": name, "person": "Full Name", "basis": "test footage"}
+        {
+            "name": "",
+            "identity": key,
+            "called": name,
+            "person": "Full Name",
+            "basis": "test footage",
+            "file": "",
+            "role": "",
+        }
         for key, name in addon.steps.lacking_consent(scene.understudy)
     ]
     return bpy.ops.understudy.consents(rows=rows, scope="tests", date="2026-01-31")
@@ -100,7 +108,7 @@ def test_a_consent_lacks_nothing(addon, scene, clips, engine, tick_until):
     flow.add_shot(scene, clips)
     bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures))
     idle(scene, tick_until)
-    row = {"name": "", "identity": "x", "called": "X", "person": " ", "basis": "own face"}
+    row = {"name": "", "identity": "x", "called": "X", "person": " ", "basis": "own face", "file": "", "role": ""}
     with pytest.raises(RuntimeError, match="full name is missing"):
         bpy.ops.understudy.consents(rows=[row], scope="tests", date="")
     with pytest.raises(RuntimeError, match="no date"):
