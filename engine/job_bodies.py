@@ -27,6 +27,7 @@ from .protocol import (
     VoiceSpec,
     VoiceTrainSpec,
     home,
+    make_home,
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent, voices_of
 from .remote.file_sync import clear_mirror
@@ -51,6 +52,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     from safetensors import SafetensorError
 
     try:
+        make_home()  # before torch or anybody else makes it, for all to read
         if isinstance(spec, TrainSpec | ConvertSpec):
             require_consent(project_folder(spec), people_of(spec))
         if isinstance(spec, VoiceTrainSpec | VoiceSpec):

@@ -616,6 +616,15 @@ def home() -> Path:
     return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "understudy"
 
 
+def make_home() -> Path:
+    """`home`, made if need be so that nobody else on this computer looks into it. Raises OSError."""
+    folder = home()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.environ.get("UNDERSTUDY_HOME") and folder.stat().st_mode & 0o077 and sys.platform != "win32":
+        folder.chmod(0o700)  # an older version made it; a folder that the user named keeps their permissions
+    return folder
+
+
 def address_file() -> Path:
     """Where a running engine writes its `EngineInfo` and token (mode 0600)."""
     return home() / "engine.json"

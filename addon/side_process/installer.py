@@ -27,7 +27,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import IO
 
-from ...engine import protocol
+from ...engine import child_process, protocol
 from ..engine_link import environment
 from ..engine_link.environment import DOWNLOAD_MB, PINS, ROOT, Device, python_of, requirements, version
 from ..engine_link.reports import Progress
@@ -79,7 +79,7 @@ def download_command(python: Path, wheels: Path, chosen: Device) -> list[str]:
     """By which that Python's pip downloads every package for a device into the folder `wheels`."""
     index = TORCH_INDEX.get((sys.platform, chosen))
     return [
-        str(python), "-m", "pip", "download", "--dest", str(wheels), "--only-binary", ":all:",
+        *child_process.module("pip", "download", python=python), "--dest", str(wheels), "--only-binary", ":all:",
         *_QUIET, *(["--extra-index-url", index] if index else []), "-c", str(PINS), *requirements(),
     ]  # fmt: skip
 
@@ -155,7 +155,7 @@ class Installer:
 
     def _set_up(self, offline: Path | None) -> None:
         home, chosen = protocol.home(), environment.device()
-        home.mkdir(parents=True, exist_ok=True)
+        protocol.make_home()
         if offline is not None and not offline.is_dir():
             raise SetupFailed(f"There is no folder of wheels at {offline}.")
         with (home / "setup.log").open("w", encoding="utf-8") as log:
@@ -178,13 +178,13 @@ class Installer:
         self._say(state="done", fraction=1.0, message="The engine is set up.")
 
     def _works(self, python: Path) -> bool:
-        return subprocess.run([python, "-m", "pip", "--version"], capture_output=True, env=_clean()).returncode == 0
+        return _run(child_process.module("pip", "--version", python=python)).returncode == 0
 
     def _make_environment(self, folder: Path, offline: Path | None, log: IO[str]) -> None:
         self._step(0.01, "Looking for a Python")
         if python := find_python():
             self._step(0.03, "Making the engine's environment")
-            if self._call([python, "-m", "venv", "--clear", str(folder)], log) == 0:
+            if self._call(child_process.module("venv", "--clear", str(folder), python=python), log) == 0:
                 return
             log.write("that Python cannot make environments\n")
         self._step(0.03, "Getting a Python for the engine")
@@ -265,7 +265,7 @@ class Installer:
     def _install(self, python: Path, wheels: Path, log: IO[str]) -> None:
         self._step(0.68, "Installing")
         command = [
-            str(python), "-m", "pip", "install", "--no-index", "--find-links", str(wheels), *_QUIET,
+            *child_process.module("pip", "install", python=python), "--no-index", "--find-links", str(wheels), *_QUIET,
             "-c", str(PINS), *requirements(),
         ]  # fmt: skip
         if self._call(command, log) != 0:
@@ -273,10 +273,7 @@ class Installer:
 
     def _copy_engine(self, folder: Path) -> None:
         """The engine of this very add-on, as the package `understudy` of the environment."""
-        asked = subprocess.run(
-            [python_of(folder), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
-            capture_output=True, text=True, env=_clean(), timeout=60,
-        )  # fmt: skip
+        asked = _run([str(python_of(folder)), "-P", "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], 60)
         place = Path(asked.stdout.strip()) / "understudy"
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
@@ -286,13 +283,21 @@ class Installer:
     def _fetch_networks(self, python: Path, offline: Path | None, log: IO[str]) -> None:
         self._step(0.88, "Fetching the face networks")
         more = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(offline)} if offline else {}
-        if self._call([str(python), "-m", "understudy.engine", "models", "fetch"], log, environment=more) != 0:
+        if (
+            self._call(
+                child_process.module("understudy.engine", "models", "fetch", python=python), log, environment=more
+            )
+            != 0
+        ):
             raise SetupFailed(f"The face networks could not be fetched: try again. {_log()}")
 
     def _check(self, folder: Path, log: IO[str]) -> None:
         self._step(0.96, "The engine checks itself")
         said: list[str] = []
-        if self._call([str(python_of(folder)), "-m", "understudy.engine", "doctor"], log, said.append) != 0:
+        if (
+            self._call(child_process.module("understudy.engine", "doctor", python=python_of(folder)), log, said.append)
+            != 0
+        ):
             last = said[-1].strip() if said else ""
             raise SetupFailed(f"The engine does not work here: {last} {_log()}")
 
@@ -307,9 +312,10 @@ class Installer:
         log.flush()
         hidden: dict = {"creationflags": 0x08000000} if sys.platform == "win32" else {}  # CREATE_NO_WINDOW
         try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                encoding="utf-8", errors="replace", env={**_clean(), **(environment or {})}, **hidden,
+            process = child_process.start(
+                command, cwd=protocol.home(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True, encoding="utf-8", errors="replace",
+                more={**_ours(), **(environment or {})}, **hidden,
             )  # fmt: skip
         except OSError as error:
             log.write(f"{error}\n")
@@ -359,16 +365,19 @@ def _log() -> str:
     return f"All of it is in {protocol.home() / 'setup.log'}."
 
 
-def _clean() -> dict[str, str]:
-    """Our environment without what Blender's Python was told, and with everything of ours in the home folder."""
+def _run(command: list[str], timeout: float | None = None) -> subprocess.CompletedProcess[str]:
+    return child_process.run(command, more=_ours(), capture_output=True, text=True, timeout=timeout)
+
+
+def _ours() -> dict[str, str]:
+    """What keeps everything of ours in the home folder."""
     home = protocol.home()
-    ours = {
+    return {
         "PIP_CACHE_DIR": str(home / "cache"),
         "UV_CACHE_DIR": str(home / "cache" / "uv"),
         "UV_PYTHON_INSTALL_DIR": str(home / "python"),
         "PYTHONUNBUFFERED": "1",
     }
-    return {**{k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}}, **ours}
 
 
 def find_python() -> str:
@@ -383,7 +392,7 @@ def find_python() -> str:
     asks = "import ensurepip, venv, sys; print(*sys.version_info[:2])"
     for python in dict.fromkeys(one for one in found if one and Path(one).exists()):
         try:
-            said = subprocess.run([python, "-c", asks], capture_output=True, text=True, env=_clean(), timeout=20).stdout
+            said = _run([python, "-c", asks], 20).stdout
             major, minor = map(int, said.split())
         except (OSError, ValueError, subprocess.TimeoutExpired):
             continue

@@ -4,13 +4,12 @@ it is waited for."""
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from ...engine import protocol
+from ...engine import child_process, protocol
 from ..engine_link.environment import find_python
 from . import http_client
 
@@ -72,20 +71,17 @@ def start(preference: str) -> tuple[http_client.Address, protocol.EngineInfo]:
 
 
 def _spawn(python: Path, log: Path) -> subprocess.Popen:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    # what Blender's Python was told about its own packages is wrong for the engine's
-    environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}}
+    protocol.make_home()
     detached: dict = {"start_new_session": True}
     if sys.platform == "win32":
         detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
     with log.open("ab") as output:
-        return subprocess.Popen(
-            [python, "-m", "understudy.engine", "serve", "--idle-minutes", IDLE_MINUTES],
+        return child_process.start(
+            child_process.module("understudy.engine", "serve", "--idle-minutes", IDLE_MINUTES, python=python),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=log.parent,
-            env=environment,
             **detached,
         )
 

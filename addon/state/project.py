@@ -29,13 +29,24 @@ def folder(state: UnderstudyState) -> Path:
     """This .blend's project folder: the one it has had since its first job, else one named in the preferences, or
     beside the .blend, or kept until it is saved. A .blend saved under another name goes on with the same folder.
     """
-    if state.project and Path(state.project).is_dir():
+    if state.project and Path(state.project).is_dir() and _is_project(state.project):
         return Path(state.project)
     if bpy.data.filepath:
         return _beside(bpy.data.filepath)
-    if not state.project_id:
+    if not (old := _unsaved(state)):
         state.project_id = uuid.uuid4().hex
-    return protocol.home() / "unsaved" / state.project_id
+    return old or protocol.home() / "unsaved" / state.project_id
+
+
+def _unsaved(state: UnderstudyState) -> Path | None:
+    """Where a .blend's project lay before it was saved; None for an id that is not ours: files come from anybody."""
+    return protocol.home() / "unsaved" / state.project_id if re.fullmatch(r"[0-9a-f]{32}", state.project_id) else None
+
+
+def _is_project(path: str) -> bool:
+    """Whether a .blend may name this folder as its project: one that is called so, or one of ours at home."""
+    found = Path(path).resolve()
+    return found.suffix == ".understudy" or found.parent == (protocol.home() / "unsaved").resolve()
 
 
 def _beside(blend: str) -> Path:
@@ -155,9 +166,9 @@ def adopt() -> None:
         return
     for scene in _ours():
         state = scene.understudy
-        old = protocol.home() / "unsaved" / state.project_id
+        old = _unsaved(state)
         busy = any(job.state not in protocol.FINAL_STATES for job in state.jobs)
-        if not state.project_id or not old.is_dir() or busy:
+        if old is None or not old.is_dir() or old.is_symlink() or busy:
             continue
         new = _beside(bpy.data.filepath)
         if new.exists():
@@ -172,8 +183,8 @@ def adopt() -> None:
 
 def _mend(scene: bpy.types.Scene) -> None:
     """The file was written before its project was moved into place: find it there."""
-    old = protocol.home() / "unsaved" / scene.understudy.project_id
-    if scene.understudy.project_id and bpy.data.filepath and not old.is_dir():
+    old = _unsaved(scene.understudy)
+    if old and bpy.data.filepath and not old.is_dir():
         new = _beside(bpy.data.filepath)
         if new.is_dir():
             _follow(scene, str(old), str(new))

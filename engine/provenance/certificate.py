@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UnderstudyError
-from ..protocol import home
+from ..protocol import home, make_home
 
 LOCAL = "Understudy local, self-made"
 CLAIM_SIGNING = "1.3.6.1.4.1.62558.2.1"
@@ -110,7 +110,8 @@ def _make_local(folder: Path) -> None:
         .sign(root_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    folder.mkdir(parents=True, exist_ok=True)
+    make_home()
+    folder.mkdir(mode=0o700, exist_ok=True)
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     _write(folder / "local-key.pem", secret)
     _write(folder / "local.pem", signer.public_bytes(pem) + root.public_bytes(pem))  # the last: then all is there

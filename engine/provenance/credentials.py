@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .. import child_process
 from ..errors import MediaError, UnderstudyError
 
 FORMATS = {
@@ -101,8 +101,8 @@ def sign(path: Path, claim: Claim) -> str:
 
 def sign_all(paths: list[Path], claim: Claim) -> str:
     """The same claim for every picture of a sequence; returns the first one's id."""
-    ingredients = [{**asdict(i), "path": str(i.path) if i.path else None} for i in claim.ingredients]
-    order = {"sign": [str(path) for path in paths], "claim": {**asdict(claim), "ingredients": ingredients}}
+    ingredients = [{**asdict(i), "path": str(i.path.absolute()) if i.path else None} for i in claim.ingredients]
+    order = {"sign": [str(path.absolute()) for path in paths], "claim": {**asdict(claim), "ingredients": ingredients}}
     read = [path for path in (*paths, *(i.path for i in claim.ingredients)) if path]
     return str(_apart(order, read)["id"])
 
@@ -114,17 +114,17 @@ def read_credentials(path: Path) -> Credentials | None:
     """
     if path.suffix.lower() not in FORMATS and not sidecar(path).is_file():
         return None
-    found = _apart({"read": str(path)}, [path])["found"]
+    found = _apart({"read": str(path.absolute())}, [path])["found"]
     return Credentials(**found) if found else None
 
 
 def _apart(order: dict[str, Any], files: list[Path]) -> dict[str, Any]:
     """What the signing process answers. Raises the error that it met."""
     size = sum(path.stat().st_size for path in files if path.is_file())
-    command = [sys.executable, "-m", f"{__package__}.signing"]
+    command = child_process.module(f"{__package__}.signing")
     try:
-        done = subprocess.run(
-            command, input=json.dumps(order), capture_output=True, text=True, encoding="utf-8", check=False,
+        done = child_process.run(
+            command, input=json.dumps(order), capture_output=True, text=True, encoding="utf-8",
             timeout=PATIENCE + size / BYTES_A_SECOND,
         )  # fmt: skip
         answer = json.loads(done.stdout.splitlines()[-1])

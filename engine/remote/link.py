@@ -70,6 +70,7 @@ def choose(remote: Remote | None) -> EngineInfo | None:
     info = Link(remote, give_up).info()
     if info.pid and info.url and _same_home(info):
         raise UnderstudyError("That is this computer's own engine. Name the local end of a tunnel to another machine.")
+    protocol.make_home()
     write_json(_file(), {"url": remote.url, "token": remote.token}, mode=0o600)
     return info
 
@@ -97,7 +98,8 @@ def checked(url: str, token: str) -> Remote:
 def owe(job_id: str) -> None:
     """Remember that a job over there is to be cancelled, which it could not be told."""
     folder = protocol.home() / OWED
-    folder.mkdir(parents=True, exist_ok=True)
+    protocol.make_home()
+    folder.mkdir(exist_ok=True)
     raise_flag(folder / job_id)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+from .. import child_process
 from ..durable import write_json
 
 
@@ -50,7 +49,7 @@ class Device:
         return self._name
 
     def _find(self) -> None:
-        asked = subprocess.run([sys.executable, "-P", "-m", __name__], capture_output=True, text=True)
+        asked = child_process.run(child_process.module(__name__), capture_output=True, text=True)
         if asked.returncode:
             self._name = "no device: torch cannot be loaded"
             return

@@ -11,12 +11,14 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .. import child_process
 from ..durable import lock
 from . import rundir
 from .schedule import LIGHT
 
 LARGEST_LOG = 2_000_000  # bytes of worker.log, after which the next worker begins a new one
 WORKER = f"{__package__}.worker"
+RUNNER = f"{__package__.rpartition('.')[0]}.job_bodies:run"
 
 
 @dataclass
@@ -88,26 +90,31 @@ def spawn(folder: Path, runner: str, lease: int, devices: int) -> Attempt:
         flags = (
             subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW | subprocess.BELOW_NORMAL_PRIORITY_CLASS
         )
-    environment = dict(os.environ)
+    more = own_modules(runner, RUNNER)
     if lease != LIGHT and devices > 1:
-        seen = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
-        environment["CUDA_VISIBLE_DEVICES"] = seen[lease] if lease < len(seen) else str(lease)
+        seen = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
+        more["CUDA_VISIBLE_DEVICES"] = seen[lease] if lease < len(seen) else str(lease)
     (folder / rundir.LEASE).write_text(str(lease), encoding="ascii")
     with contextlib.suppress(OSError):
         if (folder / rundir.LOG).stat().st_size > LARGEST_LOG:
             (folder / rundir.LOG).replace(folder / f"{rundir.LOG}.1")
     with (folder / rundir.LOG).open("ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-P", "-m", WORKER, str(folder), runner],
+        child = child_process.start(
+            child_process.module(WORKER, str(folder), runner),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             cwd=folder,
-            env=environment,
+            more=more,
             start_new_session=True,
             creationflags=flags,
         )
     return Attempt(folder, lease, child)
+
+
+def own_modules(named: str, usual: str) -> dict[str, str]:
+    """What a child needs to find a function that is not Understudy's own: the places where this process looks."""
+    return {} if named == usual else {"PYTHONPATH": os.pathsep.join(place for place in sys.path if place)}
 
 
 def adopt(folder: Path, lease: int) -> Attempt:

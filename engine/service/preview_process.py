@@ -6,18 +6,18 @@ import contextlib
 import itertools
 import json
 import logging
-import os
 import secrets
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
+from .. import child_process
 from ..errors import UnderstudyError
 from ..protocol import PreviewResult, PreviewSpec, from_json, to_json
 from ..remote.link import Away, Refused, Remote, chosen
 from ..remote.remote_job import still
+from .launch import own_modules
 from .preview_worker import RECASTER
 
 PREVIEWER = f"{__package__}.preview_worker"
@@ -115,13 +115,13 @@ class Warm:
 
     def _start(self) -> subprocess.Popen[bytes] | None:
         with self._log.open("wb") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-P", "-m", PREVIEWER, self._recaster],
+            child = child_process.start(
+                child_process.module(PREVIEWER, self._recaster),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 cwd=self._folder,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+                more={"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **own_modules(self._recaster, RECASTER)},
                 start_new_session=True,
             )
         with self._turn:

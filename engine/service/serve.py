@@ -21,12 +21,12 @@ from ..durable import lock, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo
 from .device_probe import Device
+from .launch import RUNNER
 from .preview_process import Warm
 from .preview_worker import RECASTER
 from .server import create_app
 from .store import Store
 from .supervisor import Supervisor
-from .worker import RUNNER
 
 LOG_BYTES, LOGS = 2_000_000, 3  # of engine.log, and how many older ones are kept
 
@@ -48,8 +48,7 @@ def serve(
     clients on other machines; it is made where it is not there. Raises UnderstudyError when an engine runs already, or
     the port is taken.
     """
-    home = protocol.home()
-    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    home = protocol.make_home()
     with lock(home / "engine.lock") as held:
         if not held:
             raise UnderstudyError(f"An engine is running already for {home}. Use that one, or stop it first.")

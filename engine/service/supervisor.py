@@ -26,10 +26,9 @@ from ..media.partial_output import remove_partial
 from ..protocol import FINAL_STATES, Job, JobKind, JobSpec
 from . import rundir
 from .events import EventLog
-from .launch import Attempt, adopt, spawn
+from .launch import RUNNER, Attempt, adopt, spawn
 from .schedule import HEAVY, LIGHT, Refuse, plan
 from .store import Store
-from .worker import RUNNER
 
 DEATHS = 3  # workers that may die over a job that gets no further
 TICK = 0.2  # seconds between two looks at a running job

@@ -27,9 +27,9 @@ from ..errors import Stopped, UnderstudyError
 from ..protocol import SPECS, JobSpec, from_json
 from . import rates, rundir
 from .events import EventLog
+from .launch import RUNNER
 from .recorder import Estimate, Recorder
 
-RUNNER = f"{__package__.rpartition('.')[0]}.job_bodies:run"
 NICE = 5  # people work on this machine too
 PATIENCE = 2.0  # seconds to wait for a supervisor that is just looking at the lock
 

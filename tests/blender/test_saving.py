@@ -111,3 +111,25 @@ def test_a_linked_scene_is_left_alone(addon, scene, engine, placed, tmp_path):
     addon.jobs.tick()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "other.blend"))
     assert not (tmp_path / "other.understudy").exists()
+
+
+@pytest.mark.parametrize("place", ["../../Documents", "absolute"])
+def test_saving_moves_no_folder_that_a_strangers_blend_names(addon, scene, engine, tmp_path, place):
+    theirs = engine.home.parent / "Documents"
+    theirs.mkdir(exist_ok=True)
+    (theirs / "letter.txt").write_text("dear")
+    scene.understudy.project_id = str(theirs) if place == "absolute" else "../../" + theirs.name
+    if place != "absolute":
+        (engine.home / "unsaved").mkdir(parents=True, exist_ok=True)
+    scene.understudy.project = ""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    reopen(tmp_path / "film.blend")
+    assert (theirs / "letter.txt").read_text() == "dear"
+    assert not (tmp_path / "film.understudy").exists()
+
+
+def test_a_blend_names_no_folder_as_its_project_that_is_none(addon, scene, engine, tmp_path):
+    theirs = tmp_path / "Documents"
+    theirs.mkdir()
+    scene.understudy.project = str(theirs)
+    assert addon.project.folder(scene.understudy) != theirs

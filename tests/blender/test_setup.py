@@ -45,7 +45,8 @@ def root(addon, tmp_path, monkeypatch):
     (root / "engine").mkdir(parents=True)
     (root / "__init__.py").write_text("")
     (root / "engine" / "__init__.py").write_text("")
-    shutil.copy(addon.sidecar.ROOT / "engine" / "protocol.py", root / "engine")
+    for name in ("protocol.py", "child_process.py"):
+        shutil.copy(addon.sidecar.ROOT / "engine" / name, root / "engine")
     shutil.copytree(addon.sidecar.ROOT / "addon", root / "addon", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(addon.sidecar, "ROOT", root)
     return root

