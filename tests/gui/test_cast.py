@@ -12,7 +12,9 @@ from test_story import FOOTAGE, add_identity, consents, count, leave, save, wait
 from window import Window
 
 WIDTH, HEIGHT, FRAMES, RATE = 640, 360, 24, 24
-TOLERANCE = 2.0  # levels of 255 in the mean: the mark in a face is another model's
+# mean difference of a face, levels of 255: 1.5 where only the movie was coded again, 2.0 of one face recast by two
+# models (each has its mark), 10 and 30 of a face that was recast
+CODED, MARKED, RECAST = 2.5, 4.0, 6.0
 
 
 def frames(path: Path, limit: int = FRAMES) -> np.ndarray:
@@ -64,7 +66,10 @@ def draft(window: Window) -> Path:
     return Path(window.ask("[job.output for job in sequencer().jobs if job.kind == 'convert'][-1]"))
 
 
-def apart(a: np.ndarray, b: np.ndarray) -> float:
+def apart(a: np.ndarray, b: np.ndarray, box: list[float]) -> float:
+    """How far one face is apart in two movies."""
+    x0, y0, x1, y1 = map(int, box)
+    a, b = a[:, y0:y1, x0:x1], b[:, y0:y1, x0:x1]
     return float(np.abs(a.astype(float) - b.astype(float)).mean())
 
 
@@ -87,6 +92,7 @@ def test_the_second_person(window: Window) -> None:
     boxes = window.ask("[[p.person, *p.box] for p in sequencer().shot.scan.people]")
     assert len(boxes) == 2
     man, lady = (int(box[0]) for box in sorted(boxes, key=lambda box: box[1]))
+    face = {int(box[0]): box[1:] for box in boxes}
     window.screenshot("two people")
 
     def select(person: int) -> None:
@@ -118,19 +124,18 @@ def test_the_second_person(window: Window) -> None:
     assert seen() == [film.name, f"{names} · draft · {film.name}"]
     window.screenshot("both in one strip")
     source, of_man, of_both = frames(film), frames(first), frames(both)
-    half = WIDTH // 2
-    assert apart(of_man[:, :, :half], source[:, :, :half]) > 1
-    assert apart(of_man[:, :, half:], source[:, :, half:]) < 1
-    assert apart(of_both[:, :, :half], of_man[:, :, :half]) < TOLERANCE
-    assert apart(of_both[:, :, half:], source[:, :, half:]) > 1
+    assert apart(of_man, source, face[man]) > RECAST
+    assert apart(of_man, source, face[lady]) < CODED
+    assert apart(of_both, of_man, face[man]) < MARKED
+    assert apart(of_both, source, face[lady]) > RECAST
 
     # one of them is removed
     select(man)
     window.until(lambda: (window.click("Astronaut"), window.still(), window.key("n")),
                  lambda: cast(window) == {str(lady): "Driver"}, "the man's own face")  # fmt: skip
     of_lady = frames(draft(window))
-    assert apart(of_lady[:, :, :half], source[:, :, :half]) < 1
-    assert apart(of_lady[:, :, half:], source[:, :, half:]) > 1
+    assert apart(of_lady, source, face[man]) < CODED
+    assert apart(of_lady, source, face[lady]) > RECAST
     window.screenshot("the lady alone")
 
     # both at once again, she first: the very frames
