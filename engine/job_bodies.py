@@ -26,6 +26,7 @@ from .protocol import (
     TrainSpec,
     VoiceSpec,
     VoiceTrainSpec,
+    check_limits,
     home,
     make_home,
 )
@@ -122,9 +123,11 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     from .model.training.trainer import train
     from .model.training.training_step import join_ranks, leave_ranks, meet
 
+    try:
+        check_limits(spec)
+    except ValueError as error:
+        raise UnderstudyError(str(error)) from None
     minutes = math.inf if spec.minutes is None else spec.minutes
-    if not minutes > 0:
-        raise UnderstudyError("The training time must be a number of minutes, more than 0.")
     folder = Path(spec.output)
     trains = spec.preset != "draft"
     base = Path(spec.warm_start) if spec.warm_start else None

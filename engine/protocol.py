@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
 import sys
@@ -40,6 +41,57 @@ Basis = Literal[
 ]
 
 FINAL_STATES: tuple[JobState, ...] = ("done", "failed", "cancelled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What a number may be: `low` (with `above`, only more than that) to `high`, counted in `unit`.
+
+    A field with `parts` is a list of as many numbers, each within the limits. The panel, the command line, the API's
+    document and the engine all read them here.
+    """
+
+    unit: str
+    low: float = 0.0
+    high: float = math.inf
+    above: bool = False
+    parts: tuple[str, ...] = ()
+
+    def allow(self, value: float) -> bool:
+        """Whether it is a finite number within the limits."""
+        return math.isfinite(value) and (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def words(self) -> str:
+        """The limits in words, as in "0 to 0.5"."""
+        if math.isinf(self.high):
+            return f"{'more than' if self.above else 'at least'} {self.low:g}"
+        return f"{'above ' if self.above else ''}{self.low:g} to {self.high:g}"
+
+
+def limited(unit: str, **limits: Any) -> dict[str, Limits]:
+    """The metadata of a field whose numbers have limits (`Limits`)."""
+    return {"limits": Limits(unit=unit, **limits)}
+
+
+def limits_of(cls: type) -> dict[str, Limits]:
+    """The fields of a dataclass that have limits."""
+    return {f.name: f.metadata["limits"] for f in fields(cls) if "limits" in f.metadata}
+
+
+def check_limits(message: Any) -> None:
+    """Raise ValueError with a sentence that names the first number of a dataclass that is beyond its limits."""
+    for name, limits in limits_of(type(message)).items():
+        value = getattr(message, name)
+        if limits.parts and len(value) != len(limits.parts):
+            wanted = ("no", "one", "two", "three", "four")[len(limits.parts)]
+            raise ValueError(
+                f"{name.capitalize()} has {len(value)} numbers; give {wanted}, for {', '.join(limits.parts)}."
+            )
+        values = zip(limits.parts, value, strict=True) if limits.parts else [("", value)]
+        for part, number in values:
+            if number is not None and not limits.allow(number):
+                where = f" at the {part}" if part else ""
+                raise ValueError(f"{name.capitalize()}{where} is {number:g}; give {limits.unit}, {limits.words()}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +188,7 @@ class TrainSpec:
     identities: list[Identity]
     output: str
     preset: Preset = "quick"
-    minutes: float | None = 10.0
+    minutes: float | None = field(default=10.0, metadata=limited("a number of minutes", above=True))
     warm_start: str = ""
     project: str = ""
     network: Network = "refine"
@@ -153,6 +205,10 @@ class Swap:
     person: int
     identity: str
     target: str = ""
+
+
+WIDTHS = "a part of the face's width"
+SHARE = limited("a share", high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,12 +228,15 @@ class ConvertSettings:
     mark              a durable, invisible mark is put into the recast face; false needs `mark_reason`
     """
 
-    erode: list[float] = field(default_factory=lambda: [0.0, 0.0, 0.0, 0.0])
-    feather: float = 0.1
+    erode: list[float] = field(
+        default_factory=lambda: [0.0, 0.0, 0.0, 0.0],
+        metadata=limited(WIDTHS, high=0.4, parts=("top", "right", "bottom", "left")),
+    )
+    feather: float = field(default=0.1, metadata=limited(WIDTHS, high=0.5))
     colour: ColourMethod = "mkl"
     blend: BlendMethod = "feather"
-    shape: float = 0.7
-    smooth: float = 1.0
+    shape: float = field(default=0.7, metadata=SHARE)
+    smooth: float = field(default=1.0, metadata=SHARE)
     match_sharpness: bool = True
     match_grain: bool = True
     keep_front: bool = True
@@ -528,8 +587,8 @@ def parse_json(text: str | bytes) -> Any:
 def from_json(cls: type[T], data: Any) -> T:
     """Build `cls` from parsed JSON, checking types; unknown fields are ignored.
 
-    Raises ValueError with one sentence that names the field when something is missing or of
-    the wrong type.
+    Raises ValueError with one sentence that names the field when something is missing, of the
+    wrong type or beyond its limits.
     """
     return typing.cast(T, _read(cls, data, cls.__name__))
 
@@ -562,10 +621,12 @@ def _read(expected: Any, value: Any, where: str) -> Any:
         hints = typing.get_type_hints(expected)
         known = {f.name: f for f in fields(expected)}
         try:
-            return expected(**{n: _read(hints[n], value[n], f"{where}.{n}") for n in known if n in value})  # type: ignore[operator]
+            made = expected(**{n: _read(hints[n], value[n], f"{where}.{n}") for n in known if n in value})  # type: ignore[operator]
         except TypeError as error:
             missing = str(error).rsplit(":", 1)[-1].strip()
             raise ValueError(f"{where} lacks {missing}.") from None
+        check_limits(made)
+        return made
     if expected is float and isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)

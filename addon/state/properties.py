@@ -188,42 +188,45 @@ class UnderstudyJob(bpy.types.PropertyGroup):
     last_seq: IntProperty(description="The last event of the engine that was seen")
 
 
+_USUAL, _LIMITS = protocol.ConvertSettings(), protocol.limits_of(protocol.ConvertSettings)
+
+
 class UnderstudyFit(bpy.types.PropertyGroup):
     """How a recast face is fitted into the picture: `protocol.ConvertSettings`."""
 
     erode_top: FloatProperty(
         name="Top", description="How far the face's edge is drawn in at the top, in parts of the face's width",
-        soft_min=0.0, soft_max=0.3, min=-0.5, max=0.5,
+        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
     )  # fmt: skip
     erode_right: FloatProperty(
         name="Right", description="How far the face's edge is drawn in at the right, in parts of the face's width",
-        soft_min=0.0, soft_max=0.3, min=-0.5, max=0.5,
+        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
     )  # fmt: skip
     erode_bottom: FloatProperty(
         name="Bottom", description="How far the face's edge is drawn in at the bottom, in parts of the face's width",
-        soft_min=0.0, soft_max=0.3, min=-0.5, max=0.5,
+        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
     )  # fmt: skip
     erode_left: FloatProperty(
         name="Left", description="How far the face's edge is drawn in at the left, in parts of the face's width",
-        soft_min=0.0, soft_max=0.3, min=-0.5, max=0.5,
+        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
     )  # fmt: skip
     feather: FloatProperty(
         name="Feather", description="Width of the soft edge, in parts of the face's width",
-        default=0.1, min=0.0, max=0.5,
+        default=_USUAL.feather, min=_LIMITS["feather"].low, max=_LIMITS["feather"].high,
     )  # fmt: skip
     colour: EnumProperty(
         name="Colour", description="How the face takes on the colour of the one below", items=COLOURS,
-        default="mkl",
+        default=_USUAL.colour,
     )  # fmt: skip
-    blend: EnumProperty(name="Blend", description="How the seam is hidden", items=BLENDS, default="feather")
+    blend: EnumProperty(name="Blend", description="How the seam is hidden", items=BLENDS, default=_USUAL.blend)
     shape: FloatProperty(
         name="Own Shape",
         description="How much of their own proportions the new face keeps; 0: those of the face below",
-        default=0.7, min=0.0, max=1.0, subtype="FACTOR",
+        default=_USUAL.shape, min=_LIMITS["shape"].low, max=_LIMITS["shape"].high, subtype="FACTOR",
     )  # fmt: skip
     smooth: FloatProperty(
         name="Steady", description="How much of the jitter from frame to frame is taken out",
-        default=1.0, min=0.0, max=1.0, subtype="FACTOR",
+        default=_USUAL.smooth, min=_LIMITS["smooth"].low, max=_LIMITS["smooth"].high, subtype="FACTOR",
     )  # fmt: skip
     match_sharpness: BoolProperty(
         name="Match Softness", description="Give the face the softness and motion blur of the picture around it",

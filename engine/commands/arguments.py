@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import tyro
 
 from ..errors import ConsentError, Stopped, UnderstudyError
-from ..protocol import ConsentRecord, Identity, Material, Preset, Subject, Swap, from_json, to_json
+from ..protocol import ConsentRecord, Identity, Material, Preset, Subject, Swap, from_json, limits_of, to_json
 
 if TYPE_CHECKING:
     from ..console import Watched
@@ -65,14 +65,16 @@ Json = Annotated[
 
 
 def settings_manual(kind: type[Any]) -> str:
-    """The settings as the docstring of their dataclass describes them, each with what it is unless named."""
+    """The settings as the docstring of their dataclass describes them, each with its limits and what it is unless
+    named."""
     lines: list[str] = []
-    values = to_json(kind())
+    values, limits = to_json(kind()), limits_of(kind)
     for line in (kind.__doc__ or "").splitlines():
         name = line.strip().split(" ")[0]
         if name in values:
             value = values[name]
             told = ",".join(f"{v:g}" for v in value) if isinstance(value, list) else str(value).lower()
+            told = f"{limits[name].words()}; {told}" if name in limits else told
             lines.append(f"  {line.strip()} [{told}]" if told else f"  {line.strip()}")
         elif lines and line.startswith(" " * 12):
             lines.append(f"  {line[4:]}")

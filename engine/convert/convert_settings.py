@@ -3,35 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from pathlib import Path
 from typing import Any
 
 from ..arrays import write_json
 from ..errors import DataError
 from ..media.segment_reuse import Earlier
-from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, from_json, parse_json, to_json
+from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, check_limits, from_json, parse_json, to_json
 
-SIDES = ("top", "right", "bottom", "left")
 ENDING = ".understudy.json"
-ERODE_LIMIT, FEATHER_LIMIT = 0.4, 0.5
 
 
 def check_settings(settings: ConvertSettings) -> None:
     """Raise DataError with a sentence that names the first setting that cannot be used."""
-    if len(settings.erode) != 4:
-        raise DataError(f"Erode has {len(settings.erode)} numbers; give four, for {', '.join(SIDES)}.")
-    for side, value in zip(SIDES, settings.erode, strict=True):
-        if not (math.isfinite(value) and 0 <= value <= ERODE_LIMIT):
-            raise DataError(f"Erode at the {side} is {value:g}; give a part of the face's width, 0 to {ERODE_LIMIT:g}.")
-    if not (math.isfinite(settings.feather) and 0 <= settings.feather <= FEATHER_LIMIT):
-        raise DataError(
-            f"Feather is {settings.feather:g}; give a part of the face's width from 0 to {FEATHER_LIMIT:g}."
-        )
-    if not (math.isfinite(settings.smooth) and 0 <= settings.smooth <= 1):
-        raise DataError(f"Smooth is {settings.smooth:g}; give a number from 0 (as measured) to 1 (steadiest).")
-    if not (math.isfinite(settings.shape) and 0 <= settings.shape <= 1):
-        raise DataError(f"Shape is {settings.shape:g}; give a number from 0 (the target's) to 1 (the source's).")
+    try:
+        check_limits(settings)
+    except ValueError as error:
+        raise DataError(str(error)) from None
     if not settings.mark and not settings.mark_reason.strip():
         raise DataError("The mark may be left out only for a reason. Say why in its reason, or leave it on.")
 

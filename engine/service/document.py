@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,19 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from ..protocol import SPECS, EngineInfo, Event, Job, JobKind, PreviewResult, PreviewSpec
+from ..protocol import (
+    SPECS,
+    ConvertSettings,
+    EngineInfo,
+    Event,
+    Job,
+    JobKind,
+    Limits,
+    PreviewResult,
+    PreviewSpec,
+    TrainSpec,
+    limits_of,
+)
 from .mirror_transfer import Arrived, Placed, Placing
 from .paths import LONGEST, MAY_BE_EMPTY, NAMES
 
@@ -188,6 +201,10 @@ def _schema(cls: type, components: dict[str, Any]) -> dict[str, Any]:
 
     schema = TypeAdapter(cls).json_schema(ref_template=REF)
     parts = {**schema.pop("$defs", {}), cls.__name__: schema}
+    for kind in (ConvertSettings, TrainSpec):
+        for name, limits in limits_of(kind).items():
+            if kind.__name__ in parts:
+                _limit(parts[kind.__name__]["properties"][name], limits)
     for name, part in parts.items():
         if name not in components:
             components[name] = part
@@ -199,3 +216,15 @@ def _schema(cls: type, components: dict[str, Any]) -> dict[str, Any]:
                     else:
                         described |= absolute
     return {"$ref": REF.format(model=cls.__name__)}
+
+
+def _limit(described: dict[str, Any], limits: Limits) -> None:
+    """Put limits into the schema of a field."""
+    numbers = [part for part in described.get("anyOf", [described]) if part.get("type") != "null"]
+    for part in numbers:
+        if limits.parts:
+            part |= {"minItems": len(limits.parts), "maxItems": len(limits.parts)}
+            part = part["items"]
+        part["exclusiveMinimum" if limits.above else "minimum"] = limits.low
+        if math.isfinite(limits.high):
+            part["maximum"] = limits.high

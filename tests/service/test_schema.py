@@ -67,3 +67,25 @@ def test_the_api_is_as_its_document_says(tmp_path: Path, capsys: pytest.CaptureF
     asked = examine(tmp_path, EXAMPLES)
     with capsys.disabled():
         print(f"\nschemathesis: {asked} requests, all checks pass")
+
+
+def test_the_document_has_the_limits_of_the_settings(tmp_path: Path) -> None:
+    schemas = make_app(tmp_path).openapi()["components"]["schemas"]
+    fit = schemas["ConvertSettings"]["properties"]
+    assert (fit["feather"]["minimum"], fit["feather"]["maximum"]) == (0.0, 0.5)
+    assert (fit["erode"]["minItems"], fit["erode"]["maxItems"], fit["erode"]["items"]["maximum"]) == (4, 4, 0.4)
+    assert any(part.get("exclusiveMinimum") == 0 for part in schemas["TrainSpec"]["properties"]["minutes"]["anyOf"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"erode": [0, -0.1, 0, 0]}, "at the right"),
+        ({"erode": [0.1]}, "give four"),
+        ({"feather": 0.51}, "0 to 0.5"),
+        ({"smooth": -1}, "Smooth is -1"),
+    ],
+)
+def test_what_is_beyond_its_limits_is_refused_before_it_is_queued(settings: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        protocol.from_json(protocol.ConvertSettings, settings)
