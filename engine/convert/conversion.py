@@ -16,6 +16,7 @@ from ..faces.facesets.masks import check_drawn
 from ..media.float_view import Patch
 from ..media.reader import Frame, MediaInfo, probe, read_frames
 from ..media.segments import LENGTH
+from ..media.sound import lost_tracks
 from ..media.writer import MovieWriter
 from ..memory import give_back
 from ..protocol import ConvertSpec
@@ -53,6 +54,9 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
             f"{info.path.name} is {info.width}×{info.height} now, but was {alignments.width}×{alignments.height} when "
             "it was scanned. Scan it again."
         )
+    if not info.is_still and (lost := lost_tracks(info.path)):
+        tracks = "1 sound track" if lost == 1 else f"{lost} sound tracks"
+        report.log(f"{tracks} of {info.path.name} cannot be decoded, so the recast is without.", "warning")
     start, end = range_of(spec, alignments, info)
     sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, device, spec.use_refiner)
     plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
@@ -69,16 +73,24 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
         key=segment_key(spec, plan, start, end),
         earlier=earlier_results(Path(spec.output)),
     )
+    repeated: list[int] = []
     with writer:
         for first, last in writer.missing():
             with _stages(info.path, first, last, start, end, work) as frames:
                 for frame, patches in frames:
                     report.check()
                     writer.write(frame, patches)
+                    repeated += [frame.index] if frame.repeated else []
                     report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
                     if frame.index % LENGTH == 0:
                         give_back()
     doubt = {frame: max(p.doubt for p in plan[frame]) for frame in range(start, end) if plan.get(frame)}
+    if repeated:
+        shown = ", ".join(map(str, repeated[:20])) + (" …" if len(repeated) > 20 else "")
+        report.log(
+            f"{len(repeated)} frames of {info.path.name} cannot be decoded and repeat their neighbours: {shown}.",
+            "warning",
+        )
     save_settings(spec, writer.record(), doubt)
     return {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
 

@@ -21,8 +21,9 @@ from av.video.stream import VideoStream
 
 from ..errors import MediaError
 from .colour_spaces import LIMITED, is_float, matrix_of, range_of, transfer_of, usual_matrix
-from .frametable import frame_table, open_movie, video_stream
+from .frametable import frame_table, video_stream
 from .linear import display_signal, to_linear
+from .open import create_movie, open_movie
 from .planes import chroma_steps, planar, planar_name, reformatted
 from .reader import MediaInfo
 from .recipes import RGB, Recipe, coded_size
@@ -69,7 +70,7 @@ class MovieSegment:
         if self._recipe.fields:
             frame = self._flagged(frame)
         if self._container is None:
-            self._container = av.open(str(self._path), "w", format=self._recipe.segment)
+            self._container = create_movie(self._path, format=self._recipe.segment)
             size = (frame.width, frame.height)
             self._stream = add_picture(self._container, self._recipe, self._info, size, self._threads)
         coder = self._stream.codec_context
@@ -225,7 +226,7 @@ def join(
     options = {"fflags": "bitexact"}  # no random numbers: the same segments make the same file
     if target.suffix.lower() != ".mkv":
         options |= {"movflags": "use_metadata_tags", "write_tmcd": "1"}
-    with av.open(str(path), "w", container_options=options) as container:
+    with create_movie(path, container_options=options) as container:
         container.metadata.update(metadata)
         stream = add_picture(container, recipe, info, coded_size(info), 1)
         if info.variable_frame_rate:
@@ -264,7 +265,7 @@ def join(
 
 def _packets(pieces: list[Path]) -> Iterator[Any]:
     for piece in pieces:
-        with av.open(str(piece)) as container:
+        with open_movie(piece) as container:
             for packet in container.demux(video=0):
                 if packet.size:
                     yield packet

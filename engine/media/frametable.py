@@ -22,6 +22,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
+from .open import open_movie
 
 ONE_PACKET_ONE_FRAME = {"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "png", "tiff", "qtrle"}
 PROVED = 8  # so many frames are decoded to see that the packets' times hold (packed B-frames break them)
@@ -50,20 +51,6 @@ class FrameTable:
 
     def __len__(self) -> int:
         return len(self.times)
-
-
-def open_movie(path: Path) -> InputContainer:
-    """Open a movie for reading. Raises MediaError when it is missing or not one."""
-    if not path.exists():
-        raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
-    try:
-        return av.open(str(path), "r", metadata_errors="replace")
-    except (av.FFmpegError, OSError) as error:
-        reason = error.strerror or "unknown format"
-        raise MediaError(
-            f"{path} cannot be read as footage ({reason}); it is damaged, incomplete or no movie. "
-            "Copy or export it again."
-        ) from None
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:

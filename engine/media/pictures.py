@@ -17,6 +17,18 @@ from .exr import is_whole
 
 # Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.
 DEEP = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
+SAMPLED = 32
+HEADS = {
+    b"\x89PNG": "png",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+    b"\x76\x2f\x31\x01": "exr",
+    b"SDPX": "dpx",
+    b"XPDS": "dpx",
+}
+"""The first bytes of the files that FFmpeg decodes (of their formats' specifications)."""
 SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", *DEEP}
 
 
@@ -41,6 +53,25 @@ def picture_files(path: Path) -> list[Path]:
     return sorted(found, key=lambda f: _natural(f.name))
 
 
+def are_photographs(path: Path) -> bool:
+    """Whether a folder's pictures are of unlike sizes: photographs, each by itself, not a sequence of frames.
+
+    At most SAMPLED of them, evenly spread, are looked at; those that are no pictures do not count.
+    """
+    if not path.is_dir():
+        return False
+    files, sizes = picture_files(path), set()
+    for place in np.unique(np.linspace(0, len(files) - 1, SAMPLED).astype(int)):
+        try:
+            frame = read_picture(files[place])
+        except MediaError:
+            continue
+        sizes.add((frame.width, frame.height))
+        if len(sizes) > 1:
+            return True
+    return False
+
+
 def missing_numbers(files: list[Path]) -> list[int]:
     """Numbers that lack between the first and the last of numbered pictures; none where names carry no number."""
     numbers = [re.findall(r"\d+", f.stem) for f in files]
@@ -60,13 +91,18 @@ def read_picture(path: Path) -> av.VideoFrame:
         data = path.read_bytes()
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}). Check that it is there and allowed.") from None
-    codec = DEEP.get(path.suffix.lower())
+    codec = _codec_of(data)
     frame = _decoded(data, codec) if codec else None
     if frame is None and codec in (None, "tiff"):
         frame = _by_opencv(data)
     if frame is None:
         raise MediaError(f"{path} is damaged or not a picture. Export it again as PNG or JPEG.")
     return frame
+
+
+def _codec_of(data: bytes) -> str | None:
+    """FFmpeg's decoder for what a file holds, whatever it is named; None for what OpenCV reads."""
+    return next((codec for head, codec in HEADS.items() if data.startswith(head)), None)
 
 
 def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:

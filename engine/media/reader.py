@@ -16,11 +16,13 @@ import numpy as np
 from ..errors import MediaError
 from .colour_spaces import FULL, cuttable, is_float, range_of, to_rgb, transfer_of
 from .float_view import Patch, view_of
-from .frametable import FrameTable, decoded, frame_table, open_movie, video_stream
+from .frametable import FrameTable, decoded, frame_table, video_stream
 from .mastering import mastering_of
+from .open import open_movie
 from .pictures import is_pictures, picture_files, read_picture
 from .planes import planar
 from .signal import Box
+from .sound import readable
 from .timecode import timecode_of
 
 PICTURE_RATE = Fraction(24)
@@ -84,6 +86,7 @@ class Frame:
 
     index: int
     native: av.VideoFrame
+    repeated: bool = False  # this one cannot be decoded: it is its neighbour's picture
 
     @property
     def rotation(self) -> int:
@@ -156,8 +159,9 @@ def probe(path: Path) -> MediaInfo:
 def read_frames(path: Path, start: int = 0, end: int | None = None) -> Iterator[Frame]:
     """Frames `start` to `end` (exclusive; None is to the last), exact, in order, one at a time.
 
-    Raises MediaError at once when the range is empty or outside the footage, and while reading
-    when a frame cannot be decoded.
+    A frame that cannot be decoded shows the picture before it (at the range's beginning, after it), and says that it
+    is `repeated`. Raises MediaError at once when the range is empty or outside the footage, and while reading when
+    nothing of it can be decoded.
     """
     path = Path(path)
     if not path.exists():
@@ -165,7 +169,7 @@ def read_frames(path: Path, start: int = 0, end: int | None = None) -> Iterator[
     if is_pictures(path):
         files = picture_files(path)
         end = _checked_end(path, start, end, len(files))
-        return (Frame(i, read_picture(files[i])) for i in range(start, end))
+        return _read_pictures(files, start, end)
     table = frame_table(path)
     return _read_movie(path, table, start, _checked_end(path, start, end, len(table)))
 
@@ -207,7 +211,7 @@ def as_coded(patch: Patch, native: av.VideoFrame) -> Patch:
 
 def _probe_pictures(path: Path) -> MediaInfo:
     files = picture_files(path)
-    first = read_picture(files[0])
+    first = next(_read_pictures(files, 0, len(files))).native
     return MediaInfo(
         path=path,
         fps=PICTURE_RATE,
@@ -235,7 +239,7 @@ def _probe_movie(path: Path) -> MediaInfo:
             fps=table.rate,
             frames=len(table),
             variable_frame_rate=table.variable,
-            has_audio=bool(container.streams.audio),
+            has_audio=bool(readable(container)),
             is_still=False,
             codec=stream.codec_context.codec.canonical_name,
             profile=stream.codec_context.profile or "",
@@ -273,24 +277,56 @@ def _checked_end(path: Path, start: int, end: int | None, frames: int) -> int:
     return last
 
 
+def _read_pictures(files: list[Path], start: int, end: int) -> Iterator[Frame]:
+    good: av.VideoFrame | None = None
+    waiting: list[int] = []
+    for index in range(start, end):
+        try:
+            native = read_picture(files[index])
+        except MediaError:
+            if end - start == 1:
+                raise
+            if good is None:
+                waiting.append(index)
+            else:
+                yield Frame(index, good, True)
+            continue
+        good = native
+        yield from (Frame(before, good, True) for before in waiting)
+        waiting = []
+        yield Frame(index, good)
+    if good is None:
+        read_picture(files[start])  # raises, naming it
+
+
 def _read_movie(path: Path, table: FrameTable, start: int, end: int) -> Iterator[Frame]:
-    size = None
+    size, good = None, None
     wanted = start
     for native in _frames_from(path, table, start):
-        if table.seekable and native.pts != table.times[wanted]:
-            break  # one is missing: numbers after it would be wrong
+        if table.seekable:
+            place = int(np.searchsorted(table.times, native.pts))
+            if place < wanted or place == len(table) or table.times[place] != native.pts:
+                continue  # none of those that are counted
+            for lost in range(wanted, min(place, end)):
+                yield Frame(lost, good or native, True)
+            wanted = place
+            if wanted >= end:
+                return
         here = (native.width, native.height, rotation_of(native) % 180)
         if size is not None and here != size:
             raise MediaError(f"{path.name} changes its picture size at frame {wanted}. Split it there, use one part.")
-        size = here
+        size, good = here, native
         yield Frame(wanted, native)
         wanted += 1
         if wanted == end:
             return
-    raise MediaError(
-        f"Frame {wanted} of {path.name} is damaged and cannot be decoded. Choose a range without it, "
-        f"or mend the file: ffmpeg -i {path.name} -crf 12 mended.mp4"
-    )
+    if good is None:
+        raise MediaError(
+            f"Frame {wanted} of {path.name} is damaged and cannot be decoded, nor can those after it. Choose another "
+            f"range, or mend the file: ffmpeg -i {path.name} -crf 12 mended.mp4"
+        )
+    for lost in range(wanted, end):
+        yield Frame(lost, good, True)
 
 
 def _frames_from(path: Path, table: FrameTable, start: int) -> Iterator[av.VideoFrame]:

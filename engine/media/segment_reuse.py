@@ -18,7 +18,8 @@ from av.packet import Packet
 
 from ..errors import MediaError
 from .encode import add_picture
-from .frametable import open_movie, video_stream
+from .frametable import video_stream
+from .open import create_movie, open_movie
 from .reader import MediaInfo
 from .recipes import Recipe, coded_size
 
@@ -85,7 +86,7 @@ def take(
 def _written(path: Path, packets: Iterator[Packet], count: int, digest: str, recipe: Recipe, info: MediaInfo) -> bool:
     """Copy so many packets into a segment's file; False, and no file, where they are others than they were."""
     found = hashlib.sha256()
-    with av.open(str(path), "w", format=recipe.segment) as container:
+    with create_movie(path, format=recipe.segment) as container:
         stream = add_picture(container, recipe, info, coded_size(info), 1)
         container.start_encoding()
         for number in range(count):

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from .frametable import open_movie
+from .open import open_movie
 
 Timed = tuple[float, Packet]  # seconds in the output, and what to write then
 
@@ -38,12 +38,12 @@ def sound_tracks(
     """
     with open_movie(source) as container:
         quicktime = "mp4" in container.format.name and target.suffix.lower() in QUICKTIME
-        count = len(container.streams.audio)
-        copied = [
-            whole and quicktime and s.codec_context.codec.canonical_name in COPIED for s in container.streams.audio
-        ]
+        copied = {
+            number: whole and quicktime and container.streams.audio[number].codec_context.codec.canonical_name in COPIED
+            for number in readable(container)
+        }
     tracks = []
-    for number in range(count):
+    for number in copied:
         reader = open_movie(source)
         stream = reader.streams.audio[number]
         if copied[number]:
@@ -53,6 +53,21 @@ def sound_tracks(
             compressed = target.suffix.lower() in {".mp4", ".m4v"} and channel_layout(stream) in AAC_LAYOUTS
             tracks.append(_encoded(stream, _add_encoder(output, stream, compressed), span))
     return tracks
+
+
+def readable(container: InputContainer) -> list[int]:
+    """Numbers, among the sound tracks, of those that this FFmpeg decodes (an iPhone's second one, `apac`, is not)."""
+    return [
+        number
+        for number, stream in enumerate(container.streams.audio)
+        if stream.codec_context is not None and stream.codec_context.sample_rate > 0 and stream.channels > 0
+    ]
+
+
+def lost_tracks(path: Path) -> int:
+    """How many sound tracks of a movie nothing here decodes: the recast is without them. Raises MediaError."""
+    with open_movie(path) as container:
+        return len(container.streams.audio) - len(readable(container))
 
 
 def _copied(reader: InputContainer, stream: AudioStream, copy: AudioStream, start: float) -> Iterator[Timed]:

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 from understudy.engine.errors import MediaError, NoFaceError, Stopped, UnderstudyError
 from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.faces.facesets.faceset import gather
 from understudy.engine.faces.scan import scan
 from understudy.engine.faces.tracking.measure import Measurer
-from understudy.engine.protocol import Clip, ScanSummary, from_json
+from understudy.engine.protocol import Clip, Identity, Material, ScanSummary, from_json
 from understudy.engine.reporter import Silent
 
 pytestmark = pytest.mark.usefixtures("networks")
@@ -179,3 +180,18 @@ def test_a_range_outside_the_footage_is_refused(people: dict[str, Path], tmp_pat
     with pytest.raises(MediaError, match="not there"):
         scan(Clip(path=str(tmp_path / "none.mp4")), tmp_path / "scan", Silent())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_every_photograph_of_a_folder_of_unlike_sizes_is_used(tmp_path, hopper):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number, side in enumerate((480, 300, 300, 512)):
+        picture = cv2.resize(hopper[: len(hopper) - 10 * number], (side, side + 60 + number))
+        cv2.imwrite(str(folder / f"{number}.jpg"), picture[..., ::-1])
+    (folder / "9.jpg").write_bytes(b"")
+    scan(Clip(path=str(folder), start=0, end=5), tmp_path / "scan", Silent())
+    alignments = load_alignments(tmp_path / "scan")
+    rows = alignments.of_person(0)
+    assert {0, 1, 2, 3} <= set(alignments.frame[rows[~alignments.carried[rows]]].tolist())
+    material = [Material(scan=str(tmp_path / "scan"), person=0)]
+    assert {0, 1, 2, 3} <= set(gather(Identity(name="he", material=material), 128, Silent()).frame.tolist())

@@ -231,7 +231,7 @@ def test_a_truncated_movie_has_the_frames_that_are_left(tmp_path, make_clip, rea
     assert [read_counter(f.rgb) for f in read_frames(path)] == list(range(frames))
 
 
-def test_a_damaged_frame_is_named(tmp_path, make_clip):
+def test_a_damaged_frame_is_its_neighbour_and_says_so(tmp_path, make_clip, read_counter):
     path = make_clip(tmp_path / "damaged.mov", codec="png", pixel_format="rgb24")
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
@@ -240,8 +240,13 @@ def test_a_damaged_frame_is_named(tmp_path, make_clip):
     data[position : position + size] = bytes(size)
     path.write_bytes(data)
     assert len(list(read_frames(path, 0, 20))) == 20
-    with pytest.raises(MediaError, match=r"Frame 20 of damaged\.mov is damaged"):
-        list(read_frames(path, 15, 25))
+    frames = list(read_frames(path, 15, 25))
+    assert [f.index for f in frames if f.repeated] == [20]
+    assert [read_counter(f.rgb) for f in frames] == [15, 16, 17, 18, 19, 19, 21, 22, 23, 24]
+    assert [(f.index, f.repeated, read_counter(f.rgb)) for f in read_frames(path, 20, 22)] == [
+        (20, True, 21),
+        (21, False, 21),
+    ]
 
 
 @pytest.mark.parametrize("span", [(0, 41), (40, None), (5, 5), (-1, 3), (10, 5), (100, 200)])

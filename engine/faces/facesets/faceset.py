@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import read_arrays, write_arrays
 from ...errors import DataError, NoFaceError
+from ...media.pictures import are_photographs
 from ...media.reader import read_frames
 from ...protocol import Identity
 from ...reporter import Reporter
@@ -230,9 +231,10 @@ def gather(
         for row in rows:
             by_frame.setdefault(int(alignments.frame[row]), []).append(int(row))
         first, last = min(by_frame), max(by_frame)
+        photographs = are_photographs(Path(alignments.clip.path))
         for frame in read_frames(Path(alignments.clip.path), first, last + 1):
             report.check()
-            if frame.rgb.shape[:2] != (alignments.height, alignments.width):
+            if not photographs and frame.rgb.shape[:2] != (alignments.height, alignments.width):
                 raise DataError(f"{alignments.clip.path} has another size than when it was scanned. Scan it again.")
             for row in by_frame.get(frame.index, ()):
                 matrix = crop_matrix(alignments.landmarks[row], size)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ...media.pictures import are_photographs
 from ...media.reader import MediaInfo
 from ...protocol import Clip
 from ..alignments import LANDMARKS, Alignments
@@ -38,7 +39,8 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     """
     end = info.frames if clip.end is None else clip.end
     longest_gap = round(LONGEST_GAP * info.fps)
-    shot = shots.divide(seen.signatures)
+    alone = are_photographs(info.path)
+    shot = np.arange(len(seen.signatures)) if alone else shots.divide(seen.signatures)
     faces = sorted(seen.faces, key=lambda face: face.frame)
     unknown = np.full(128, np.nan, np.float32)
     frame = np.array([face.frame for face in faces], np.int32)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
+from ...media.pictures import are_photographs, picture_files
 from ...media.reader import Frame, read_frames
 from ...reporter import Reporter
 from ..detectors import DEFAULT
@@ -60,17 +60,19 @@ def _runs(
     unknown = store.missing(max(first - shots.MEMORY, 0), first)
     known_from = unknown[-1][1] if unknown else max(first - shots.MEMORY, 0)
     earlier = store.read(known_from, first) if known_from < first else None
-    frames = read_frames(path, first - 1 if earlier else first, last)
-    before = next(frames).rgb if earlier else None
+    photographs = are_photographs(path)
+    reading = read_frames(path, first - 1 if earlier else first, last)
+    before = next(reading).rgb if earlier else None
+    frames = _Frames(_named(reading, path, reporter))
     signatures = earlier.signatures if earlier else np.empty((0, shots.HEIGHT, shots.WIDTH, 3), np.uint8)
     faces = [face for face in earlier.faces if face.frame == first - 1] if earlier else []
     with ThreadPoolExecutor(1, "decode") as pool:
-        coming = pool.submit(_take, frames)
+        coming = pool.submit(frames.take)
         while images := coming.result():
-            coming = pool.submit(_take, frames)
+            coming = pool.submit(frames.take)
             reporter.check()
             signatures = np.concatenate([signatures, [shots.signature(image) for image in images]])
-            divided = np.cumsum(shots.cuts(signatures))
+            divided = np.arange(len(signatures)) if photographs else np.cumsum(shots.cuts(signatures))
             here = divided[-len(images) :].tolist()
             goes_on = before is not None and divided[-len(images) - 1] == here[0]
             faces = measurer(first, images, here, (before, faces) if goes_on and before is not None else None)
@@ -80,9 +82,35 @@ def _runs(
             signatures = signatures[-shots.MEMORY :]
 
 
-def _take(frames: Iterator[Frame]) -> list[np.ndarray]:
-    """The next run's pictures."""
-    images = [frame.rgb for frame in islice(frames, 1)]
-    if images:
-        images += [frame.rgb for frame in islice(frames, max(3, min(FRAMES, BYTES // images[0].nbytes) - 1))]
-    return images
+def _named(frames: Iterator[Frame], path: Path, reporter: Reporter) -> Iterator[Frame]:
+    """The frames; those that cannot be decoded are named."""
+    for frame in frames:
+        if frame.repeated:
+            where = f"{picture_files(path)[frame.index].name} in" if path.is_dir() else f"Frame {frame.index} of"
+            reporter.log(f"{where} {path.name} cannot be decoded and is passed over.", "warning")
+        yield frame
+
+
+class _Frames:
+    """Frames that are taken in runs of one size."""
+
+    def __init__(self, frames: Iterator[Frame]) -> None:
+        self._frames = frames
+        self._held: Frame | None = None
+
+    def take(self) -> list[np.ndarray]:
+        """The next run's pictures, all of one size; none at the end."""
+        first = self._held or next(self._frames, None)
+        self._held = None
+        if first is None:
+            return []
+        images = [first.rgb]
+        count = max(4, min(FRAMES, BYTES // images[0].nbytes))
+        for frame in self._frames:
+            if frame.rgb.shape != images[0].shape:
+                self._held = frame
+                break
+            images.append(frame.rgb)
+            if len(images) == count:
+                break
+        return images

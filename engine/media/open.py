@@ -1,0 +1,47 @@
+"""The one way to open a movie: a local file that leads to no other one, whatever its name and content."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import av
+from av.container import InputContainer, OutputContainer
+
+from ..errors import MediaError
+
+FORMATS = (
+    "mov matroska avi mpeg mpegts mpegtsraw mpegvideo m4v h264 hevc vvc av1 obu ivf mjpeg mxf mxf_opatom gxf lxf "
+    "asf flv ogg nut dv rm wtv yuv4mpegpipe v210 v210x dnxhd vc1 vc1test dirac cavsvideo r3d cine film_cpk flic gif "
+    "apng wav w64 aiff caf mp3 aac ac3 eac3 dts dtshd truehd flac wv ape tta amr au voc image2pipe png_pipe jpeg_pipe "
+    "tiff_pipe webp_pipe bmp_pipe exr_pipe dpx_pipe jpegxl_pipe jpegxl_anim smjpeg roq bink smk mlv"
+)
+"""FFmpeg's demuxers that read what is in the one file. Playlists and lists of parts (HLS, concat, DASH, IMF, SDP,
+numbered pictures) are not among them: they would open whatever a stranger's file names."""
+
+
+def url_of(path: Path) -> str:
+    """The `file:` URL of a path: a colon in a name is no protocol then."""
+    return f"file:{path.absolute()}"
+
+
+def open_movie(path: Path) -> InputContainer:
+    """Open a movie for reading. Raises MediaError when it is missing or not one."""
+    if not path.exists():
+        raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
+    if not path.is_file():
+        raise MediaError(f"{path} is no file (a pipe or a device). Choose a movie.")
+    closed = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS.split())}
+    try:
+        return av.open(url_of(path), "r", metadata_errors="replace", options=closed)
+    except (av.FFmpegError, OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", "") or "unknown format"
+        raise MediaError(
+            f"{path} cannot be read as footage ({reason}); it is damaged, incomplete, a playlist or no movie. "
+            "Copy or export it again."
+        ) from None
+
+
+def create_movie(path: Path, **how: Any) -> OutputContainer:
+    """Open a movie for writing, as `av.open` does. Raises av.FFmpegError or OSError."""
+    return av.open(url_of(path), "w", **how)

@@ -1,0 +1,106 @@
+"""Files as people's disks hold them: names that look like addresses, playlists, broken parts, sound nothing decodes."""
+
+from __future__ import annotations
+
+import socket
+
+import av
+import cv2
+import numpy as np
+import pytest
+from understudy.engine.errors import MediaError
+from understudy.engine.media.pictures import are_photographs
+from understudy.engine.media.reader import probe, read_frames
+from understudy.engine.media.sound import lost_tracks
+from understudy.engine.media.writer import MovieWriter
+
+
+@pytest.mark.parametrize("name", ["12:30 take.mp4", "http:127.0.0.1:19998", "pipe:0.mkv", "100% [a] #1.mp4"])
+def test_a_name_is_a_name_and_no_address(tmp_path, make_clip, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = make_clip(tmp_path / "plain.mp4", 6).rename(tmp_path / name)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        listening.settimeout(0.1)
+        here = type(path)(name)  # relative, as a command line has it
+        info = probe(here)
+        assert info.frames == len(list(read_frames(here))) == 6
+        output = type(path)(f"out:{name}.mkv")
+        with MovieWriter(output, info, 0, 6, format="ffv1") as writer:
+            for frame in read_frames(here):
+                writer.write(frame)
+        assert probe(output).frames == 6
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "m3u8", "txt"])
+@pytest.mark.parametrize("kind", ["hls", "concat", "dash"])
+def test_a_playlist_reads_no_other_file(tmp_path, make_clip, kind, suffix):
+    other = make_clip(tmp_path / "secret.ts", 6)
+    text = {
+        "hls": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other.name}\n#EXT-X-ENDLIST\n",
+        "concat": f"ffconcat version 1.0\nfile {other.name}\n",
+        "dash": '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static"><Period><AdaptationSet>'
+        f'<Representation id="0"><BaseURL>{other.name}</BaseURL></Representation></AdaptationSet></Period></MPD>',
+    }[kind]
+    path = tmp_path / f"list.{suffix}"
+    path.write_text(text)
+    with pytest.raises(MediaError, match="cannot be read"):
+        probe(path)
+
+
+def test_a_broken_stretch_is_repeated_and_told(tmp_path, make_clip, read_counter):
+    path = make_clip(tmp_path / "v.mp4", 60, options={"g": "12"})
+    data = bytearray(path.read_bytes())
+    with av.open(str(path)) as container:
+        packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
+    middle = packets[29][0]
+    data[middle : middle + 1500] = np.random.default_rng(0).bytes(1500)
+    path.write_bytes(data)
+    frames = list(read_frames(path))
+    assert [f.index for f in frames] == list(range(probe(path).frames))
+    lost = [f.index for f in frames if f.repeated]
+    assert lost and all(24 <= index < 48 for index in lost)
+    assert [read_counter(f.rgb) for f in frames[:24]] == list(range(24))
+    assert [read_counter(f.rgb) for f in frames[50:]] == list(range(50, 60))
+
+
+def test_content_decides_what_a_picture_is_and_a_bad_one_is_passed_over(tmp_path):
+    picture = np.full((40, 60, 3), 120, np.uint8)
+    for kind, name in ((".jpg", "a.png"), (".webp", "b.jpg"), (".png", "c.webp"), (".tif", "d.bmp")):
+        (tmp_path / name).write_bytes(cv2.imencode(kind, picture)[1].tobytes())
+    (tmp_path / "0.png").write_bytes(b"")
+    (tmp_path / "e.jpg").write_bytes(b"no picture")
+    frames = list(read_frames(tmp_path))
+    assert [f.repeated for f in frames] == [True, False, False, False, False, True]
+    assert all(np.abs(f.rgb.astype(int) - 120).max() < 3 for f in frames)
+    assert probe(tmp_path).width == 60
+    assert not are_photographs(tmp_path)
+    cv2.imwrite(str(tmp_path / "f.png"), np.zeros((50, 50, 3), np.uint8))
+    assert are_photographs(tmp_path)
+
+
+def test_a_sound_track_that_nothing_decodes_is_left_out(tmp_path, make_clip):
+    path = tmp_path / "phone.mp4"
+    plain = make_clip(tmp_path / "plain.mp4", 12, sound=np.zeros((2, 24000), np.float32))
+    with av.open(str(plain)) as source, av.open(str(path), "w") as target:
+        streams = [*source.streams.video, source.streams.audio[0], source.streams.audio[0]]
+        copies = [target.add_stream_from_template(stream) for stream in streams]
+        for packet in list(source.demux()):
+            if packet.dts is None:
+                continue
+            number = packet.stream.index
+            packet.stream = copies[number]
+            target.mux(packet)
+            if number == 1:
+                with av.open(str(plain)):
+                    pass
+    data = path.read_bytes()
+    at = data.rindex(b"mp4a")
+    data = data[:at] + b"apac" + data[at + 4 :]
+    at = data.rindex(b"esds")
+    path.write_bytes(data[:at] + b"dapa" + data[at + 4 :])
+    assert lost_tracks(path) == 1
+    info, output = probe(path), tmp_path / "out.mp4"
+    with MovieWriter(output, info, 0, 12) as writer:
+        for frame in read_frames(path):
+            writer.write(frame)
+    assert probe(output).frames == 12
