@@ -304,6 +304,8 @@ def _read_movie(path: Path, table: FrameTable, start: int, end: int) -> Iterator
     wanted = start
     for native in _frames_from(path, table, start):
         if table.seekable:
+            if native.pts is None:
+                continue
             place = int(np.searchsorted(table.times, native.pts))
             if place < wanted or place == len(table) or table.times[place] != native.pts:
                 continue  # none of those that are counted

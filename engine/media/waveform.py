@@ -26,7 +26,7 @@ from scipy import signal
 
 from ..arrays import replace_atomically
 from ..errors import MediaError
-from .frametable import open_movie
+from .open import open_movie
 from .sound import AAC_LAYOUTS, AAC_RATES, channel_layout, cut_samples, working_format
 
 FOREVER = 1e7
