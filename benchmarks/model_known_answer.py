@@ -32,7 +32,7 @@ import torch
 from known_answer import CROP, SIZE, Heads
 from train_equal import bytes_of, masks_of, pictures_of
 from understudy.engine.faces.facesets.faceset import Faceset
-from understudy.engine.faces.facesets.masks import bare, face_mask
+from understudy.engine.faces.facesets.masks import face_masks, lending
 from understudy.engine.faces.geometry.align import crop, transform
 from understudy.engine.faces.geometry.topology import INNER_LIPS
 from understudy.engine.faces.networks.embedding import Embedder
@@ -83,7 +83,7 @@ def faceset(name: str, pixels: np.ndarray, landmarks: np.ndarray) -> Faceset:
     return Faceset(
         name=name,
         pixels=np.ascontiguousarray(pixels),
-        masks=np.stack([face_mask(p, f) for p, f in zip(pixels, landmarks, strict=True)]),
+        masks=face_masks(pixels, landmarks, look=False)[0],
         landmarks=landmarks,
         shot=np.zeros(count, np.int32),
         frame=np.arange(count, dtype=np.int32),
@@ -161,7 +161,7 @@ class Judge:
 
 def skin_of(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Where a head's own face is, without the hair that hangs into it: (N, S, S) uint8."""
-    return np.stack([bare(p, face_mask(p, f), f) for p, f in zip(pictures, landmarks, strict=True)])
+    return lending(pictures, face_masks(pictures, landmarks, look=False)[0], landmarks)
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> float:

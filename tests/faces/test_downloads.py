@@ -154,7 +154,7 @@ def test_the_command_fetches_it_and_says_its_licence(
 
     monkeypatch.setattr(weights, "PACKAGES", ())
     code, answer, _ = run("models", "fetch", "--detector", "yunet")
-    assert code == 0 and answer["optional"] == {"yunet": True} and downloads.installed("yunet")
+    assert code == 0 and answer["optional"] == {"yunet": True, "hair": False} and downloads.installed("yunet")
 
 
 def test_yunet_finds_real_faces(

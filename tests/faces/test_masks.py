@@ -6,7 +6,11 @@ from typing import Any
 
 import cv2
 import numpy as np
-from understudy.engine.faces.facesets.masks import bare, face_mask
+from understudy.engine.faces.facesets.masks import face_masks, lending
+from understudy.engine.faces.networks.parser import BEARD, HAIR, LENS, RIM, parse
+
+KEPT = [70, 63, 105, 107, 55, 52, 300, 293, 334, 336, 285, 282, 159, 145, 386, 374, 4, 205, 425, 17]
+"""Brows, lids, nose, cheeks and chin."""
 
 
 def test_a_strand_at_the_temple_is_no_skin_that_could_be_lent(astronaut_faces: Any) -> None:
@@ -17,16 +21,50 @@ def test_a_strand_at_the_temple_is_no_skin_that_could_be_lent(astronaut_faces: A
     points = landmarks[[103, 54, 21], :2] + [0.05 * size, 0]
     cv2.polylines(strand, [np.round(points).astype(np.int32)], False, 255, max(3, size // 40))
     pixels[strand > 0] = (70, 45, 20)
-    mask = face_mask(pixels, landmarks)
-    lent = bare(pixels, mask, landmarks)
-    assert (mask[strand > 0] > 128).mean() > 0.2  # it would have come along
-    assert (lent[strand > 0] > 128).mean() < 0.4 * (mask[strand > 0] > 128).mean()
-    assert (lent <= mask).all()
-    kept = [70, 63, 105, 107, 55, 52, 300, 293, 334, 336, 285, 282, 159, 145, 386, 374, 4, 205, 425, 17]
-    x, y = np.round(landmarks[kept, :2]).astype(int).T
+    whole = np.full((1, size, size), 255, np.uint8)
+    lent = lending(pixels[None], whole, landmarks[None])[0]
+    assert (lent[strand > 0] > 128).mean() < 0.2
+    x, y = np.round(landmarks[KEPT, :2]).astype(int).T
     assert (lent[y, x] > 200).all()
 
 
-def test_a_face_without_hair_in_it_lends_all_of_itself(carphone_faces: Any) -> None:
-    whole = np.full(carphone_faces.pixels.shape[1:3], 255, np.uint8)
-    assert (bare(carphone_faces.pixels[0], whole, carphone_faces.landmarks[0]) == 255).all()
+def test_what_lends_is_never_more_than_the_mask_was(astronaut_faces: Any) -> None:
+    masks, _ = face_masks(astronaut_faces.pixels, astronaut_faces.landmarks)
+    assert (lending(astronaut_faces.pixels, masks, astronaut_faces.landmarks) <= masks).all()
+
+
+def test_drawn_spectacles_are_told_and_stay_in_front_of_the_face(astronaut_faces: Any) -> None:
+    pixels, landmarks = astronaut_faces.pixels[0].copy(), astronaut_faces.landmarks[0]
+    size = len(pixels)
+    bare = face_masks(pixels[None], landmarks[None])[1][0]
+    rim = np.zeros((size, size), np.uint8)
+    lens = np.zeros((size, size), np.uint8)
+    wide = float(np.hypot(*(landmarks[263, :2] - landmarks[33, :2])))
+    for corners in ((33, 133), (362, 263)):
+        middle = landmarks[list(corners), :2].mean(0)
+        place = tuple(np.round(middle).astype(int).tolist())
+        cv2.ellipse(lens, place, (round(0.3 * wide), round(0.24 * wide)), 0, 0, 360, 255, -1)
+        cv2.ellipse(rim, place, (round(0.3 * wide), round(0.24 * wide)), 0, 0, 360, 255, max(2, round(0.05 * wide)))
+    pixels[rim > 0] = (20, 18, 22)
+    told = parse(pixels[None], landmarks[None])[0]
+    assert (told[RIM][rim > 0] > 127).mean() > 0.6
+    assert (told[LENS][(lens > 0) & (rim == 0)] > 127).mean() > 0.6
+    assert (told[RIM][cv2.dilate(np.maximum(rim, lens), np.ones((15, 15))) == 0] > 127).mean() < 0.02
+    _, in_front = (stack[0] for stack in face_masks(pixels[None], landmarks[None]))
+    assert (in_front[rim > 0] > 127).mean() > (bare[rim > 0] > 127).mean() + 0.5
+
+
+def test_hair_is_told_at_any_size_of_crop_and_a_clean_chin_is_no_beard(astronaut_faces: Any) -> None:
+    pixels, landmarks = astronaut_faces.pixels[:1], astronaut_faces.landmarks[:1]
+    size = pixels.shape[1]
+    usual = parse(pixels, landmarks)
+    assert usual.shape == (1, 4, size, size) and usual.dtype == np.uint8
+    x, y = np.round(landmarks[0, 10, :2] - [0, 0.06 * size]).astype(int)
+    assert usual[0, HAIR, y, x] > 200  # above her forehead
+    chin = np.round(landmarks[0, [152, 175, 199, 428], :2] - [0, 2]).astype(int)
+    assert (usual[0, BEARD, chin[:, 1], chin[:, 0]] < 100).all()
+    half = np.stack([cv2.resize(p, (size // 2, size // 2), interpolation=cv2.INTER_AREA) for p in pixels])
+    found = parse(half, landmarks / 2)
+    again = cv2.resize(found[0, HAIR], (size, size), interpolation=cv2.INTER_LINEAR) > 127
+    both, union = (again & (usual[0, HAIR] > 127)).sum(), (again | (usual[0, HAIR] > 127)).sum()
+    assert both / union > 0.9

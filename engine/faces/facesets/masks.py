@@ -1,8 +1,8 @@
 """Which pixels of a crop are the person's face: the landmarks' hull, less the hair that hangs into it, and less what
-stands in front of it (`occlusion`).
+stands in front of it (hands and the like, and the rims of spectacles).
 
-The mesh reaches to where the hairline is on most people; a fringe, a hat or a headband lies inside it. Where somebody
-drew a mask of a frame by hand, it holds instead: `masks/NNNNNN.png` in the scan folder, by source frame number.
+The mesh reaches to where the hairline is on most people; a fringe lies inside it. Where somebody drew a mask of a
+frame by hand, it holds instead: `masks/NNNNNN.png` in the scan folder, by source frame number.
 """
 
 from __future__ import annotations
@@ -18,21 +18,20 @@ from ...errors import DataError
 from ..geometry.align import hull_mask
 from ..geometry.topology import BROWS, EYES
 from ..networks.occlusion import hidden
+from ..networks.parser import HAIR, RIM, parse
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
-
-# the part of the hull above the brows and along the temples, in order
-_FOREHEAD = [127, 162, 21, 54, 103, 67, 109, 10, 338, 297, 332, 284, 251, 389, 356, 300, 293, 334, 296, 336]
-_FOREHEAD += [9, 107, 66, 105, 63, 70]
-_SKIN = [[117, 118, 101, 36, 205, 187, 123], [346, 347, 330, 266, 425, 411, 352], [6, 197, 195, 5, 4, 45, 220, 122]]
-"""Both cheeks and the ridge of the nose: skin on everyone but the most bearded or masked."""
-STRAND = 0.1
-"""How far from hair that was found strands of it are looked for, in crop sides."""
-_FLOOR = np.diag([14.0, 3.5, 3.5]) ** 2
-"""Variance of skin that is there anyway, in 8-bit Lab: light falls off over a forehead, hue hardly."""
-LIKE_SKIN = (2.6, 4.2)
-"""Mahalanobis distance from the cheeks' colour: below the first it is skin, above the second it is not."""
+STAYS = (0.35, 0.7)
+"""Hair's likelihood from which it begins to stay in front of a face that is replaced, and from which it wholly does."""
+LENT = (0.12, 0.4)
+"""The same of a face that lends its skin: a strand that comes along is seen at once, skin that is missing is not."""
+RIMS = (0.25, 0.6)
+"""The same of spectacles' rims, which stay in front."""
+FEATURE = (0.8, 0.95)
+"""The same about brows and eyes of a face that lends its skin: painted lids and brows' tails look like strands."""
+LASHES = 0.03
+"""How far around the lids that holds, in crop sides: lashes and winged liner."""
 
 
 def face_masks(
@@ -40,89 +39,61 @@ def face_masks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where N faces are, and what stands in front of them: both (N, S, S) uint8.
 
-    pixels (N, S, S, 3) uint8 RGB crops, landmarks (N, 468, 3) in their pixels. The first is `face_mask`'s; the
-    second is 255 where something hides the face (`occlusion.hidden`), and nothing where it was not to `look`.
+    pixels (N, S, S, 3) uint8 RGB crops, landmarks (N, 468, 3) in their pixels. The first is the hull less hair, 255
+    where the face is; the second is 255 where something hides it (`occlusion.hidden`, or a spectacles' rim), and
+    nothing where it was not to `look`.
     """
-    own = np.stack([face_mask(p, points) for p, points in zip(pixels, landmarks, strict=True)])
-    return own, hidden(pixels, landmarks, device) if look else np.zeros_like(own)
+    told = parse(pixels, landmarks, device)
+    hulls = np.stack([hull_mask(points, pixels.shape[1]) for points in landmarks])
+    own = _less(hulls, told[:, HAIR], STAYS)
+    if not look:
+        return own, np.zeros_like(own)
+    rims = 255 - _less(np.full_like(own, 255), _grown(told[:, RIM]), RIMS)
+    return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls))
 
 
-def face_mask(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """(S, S, 3) uint8 RGB crop and (468, 3) landmarks in its pixels → (S, S) uint8, 255 where the face is.
-
-    Skin colour is learned from the cheeks and the nose of this very crop (a Gaussian in Lab); above the
-    brows, what is clearly of another colour is taken out. Black-and-white crops are judged by brightness.
-    """
-    size = len(pixels)
-    hull = hull_mask(landmarks, size)
-    distance = _unlike_skin(pixels, landmarks)
-    if distance is None:
-        return hull
-    other: np.ndarray = np.clip((distance - LIKE_SKIN[0]) / (LIKE_SKIN[1] - LIKE_SKIN[0]), 0, 1)
-    forehead = np.zeros((size, size), np.uint8)
-    _fill(forehead, landmarks[_FOREHEAD])
-    # brows reach over the line of their landmarks: what is taken out must lie clear of them
-    clear = max(1, size // 14)
-    forehead[:-clear] &= forehead[clear:]
-    gate = cv2.GaussianBlur(forehead, (0, 0), size / 90).astype(np.float32) / 255
-    other = cv2.GaussianBlur((other * gate).astype(np.float32), (0, 0), size / 110)
-    # hair shines: whatever is above hair is hair, of whatever colour
-    hanging = np.maximum.accumulate(other[::-1], axis=0)[::-1]
-    other = cv2.GaussianBlur(np.where(forehead > 0, hanging, other), (0, 0), size / 110)
-    return np.round(hull * (1 - np.clip(1.3 * other, 0, 1))).astype(np.uint8)
-
-
-def bare(pixels: np.ndarray, mask: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """A mask of `face_mask` with no hair left in it, of a face that is to be seen elsewhere: the same shapes.
+def lending(
+    pixels: np.ndarray, masks: np.ndarray, landmarks: np.ndarray, device: torch.device | str = "cpu"
+) -> np.ndarray:
+    """Masks (N, S, S) uint8 less all hair, of faces that are to be seen elsewhere; never more than they were.
 
     In a face that is replaced a strand at the temple is no harm; one that lends its skin would bring it along, where
-    it looks like a second brow. What is unlike skin and hangs together with hair that was found, down to the eyes,
-    goes, and a seam along it.
+    it looks like a second brow.
     """
-    size = len(pixels)
-    reach = max(1, size // 64)
+    size = pixels.shape[1]
+    reach = max(1, size // 170)
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
-    hull: np.ndarray = cv2.erode((hull_mask(landmarks, size) > 0).astype(np.uint8), window)
-    hull[max(0, round(float(landmarks[[33, 263], 1].max()))) :] = 0
-    found: np.ndarray = hull & (mask < 128)
-    if not found.any():
-        return mask
-    distance = _unlike_skin(pixels, landmarks)
-    if distance is None:
-        return mask
-    features: np.ndarray = np.zeros((size, size), np.uint8)
-    for ring in (*BROWS, *EYES):  # unlike skin, and no hair
-        _fill(features, landmarks[ring])
-    open_ground: np.ndarray = hull & (cv2.dilate(features, window, iterations=2) == 0)
-    open_ground &= cv2.distanceTransform(1 - found, cv2.DIST_L2, 3) < STRAND * size
-    unlike = (open_ground & (distance > LIKE_SKIN[0])).astype(np.uint8)
-    dark = cv2.morphologyEx(unlike, cv2.MORPH_OPEN, window[:3, :3])
-    _, parts = cv2.connectedComponents(found | dark, connectivity=4)
-    hair = np.isin(parts, np.unique(parts[found > 0])).astype(np.uint8)
-    away = cv2.distanceTransform(1 - hair, cv2.DIST_L2, 3)
-    return np.minimum(mask, np.round(255 * np.clip(away / reach - 1, 0, 1))).astype(np.uint8)
+    lent = np.empty_like(masks)
+    for first in range(0, len(pixels), 64):
+        here = slice(first, first + 64)
+        likely = parse(np.asarray(pixels[here]), landmarks[here], device)[:, HAIR]
+        for n, (hair, points) in enumerate(zip(likely, landmarks[here], strict=True), first):
+            plain = _less(masks[n], cv2.dilate(hair, window), LENT)
+            lent[n] = np.where(_features(points, size) > 0, _less(masks[n], hair, FEATURE), plain)
+    return lent
 
 
-def _unlike_skin(pixels: np.ndarray, landmarks: np.ndarray) -> np.ndarray | None:
-    """How far each pixel's colour is from this face's skin: (S, S) float32, see LIKE_SKIN; None where none is seen."""
-    size = len(pixels)
-    lab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)
-    lab = cv2.GaussianBlur(lab, (0, 0), max(0.6, size / 160)).astype(np.float32)
-    sample = np.zeros((size, size), np.uint8)
-    for ring in _SKIN:
-        _fill(sample, landmarks[ring])
-    skin = lab[sample > 0]
-    if len(skin) < 20:
-        return None
-    middle = np.median(skin, 0)
-    away = skin - middle
-    near = away[np.linalg.norm(away, axis=1) <= np.quantile(np.linalg.norm(away, axis=1), 0.8)]
-    spread = np.linalg.inv(near.T @ near / max(len(near), 1) + _FLOOR)
-    # distances in the unit of the skin's own spread: plain ones, once that is made a sphere
-    sphere = np.linalg.cholesky(spread).T
-    off = cv2.transform(lab, np.column_stack([sphere, -sphere @ middle]))
-    distance: np.ndarray = np.sqrt(off[..., 0] ** 2 + off[..., 1] ** 2 + off[..., 2] ** 2)
-    return distance
+def _features(landmarks: np.ndarray, size: int) -> np.ndarray:
+    """(S, S) uint8, 255 at the brows, and between the lids and around them."""
+    brows, eyes = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
+    for mask, rings in ((brows, BROWS), (eyes, EYES)):
+        for ring in rings:
+            cv2.fillPoly(mask, [np.round((landmarks[ring, :2] - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_8, shift=4)
+    around = 2 * max(1, round(LASHES * size)) + 1
+    return np.maximum(brows, cv2.dilate(eyes, np.ones((around, around), np.uint8)))
+
+
+def _less(whole: np.ndarray, likely: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:
+    """What is left of a whole, uint8, where something is so likely (uint8, 255 surely): nothing above the ramp."""
+    low, high = ramp
+    share = np.clip((likely.astype(np.float32) / 255 - low) / (high - low), 0, 1)
+    return np.round(whole * (1 - share)).astype(np.uint8)
+
+
+def _grown(likely: np.ndarray) -> np.ndarray:
+    """Likelihoods (N, S, S) uint8 wider by what a lens smears of an edge, or a line of it would stay beside the rim."""
+    reach = max(1, likely.shape[1] // 256)
+    return np.stack([cv2.dilate(x, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) for x in likely])
 
 
 def drawn_path(scan: Path, frame: int) -> Path:
@@ -154,7 +125,3 @@ def check_drawn(scan: Path, frames: Iterable[int], height: int, width: int) -> N
     if (scan / FOLDER).is_dir():
         for frame in frames:
             drawn_mask(scan, frame, height, width)
-
-
-def _fill(mask: np.ndarray, ring: np.ndarray) -> None:
-    cv2.fillPoly(mask, [np.round((ring[:, :2] - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_8, shift=4)

@@ -23,7 +23,7 @@ TRIES = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Download:
-    """One file as its makers publish it; `size` in bytes."""
+    """One file as its makers publish it; `size` in bytes; `kind`: which option of `models fetch` gets it."""
 
     file: str
     title: str
@@ -31,6 +31,7 @@ class Download:
     sha256: str
     size: int
     licence: str
+    kind: str = "detector"
 
 
 _ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/47534e27c9851bb1128ccc0102f1145e27f23f98/models"
@@ -42,7 +43,16 @@ DOWNLOADS = {
         sha256="8f2383e4dd3cfbb4553ea8718107fc0403210dc964f9f4280604804ed2552fa4",
         size=232589,
         licence="MIT, Copyright (c) 2020 Shiqi Yu: it may be used for anything, its notice is to be kept",
-    )
+    ),
+    "hair": Download(
+        file="hair.tflite",
+        title="MediaPipe's hair segmentation (0.8.2)",
+        url="https://raw.githubusercontent.com/google-ai-edge/mediapipe/v0.8.2/mediapipe/models/hair_segmentation.tflite",
+        sha256="d2c940c4fd80edeaf38f5d7387d1b4235ee320ed120080df67c663e749e77633",
+        size=780588,
+        licence="Apache-2.0, Copyright 2019 The MediaPipe Authors: for any use, its notice is to be kept",
+        kind="parser",
+    ),
 }
 
 
@@ -53,10 +63,9 @@ def installed(name: str) -> bool:
 
 def require(name: str) -> Path:
     """The file of an optional network. Raises ModelsMissingError when it was not fetched."""
+    kind = DOWNLOADS[name].kind
     if not installed(name):
-        raise ModelsMissingError(
-            f"The detector {name} is not installed. Run `understudy models fetch --detector {name}`."
-        )
+        raise ModelsMissingError(f"The {kind} {name} is not installed. Run `understudy models fetch --{kind} {name}`.")
     return folder() / DOWNLOADS[name].file
 
 
@@ -82,7 +91,7 @@ def fetch(name: str, reporter: Reporter) -> Path:
             if refused or attempt == TRIES:
                 raise UnderstudyError(
                     f"{name} could not be downloaded ({error}). Check the internet connection and run "
-                    f"`understudy models fetch --detector {name}` again: it goes on where it stopped."
+                    f"`understudy models fetch --{wanted.kind} {name}` again: it goes on where it stopped."
                 ) from None
     if hashlib.sha256(partial.read_bytes()).hexdigest() != wanted.sha256:
         partial.unlink()

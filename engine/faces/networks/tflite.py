@@ -1,10 +1,10 @@
 """Read a TensorFlow Lite flatbuffer as data and run it as a batched torch module.
 
-Only what the BlazeFace detector and the face meshes need: convolutions, PReLU, padding, addition,
-pooling, bilinear resizing, depth to space, reshaping, products with constants, and MediaPipe's own
-operators in `regions`; weights in half precision and block-sparse weights. The file is turned once
-into a program (JSON) and named tensors, from which `GraphNet` is built; the flatbuffer schema package
-is needed for that step only.
+Only what the BlazeFace detector, the face meshes and the hair network need: convolutions, PReLU, padding, addition,
+joining, pooling (and back to where each largest value stood), bilinear resizing, depth to space, reshaping, products
+with constants, and MediaPipe's own operators in `tflite_regions`; weights in half precision and block-sparse weights.
+The file is turned once into a program (JSON) and named tensors, from which `GraphNet` is built; the flatbuffer schema
+package is needed for that step only.
 
 Source of the format: tensorflow/lite/schema/schema.fbs and the reference kernels (Apache-2.0).
 """
@@ -23,6 +23,8 @@ from torch import Tensor, nn
 from ...errors import DataError
 from . import tflite_regions
 
+_WITH_PLACES = ("MaxPoolingWithArgmax2D 1",)
+"""Operators that also tell where in its window each largest value stood."""
 Program = dict[str, Any]
 """{"inputs": [tensor id], "outputs": [tensor id], "steps": [{"op", "in": [ids], "out": id, ...}]}"""
 
@@ -93,13 +95,17 @@ class _Parser:
         if name == "CUSTOM":
             name = f"{code.CustomCode().decode()} {code.Version()}"
         inputs = [int(i) for i in operator.InputsAsNumpy()]
-        (out,) = (int(i) for i in operator.OutputsAsNumpy())
+        out, *others = (int(i) for i in operator.OutputsAsNumpy())
+        if others and name not in _WITH_PLACES:
+            raise ValueError(f"its operator {name} has several outputs")
         if name == "DENSIFY":
             self.constants[out] = self.densify(inputs[0])
         elif name == "DEQUANTIZE" and inputs[0] in self.constants:
             self.constants[out] = self.constants[inputs[0]].astype(np.float32)
         else:
             step = self.step(name, operator, inputs, out)
+            if others:
+                step["places"] = others[0]
             self.steps.append({"in": [i for i in inputs if i not in self.constants and i >= 0], "out": out, **step})
 
     def step(self, name: str, operator: Any, inputs: list[int], out: int) -> dict[str, Any]:
@@ -115,18 +121,19 @@ class _Parser:
         if name in ("CONV_2D", "DEPTHWISE_CONV_2D"):
             deep = name == "DEPTHWISE_CONV_2D"
             options = self.options(operator, "DepthwiseConv2DOptions" if deep else "Conv2DOptions")
-            if (options.DilationHFactor(), options.DilationWFactor()) != (1, 1):
-                raise ValueError("it has dilated convolutions")
+            apart = [options.DilationHFactor(), options.DilationWFactor()]
             kernel = constants[inputs[1]]
             kernel = kernel.transpose((3, 0, 1, 2) if deep else (0, 3, 1, 2))
             stride = [options.StrideH(), options.StrideW()]
-            pad = self.padding(options, inputs[0], kernel.shape[2:], stride)
+            reach = [1 + (side - 1) * step for side, step in zip(kernel.shape[2:], apart, strict=True)]
+            pad = self.padding(options, inputs[0], reach, stride)
             return {
                 "op": "conv",
                 "weight": self.weight(inputs[1], kernel),
                 "bias": self.weight(inputs[2], constants[inputs[2]]) if len(inputs) > 2 and inputs[2] >= 0 else None,
                 "stride": stride,
                 "pad": pad,
+                "dilation": apart,
                 "groups": kernel.shape[0] if deep else 1,
                 "relu": activated(options),
             }
@@ -163,6 +170,21 @@ class _Parser:
             if self.shape(out) != self.shape(inputs[0]) or (constants[inputs[3]] != 1).any():
                 raise ValueError("it cuts out a part")
             return {"op": "same"}
+        if name == "CONCATENATION":
+            if self.options(operator, "ConcatenationOptions").Axis() not in (3, -1):
+                raise ValueError("it joins along another axis than the channels")
+            return {"op": "join"}
+        if name in _WITH_PLACES:
+            return {"op": "max_pool_places"}
+        if name == "MaxUnpooling2D 1":
+            return {"op": "unpool"}
+        if name == "Convolution2DTransposeBias 1":
+            kernel = constants[inputs[1]].transpose(3, 0, 1, 2)
+            return {
+                "op": "conv_transposed",
+                "weight": self.weight(inputs[1], kernel),
+                "bias": self.weight(inputs[2], constants[inputs[2]]),
+            }
         if name in tflite_regions.OPERATORS:
             from flatbuffers import flexbuffers
 
@@ -268,7 +290,11 @@ class GraphNet(nn.Module):
         (source,) = self.program["inputs"]
         values = {source: x}
         for step in self.program["steps"]:
-            values[step["out"]] = _STEPS[step["op"]](self, step, *(values[i] for i in step["in"]))
+            answer = _STEPS[step["op"]](self, step, *(values[i] for i in step["in"]))
+            if "places" in step:
+                values[step["out"]], values[step["places"]] = answer
+            else:
+                values[step["out"]] = answer
         outputs = [values[i] for i in self.program["outputs"]]
         return [o.permute(0, 2, 3, 1) if o.ndim == 4 else o for o in outputs]
 
@@ -280,7 +306,7 @@ def _needed(steps: list[dict[str, Any]], outputs: list[int]) -> list[dict[str, A
     """The steps without those that lead to none of the outputs."""
     wanted, kept = set(outputs), []
     for step in reversed(steps):
-        if step["out"] in wanted:
+        if step["out"] in wanted or step.get("places") in wanted:
             wanted.update(step["in"])
             kept.append(step)
     return kept[::-1]
@@ -294,7 +320,15 @@ def _conv(net: GraphNet, step: dict[str, Any], x: Tensor) -> Tensor:
         padding = (top, left)
     else:
         x, padding = F.pad(x, (left, right, top, bottom)), (0, 0)
-    y = F.conv2d(x, weight, net._weight(step["bias"]), tuple(step["stride"]), padding, 1, step["groups"])
+    y = F.conv2d(
+        x,
+        weight,
+        net._weight(step["bias"]),
+        tuple(step["stride"]),
+        padding,
+        tuple(step.get("dilation", (1, 1))),
+        step["groups"],
+    )
     return F.relu_(y) if step["relu"] else y
 
 
@@ -330,16 +364,28 @@ def _mul(net: GraphNet, step: dict[str, Any], x: Tensor) -> Tensor:
     return x * weight
 
 
+def _conv_transposed(net: GraphNet, step: dict[str, Any], x: Tensor) -> Tensor:
+    """Twice the size; what a kernel reaches beyond the lower right edge is cut off."""
+    weight = net._weight(step["weight"])
+    assert weight is not None
+    y = F.conv_transpose2d(x, weight, net._weight(step["bias"]), 2)
+    return y[:, :, : 2 * x.shape[2], : 2 * x.shape[3]]
+
+
 def _of_regions(operator: Callable[..., Tensor]) -> Callable[..., Tensor]:
     return lambda net, step, *values: operator(step, *values)
 
 
-_STEPS: dict[str, Callable[..., Tensor]] = {
+_STEPS: dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "pad": lambda net, step, x: F.pad(x, tuple(step["pad"])),
     "add": _add,
     "prelu": _prelu,
     "max_pool": lambda net, step, x: F.max_pool2d(x, tuple(step["size"]), tuple(step["stride"])),
+    "max_pool_places": lambda net, step, x: F.max_pool2d(x, 2, 2, return_indices=True),
+    "unpool": lambda net, step, x, places: F.max_unpool2d(x, places, 2, 2),
+    "conv_transposed": _conv_transposed,
+    "join": lambda net, step, *parts: torch.cat(parts, 1),
     "resize": _resize,
     "depth_to_space": _depth_to_space,
     "flatten": _flatten,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...faces.facesets.faceset import Faceset
-from ...faces.facesets.masks import bare
+from ...faces.facesets.masks import lending
 from ...faces.geometry.align import mirrored, unposed, yaw_pitch
 from ...faces.geometry.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
 from .gaze import irises, looks
@@ -85,7 +85,7 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     gaze, lids = looks(faceset.landmarks, seen)
     # a mirrored eye is the other one, and looks to the other side
     gaze_flipped = gaze.reshape(-1, 2, 2)[:, ::-1] * np.array([-1, 1], np.float32)
-    masks = np.stack([bare(*of) for of in zip(faceset.pixels, faceset.masks, faceset.landmarks, strict=True)])
+    masks = lending(faceset.pixels, faceset.masks, faceset.landmarks, device)
     landmarks = torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device)
     views = Views(
         pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), masks[:, None]], 1), device),
