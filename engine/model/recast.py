@@ -65,7 +65,7 @@ def recast(
     """Recast B faces.
 
     landmarks (B, 468, 3) float32 in pixels of the crop; picture (B, 3, R, R) the target's crop, RGB 0..1;
-    own_mask (B, 1, R, R) 0..1 where the target's face is (`face_mask`); choice (B, 2) views as
+    own_mask (B, 1, R, R) 0..1 where the target's face is (`face_masks`); choice (B, 2) views as
     `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its mask (B, 1, R, R) 0..1,
     soft at the rim. With `rows` (K,) int64, which of the B faces each recast is of, choice is (K, 2) and there are K
     of both: a face seen from several views is measured once. The shared encoder looks at the picture alone: neither

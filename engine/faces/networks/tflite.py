@@ -383,7 +383,7 @@ _STEPS: dict[str, Callable[..., Any]] = {
     "prelu": _prelu,
     "max_pool": lambda net, step, x: F.max_pool2d(x, tuple(step["size"]), tuple(step["stride"])),
     "max_pool_places": lambda net, step, x: F.max_pool2d(x, 2, 2, return_indices=True),
-    "unpool": lambda net, step, x, places: F.max_unpool2d(x, places, 2, 2),
+    "unpool": lambda net, step, x, places: F.max_unpool2d(x, places, (2, 2), (2, 2)),
     "conv_transposed": _conv_transposed,
     "join": lambda net, step, *parts: torch.cat(parts, 1),
     "resize": _resize,
