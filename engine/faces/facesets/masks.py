@@ -30,8 +30,8 @@ RIMS = (0.25, 0.6)
 """The same of spectacles' rims, which stay in front."""
 FEATURE = (0.8, 0.95)
 """The same about brows and eyes of a face that lends its skin: painted lids and brows' tails look like strands."""
-LASHES = 0.03
-"""How far around the lids that holds, in crop sides: lashes and winged liner."""
+LASHES, BROW = 0.03, 0.012
+"""How far around the lids and the brows that holds, in crop sides: lashes, winged liner, tails of brows."""
 
 
 def face_masks(
@@ -79,8 +79,8 @@ def _features(landmarks: np.ndarray, size: int) -> np.ndarray:
     for mask, rings in ((brows, BROWS), (eyes, EYES)):
         for ring in rings:
             cv2.fillPoly(mask, [np.round((landmarks[ring, :2] - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_8, shift=4)
-    around = 2 * max(1, round(LASHES * size)) + 1
-    return np.maximum(brows, cv2.dilate(eyes, np.ones((around, around), np.uint8)))
+    wide, narrow = (np.ones((2 * max(1, round(r * size)) + 1,) * 2, np.uint8) for r in (LASHES, BROW))
+    return np.maximum(cv2.dilate(brows, narrow), cv2.dilate(eyes, wide))
 
 
 def _less(whole: np.ndarray, likely: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:
