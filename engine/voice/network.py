@@ -17,10 +17,13 @@ import torch.nn.functional as F
 from scipy import signal
 from torch import Tensor, nn
 
+from ..arrays import read_arrays
+from ..errors import DataError
 from .content import find_content
 from .envelope import BANDS, NOISE_BANDS
 from .signal import RATE, decibels
 
+KIND, SCHEMA = "voice network", 1
 CONTENT, WHO, SIDE = 1024, 256, 3
 WIDTH, BLOCKS, KERNEL = 192, 5, 5
 NOISE_SCALE = 3.0
@@ -55,6 +58,17 @@ class Network(nn.Module):
         for block in self.blocks:
             h = h + block(h)
         return self.out(h)
+
+
+def from_file(path: Path, device: str = "cpu") -> Network:
+    """The network of a file, float32. Raises DataError."""
+    arrays, _ = read_arrays(path, KIND, SCHEMA)
+    net = Network()
+    try:
+        net.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()})
+    except RuntimeError:
+        raise DataError(f"{path} holds another network. Make the voice again.") from None
+    return net.to(device)
 
 
 class _Block(nn.Module):

@@ -10,6 +10,11 @@ import numpy as np
 from . import material
 from .analysis import Analysis
 from .draft import STEP, Library, look_up, unit
+from .envelope import power
+from .network import Network, ask, from_file, side_of
+
+LOUD = 20.0
+"""dB under the loud parts down to which frames tell how loud a voice is on the mean."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,12 +23,15 @@ class Target:
 
     card: material.Card
     library: Library
+    network: Network | None = None
 
     @classmethod
     def load(cls, folder: Path, draft: bool = False) -> Target:
         """The voice in a folder; `draft` leaves its network aside. Raises DataError."""
         card = material.read_card(folder)
-        return cls(card=card, library=library_of(material.load(folder)))
+        file = folder / material.NETWORK
+        trained = from_file(file) if file.is_file() and not draft else None
+        return cls(card=card, library=library_of(material.load(folder)), network=trained)
 
     def envelope(
         self, content: np.ndarray, f0: np.ndarray, one: Analysis, loud: float
@@ -33,7 +41,13 @@ class Target:
         `content` (frames, 1024) is standardised by the source's own mean and spread, `f0` (frames,) in Hz is the pitch
         that will be heard; `one` is the source's piece and `loud` its loud parts' level in dB.
         """
-        return look_up(content, f0, self.library)
+        if self.network is None:
+            return look_up(content, f0, self.library)
+        strength = power(one.envelope)[:, 0]
+        loudest = strength[one.level > loud - LOUD]
+        mean = float(loudest.mean()) if len(loudest) else float(strength.max())
+        who = np.array(self.card.embedding)
+        return ask(self.network, content, side_of(f0, strength, mean), who)
 
 
 def standard(recordings: list[material.Recording]) -> tuple[np.ndarray, np.ndarray]:

@@ -267,3 +267,30 @@ def test_bad_material_is_refused(networks: None, tmp_path: Path) -> None:
         train_voice(good, Silent())
     train_voice(replace(good, output=str(tmp_path / "v")), Silent())
     assert read_card(tmp_path / "v").described.startswith(("5 s", "6 s"))
+
+
+def test_a_trained_voice_is_repeatable_and_heard(networks: None, ann: Path, tmp_path: Path) -> None:
+    """Training lowers its loss from the base network on, gives the same twice, and its network is what recasts."""
+    from understudy.engine.voice.material import NETWORK
+
+    class Losses(Silent):
+        def __init__(self) -> None:
+            self.seen: list[float] = []
+
+        def loss(self, step: int, values: dict[str, float]) -> None:
+            self.seen.append(values["envelope"])
+
+    heard, outputs = Losses(), []
+    for name in ("one", "two"):
+        spec = VoiceTrainSpec(
+            identity="Ann", material=[SoundClip(path=str(ann))], output=str(tmp_path / name), minutes=0.25
+        )
+        assert train_voice(spec, heard)["steps"] == 30
+        outputs.append((tmp_path / name / NETWORK).read_bytes())
+    assert outputs[0] == outputs[1]
+    assert heard.seen[5] < 0.9 * heard.seen[0]
+    bob = sounds.write(tmp_path / "bob.wav", sounds.voice(4, 16000, seed=5)[0], 16000)
+    spec = spec_of(bob, tmp_path / "one", tmp_path / "refined.wav", excitation="synth")
+    recast_voice(spec, Silent())
+    recast_voice(replace(spec, output=str(tmp_path / "draft.wav"), draft=True), Silent())
+    assert not np.array_equal(samples_of(tmp_path / "refined.wav"), samples_of(tmp_path / "draft.wav"))
