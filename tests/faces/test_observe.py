@@ -94,7 +94,8 @@ def test_a_stopped_scan_goes_on_and_ends_the_same(movie: Path, tmp_path: Path, l
 def test_a_killed_scan_goes_on(movie: Path, tmp_path: Path, looked: list[int]) -> None:
     project = tmp_path / "a.understudy"
     program = (
-        "import sys; from pathlib import Path; from understudy.engine.faces import observe, scan;"
+        "import sys; from pathlib import Path; from understudy.engine.faces import scan;"
+        "from understudy.engine.faces.tracking import observe;"
         "from understudy.engine.protocol import Clip; from understudy.engine.reporter import Silent;"
         "observe.FRAMES = 8;"
         "scan.scan(Clip(path=sys.argv[1]), Path(sys.argv[2]), Silent())"

@@ -263,14 +263,18 @@ def test_what_cannot_be_is_said_before_a_frame_is_computed(tmp_path, make_clip, 
     assert [p.name for p in tmp_path.iterdir()] == ["in.mp4"]
 
 
-def test_pictures_that_lack_or_are_cut_off_are_named(tmp_path, make_counter_picture):
+def test_pictures_that_lack_are_named_and_one_cut_off_repeats_its_neighbour(
+    tmp_path, make_counter_picture, read_counter
+):
     for number in (1, 2, 5, 6):
         cv2.imwrite(str(tmp_path / f"shot.{number:04}.png"), make_counter_picture(number, 64, 48))
     assert missing_numbers(picture_files(tmp_path)) == [3, 4]
     whole = (tmp_path / "shot.0005.png").read_bytes()
     (tmp_path / "shot.0005.png").write_bytes(whole[: len(whole) // 2])
+    frames = [(f.index, f.repeated, read_counter(f.rgb)) for f in read_frames(tmp_path)]
+    assert frames == [(0, False, 1), (1, False, 2), (2, True, 2), (3, False, 6)]
     with pytest.raises(MediaError, match=r"shot\.0005\.png is damaged"):
-        list(read_frames(tmp_path))
+        list(read_frames(tmp_path, 2, 3))
 
 
 @pytest.mark.parametrize("kind", ["png", "tif", "exr", "dpx"])
