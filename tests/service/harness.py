@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from understudy.engine.durable import lock
 
-IMPORTS = "from pathlib import Path; from understudy.engine.service import serve, supervisor, warm; "
+IMPORTS = "from pathlib import Path; from understudy.engine.service import preview_process, serve, supervisor; "
 PATIENCE = 120.0  # seconds; only a failing test waits so long
 
 

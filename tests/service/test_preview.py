@@ -19,7 +19,12 @@ from .harness import Engine, wait_until
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
-    limits = {"warm.IDLE": 4.0, "warm.SLOWEST": 4.0, "warm.KEPT_FILES": 5, "supervisor.IDLE": 0.3}
+    limits = {
+        "preview_process.IDLE": 4.0,
+        "preview_process.SLOWEST": 4.0,
+        "preview_process.KEPT_FILES": 5,
+        "supervisor.IDLE": 0.3,
+    }
     engine = Engine(tmp_path_factory.mktemp("home"), "scripted:run", limits)
     yield engine.start()
     engine.clean_up()
@@ -39,7 +44,7 @@ def previewer(engine: Engine) -> int | None:
             parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
         except OSError:
             continue
-        if b"service.previewer" in command and parent == engine.process.pid:
+        if b"service.preview_worker" in command and parent == engine.process.pid:
             return int(folder.name)
     return None
 
