@@ -222,30 +222,31 @@ def test_training_without_a_limit_ends_by_itself(
 TWO = """
 import sys, torch
 from pathlib import Path
-from understudy.engine.model import finishing, networks, trainer, training
-networks.SIZES["quick"] = (64, 8)
-finishing.ADVERSARIAL_STEPS = (0, 2)
+from understudy.engine.model.networks import perceptual_losses, refiner_network
+from understudy.engine.model.training import trainer, training_step
+refiner_network.SIZES["quick"] = (64, 8)
+perceptual_losses.ADVERSARIAL_STEPS = (0, 2)
 from understudy.engine.model.model_folder import facesets, read_card
 from understudy.engine.model.training.dataset import make_material
 from understudy.engine.model.draft.views import make_views
 from understudy.engine.protocol import TrainSettings
 from understudy.engine.reporter import Silent
-rank = training.join_ranks()
+rank = training_step.join_ranks()
 folder = Path(sys.argv[1])
 sets = facesets(folder, read_card(folder))
 materials = [make_material(s, make_views(s, torch.device("cpu")), 64, Silent()) for s in sets]
-state = training.begin(len(sets), 8, torch.device("cpu"), settings=TrainSettings(adversarial=True))
+state = training_step.begin(len(sets), 8, torch.device("cpu"), settings=TrainSettings(adversarial=True))
 trainer._connect(state, materials, trainer.canonical_shape(sets), Silent())
 for _ in range(4):
-    losses = training.step(state, materials, trainer.canonical_shape(sets), Silent())
+    losses = training_step.step(state, materials, trainer.canonical_shape(sets), Silent())
     torch.distributed.all_reduce(losses)
     if not rank:
         print("LOSSES", *losses.tolist(), flush=True)
-from understudy.engine import jobs
+from understudy.engine import job_bodies
 from understudy.engine.protocol import TrainSpec, from_json
 import json
 spec = from_json(TrainSpec, json.loads(sys.argv[2]))
-done = jobs.run("train", spec, Silent())
+done = job_bodies.run("train", spec, Silent())
 sys.stdout.write(f"DONE {rank} {done['steps']}\\n")  # at once: the other process writes its own beside it
 sys.stdout.flush()
 assert not torch.distributed.is_initialized()
@@ -283,12 +284,13 @@ KILLED = """
 import sys
 from pathlib import Path
 import torch
-from understudy.engine.model import networks, precision, scores, trainer
+from understudy.engine.model.networks import precision, refiner_network
+from understudy.engine.model.training import trainer, validation
 from understudy.engine.model.model_folder import read_card
 from understudy.engine.reporter import Silent
-networks.SIZES["quick"] = (64, 8)
+refiner_network.SIZES["quick"] = (64, 8)
 trainer.CHECKPOINT_SECONDS, trainer.PREVIEW_SECONDS = 1.0, 1e9
-scores.weights.missing = lambda: ["all"]
+validation.weights.missing = lambda: ["all"]
 precision.autocast_dtype = lambda kind: None  # it is found by timing, and may differ from one process to the next
 class Prints(Silent):
     def loss(self, step, values):
