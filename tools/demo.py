@@ -118,7 +118,7 @@ def demo(options: argparse.Namespace, out: Path, say) -> None:
     bpy.ops.wm.save_as_mainfile(filepath=str(blend))
     say("Rendering the comparison in Blender …")
     (swap,) = addon.steps.chosen(scene.understudy)
-    person = addon.people.person_of(scene.understudy.shot.scan, swap.person)
+    person = addon.people_store.person_of(scene.understudy.shot.scan, swap.person)
     columns = [("source", shot_strip), *((name, strip) for name, strip in placed.items())]
     video = demo_pictures.before_after(scene, [columns[0], columns[-1]], out / "before-after.mp4")
     sheet = demo_pictures.contact_sheet(scene, columns, list(person.box), out / "sheet.png")
@@ -145,7 +145,7 @@ def install(engine_python: Path) -> SimpleNamespace:
         raise Failed(f"Blender did not install the extension: {str(error).strip()}") from None
     # absolute, but not resolved: a virtual environment's Python is a link and knows its packages by its place
     bpy.context.preferences.addons[EXTENSION].preferences.engine_python = str(engine_python.absolute())
-    names = ("compat", "jobs", "launcher", "people", "steps")
+    names = ("compat", "jobs.jobs", "side_process.launcher", "state.people_store", "state.steps")
     return SimpleNamespace(
         **{name.rpartition(".")[2]: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
     )
@@ -230,9 +230,9 @@ def recast(scene, shot_strip, face_strip, options: argparse.Namespace, addon: Si
     do(scene, face_strip, operators.add_identity)
     watch.until_idle("Finding the face")
     (swap,) = addon.steps.chosen(state)
-    target, face = addon.people.person_of(state.shot.scan, swap.person), state.identities[0]
+    target, face = addon.people_store.person_of(state.shot.scan, swap.person), state.identities[0]
     watch.say(
-        f"  {len(state.shot.scan.people)} in the shot: {addon.people.called(target)} ({target.frames} frames) "
+        f"  {len(state.shot.scan.people)} in the shot: {addon.people_store.called(target)} ({target.frames} frames) "
         f"becomes {face.name}"
     )
     state.minutes = options.minutes
