@@ -45,7 +45,9 @@ def consents(window: Window, known: int = 2) -> None:
     )  # fmt: skip
     window.click_at(x + 150, y)
     window.type("Eileen Collins")
-    window.key("Tab")
+    window.key("Return")
+    x, y = window.wait(lambda: window.find("Full Name", window.around(), last=True), "the other's name")
+    window.click_at(x + 150, y)
     window.type("The Man in the Car")
     window.key("Return")
     window.screenshot("both consents")
