@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import logging
-import logging.handlers
 import os
 import re
 import secrets
@@ -13,6 +12,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 
@@ -20,15 +20,15 @@ from .. import protocol
 from ..durable import lock, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo
+from .connections import BACKLOG, Connections, Listening, most_connections, raise_descriptor_limit
 from .device_probe import Device
 from .launch import RUNNER
+from .log_file import log_to
 from .preview_process import Warm
 from .preview_worker import RECASTER
 from .server import create_app
 from .store import Store
 from .supervisor import Supervisor
-
-LOG_BYTES, LOGS = 2_000_000, 3  # of engine.log, and how many older ones are kept
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def serve(
     with lock(home / "engine.lock") as held:
         if not held:
             raise UnderstudyError(f"An engine is running already for {home}. Use that one, or stop it first.")
-        _log_to(home / "engine.log")
+        log_to(home / "engine.log")
         with _listen(port) as listening:
             _serve(home, listening, runner, recaster, idle, _token(token_file) if token_file else secrets.token_hex(32))
 
@@ -95,7 +95,11 @@ def _serve(home: Path, listening: socket.socket, runner: str, recaster: str, idl
             stop()
 
     supervisor = Supervisor(store, runner, device.count, chores)
-    server = uvicorn.Server(uvicorn.Config("", log_config=None, access_log=False, lifespan="off", ws="none"))
+    connections = Connections(most_connections(raise_descriptor_limit()))
+    http: Any = connections.protocol  # uvicorn asks for a class and calls it
+    server = uvicorn.Server(
+        uvicorn.Config("", http=http, backlog=BACKLOG, log_config=None, access_log=False, lifespan="off", ws="none")
+    )
 
     def stop() -> None:
         supervisor.stopping.set()  # lets the long polls go
@@ -122,22 +126,15 @@ def _serve(home: Path, listening: socket.socket, runner: str, recaster: str, idl
 
 
 def _listen(port: int | None) -> socket.socket:
-    listening = socket.socket()
+    listening = Listening()
     try:
         if sys.platform != "win32":  # there it would let two programs share the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", port or 0))
-        listening.listen(128)
+        listening.listen()
     except (OSError, OverflowError) as error:
         listening.close()
         raise UnderstudyError(
             f"The engine cannot listen on port {port} of 127.0.0.1 ({error}). Name another, or none."
         ) from None
     return listening
-
-
-def _log_to(path: Path) -> None:
-    """Everything the process logs goes to `path`; no request line does, so no token can."""
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOGS, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

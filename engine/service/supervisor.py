@@ -13,6 +13,7 @@ Threads: the API's threads call, one thread of the supervisor ticks; a lock keep
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import signal
 import threading
@@ -175,7 +176,10 @@ class Supervisor:
                         del self._active[job_id]
                         self._settle(job_id, attempt)
                 except Exception as error:
-                    self._give_up(job_id, error)
+                    if _passes(error):
+                        self._active[job_id] = attempt  # looked at again next time
+                    else:
+                        self._give_up(job_id, error)
             if self.stopping.is_set():
                 return
             busy = {job_id: attempt.lease for job_id, attempt in self._active.items()}
@@ -187,7 +191,8 @@ class Supervisor:
                     else:
                         self._start(step.job, step.lease, devices)
                 except Exception as error:
-                    self._give_up(step.job.id, error)
+                    if not _passes(error):
+                        self._give_up(step.job.id, error)
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -294,3 +299,11 @@ class Supervisor:
             f"The engine cannot work in {self.store.run_folder(job_id)} ({error}). "
             "Make room there or make it writable, then start the job again.",
         )
+
+
+def _passes(error: Exception) -> bool:
+    """Whether what is in the way is a lack of this moment: the job waits for the next look at the queue."""
+    if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
+        return False
+    logger.warning("the queue waits: %s", error.strerror)
+    return True

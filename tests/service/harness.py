@@ -15,7 +15,9 @@ from typing import Any
 import httpx
 from understudy.engine.durable import lock
 
-IMPORTS = "from pathlib import Path; from understudy.engine.service import preview_process, serve, supervisor; "
+IMPORTS = (
+    "from pathlib import Path; from understudy.engine.service import connections, preview_process, serve, supervisor; "
+)
 PATIENCE = 120.0  # seconds; only a failing test waits so long
 
 

@@ -289,19 +289,19 @@ def test_an_idle_engine_ends_itself_but_not_while_there_is_work(stopped_engine: 
 
 
 def test_logs_rotate(tmp_path: Path) -> None:
-    from understudy.engine.service import launch, serve
+    from understudy.engine.service import launch, log_file
 
     code = (
         "import logging\n"
         "from pathlib import Path\n"
-        "from understudy.engine.service import serve\n"
-        "serve.LOG_BYTES = 2000\n"
-        f"serve._log_to(Path({str(tmp_path / 'engine.log')!r}))\n"
+        "from understudy.engine.service import log_file\n"
+        "log_file.BYTES = 2000\n"
+        f"log_file.log_to(Path({str(tmp_path / 'engine.log')!r}))\n"
         "for n in range(500): logging.info('line %d', n)"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
     logs = sorted(tmp_path.glob("engine.log*"))
-    assert len(logs) == 1 + serve.LOGS and all(log.stat().st_size <= 2000 for log in logs)
+    assert len(logs) == 1 + log_file.KEPT and all(log.stat().st_size <= 2000 for log in logs)
     assert "line 499" in (tmp_path / "engine.log").read_text()
     folder = tmp_path / "job"
     folder.mkdir()

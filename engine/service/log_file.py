@@ -1,0 +1,49 @@
+"""The engine's log on disk: a few rotated files, which no flood of one message washes away."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import time
+from pathlib import Path
+
+BYTES, KEPT = 2_000_000, 3  # of engine.log, and how many older ones are kept
+WINDOW = 60.0  # seconds
+OFTEN = 5  # times that one message is written within a window
+KNOWN = 1000  # messages that are counted at once
+
+
+class Seldom(logging.Filter):
+    """Lets a message through `OFTEN` times a window, and says in the next one how many were left out.
+
+    Our own are told apart by their text; those of libraries, which put addresses and numbers into theirs, by the place
+    that writes them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._counts: dict[tuple[str, int, str], tuple[float, int]] = {}  # when the window began, how many since
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is written."""
+        text = record.getMessage() if record.name.startswith("understudy") else ""
+        what, now = (record.pathname, record.lineno, text), time.monotonic()
+        began, count = self._counts.get(what, (now, 0))
+        if now - began >= WINDOW:
+            began, left_out, count = now, max(count - OFTEN, 0), 0
+            if left_out:
+                record.msg, record.args = f"{record.getMessage()} (and {left_out} times more, not written)", None
+        if what not in self._counts and len(self._counts) >= KNOWN:
+            self._counts = {key: seen for key, seen in self._counts.items() if now - seen[0] < WINDOW}
+            while len(self._counts) >= KNOWN:
+                self._counts.pop(next(iter(self._counts)))
+        self._counts[what] = began, count + 1
+        return count < OFTEN
+
+
+def log_to(path: Path) -> None:
+    """Everything the process logs goes to `path`; no request line does, so no token can."""
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.addFilter(Seldom())
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
