@@ -10,14 +10,14 @@ from pathlib import Path
 BYTES, KEPT = 2_000_000, 3  # of engine.log, and how many older ones are kept
 WINDOW = 60.0  # seconds
 OFTEN = 5  # times that one message is written within a window
+STRANGERS = {"asyncio", "uvicorn"}  # loggers that tell of whoever connects, with addresses and numbers in their texts
 KNOWN = 1000  # messages that are counted at once
 
 
 class Seldom(logging.Filter):
     """Lets a message through `OFTEN` times a window, and says in the next one how many were left out.
 
-    Our own are told apart by their text; those of libraries, which put addresses and numbers into theirs, by the place
-    that writes them.
+    Messages are told apart by their text; those of `STRANGERS` by the place that writes them.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is written."""
-        text = record.getMessage() if record.name.startswith("understudy") else ""
+        text = "" if record.name.partition(".")[0] in STRANGERS else record.getMessage()
         what, now = (record.pathname, record.lineno, text), time.monotonic()
         began, count = self._counts.get(what, (now, 0))
         if now - began >= WINDOW:
