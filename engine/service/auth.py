@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOST = re.compile(rb"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.IGNORECASE)
 KEY = re.compile(rb"key=[0-9a-f]{32}")
+KNOWN = "known"  # is in the state of a request that came with the token or from a browser that was let in
 LARGEST_BODY = 1_000_000  # bytes
 
 
@@ -86,6 +87,8 @@ class Guard:
         if scope["type"] != "http":
             return
         refusal = self._refusal(scope)
+        if not refusal:
+            scope.setdefault("state", {})[KNOWN] = True
         body = b"" if refusal else await _body(receive)
         if body is None:
             refusal = failure(413, f"The request is larger than {LARGEST_BODY} bytes.")

@@ -14,6 +14,8 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from .auth import KNOWN
+
 if sys.platform != "win32":
     import resource
 
@@ -58,7 +60,7 @@ def most_connections(descriptors: int) -> int:
 
 
 class Connections:
-    """The connections that are open. `limit` is how many there may be."""
+    """The connections that are open. `limit` is how many there may be; strangers' are closed before the user's."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -72,7 +74,7 @@ class Connections:
                 logger.warning("a connection was refused: %d are at work", self._limit)
                 return False
             logger.warning("connections that asked for nothing are closed: there are more than %d", self._limit)
-            min(idle, key=lambda one: one.since).drop()
+            min(idle, key=lambda one: (one.known, one.since)).drop()
         self._open[new] = None
         return True
 
@@ -103,6 +105,11 @@ class Connection(H11Protocol):
     def waits(self) -> bool:
         """Whether this connection may be closed for another."""
         return self._blocked or self.cycle is None or self.cycle.response_complete
+
+    @property
+    def known(self) -> bool:
+        """Whether its last request came from the user's programs; see `auth.Guard`."""
+        return bool(self.scope) and KNOWN in self.scope["state"]
 
     def drop(self) -> None:
         """Close it without a word; it no longer counts."""
