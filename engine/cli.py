@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import io
 import json
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ import tyro
 
 from .commands import COMMANDS, NotUnderstood
 from .errors import Stopped, UnderstudyError
+from .printing import complain, complain_of_fault, say, unwritten
 
 USAGE, FAULT = NotUnderstood.exit_code, 70
 
@@ -58,13 +60,28 @@ JSON object: the result, or {{"error": …, "exit_code": …}}.
 
 def main() -> None:
     """The entry point `understudy`: run one command and exit with its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
     try:
-        code = execute(sys.argv[1:])
-        sys.stdout.flush()
+        try:
+            code = execute(sys.argv[1:])
+        except SystemExit as leaving:  # --help
+            code = int(leaving.code or 0)
+        if sys.stdout:
+            sys.stdout.flush()
     except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         code = 141
+    except (OSError, UnderstudyError) as error:  # it takes nothing: a full disk
+        _drop_output()
+        complain(unwritten(error) if isinstance(error, OSError) else str(error))
+        code = 1
     sys.exit(code)
+
+
+def _drop_output() -> None:
+    """What is not written yet goes nowhere, rather than into a message of Python's when the program ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def execute(arguments: Sequence[str]) -> int:
@@ -72,12 +89,13 @@ def execute(arguments: Sequence[str]) -> int:
     as_json = "--json" in arguments
     if not arguments or arguments[0] in ("-h", "--help"):
         commands = "\n".join(f"  {name:11}{command.__doc__}" for name, command in COMMANDS.items())
-        print(OVERVIEW.format(commands=commands, exit_codes=EXIT_CODES), end="")
+        for line in OVERVIEW.format(commands=commands, exit_codes=EXIT_CODES).splitlines():
+            say(line)
         return 0 if arguments else USAGE
     if arguments[0] == "--version":
         from .doctor import release
 
-        print(f"understudy {release()}")
+        say(f"understudy {release()}")
         return 0
     try:
         result = _parse(arguments).run()
@@ -86,18 +104,18 @@ def execute(arguments: Sequence[str]) -> int:
     except (UnderstudyError, OSError, KeyboardInterrupt) as error:
         code, sentence = _in_plain_words(error)
         if code == FAULT:
-            traceback.print_exc()
+            complain_of_fault()
         return _fail(code, sentence, as_json)
     except Exception as error:
-        traceback.print_exc()
+        complain_of_fault()
         return _fail(FAULT, f"Understudy met a fault of its own ({type(error).__name__}: {error}).", as_json)
     code = int(result.get("exit_code", 0))
     if as_json:
-        print(json.dumps(result))
+        say(json.dumps(result))
     elif movie := result.get("movie"):
-        print(f"{movie}: {result['frames']} frames, {result['recast']} of them recast")
+        say(f"{movie}: {result['frames']} frames, {result['recast']} of them recast")
     elif model := result.get("model"):
-        print(f"{model}: {result['steps']} steps in {result['minutes']:.1f} minutes")
+        say(f"{model}: {result['steps']} steps in {result['minutes']:.1f} minutes")
     return code
 
 
@@ -108,18 +126,21 @@ def _parse(arguments: Sequence[str]) -> Any:
         raise NotUnderstood(
             f"There is no command {arguments[0]}; there are {', '.join(COMMANDS)}. understudy --help explains them."
         )
-    name = f"understudy {arguments[0]}"
+    name, wrong = f"understudy {arguments[0]}", io.StringIO()
     try:
-        return tyro.cli(
-            command,
-            prog=name,
-            description=f"{command.__doc__}\n{command.manual}\n{EXIT_CODES}",
-            args=list(arguments[1:]),
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        with contextlib.redirect_stderr(wrong):
+            return tyro.cli(
+                command,
+                prog=name,
+                description=f"{command.__doc__}\n{command.manual}\n{EXIT_CODES}",
+                args=list(arguments[1:]),
+                config=(tyro.conf.FlagCreatePairsOff,),
+            )
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise
+        for line in wrong.getvalue().splitlines():
+            complain(line)
         raise NotUnderstood(f"The command line is not understood; {name} --help explains it.") from None
 
 
@@ -138,7 +159,7 @@ def _in_plain_words(error: BaseException) -> tuple[int, str]:
 
 
 def _fail(code: int, sentence: str, as_json: bool) -> int:
-    print(sentence, file=sys.stderr)
+    complain(sentence)
     if as_json:
-        print(json.dumps({"error": sentence, "exit_code": code}))
+        say(json.dumps({"error": sentence, "exit_code": code}))
     return code

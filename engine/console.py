@@ -14,8 +14,10 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from .errors import Stopped
+from .printing import complain, say, shown
 from .protocol import PersonSummary, Verdict
 
 EVERY = 5.0  # seconds between plain lines
@@ -40,13 +42,13 @@ class Watched:
         self._stage, self._first, self._losses = title, None, ""
         self._began = self._told = time.monotonic()
         if not self._console.is_terminal:
-            self._console.print(f"{title} …")
+            self._tell(f"{title} …")
             yield
-            self._console.print(f"{title}: done in {duration(time.monotonic() - self._began)}")
+            self._tell(f"{title}: done in {duration(time.monotonic() - self._began)}")
             return
-        columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-        with Progress(*columns, TextColumn("{task.fields[detail]}"), console=self._console) as bar:
-            bar.add_task(title, total=1.0, detail="")
+        columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
+        with Progress(*columns, TextColumn("{task.fields[detail]}", markup=False), console=self._console) as bar:
+            bar.add_task(shown(title), total=1.0, detail="")
             self._bar = bar
             try:
                 yield
@@ -65,14 +67,14 @@ class Watched:
             left = f", about {duration(seconds)} left"
         text = f"{message}{self._losses}{left}"
         if self._bar:
-            self._bar.update(self._bar.task_ids[0], completed=fraction, detail=text)
+            self._bar.update(self._bar.task_ids[0], completed=fraction, detail=shown(text))
         elif now - self._told >= EVERY:
             self._told = now
-            self._console.print(f"{fraction:4.0%}  {text}")
+            self._tell(f"{fraction:4.0%}  {text}")
 
     def log(self, text: str, level: str = "info") -> None:
         """Print a line; warnings and errors say so."""
-        self._console.print(text if level == "info" else f"{level.capitalize()}: {text}", markup=False)
+        self._tell(text if level == "info" else f"{level.capitalize()}: {text}")
 
     def loss(self, step: int, values: dict[str, float]) -> None:
         """Show the losses beside the progress."""
@@ -81,13 +83,16 @@ class Watched:
 
     def preview(self, path: Path, caption: str) -> None:
         """Say where the picture is."""
-        self._console.print(f"Preview: {path}", markup=False)
+        self._tell(f"Preview: {path}")
 
     def verdict(self, verdict: Verdict, text: str, seconds_left: float | None) -> None:
         """Print how training stands, when it stands otherwise than before."""
         if verdict != self._verdict:
             self._verdict = verdict
-            self._console.print(text, markup=False)
+            self._tell(text)
+
+    def _tell(self, line: str) -> None:
+        self._console.print(shown(line), markup=False, emoji=False)
 
     def check(self) -> None:
         """Raise Stopped after Ctrl-C."""
@@ -102,7 +107,8 @@ class Watched:
             if self._stop.is_set():
                 raise KeyboardInterrupt
             self._stop.set()
-            sys.stderr.write("\nStopping at the next safe point; Ctrl-C again stops at once.\n")
+            complain("")
+            complain("Stopping at the next safe point; Ctrl-C again stops at once.")
 
         before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
@@ -116,17 +122,16 @@ def show_people(folder: Path, people: Sequence[PersonSummary]) -> None:
     """Print whom a scan found: a table in a terminal, else a line each with tabs."""
     if not sys.stdout.isatty():
         for person in people:
-            print(
-                f"person {person.id}\t{person.frames} frames\tfrom {person.first_frame}\t{folder / person.thumbnail}"
-                f"\ttracks {','.join(map(str, person.track_ids))}\t{_called(person)}".rstrip()
-            )
+            tracks = f"tracks {','.join(map(str, person.track_ids))}"
+            facts = [f"person {person.id}", f"{person.frames} frames", f"from {person.first_frame}"]
+            say(*facts, str(folder / person.thumbnail), tracks, *([called] if (called := _called(person)) else []))
         return
     table = Table("person", "name", "frames", "tracks", "first seen", "picture", title=f"{len(people)} found")
     for person in people:
         tracks = ", ".join(map(str, person.track_ids))
-        picture = str(folder / person.thumbnail)
-        table.add_row(str(person.id), _called(person), str(person.frames), tracks, str(person.first_frame), picture)
-    Console().print(table)
+        row = (person.id, _called(person), person.frames, tracks, person.first_frame, folder / person.thumbnail)
+        table.add_row(*(Text(shown(str(cell))) for cell in row))
+    Console(emoji=False).print(table)
 
 
 def _called(person: PersonSummary) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from . import protocol
 from .errors import ModelsMissingError
+from .printing import say
 from .protocol import parse_json
 
 LIBRARIES = {
@@ -81,9 +82,9 @@ def show(checks: list[Check]) -> None:
     """Print every check, and under those that are not well how to mend them."""
     for check in checks:
         mark = "ok" if check.ok else "NO" if check.needed else "--"
-        print(f"{mark:3}{check.name:24}{check.found}")
+        say(f"{mark:3}{check.name:24}{check.found}")
         if check.mend and not check.ok:
-            print(f"{'':27}→ {check.mend}")
+            say(f"{'':27}→ {check.mend}")
 
 
 def _guarded(name: str, look: Callable[[], Check]) -> Check:

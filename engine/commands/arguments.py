@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import tyro
 
 from ..errors import ConsentError, Stopped, UnderstudyError
+from ..printing import complain
 from ..protocol import ConsentRecord, Identity, Material, Preset, Subject, Swap, from_json, limits_of, to_json
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ def obtain_consent(project: Path, roles: dict[str, str], given: Sequence[str], s
         record_consent(project, record)
     lacking = missing(project, roles, subject)
     if lacking and sys.stdin.isatty() and sys.stderr.isatty():
-        print(CONSENT, file=sys.stderr)
+        complain(CONSENT)
         for identity in lacking:
             record_consent(project, _asked(identity, roles[identity], subject))
     require_consent(project, roles, subject)
@@ -160,7 +161,7 @@ def _asked(identity: str, seen: str, subject: Subject) -> ConsentRecord:
     from ..provenance.consent import BASES, today
 
     def answer(question: str) -> str:
-        print(question, end=" ", file=sys.stderr, flush=True)
+        complain(question, end=" ")
         return sys.stdin.readline().strip()
 
     person = answer(f"Who is {identity}, {seen}? Full name:")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from ..printing import say
 from .arguments import Json
 
 
@@ -29,6 +30,6 @@ Example
         checks = examine()
         show(checks)
         code, sentence = verdict(checks)
-        print(sentence)
+        say(sentence)
         found = {check.name: {"found": check.found, "ok": check.ok, "mend": check.mend} for check in checks}
         return {"checks": found, **({"error": sentence, "exit_code": code} if code else {})}

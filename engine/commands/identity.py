@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from ..printing import say
 from .arguments import THIS_PROJECT, Json, Output
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -52,7 +53,7 @@ class Consent:
             subject="voice" if self.voice else "face",
         )
         result = job_bodies.run("consent", ConsentSpec(project=str(self.project.resolve()), record=record), Silent())
-        print(f"{self.name} is {self.person}: {record.basis}, for {record.scope} ({result['record']})")
+        say(f"{self.name} is {self.person}: {record.basis}, for {record.scope} ({result['record']})")
         return result
 
 
@@ -71,15 +72,15 @@ class List:
         found = all_consents(self.project)
         for record in found:
             if "forgotten" in record:
-                print(f"{record['identity']}: forgotten on {record['forgotten']}")
+                say(f"{record['identity']}: forgotten on {record['forgotten']}")
                 continue
             facts = [record["person"], record["basis"], record["scope"], record["date"]]
             facts += ["voice"] if record.get("subject") == "voice" else []
             if record["file"]:
                 facts.append(f"{record['file']} (sha256 {record['file_sha256'][:12]}…)")
-            print(f"{record['identity']}: {', '.join(facts)}")
+            say(f"{record['identity']}: {', '.join(facts)}")
         if not found:
-            print(f"{self.project.resolve()} holds no consent records.")
+            say(f"{self.project.resolve()} holds no consent records.")
         return {"identities": found}
 
 
@@ -104,9 +105,9 @@ class Forget:
         spec = ForgetSpec(project=str(self.project.resolve()), identity=self.name, dry_run=self.dry_run)
         result = job_bodies.run("forget", spec, Silent())
         for item in result["items"]:
-            print(f"{item['bytes'] / 1e6:9.1f} MB  {item['path']}  ({item['what']})")
+            say(f"{item['bytes'] / 1e6:9.1f} MB  {item['path']}  ({item['what']})")
         total = sum(item["bytes"] for item in result["items"]) / 1e6
-        print(f"{total:9.1f} MB  {'would go' if self.dry_run else 'gone for good; the consent is kept as a note'}")
+        say(f"{total:9.1f} MB  {'would go' if self.dry_run else 'gone for good; the consent is kept as a note'}")
         return result
 
 
@@ -128,7 +129,7 @@ class Report:
 
         spec = ReportSpec(project=str(self.project.resolve()), output=str(self.output.resolve()))
         result = job_bodies.run("report", spec, Silent())
-        print(result["report"])
+        say(result["report"])
         return result
 
 

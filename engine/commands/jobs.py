@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 import tyro
 
 from ..errors import UnderstudyError
+from ..printing import say
 from ..protocol import FINAL_STATES, Job, from_json, parse_json
 from .arguments import Json, NotUnderstood
 
@@ -65,13 +66,13 @@ Examples
             return _shown(_jobs(engine))
         if self.action == "prune":
             removed = engine.call("POST", "/v1/prune", {"keep": self.keep})
-            print(f"{len(removed['removed'])} jobs cleared away")
+            say(f"{len(removed['removed'])} jobs cleared away")
             return removed
         if self.action == "add":
             return _shown([self._add(engine)])
         if self.action == "open":
             told = engine.call("POST", "/v1/key")
-            print(f"For two minutes, and for one browser: {told['url']}")
+            say(f"For two minutes, and for one browser: {told['url']}")
             return told
         if self.action == "disk":
             return _disk(engine, self.names)
@@ -140,7 +141,7 @@ def _disk(engine: Engine, names: list[str]) -> dict[str, Any]:
     query = f"?project={quote(str(Path(names[0]).resolve()))}" if names else ""
     told = engine.call("GET", f"/v1/disk{query}")
     for item in told["items"]:
-        print(f"{item['bytes'] / 1e6:10.1f} MB  {item['kind']:9} {item['path']}")
+        say(f"{item['bytes'] / 1e6:10.1f} MB  {item['kind']:9} {item['path']}")
     return told
 
 
@@ -153,9 +154,12 @@ def _shown(jobs: list[Job], whole: bool = False) -> dict[str, Any]:
         what = job.error or job.message
         percent = f" {job.progress:4.0%}" if job.state in ("running", "paused") else ""
         rank = f"  priority {job.priority}" if job.priority else ""
-        print(f"{job.id[:12]:12}  {job.kind:10} {job.state}{percent}{left}{rank}  {what}".rstrip())
+        say(f"{job.id[:12]:12}  {job.kind:10} {job.state}{percent}{left}{rank}  {what}".rstrip())
         if whole:
             began = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(job.created))
-            print(f"id {job.id}\naccepted {began}\nafter {', '.join(job.after) or 'nothing'}")
-            print(json.dumps({"spec": job.spec, "result": job.result}, indent=1))
+            say(f"id {job.id}")
+            say(f"accepted {began}")
+            say(f"after {', '.join(job.after) or 'nothing'}")
+            for line in json.dumps({"spec": job.spec, "result": job.result}, indent=1).splitlines():
+                say(line)
     return {"jobs": [vars(job) for job in jobs]}

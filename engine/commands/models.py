@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import tyro
 
+from ..printing import say
 from .arguments import Json, watching
 
 
@@ -53,18 +54,20 @@ Examples
                     networks.fetch(reporter)
                 for name in (*self.detector, *self.parser):
                     wanted = downloads.DOWNLOADS[name]
-                    print(f"{wanted.title}\n  {wanted.licence}\n  {wanted.url}")
+                    say(wanted.title)
+                    say(f"  {wanted.licence}")
+                    say(f"  {wanted.url}")
                     downloads.fetch(name, reporter)
         absent = weights.missing()
         names = [name for package in weights.PACKAGES for name in package.networks]
         voices = {name: name not in networks.missing() for package in networks.PACKAGES for name in package.networks}
         for name in names:
-            print(f"{name:12} {'missing: understudy models fetch' if name in absent else 'installed'}")
+            say(f"{name:12} {'missing: understudy models fetch' if name in absent else 'installed'}")
         optional = {name: downloads.installed(name) for name in downloads.DOWNLOADS}
         for name, there in optional.items():
             get = f"optional: understudy models fetch --{downloads.DOWNLOADS[name].kind} {name}"
-            print(f"{name:12} {'installed' if there else get}")
+            say(f"{name:12} {'installed' if there else get}")
         for name, there in voices.items():
-            print(f"{name:12} {'installed' if there else 'for voices: understudy models fetch --voice'}")
+            say(f"{name:12} {'installed' if there else 'for voices: understudy models fetch --voice'}")
         found = {"folder": str(weights.folder()), "models": names, "missing": absent, "optional": optional}
         return found | {"voice": voices}

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 
 from ..errors import UnderstudyError
+from ..printing import say
 from ..protocol import project_of, to_json
 from .arguments import Json, NotUnderstood
 
@@ -67,12 +68,12 @@ Examples
             raise UnderstudyError(str(error)) from None
         remote = link.chosen()
         if remote is None:
-            print("Engine: this computer")
+            say("Engine: this computer")
             return {"remote": None}
         found = look(remote)
         if found.state != "ready":
             raise UnderstudyError(found.error)
-        print(f"Engine: remote on {found.host}, {found.device or 'device not known yet'} ({found.url})")
+        say(f"Engine: remote on {found.host}, {found.device or 'device not known yet'} ({found.url})")
         return {"remote": to_json(found)}
 
 

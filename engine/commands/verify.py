@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from ..printing import complain, say
 from .arguments import Json, watching
 
 
@@ -41,6 +41,7 @@ Example
         sentences = verdict.sentences()
         changed = verdict.credentials is not None and verdict.credentials.tampered
         if changed:
-            print(sentences[0], file=sys.stderr)
-        print("\n".join(sentences[changed:]))
+            complain(sentences[0])
+        for sentence in sentences[changed:]:
+            say(sentence)
         return {**verdict.to_json(), **({"error": sentences[0], "exit_code": 8} if changed else {})}

@@ -19,6 +19,7 @@ import uvicorn
 from .. import protocol
 from ..durable import lock, write_json
 from ..errors import UnderstudyError
+from ..printing import say
 from ..protocol import EngineInfo
 from .connections import BACKLOG, Connections, Listening, most_connections, raise_descriptor_limit
 from .device_probe import Device
@@ -113,7 +114,7 @@ def _serve(home: Path, listening: socket.socket, runner: str, recaster: str, idl
     supervisor.start()
     write_json(protocol.address_file(), {**protocol.to_json(info), "token": token}, mode=0o600)
     logger.info("engine %s listens on %s", info.version, info.url)
-    print(f"The engine listens on {info.url}; Ctrl-C stops it, and its jobs go on at its next start.", flush=True)
+    say(f"The engine listens on {info.url}; Ctrl-C stops it, and its jobs go on at its next start.")
     try:
         server.run(sockets=[listening])
     except KeyboardInterrupt:
