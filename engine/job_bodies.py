@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,8 +155,10 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     from .convert.conversion import convert
     from .provenance.recasts import certify, marker
 
-    counts = convert(spec, torch.device(pick_device()), reporter, marker(spec))
-    return {"movie": spec.output, **counts, "credentials": certify(spec, counts, reporter)}
+    told: dict[str, str] = {}
+    sign = partial(certify, spec, reporter, told)
+    counts = convert(spec, torch.device(pick_device()), reporter, marker(spec), sign)
+    return {"movie": spec.output, **counts, **told}
 
 
 def _voice_train(spec: VoiceTrainSpec, reporter: Reporter) -> dict[str, Any]:
@@ -168,8 +171,9 @@ def _voice(spec: VoiceSpec, reporter: Reporter) -> dict[str, Any]:
     from .provenance.voices import certify_voice
     from .voice.recast import recast_voice
 
-    made = recast_voice(spec, reporter, pick_device())
-    return {"sound": spec.output, **made, "credentials": certify_voice(spec, made, reporter)}
+    told: dict[str, str] = {}
+    made = recast_voice(spec, reporter, pick_device(), partial(certify_voice, spec, reporter, told))
+    return {"sound": spec.output, **made, **told}
 
 
 def _consent(spec: ConsentSpec, reporter: Reporter) -> dict[str, Any]:

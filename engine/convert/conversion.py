@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -31,15 +32,26 @@ from .render import BATCH, Rendered, Work, measured, patched, recast_faces, sett
 from .segment_key import segment_key
 from .source_identities import load_sources
 
+Certify = Callable[[dict[str, int], Mapping[Path, Path]], Mapping[Path, Path]]
+"""Signs and records a finished conversion before it gets its name: the facts that `convert` returns, and what
+`media.partial_output.Certify` takes and gives."""
 
-def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mark | None = None) -> dict[str, int]:
+
+def convert(
+    spec: ConvertSpec,
+    device: torch.device,
+    report: Reporter,
+    mark: Mark | None = None,
+    certify: Certify | None = None,
+) -> dict[str, int]:
     """Recast a scanned clip, or frames `spec.start` to `spec.end` of it, into `spec.output`.
 
     Frame k of the result is frame `start + k` of the source. Returns {"frames": all, "recast": those with a face
     to recast}. Every sample where there is no new face is the source's own up to the movie's coding; `mark` puts
     the durable mark into each face. Stopped or killed, it goes on after its last finished segment when it is
-    called again, and the result is the same, byte for byte. Beside the result lies what made it
-    (`settings.save_settings`). Raises DataError, NoFaceError or MediaError and leaves no movie.
+    called again, and the result is the same, byte for byte, before `certify` signs it. Beside the result lies
+    what made it (`settings.save_settings`). Raises DataError, NoFaceError or MediaError, or what `certify` raises, and
+    leaves the movie that was there, or none.
     """
     settings = spec.settings
     check_settings(settings)
@@ -63,6 +75,7 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
     work = Work(plan, sources, settings, device, mark, Path(spec.scan))
+    counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
     writer = MovieWriter(
         Path(spec.output),
         info,
@@ -72,6 +85,7 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
         layer=spec.layer,
         key=segment_key(spec, plan, start, end),
         earlier=earlier_results(Path(spec.output)),
+        certify=certify and partial(certify, counts),
     )
     repeated: list[int] = []
     with writer:
@@ -92,7 +106,7 @@ def convert(spec: ConvertSpec, device: torch.device, report: Reporter, mark: Mar
             "warning",
         )
     save_settings(spec, writer.record(), doubt)
-    return {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
+    return counts
 
 
 def range_of(spec: ConvertSpec, alignments: Alignments, info: MediaInfo) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -291,13 +290,3 @@ def _tracks(container: OutputContainer, target: Path, info: MediaInfo, start: in
         at = float((table.times[0] * table.time_base if table.seekable else 0) + start / info.fps)
         span = (at, at + float((end - start) / info.fps))
     return sound_tracks(container, target, info.path, span, start == 0 and end == len(table))
-
-
-def move_folder(made: Path, final: Path) -> None:
-    """Put a finished folder of pictures under its name, in place of an earlier one."""
-    old = final.with_name(f"{final.name}.old")
-    if final.exists():
-        final.rename(old)
-    made.rename(final)
-    if old.exists():
-        shutil.rmtree(old, ignore_errors=True)

@@ -131,7 +131,8 @@ def check_output(output: Path, source: MediaInfo, format: OutputFormat = "same",
 
 def _require_own_folder(output: Path, recipe: Recipe) -> None:
     """An earlier sequence of the same kind may be replaced, a folder with anything else in it may not."""
-    if output.is_dir() and any(file.suffix != recipe.picture for file in output.iterdir()):
+    own = {recipe.picture, ".c2pa"}  # credentials lie beside pictures that cannot carry them
+    if output.is_dir() and any(file.suffix not in own for file in output.iterdir()):
         raise MediaError(f"The folder {output} holds other files, too. Choose a folder of its own for the pictures.")
 
 

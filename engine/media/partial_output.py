@@ -1,10 +1,15 @@
-"""Where a recast grows until it is complete. Standard library only: the supervisor asks for it, too."""
+"""Where a recast grows until it is complete, and how it gets its name. Standard library only: the supervisor asks for
+it, too."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from ..durable import sync_folder
 
 CLOSED = "[0-9]*.json"  # what a finished segment leaves in its folder
 
@@ -12,6 +17,42 @@ CLOSED = "[0-9]*.json"  # what a finished segment leaves in its folder
 def partial_folder(output: Path) -> Path:
     """The folder beside `output` that holds its finished segments, and the movie while they are joined."""
     return output.with_name(f"{output.name}.part")
+
+
+Certify = Callable[[Mapping[Path, Path]], Mapping[Path, Path]]
+"""Signs and records what is made, before it gets its name: takes final name → where it lies made, gives the same of
+what was made to lie beside it."""
+
+
+def publish(made: Mapping[Path, Path], certify: Certify | None = None) -> None:
+    """Give what is made its names (final name → where it lies, on the same file system), signed and recorded first.
+
+    A file takes the place of an earlier one in one step, a folder in two. When `certify` fails nothing has changed.
+    Raises OSError, and whatever `certify` does.
+    """
+    beside = certify(made) if certify else {}
+    for final, whole in {**made, **beside}.items():
+        if whole.is_dir():
+            _move_folder(whole, final)
+        else:
+            with whole.open("rb+") as file:
+                os.fsync(file.fileno())
+            whole.replace(final)
+        sync_folder(final.parent)
+
+
+def _move_folder(made: Path, final: Path) -> None:
+    replaced = made.with_name(f"{made.name}-replaced")  # where nobody else keeps anything
+    if final.exists():
+        final.rename(replaced)
+    try:
+        made.rename(final)
+    except OSError:
+        if replaced.exists():
+            replaced.rename(final)
+        raise
+    if replaced.exists():
+        shutil.rmtree(replaced, ignore_errors=True)
 
 
 def remove_partial(output: Path, *, keep_finished: bool = False) -> None:

@@ -17,15 +17,14 @@ from typing import Any, Self
 import av
 import numpy as np
 
-from ..arrays import replace_atomically
 from ..errors import MediaError
 from ..protocol import OutputFormat
 from . import segments
-from .encode import MovieSegment, PictureSegment, join, move_folder
+from .encode import MovieSegment, PictureSegment, join
 from .float_view import Patch, carried
 from .formats import check_output
 from .layer import layer_pictures, matte_recipe
-from .partial_output import partial_folder, remove_partial
+from .partial_output import Certify, partial_folder, publish, remove_partial
 from .pictures import picture_files
 from .reader import Frame, MediaInfo, as_coded
 from .recipes import Recipe
@@ -76,12 +75,12 @@ class MovieWriter:
 
     `output` is a movie, or a folder for a format of pictures (`formats.suffix_of` tells). `layer` writes only the
     recast face with straight alpha, and its matte beside it (`matte_path`). Frames grow in segments
-    (`segments.LENGTH` frames each) in `partial_folder(output)`; the output gets its name when all are written and
-    the block ends well. An exception leaves the finished segments, which the next writer of the same source, range,
-    format and `key` takes over: `missing()` tells what is left. Without a finished segment, or without a `key`,
-    nothing is left behind, no folder made for it either. Segments that the movies `earlier` hold under the same key
-    are copied out of them (`segment_reuse`); `record` is for the writers that do so after this one. Raises MediaError
-    when the output cannot be written.
+    (`segments.LENGTH` frames each) in `partial_folder(output)`; the output gets its name when all are written, the
+    block ends well and `certify` has signed and recorded it where it lies. An exception leaves the finished segments,
+    which the next writer of the same source, range, format and `key` takes over: `missing()` tells what is left.
+    Without a finished segment, or without a `key`, nothing is left behind, no folder made for it either. Segments that
+    the movies `earlier` hold under the same key are copied out of them (`segment_reuse`); `record` is for the writers
+    that do so after this one. Raises MediaError when the output cannot be written.
     """
 
     def __init__(
@@ -95,10 +94,11 @@ class MovieWriter:
         layer: bool = False,
         key: Key | None = None,
         earlier: Sequence[Earlier] = (),
+        certify: Certify | None = None,
     ) -> None:
         self._output, self._source = Path(output), source
         self._start, self._end, self._format, self._layer, self._key = start, end, format, layer, key
-        self._earlier = earlier
+        self._earlier, self._certify = earlier, certify
         self._folder = partial_folder(self._output)
         self._made: list[Path] = []  # folders, the innermost first
         self._outputs: list[_Output] = []
@@ -118,6 +118,7 @@ class MovieWriter:
                     self._folder / "segments", self._start, self._end, self._facts(recipe), self._key, segments.LENGTH
                 )
                 self._output.parent.mkdir(parents=True, exist_ok=True)
+                self._remove_whole()
                 self._segments.begin({"threads": min(THREADS, os.cpu_count() or 1)})
                 for one in self._earlier:
                     self._take(one)
@@ -213,14 +214,14 @@ class MovieWriter:
             written += self._next - self._first if self._open else 0
             raise ValueError(f"{written} of {self._end - self._start} frames were written")
         with self._in_plain_words():
-            for output in reversed(self._outputs):  # the recast itself last
-                if output.recipe.picture:
-                    self._gather(output)
-                else:
-                    self._join(output)
+            whole = {  # the recast itself last
+                output.path: self._gather(output) if output.recipe.picture else self._join(output)
+                for output in reversed(self._outputs)
+            }
+            publish(whole, self._certify)
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _join(self, output: _Output) -> None:
+    def _join(self, output: _Output) -> Path:
         whole = self._folder / f"joined{output.mark}{output.path.suffix}"
         code = self._source.timecode
         join(
@@ -235,27 +236,34 @@ class MovieWriter:
             moved(code, self._start, self._source.fps) if code else "",
             output.sound,
         )
-        replace_atomically(whole, output.path)
+        return whole
 
-    def _gather(self, output: _Output) -> None:
-        """Pictures are whole already: they only move together."""
+    def _gather(self, output: _Output) -> Path:
+        """Pictures are whole already, and lie together under their names; the segments keep them until the end."""
         whole = self._folder / f"pictures{output.mark}"
-        whole.mkdir(exist_ok=True)
+        whole.mkdir()
         names = _Names(output.path, self._source, output.recipe.picture)
         for number in range(self._start, self._end):
             name = names.of(number)
-            (self._segments.folder / f"{output.mark}{name}").rename(whole / name)
-        move_folder(whole, output.path)
+            _link(self._segments.folder / f"{output.mark}{name}", whole / name)
+        return whole
 
     def _discard(self) -> None:
         """Close and remove what is not finished; after `_finish` there is nothing left of it."""
         for segment in self._open:
             segment.discard()
         self._open = []
+        self._remove_whole()
         remove_partial(self._output, keep_finished=self._key is not None)
         for folder in self._made:
             with contextlib.suppress(OSError):  # not empty: the movie is in it, or somebody else's file
                 folder.rmdir()
+
+    def _remove_whole(self) -> None:
+        """Remove what was joined but not published: it is made of the segments again."""
+        with contextlib.suppress(OSError):
+            for path in (*self._folder.glob("joined*"), *self._folder.glob("pictures*")):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         """What makes segments of an earlier run unfit: other footage, another format, another encoder."""
@@ -283,6 +291,14 @@ class MovieWriter:
             raise MediaError(
                 f"{self._output} could not be written ({error.strerror or error}). Check the folder, or choose another."
             ) from error
+
+
+def _link(path: Path, other: Path) -> None:
+    """Make a file known under another name as well; a copy where the file system knows one name only."""
+    try:
+        os.link(path, other, follow_symlinks=False)
+    except OSError:
+        shutil.copyfile(path, other, follow_symlinks=False)
 
 
 class _Names:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -85,16 +85,19 @@ def marker(spec: ConvertSpec) -> Callable[..., Any] | None:
     return partial(embed, number=mark_number(spec))
 
 
-def certify(spec: ConvertSpec, counts: dict[str, int], reporter: Reporter) -> str:
-    """Sign what a conversion made, and record it in the project. Returns the credentials' id.
+def certify(
+    spec: ConvertSpec, reporter: Reporter, told: dict[str, str], counts: dict[str, int], made: Mapping[Path, Path]
+) -> dict[Path, Path]:
+    """Sign what a conversion made where it lies (final name → there), and record it in the project.
 
-    Raises DataError or MediaError when its scan, model or output cannot be read.
+    Returns the same of the credentials that lie beside what they are of, and puts their id into `told`. Raises
+    DataError or MediaError when its scan, model or what was made cannot be read; then nothing is recorded.
     """
     reporter.progress(1.0, "Signing the recast")
     output, model, project = Path(spec.output), Path(spec.model), project_folder(spec)
     clip = _clip(Path(spec.scan))
     source = Path(clip.path)
-    files = _outputs(output)
+    files = _outputs(made[output])
     start = clip.start if spec.start is None else spec.start
     identifier = recast_id(spec)
     number = mark_number(spec) if spec.settings.mark else None
@@ -120,13 +123,16 @@ def certify(spec: ConvertSpec, counts: dict[str, int], reporter: Reporter) -> st
     }
     faces = "A face was" if len(spec.swaps) == 1 else f"{len(spec.swaps)} faces were"
     claim = Claim(output.name, f"{faces} replaced by machine learning.", made_of, facts)
-    credentials = sign_all(files, claim)
+    credentials = told["credentials"] = sign_all(files, claim)
+    for final, whole in made.items():
+        if final != output:
+            sign_all(_outputs(whole), replace(claim, title=final.name, description="The matte of a recast."))
     cast = [_cast(project, spec, n) for n in range(len(spec.swaps))]
     record = Recast(
         id=identifier,
         date=today(),
         output=str(output),
-        output_sha256=_hash(output),
+        output_sha256=_hash(made[output]),
         source=str(source),
         source_sha256=source_hash,
         start=start,
@@ -143,7 +149,7 @@ def certify(spec: ConvertSpec, counts: dict[str, int], reporter: Reporter) -> st
     )
     (project / FOLDER).mkdir(parents=True, exist_ok=True)
     write_json(project / FOLDER / f"{identifier}.json", asdict(record))
-    return credentials
+    return {sidecar(final): sidecar(whole) for final, whole in made.items() if sidecar(whole).is_file()}
 
 
 def credential(spec: CredentialSpec) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,10 +44,13 @@ class VoiceRecast:
     credentials: str = ""
 
 
-def certify_voice(spec: VoiceSpec, made: dict[str, Any], reporter: Reporter) -> str:
-    """Sign what a recast of a voice made, and record it in the project. Returns the credentials' id.
+def certify_voice(
+    spec: VoiceSpec, reporter: Reporter, told: dict[str, str], done: dict[str, Any], made: Mapping[Path, Path]
+) -> dict[Path, Path]:
+    """Sign what a recast of a voice made where it lies (final name → there), and record it in the project.
 
-    Raises DataError or MediaError when a file cannot be read or signed.
+    Returns the same of the credentials beside it, and puts their id into `told`. Raises DataError or MediaError when
+    a file cannot be read or signed; then nothing is recorded.
     """
     reporter.progress(1.0, "Signing the sound")
     output, source, project = Path(spec.output), Path(spec.clip.path), project_folder(spec)
@@ -64,18 +68,20 @@ def certify_voice(spec: VoiceSpec, made: dict[str, Any], reporter: Reporter) -> 
         "sourceSha256": source_hash,
         "recordingsSha256": recordings,
         "seconds": [spec.clip.start, spec.clip.end],
-        "secondsRecast": made["spoken"],
-        "semitones": 12 * made["octave"] + made["semitones"],
+        "secondsRecast": done["spoken"],
+        "semitones": 12 * done["octave"] + done["semitones"],
         "stemOnly": spec.settings.stem,
     }
-    credentials = sign(output, Claim(output.name, "A voice was replaced by machine learning.", ingredients, facts))
+    whole = made[output]
+    claim = Claim(output.name, "A voice was replaced by machine learning.", ingredients, facts)
+    credentials = told["credentials"] = sign(whole, claim)
     people = [read_consent(project, name, "voice") for name in (spec.identity, spec.target)]
     names = [record.person if record else "" for record in people]
     record = VoiceRecast(
         id=identifier,
         date=today(),
         output=str(output),
-        output_sha256=hash_file(output),
+        output_sha256=hash_file(whole),
         source=str(source),
         source_sha256=source_hash,
         start=spec.clip.start,
@@ -92,7 +98,7 @@ def certify_voice(spec: VoiceSpec, made: dict[str, Any], reporter: Reporter) -> 
     )
     (project / FOLDER).mkdir(parents=True, exist_ok=True)
     write_json(project / FOLDER / f"{identifier}.json", asdict(record))
-    return credentials
+    return {sidecar(output): sidecar(whole)} if sidecar(whole).is_file() else {}
 
 
 def all_voice_recasts(project: Path) -> list[VoiceRecast]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ..arrays import write_json
 from ..errors import MediaError, Stopped, UnderstudyError
-from ..media.partial_output import partial_folder
+from ..media.partial_output import partial_folder, publish
 from ..media.waveform import (
     MOVIES,
     SoundInfo,
@@ -60,12 +61,18 @@ SHOWN = 6
 """Seconds in the picture of before and after."""
 COMMENT = "Recast with Understudy: contains a synthetic voice"
 
+Certify = Callable[[dict[str, Any], Mapping[Path, Path]], Mapping[Path, Path]]
+"""Signs and records a recast before it gets its name: the facts that `recast_voice` returns, and what
+`media.partial_output.Certify` takes and gives."""
 
-def recast_voice(spec: VoiceSpec, reporter: Reporter, device: str = "cpu") -> dict[str, Any]:
-    """Write `spec.output`; returns what was done, in plain JSON.
 
-    Raises NoVoiceError, MediaError or DataError, and then leaves nothing; Stopped leaves what was measured beside the
-    output for the next time.
+def recast_voice(
+    spec: VoiceSpec, reporter: Reporter, device: str = "cpu", certify: Certify | None = None
+) -> dict[str, Any]:
+    """Write `spec.output`, which `certify` signs and records first; returns what was done, in plain JSON.
+
+    Raises NoVoiceError, MediaError or DataError, or what `certify` raises, and then leaves nothing new; Stopped leaves
+    what was measured beside the output for the next time.
     """
     output = Path(spec.output)
     info = probe_sound(Path(spec.clip.path), spec.clip.track)
@@ -74,7 +81,9 @@ def recast_voice(spec: VoiceSpec, reporter: Reporter, device: str = "cpu") -> di
     clip = clip_of(spec.clip, info)
     work = _work_folder(output, spec, info)
     try:
-        result = _recast(spec, info, clip, target, work, reporter, device)
+        made = work / f"made{output.suffix}"
+        result = _recast(spec, info, clip, target, made, reporter, device)
+        publish({output: made}, certify and partial(certify, result))
     except UnderstudyError as error:
         if not isinstance(error, Stopped):
             shutil.rmtree(work, ignore_errors=True)
@@ -118,22 +127,23 @@ def decide(settings: VoiceSettings, take: Take, target: Target) -> tuple[int, fl
 
 
 def _recast(
-    spec: VoiceSpec, info: SoundInfo, clip: tuple[int, int], target: Target, work: Path, reporter: Reporter, device: str
+    spec: VoiceSpec, info: SoundInfo, clip: tuple[int, int], target: Target, made: Path, reporter: Reporter, device: str
 ) -> dict[str, Any]:
-    pieces, settings, output = cut(info.samples, info.rate, clip), spec.settings, Path(spec.output)
+    """Write the file `made`, with all that is measured for it beside it; returns what was done."""
+    pieces, settings, work = cut(info.samples, info.rate, clip), spec.settings, made.parent
     channels = voice_channels(info, pieces)
     take = measure(info, pieces, channels, work, Part(reporter, 0.0, 0.7), device)
     octave, semitones, excitation = decide(settings, take, target)
     moved = 12 * octave + semitones
     manner = Manner(synth=excitation == "synth", semitones=moved, band=take.band, keep_room=settings.keep_room)
-    sound = work / "sound.wav" if output.suffix.lower() in MOVIES else output
+    sound = work / "sound.wav" if made.suffix.lower() in MOVIES else made
     spoken = 0.0
     with SoundWriter(sound, info, COMMENT) as writer:
         for samples in _plain(info, 0, clip[0]):
             reporter.check()
             writer.write(samples * (not settings.stem))
-        made = _made(info, pieces, channels, work, take, target, manner, settings.mark)
-        for start, rows, samples in beside(info, join(made, info.rate), pieces):
+        voices = _made(info, pieces, channels, work, take, target, manner, settings.mark)
+        for start, rows, samples in beside(info, join(voices, info.rate), pieces):
             reporter.check()
             edge = edges(start, rows.shape[1], clip, info.rate)
             change, stem = np.split(rows[:-1] * edge, 2)
@@ -146,10 +156,10 @@ def _recast(
         for samples in _plain(info, clip[1], info.samples):
             reporter.check()
             writer.write(samples * (not settings.stem))
-    if sound != output:
+    if sound != made:
         reporter.progress(0.99, "Putting the sound under the picture")
-        replace_sound(info, sound, output, COMMENT)
-    _show(info, sound, clip, reporter)
+        replace_sound(info, sound, made, COMMENT)
+    _show(info, sound, clip, Path(spec.output).stem, reporter)
     voiced = take.f0[take.f0 > 0]
     low, high = np.percentile(voiced, (5, 95)) * 2 ** (moved / 12)
     return {
@@ -240,8 +250,8 @@ def _work_folder(output: Path, spec: VoiceSpec, info: SoundInfo) -> Path:
     return work
 
 
-def _show(info: SoundInfo, sound: Path, clip: tuple[int, int], reporter: Reporter) -> None:
-    """The picture of a few seconds before and after."""
+def _show(info: SoundInfo, sound: Path, clip: tuple[int, int], name: str, reporter: Reporter) -> None:
+    """The picture of a few seconds before and after, in a file of this name."""
     length = min(clip[1] - clip[0], SHOWN * info.rate)
     first = clip[0] + (clip[1] - clip[0] - length) // 2
     span = (first, first + length)
@@ -249,6 +259,6 @@ def _show(info: SoundInfo, sound: Path, clip: tuple[int, int], reporter: Reporte
     rows = [to_float(next(read_spans(one, [span]))).mean(0) for one in (info, made)]
     folder = home() / "previews"
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{sound.stem}-{span[0]}.jpg"
+    path = folder / f"{name}-{span[0]}.jpg"
     draw_spectrograms(path, rows, info.rate)
     reporter.preview(path, "The sound before and after")

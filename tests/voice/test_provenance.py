@@ -78,7 +78,7 @@ def test_credentials_are_in_the_file_and_break_with_it(tmp_path: Path, suffix: s
         identity="Ann",
         project=str(project),
     )
-    certify_voice(spec, {"spoken": 1.0, "octave": 0, "semitones": 0.0}, Silent())
+    certify_voice(spec, Silent(), {}, {"spoken": 1.0, "octave": 0, "semitones": 0.0}, {output: output})
     verdict = verify(output, Silent())
     assert verdict.credentials and not verdict.credentials.tampered and verdict.credentials.facts["voicesRecast"] == 1
     assert "TrainedAlgorithmicMedia" in verdict.credentials.actions[-1]["digitalSourceType"]

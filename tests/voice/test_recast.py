@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,22 @@ class StopAfter(Silent):
         self.left -= 1
         if self.left < 0:
             raise Stopped("enough")
+
+
+def test_what_cannot_be_signed_leaves_the_earlier_recast(anns_voice: Path, tmp_path: Path) -> None:
+    source = film(tmp_path / "film.wav", 6, 16000)
+    spec, output = spec_of(source, anns_voice, tmp_path / "out.wav"), tmp_path / "out.wav"
+    recast_voice(spec, Silent())
+    before = output.read_bytes()
+
+    def refuse(facts: dict[str, Any], made: Mapping[Path, Path]) -> dict[Path, Path]:
+        assert facts["samples"] == 6 * 16000 and made[output].is_file() and made[output] != output
+        raise MediaError("it cannot be signed")
+
+    with pytest.raises(MediaError, match="signed"):
+        recast_voice(replace(spec, settings=replace(spec.settings, semitones=3.0)), Silent(), certify=refuse)
+    assert output.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["film.wav", "out.wav"]
 
 
 def test_resumed_equals_uninterrupted(anns_voice: Path, tmp_path: Path) -> None:
