@@ -639,11 +639,18 @@ def _read(expected: Any, value: Any, where: str) -> Any:
     return value
 
 
+INSIDE_A_PROJECT = ("scans", "models", "recasts", "voices")
+"""Folders of a project folder that hold one folder or file for each scan, model, …."""
+
+
 def project_of(path: str | Path) -> Path:
-    """The project folder that a scan, model or recast lies in: the nearest parent named `*.understudy`,
-    else the folder that holds it. Specs whose `project` is empty mean this one of their `output` (or `scan`)."""
+    """The project folder that a scan, model, voice or recast lies in: the nearest parent named `*.understudy`, else
+    the folder that holds it, or the one above where that is called as one of `INSIDE_A_PROJECT`.
+
+    Specs whose `project` is empty mean this one of their `output` (or `scan`)."""
     path = Path(path)
-    return next((parent for parent in path.parents if parent.suffix == ".understudy"), path.parent)
+    holds = path.parent.parent if path.parent.name in INSIDE_A_PROJECT else path.parent
+    return next((parent for parent in path.parents if parent.suffix == ".understudy"), holds)
 
 
 def consent_file(project: str | Path, identity: str, subject: Subject = "face") -> Path:

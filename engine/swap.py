@@ -110,7 +110,7 @@ def _scanned(request: Request, info: MediaInfo, start: int, end: int, reporter: 
         reporter.log(f"{info.path.name} is scanned already ({folder}).")
         return folder
     with reporter.stage(f"Scanning {info.path.name}"):
-        job_bodies.run("scan", ScanSpec(clip=clip, output=str(folder)), reporter)
+        job_bodies.run("scan", ScanSpec(clip=clip, output=str(folder), project=str(request.work)), reporter)
     return folder
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ..printing import say
+from ..errors import UnderstudyError
+from ..printing import complain, say
 from .arguments import THIS_PROJECT, Json, Output
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
@@ -94,21 +96,50 @@ class Forget:
     """The project folder."""
     dry_run: bool = False
     """Only list what would go."""
+    yes: bool = False
+    """Do not ask before it is erased."""
     json: Json = False
 
     def run(self) -> dict[str, Any]:
-        """List, and remove."""
+        """List, ask, and remove."""
         from .. import job_bodies
         from ..protocol import ForgetSpec
         from ..reporter import Silent
 
-        spec = ForgetSpec(project=str(self.project.resolve()), identity=self.name, dry_run=self.dry_run)
-        result = job_bodies.run("forget", spec, Silent())
-        for item in result["items"]:
+        spec = ForgetSpec(project=str(self.project.resolve()), identity=self.name, dry_run=True)
+        listed = job_bodies.run("forget", spec, Silent())
+        for item in listed["items"]:
             say(f"{item['bytes'] / 1e6:9.1f} MB  {item['path']}  ({item['what']})")
-        total = sum(item["bytes"] for item in result["items"]) / 1e6
-        say(f"{total:9.1f} MB  {'would go' if self.dry_run else 'gone for good; the consent is kept as a note'}")
+        _tell(listed)
+        if self.dry_run:
+            say(f"{_megabytes(listed)} would go.")
+            return listed
+        if not self.yes:
+            _ask(f"Erase {self.name}, {_megabytes(listed).strip()}, for good?")
+        result = job_bodies.run("forget", replace(spec, dry_run=False), Silent())
+        say(f"{_megabytes(result)} gone for good; the consent is kept as a note.")
+        if result["left"]:
+            say(f"Not all of {self.name} is gone: {len(result['left'])} listed above.")
         return result
+
+
+def _megabytes(result: dict[str, Any]) -> str:
+    return f"{sum(item['bytes'] for item in result['items']) / 1e6:9.1f} MB"
+
+
+def _tell(result: dict[str, Any]) -> None:
+    """What stays although it was meant."""
+    for one in result["left"]:
+        say(f"    stays     {one['path']}  ({one['why']})")
+
+
+def _ask(question: str) -> None:
+    """Go on after a yes in the terminal. Raises UnderstudyError otherwise, and where nobody can be asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UnderstudyError("Nothing was erased. Add --yes to erase what is listed above.")
+    complain(f"{question} (yes, or Enter to keep all):", end=" ")
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UnderstudyError("Nothing was erased.")
 
 
 @dataclass(kw_only=True)

@@ -118,6 +118,19 @@ def read_credentials(path: Path) -> Credentials | None:
     return Credentials(**found) if found else None
 
 
+def recasts_in(paths: list[Path]) -> list[str]:
+    """Of each file the id of the recast that its content credentials say it is, empty where they say nothing of that.
+
+    Those beside a file count only where they fit it.
+    """
+    asked = [path for path in paths if path.suffix.lower() in FORMATS or sidecar(path).is_file()]
+    if not asked:
+        return [""] * len(paths)
+    answer = _apart({"recasts": [str(path.absolute()) for path in asked]}, asked)["ids"]
+    found = dict(zip(asked, answer, strict=True))
+    return [str(found.get(path, "")) for path in paths]
+
+
 def _apart(order: dict[str, Any], files: list[Path]) -> dict[str, Any]:
     """What the signing process answers. Raises the error that it met."""
     size = sum(path.stat().st_size for path in files if path.is_file())

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import glob
-import json
-import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +11,11 @@ from ..errors import UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
 from ..protocol import consent_file, home
-from .consent import SUBJECTS, today, withdraw
-from .recasts import FOLDER, all_recasts, files_of
-from .voices import FOLDER as VOICES
-from .voices import all_voice_recasts, files_of_voice, voices_of_identity
+from .consent import SUBJECTS, read_consent, today, withdraw
+from .erase import entries, erase, folders, is_file, is_folder, read_json, settled, size_of
+from .recast_files import RECASTS, Left, Recorded, find_recast
+from .recasts import Recast, recorded
+from .voices import VoiceRecast, recorded_voices, voices_of_identity
 
 
 @dataclass(frozen=True)
@@ -29,89 +27,144 @@ class Item:
     bytes: int
 
 
-def holdings(project: Path, identity: str) -> list[Item]:
-    """All that a project holds of an identity, the consent record aside.
+@dataclass
+class Holdings:
+    """What goes, and what stays although it was meant."""
+
+    items: list[Item] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+
+    def add(self, path: Path, what: str) -> None:
+        """List a path once."""
+        if all(item.path != path for item in self.items):
+            self.items.append(Item(path, what, size_of(path)))
+
+
+def holdings(project: Path, identity: str) -> Holdings:
+    """All that a project holds of an identity, the consent record aside. Nothing outside is opened but recasts' files.
 
     Models that know them, scans that show them (whole: other people's corrections in them go, too), what the networks
-    saw on any frame, recasts in which their face appears, and unfinished ones of anybody, which do not say whose face
-    they hold; previews; their voice, and recasts in which it is heard. Recasts in which they were replaced show
-    another's face or voice and stay.
+    saw on any frame, recasts in which their face appears or their voice is heard and what was made from those, and
+    unfinished ones of anybody, which do not say whose face they hold; previews; their voice. Recasts in which they
+    were replaced show another's face or voice and stay. Raises DataError when a record is damaged.
     """
-    name = identity.strip().casefold()
-    found: list[Item] = []
-    faces: set[str] = set()  # alignments' hash and person, as models name their material
-    for card in sorted(project.glob("models/*/model.json")) + sorted(project.glob("*/model.json")):
-        facts = _json(card)
-        people = [str(person).strip().casefold() for person in facts.get("identities", [])]
-        if name in people:
-            found.append(_item(card.parent, "model, facesets and preview"))
-            material = facts.get("material", [])
-            faces |= set(material[people.index(name)] if len(material) > people.index(name) else [])
-    for summary in sorted(project.glob("scans/*/scan.json")) + sorted(project.glob("*/scan.json")):
-        people = [str(p.get("name", "")).strip().casefold() for p in _json(summary).get("people", []) if p.get("known")]
-        alignments = summary.with_name(FILE_NAME)
-        digest = hash_file(alignments) if alignments.is_file() and faces else ""
-        if name in people or any(face.rpartition(":")[0] == digest for face in faces if digest):
-            found.append(_item(summary.parent, "scan: faces, embeddings, thumbnails"))
-    if found:
-        found += [_item(path, "what the networks saw of every face") for path in project.glob("scans/.observed")]
-        found += [_item(path, "unfinished recast") for path in _unfinished(project)]
-        found += [_item(path, "previews") for path in [home() / "previews"] if path.is_dir()]
-    for recast in all_recasts(project):
-        if any(cast.identity.strip().casefold() == name for cast in recast.cast):
-            found += [_item(path, "recast that shows their face") for path in files_of(recast)]
-            found.append(_item(project / FOLDER / f"{recast.id}.json", "record of that recast"))
+    project, name, found = project.resolve(), identity.strip().casefold(), Holdings()
+    _add_recasts(found, project, name)
+    _add_faces(found, project, name)
     for folder in voices_of_identity(project, identity):
-        found.append(_item(folder, "voice: recordings and network"))
-    for one in all_voice_recasts(project):
-        if one.identity.strip().casefold() == name:
-            found += [_item(path, "recast in which their voice is heard") for path in files_of_voice(one)]
-            found.append(_item(project / VOICES / f"{one.id}.json", "record of that recast"))
+        found.add(folder, "voice: recordings and network")
     return found
 
 
-def forget(project: Path, identity: str, dry_run: bool = False) -> list[Item]:
+def forget(project: Path, identity: str, dry_run: bool = False) -> Holdings:
     """Remove what `holdings` lists, the name from the known people, and the consent but for a note that it was.
 
-    Returns what went (or would). Raises UnderstudyError when the project knows nobody of that name.
+    Returns what went (or would) and what was left. Raises UnderstudyError when the project knows nobody of that name.
     """
+    project = project.resolve()
     found = holdings(project, identity)
     file = project / gallery.FILE_NAME
-    named = [n for n in gallery.known_people(project) if n.strip().casefold() == identity.strip().casefold()]
+    named = _known_as(project, identity.strip().casefold())
     if named:
-        found.append(Item(file, f"{identity} among the known people", 0))
-    if not found and not any(consent_file(project, identity, subject).is_file() for subject in SUBJECTS):
+        found.items.append(Item(file, f"{identity} among the known people", 0))
+    consents = [consent_file(project, identity, subject) for subject in SUBJECTS]
+    if not (found.items or found.left or any(path.is_file() for path in consents)):
         raise UnderstudyError(f"The project {project} knows nobody called {identity}. understudy identity list tells.")
     if dry_run:
         return found
-    for item in found:
-        if item.path == file:
-            continue
-        if item.path.is_dir() and not item.path.is_symlink():
-            shutil.rmtree(item.path)
-        else:
-            item.path.unlink(missing_ok=True)
-    for name in named:
-        gallery.forget(project, name)
+    for item in found.items:
+        if item.path != file:
+            erase(item.path)
+    for one in named:
+        gallery.forget(project, one)
     withdraw(project, identity, today())
     return found
 
 
-def _unfinished(project: Path) -> list[Path]:
-    """Working folders of conversions that have not ended; the command line's lie beside the project folder."""
-    recorded = {Path(recast.output) for recast in all_recasts(project)}
-    named = [*project.glob("recasts/*.part"), *project.parent.glob(f"{glob.escape(project.stem)}.*.part")]
-    return sorted(path for path in named if (path / "segments").is_dir() and path.with_suffix("") not in recorded)
+def _add_recasts(found: Holdings, project: Path, name: str) -> None:
+    """Recasts that show the face or let the voice be heard, and whatever was made from them again."""
+    records: list[tuple[Path, Recast | VoiceRecast]] = [*recorded(project), *recorded_voices(project)]
+    going = [one for one in records if name in _appear_in(one[1])]
+    for _, recast in going:  # grows as it is gone through
+        made_of_it = [o for o in records if o not in going and o[1].source_sha256 == recast.output_sha256]
+        going += made_of_it if recast.output_sha256 else []
+    others = {settled(recast.output) for record, recast in records if (record, recast) not in going}
+    for record, recast in going:
+        meant = Recorded(
+            id=recast.id,
+            output=recast.output,
+            output_sha256=recast.output_sha256,
+            output_bytes=recast.output_bytes,
+        )
+        files = find_recast(project, meant, {path for path in others if path})
+        voice = isinstance(recast, VoiceRecast)
+        for path in files.paths:
+            found.add(path, "recast in which their voice is heard" if voice else "recast that shows their face")
+        found.left += files.left
+        if files.whole:
+            found.add(record, "record of that recast")
 
 
-def _item(path: Path, what: str) -> Item:
-    files = [p for p in path.rglob("*") if p.is_file()] if path.is_dir() else [path]
-    return Item(path, what, sum(p.stat().st_size for p in files if p.exists()))
+def _appear_in(recast: Recast | VoiceRecast) -> set[str]:
+    names = [recast.identity] if isinstance(recast, VoiceRecast) else [cast.identity for cast in recast.cast]
+    return {name.strip().casefold() for name in names}
 
 
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data if isinstance(data, dict) else {}
+def _add_faces(found: Holdings, project: Path, name: str) -> None:
+    """Models and scans of the face; where there are any, all that shows faces and does not say whose."""
+    before = len(found.items)
+    faces: set[str] = set()  # alignments' hash and person, as models name their material
+    for folder in folders(project, "models"):
+        card = read_json(folder / "model.json")
+        people = [str(person).strip().casefold() for person in _list(card.get("identities"))]
+        if name in people:
+            found.add(folder, "model, facesets and preview")
+            material = _list(card.get("material"))[people.index(name) :]
+            faces |= {str(face) for face in _list(material[0] if material else [])}
+    for folder in folders(project, "scans"):
+        summary = read_json(folder / "scan.json")
+        people = [str(p.get("name", "")).strip().casefold() for p in _list(summary.get("people")) if _is_known(p)]
+        alignments = folder / FILE_NAME
+        digest = hash_file(alignments) if faces and is_file(alignments) else ""
+        if name in people or any(face.rpartition(":")[0] == digest for face in faces if digest):
+            found.add(folder, "scan: faces, embeddings, thumbnails")
+    consented = read_consent(project, name) is not None
+    if len(found.items) > before or before or consented or _known_as(project, name):
+        _add_anybodys(found, project)
+
+
+def _add_anybodys(found: Holdings, project: Path) -> None:
+    """What holds faces and does not say whose they are."""
+    scans = project / "scans"
+    inner = [scans / "scans"] if is_folder(scans) else []  # of scans that were told no project
+    for folder in [project, scans, *inner]:
+        for path in entries(folder):
+            if path.name == ".observed" and is_folder(path):
+                found.add(path, "what the networks saw of every face")
+            elif path.name.startswith(".") and path.suffix in (".part", ".old", ".people") and is_folder(path):
+                found.add(path, "unfinished scan")
+    if inner and is_file(stray := scans / gallery.FILE_NAME):
+        found.add(stray, "embeddings of the people named in scans")
+    for folder in entries(project / "models"):
+        if is_folder(folder) and is_folder(folder / "facesets") and not is_file(folder / "model.json"):
+            found.add(folder, "unfinished model")
+    for path in entries(project / RECASTS):
+        if path.suffix == ".part" and is_folder(path) and is_folder(path / "segments"):
+            found.add(path, "unfinished recast")
+    if is_folder(previews := home().resolve() / "previews"):
+        found.add(previews, "previews")
+
+
+def _known_as(project: Path, name: str) -> list[str]:
+    """The known people's names that are this one."""
+    if not is_file(project / gallery.FILE_NAME):
+        return []
+    return [one for one in gallery.known_people(project) if one.strip().casefold() == name]
+
+
+def _is_known(person: Any) -> bool:
+    return isinstance(person, dict) and bool(person.get("known"))
+
+
+def _list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []

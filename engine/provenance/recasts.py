@@ -16,10 +16,11 @@ from typing import Any
 from ..arrays import write_json
 from ..durable import hash_file
 from ..errors import DataError
-from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, to_json
+from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, parse_json, to_json
 from ..reporter import Reporter
 from .consent import project_folder, read_consent, replaced, today
 from .credentials import Claim, Ingredient, read_credentials, sidecar, sign_all
+from .erase import entries, is_file
 
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
 FOLDER = "provenance"
@@ -44,6 +45,7 @@ class Recast:
     date: str
     output: str
     output_sha256: str
+    output_bytes: int = 0
     source: str
     source_sha256: str
     start: int
@@ -97,15 +99,15 @@ def certify(
     output, model, project = Path(spec.output), Path(spec.model), project_folder(spec)
     clip = _clip(Path(spec.scan))
     source = Path(clip.path)
-    files = _outputs(made[output])
+    files = outputs_of(made[output])
     start = clip.start if spec.start is None else spec.start
     identifier = recast_id(spec)
     number = mark_number(spec) if spec.settings.mark else None
     weights = model / "weights.safetensors"
     facesets = {path.name: hash_file(path) for path in sorted(model.glob("facesets/*.faceset"))}
     model_hash = hash_file(weights) if weights.is_file() and spec.use_refiner else ""
-    source_hash = _hash(source)
-    parent = next(iter(_outputs(source)), source)
+    source_hash = hash_of(source)
+    parent = next(iter(outputs_of(source)), source)
     made_of = [Ingredient(source.name, "parentOf", source_hash, parent)]
     made_of += [Ingredient("faceset", "inputTo", digest) for digest in facesets.values()]
     if model_hash:
@@ -126,13 +128,14 @@ def certify(
     credentials = told["credentials"] = sign_all(files, claim)
     for final, whole in made.items():
         if final != output:
-            sign_all(_outputs(whole), replace(claim, title=final.name, description="The matte of a recast."))
+            sign_all(outputs_of(whole), replace(claim, title=final.name, description="The matte of a recast."))
     cast = [_cast(project, spec, n) for n in range(len(spec.swaps))]
     record = Recast(
         id=identifier,
         date=today(),
         output=str(output),
-        output_sha256=_hash(made[output]),
+        output_sha256=hash_of(made[output]),
+        output_bytes=sum(path.stat().st_size for path in files),
         source=str(source),
         source_sha256=source_hash,
         start=start,
@@ -163,32 +166,27 @@ def credential(spec: CredentialSpec) -> str:
         if not path.exists():
             raise DataError(f"{path} is not there. Render the timeline again, or choose the file that was rendered.")
     known = {Path(recast.output): recast for recast in all_recasts(project)}
-    made_of = [Ingredient(path.name, "componentOf", _hash(path), _outputs(path)[0]) for path in recasts]
+    made_of = [Ingredient(path.name, "componentOf", hash_of(path), outputs_of(path)[0]) for path in recasts]
     ids = [known[path].id for path in recasts if path in known]
     claim = Claim(file.name, "A film was rendered that holds recast faces.", made_of, {"recasts": ids})
-    return sign_all(_outputs(file), claim)
+    return sign_all(outputs_of(file), claim)
 
 
 def all_recasts(project: Path) -> list[Recast]:
     """Every recast that the project records, oldest first. Raises DataError when a record is damaged."""
+    return [recast for _, recast in recorded(project)]
+
+
+def recorded(project: Path) -> list[tuple[Path, Recast]]:
+    """The same, each with the file of its record."""
     found = []
-    for path in sorted((project / FOLDER).glob("*.json"), key=lambda p: p.stat().st_mtime):
+    files = [path for path in entries(project / FOLDER) if path.suffix == ".json" and is_file(path)]
+    for path in sorted(files, key=lambda p: p.stat().st_mtime):
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            cast = [Cast(**part) for part in data.pop("cast")]
-            found.append(Recast(**data, cast=cast))
-        except (OSError, ValueError, TypeError, KeyError) as error:
+            found.append((path, from_json(Recast, parse_json(path.read_text(encoding="utf-8")))))
+        except (OSError, ValueError) as error:
             raise DataError(f"{path} is damaged ({error}). Move it away to go on.") from None
     return found
-
-
-def files_of(recast: Recast) -> list[Path]:
-    """What is there of a recast: the file or folder, its credentials beside it, the settings that made it."""
-    output = Path(recast.output)
-    beside = [output.with_name(output.name + suffix) for suffix in (".understudy.json", ".part")]
-    beside.append(sidecar(output))
-    beside += output.parent.glob(f"{output.stem}*matte*") if output.stem else []
-    return [path for path in dict.fromkeys([output, *beside]) if path.exists()]
 
 
 def _clip(scan: Path) -> Clip:
@@ -210,18 +208,18 @@ def _cast(project: Path, spec: ConvertSpec, number: int) -> Cast:
     )
 
 
-def _outputs(path: Path) -> list[Path]:
+def outputs_of(path: Path) -> list[Path]:
     """A file, or the pictures of a folder."""
     if path.is_dir():
         return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
     return [path]
 
 
-def _hash(path: Path) -> str:
+def hash_of(path: Path) -> str:
     """SHA-256 of a file; of a folder of pictures that of their hashes in order."""
     if not path.is_dir():
         return hash_file(path)
-    return hashlib.sha256("".join(hash_file(p) for p in _outputs(path)).encode()).hexdigest()
+    return hashlib.sha256("".join(hash_file(p) for p in outputs_of(path)).encode()).hexdigest()
 
 
-__all__ = ["Cast", "Recast", "all_recasts", "certify", "credential", "files_of", "marker", "read_credentials"]
+__all__ = ["Cast", "Recast", "all_recasts", "certify", "credential", "marker", "read_credentials", "recorded"]

@@ -44,6 +44,8 @@ def main() -> None:
             signer = _signer()
             first, *_ = [_sign(Path(path), claim, signer) for path in order["sign"]]
             answer: dict[str, Any] = {"id": first}
+        elif "recasts" in order:
+            answer = {"ids": [_recast(Path(path)) for path in order["recasts"]]}
         else:
             found = _read(Path(order["read"]))
             answer = {"found": asdict(found) if found else None}
@@ -52,6 +54,15 @@ def main() -> None:
     except OSError as error:
         answer = {"error": f"{error.filename or 'A file'} cannot be read or written ({error.strerror}).", "media": True}
     print(json.dumps(answer), flush=True)
+
+
+def _recast(path: Path) -> str:
+    """The id of the recast that a file says it is; empty where it says nothing of that, or cannot be read."""
+    try:
+        found = _read(path)
+    except (UnderstudyError, OSError):
+        return ""
+    return str(found.facts.get("id", "")) if found and not (found.sidecar and found.tampered) else ""
 
 
 def _read(path: Path) -> Credentials | None:

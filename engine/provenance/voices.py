@@ -16,6 +16,7 @@ from ..protocol import VoiceSpec, from_json, parse_json, to_json
 from ..reporter import Reporter
 from .consent import project_folder, read_consent, today
 from .credentials import Claim, Ingredient, sidecar, sign
+from .erase import entries, folders, is_file, is_folder, read_json
 
 FOLDER = "provenance/voices"
 
@@ -29,6 +30,7 @@ class VoiceRecast:
     date: str
     output: str
     output_sha256: str
+    output_bytes: int = 0
     source: str
     source_sha256: str
     start: float
@@ -82,6 +84,7 @@ def certify_voice(
         date=today(),
         output=str(output),
         output_sha256=hash_file(whole),
+        output_bytes=whole.stat().st_size,
         source=str(source),
         source_sha256=source_hash,
         start=spec.clip.start,
@@ -101,12 +104,16 @@ def certify_voice(
     return {sidecar(output): sidecar(whole)} if sidecar(whole).is_file() else {}
 
 
-def all_voice_recasts(project: Path) -> list[VoiceRecast]:
-    """Every recast voice that the project records, oldest first. Raises DataError when a record is damaged."""
+def recorded_voices(project: Path) -> list[tuple[Path, VoiceRecast]]:
+    """Every recast voice that the project records, with the file of its record, oldest first.
+
+    Raises DataError when a record is damaged.
+    """
     found = []
-    for path in sorted((project / FOLDER).glob("*.json"), key=lambda p: p.stat().st_mtime):
+    files = [path for path in entries(project / FOLDER) if path.suffix == ".json" and is_file(path)]
+    for path in sorted(files if is_folder(project / "provenance") else [], key=lambda p: p.stat().st_mtime):
         try:
-            found.append(from_json(VoiceRecast, parse_json(path.read_text(encoding="utf-8"))))
+            found.append((path, from_json(VoiceRecast, parse_json(path.read_text(encoding="utf-8")))))
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is damaged ({error}). Move it away to go on.") from None
     return found
@@ -115,22 +122,10 @@ def all_voice_recasts(project: Path) -> list[VoiceRecast]:
 def voices_of_identity(project: Path, identity: str) -> list[Path]:
     """The voice folders of a project that hold an identity's voice."""
     name = identity.strip().casefold()
-    cards = [*project.glob("voices/*/voice.json"), *project.glob("*/voice.json")]
     return [
-        path.parent for path in sorted(cards) if str(_card(path.parent).get("identity", "")).strip().casefold() == name
+        path for path in folders(project, "voices") if str(_card(path).get("identity", "")).strip().casefold() == name
     ]
 
 
-def files_of_voice(recast: VoiceRecast) -> list[Path]:
-    """What is there of a recast voice: the file, its credentials beside it, what is unfinished of it."""
-    output = Path(recast.output)
-    beside = [output, sidecar(output), output.with_name(output.name + ".part")]
-    return [path for path in beside if path.exists()]
-
-
 def _card(folder: Path) -> dict[str, Any]:
-    try:
-        found = parse_json((folder / "voice.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(folder / "voice.json")

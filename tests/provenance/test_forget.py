@@ -1,0 +1,302 @@
+"""Forgetting somebody takes all that is theirs, and nothing else: what a record says may come from anybody."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from understudy.engine import job_bodies
+from understudy.engine.durable import hash_file
+from understudy.engine.errors import UnderstudyError
+from understudy.engine.protocol import ForgetSpec, consent_file, project_of
+from understudy.engine.provenance.consent import read_consent
+from understudy.engine.provenance.credentials import Claim, sign
+from understudy.engine.reporter import Silent
+
+ID = "0123456789abcdef"
+Record = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+
+
+@pytest.fixture
+def film(tmp_path: Path, record_consent: Any) -> Path:
+    """A project that knows Ann."""
+    folder = tmp_path / "films" / "film.understudy"
+    record_consent(folder, "Ann", "Bob")
+    return folder
+
+
+@pytest.fixture
+def record(film: Path) -> Record:
+    """Write the record of a recast in which Ann appears."""
+
+    def write(output: Path | str, identifier: str = ID, **facts: Any) -> Path:
+        path = film / "provenance" / f"{identifier}.json"
+        path.parent.mkdir(exist_ok=True)
+        data = {
+            "id": identifier, "date": "2026-11-30", "output": str(output), "output_sha256": "", "source": "/shot.mp4",
+            "source_sha256": "ab", "start": 0, "end": 8, "frames": 8, "recast": 8, "model": "", "model_sha256": "",
+            "cast": [{"person": 0, "identity": "Ann", "target": "Bob"}],
+        }  # fmt: skip
+        path.write_text(json.dumps(data | facts))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def recast(make_clip: Any) -> Callable[..., dict[str, Any]]:
+    """Make a movie with credentials of a recast; gives what a record says of it."""
+
+    def make(path: Path, identifier: str = ID) -> dict[str, Any]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_clip(path, 8)
+        sign(path, Claim(path.name, "A face was replaced.", [], {"id": identifier}))
+        return {"output_sha256": hash_file(path), "output_bytes": path.stat().st_size}
+
+    return make
+
+
+def forget(project: Path, identity: str = "Ann") -> dict[str, Any]:
+    return job_bodies.run("forget", ForgetSpec(project=str(project), identity=identity), Silent())
+
+
+def test_a_record_of_a_folder_of_the_user_takes_nothing_along(film: Path, tmp_path: Path, record: Record) -> None:
+    mine = tmp_path / "Documents"
+    for name in ("thesis.odt", "holiday.png", "recast.mp4"):
+        mine.mkdir(exist_ok=True)
+        (mine / name).write_bytes(b"mine")
+    kept = record(mine)
+    result = forget(film)
+    assert sorted(p.name for p in mine.iterdir()) == ["holiday.png", "recast.mp4", "thesis.odt"]
+    assert [one["path"] for one in result["left"]] == [str(mine)] and "not surely" in result["left"][0]["why"]
+    assert kept.is_file() and read_consent(film, "Ann") is None
+
+
+@pytest.mark.parametrize("place", ["{mine}", "{film}/../../Documents/cv.mp4", "Documents/cv.mp4", "", "/", "{film}"])
+@pytest.mark.parametrize("voice", [False, True])
+def test_a_record_of_a_file_of_the_user_takes_nothing_along(
+    film: Path, tmp_path: Path, record: Record, place: str, voice: bool, make_clip: Any
+) -> None:
+    mine = tmp_path / "Documents" / "cv.mp4"
+    mine.parent.mkdir()
+    make_clip(mine, 8)
+    output = place.format(mine=mine, film=film)
+    facts = {"output_sha256": hash_file(mine), "output_bytes": mine.stat().st_size}
+    if voice:
+        write_voice(film, output, **facts)
+    else:
+        record(output, **facts)
+    (mine.parent / "cv.mp4.part" / "segments").mkdir(parents=True)
+    (mine.parent / "cv.mp4.understudy.json").write_text("{}")
+    before = sorted(tmp_path.rglob("*"))
+    result = forget(film)
+    assert sorted(tmp_path.rglob("*")) == [*before] and len(result["left"]) >= 1
+    assert result["removed"] == []
+
+
+def write_voice(film: Path, output: Path | str, **facts: Any) -> Path:
+    path = film / "provenance" / "voices" / f"{ID}.json"
+    path.parent.mkdir(parents=True)
+    data = {
+        "id": ID, "date": "2026-11-30", "output": str(output), "output_sha256": "", "source": "/shot.mp4",
+        "source_sha256": "ab", "start": 0.0, "end": None, "identity": "Ann", "target": "Bob", "identity_person": "",
+        "target_person": "", "voice": "", "recordings": [], "marked": True,
+    }  # fmt: skip
+    path.write_text(json.dumps(data | facts))
+    return path
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights of their own on Windows")
+@pytest.mark.parametrize("inner", ["recasts", "models", "scans", "voices", "provenance"])
+def test_no_link_in_a_project_is_followed(film: Path, tmp_path: Path, record: Record, inner: str) -> None:
+    mine = tmp_path / "mine"
+    (mine / "one" / "facesets").mkdir(parents=True)
+    (mine / "scans" / ".observed").mkdir(parents=True)
+    (mine / ".observed").mkdir()
+    (mine / "one" / "model.json").write_text('{"identities": ["Ann"]}')
+    (mine / "one" / "voice.json").write_text('{"identity": "Ann"}')
+    (mine / "one" / "scan.json").write_text('{"people": [{"name": "Ann", "known": true}]}')
+    (mine / "shot.mp4").write_bytes(b"mine")
+    if inner != "provenance":
+        record(film / "recasts" / "shot.mp4")
+        record(film / "link" / "shot.mp4", "fedcba9876543210")
+        (film / "link").symlink_to(mine)
+    else:
+        record(film / "recasts" / "shot.mp4").rename(mine / f"{ID}.json")
+        (film / "provenance").rmdir()
+    (film / inner).symlink_to(mine)
+    before = sorted(mine.rglob("*"))
+    forget(film)
+    assert sorted(mine.rglob("*")) == before and (film / inner).is_symlink()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links need rights of their own on Windows")
+def test_a_link_in_the_place_of_a_recast_is_not_followed(film: Path, tmp_path: Path, record: Record) -> None:
+    mine = tmp_path / "mine.mp4"
+    mine.write_bytes(b"mine")
+    (film / "recasts").mkdir()
+    (film / "recasts" / "shot.mp4").symlink_to(mine)
+    kept = record(film / "recasts" / "shot.mp4")
+    assert len(forget(film)["left"]) == 1
+    assert mine.read_bytes() == b"mine" and kept.is_file()
+
+
+def test_a_record_cannot_name_another_file_by_its_id(film: Path, record: Record) -> None:
+    other = film / "people.txt"
+    other.write_text("mine")
+    record(film / "recasts" / "gone.mp4", id="../people.txt/..")
+    forget(film)
+    assert other.read_text() == "mine" and (film / "provenance" / f"{ID}.json").is_file()
+
+
+def test_consent_and_the_faces_of_others_are_no_recast(film: Path, record: Record) -> None:
+    others = film / "models" / "others" / "model.json"
+    others.parent.mkdir(parents=True)
+    others.write_text('{"identities": ["Bob"]}')
+    for n, place in enumerate(
+        (film / "consent", others.parent, others, consent_file(film, "Bob"), film / "consent" / "x")
+    ):
+        record(place, f"{n:016}")
+    forget(film)
+    assert others.is_file() and read_consent(film, "Bob") is not None
+
+
+def test_a_recast_outside_goes_by_what_it_says_itself(
+    film: Path, tmp_path: Path, record: Record, recast: Callable[..., dict[str, Any]], make_clip: Any
+) -> None:
+    output = film.parent / "film.mp4"
+    gone = record(output, **recast(output))
+    beside = make_clip(film.parent / "film-b-matte-painting.mp4", 4)
+    (film.parent / "film.c2pa").write_bytes(b"of film.mkv")
+    result = forget(film)
+    assert not output.exists() and not gone.exists() and beside.is_file() and result["left"] == []
+    assert (film.parent / "film.c2pa").is_file()
+
+
+def test_pictures_outside_go_by_what_each_says_itself(
+    film: Path, tmp_path: Path, record: Record, make_counter_picture: Any
+) -> None:
+    import cv2
+
+    folder = tmp_path / "renders" / "shot"
+    folder.mkdir(parents=True)
+    for n in range(3):
+        cv2.imwrite(str(folder / f"{n}.png"), make_counter_picture(n, 96, 64))
+        if n < 2:
+            sign(folder / f"{n}.png", Claim("shot", "A face was replaced.", [], {"id": ID}))
+    gone = record(folder)
+    forget(film)
+    assert [p.name for p in folder.iterdir()] == ["2.png"] and not gone.exists()
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_renamed_recast_is_found(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]], make_clip: Any, inside: bool
+) -> None:
+    folder = film / "recasts" if inside else film.parent
+    facts = recast(folder / "shot.mp4")
+    gone = record(folder / "shot.mp4", **facts)
+    (folder / "shot.mp4").rename(folder / "the good one.mp4")
+    other = make_clip(folder / "other.mp4", 4)
+    assert forget(film)["left"] == []
+    assert not (folder / "the good one.mp4").exists() and other.is_file() and not gone.exists()
+
+
+def test_a_recast_of_a_project_that_was_moved_is_found(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]]
+) -> None:
+    facts = recast(film / "recasts" / "shot.mp4")
+    record(film.with_name("before.understudy") / "recasts" / "shot.mp4", **facts)
+    forget(film)
+    assert not (film / "recasts" / "shot.mp4").exists()
+
+
+def test_what_was_not_found_is_said_and_stays_on_record(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]], capsys: Any
+) -> None:
+    from understudy.engine.cli import execute
+
+    output = film.parent / "film.mp4"
+    kept = record(output, **recast(output))
+    elsewhere = film.parent / "elsewhere"
+    elsewhere.mkdir()
+    output.rename(elsewhere / "film.mp4")
+    assert execute(["identity", "forget", "Ann", "--project", str(film), "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert f"{output}  (It was not found under this name, nor under another there" in said
+    assert "Not all of Ann is gone" in said and kept.is_file()
+
+
+def test_a_recast_that_took_the_place_of_another_stays(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]]
+) -> None:
+    output = film / "recasts" / "shot.mp4"
+    gone = record(output, **recast(output))
+    facts = recast(output, "f" * 16)
+    kept = record(output, "f" * 16, cast=[{"person": 0, "identity": "Bob", "target": "Ann"}], **facts)
+    assert forget(film)["left"] == []
+    assert output.is_file() and kept.is_file() and not gone.exists()
+
+
+def test_what_was_made_from_a_recast_goes_along(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]]
+) -> None:
+    first = recast(film / "picture.mp4")
+    record(film / "picture.mp4", **first)
+    facts = recast(film.parent / "film.mp4", "f" * 16)
+    write_voice(
+        film, film.parent / "film.mp4", identity="Cid", source_sha256=first["output_sha256"], **facts, id="f" * 16
+    )
+    forget(film)
+    assert not (film / "picture.mp4").exists() and not (film.parent / "film.mp4").exists()
+
+
+def test_the_command_lists_and_asks(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]], capsys: Any
+) -> None:
+    from understudy.engine.cli import execute
+
+    output = film / "recasts" / "shot.mp4"
+    record(output, **recast(output))
+    words = ["identity", "forget", "Ann", "--project", str(film)]
+    assert execute(words) == 1  # nobody is at a terminal
+    said = capsys.readouterr()
+    assert str(output) in said.out and "Add --yes" in said.err and "gone" not in said.out and output.is_file()
+    assert execute([*words, "--yes"]) == 0
+    assert "gone for good" in capsys.readouterr().out and not output.exists()
+
+
+@pytest.mark.parametrize("card", ['{"identities": 5}', '{"identities": ["Ann"], "material": 3}', "[" * 9000, "\0"])
+def test_damaged_files_of_a_project_stop_nothing(film: Path, card: str) -> None:
+    for place in ("models/a/model.json", "scans/b/scan.json", "voices/c/voice.json"):
+        (film / place).parent.mkdir(parents=True)
+        (film / place).write_text(card)
+    forget(film)
+    assert read_consent(film, "Ann") is None
+
+
+@pytest.mark.parametrize("facts", [{"output": 5}, {"cast": [3]}, {"cast": {}}, {"id": None}])
+def test_a_damaged_record_is_named(film: Path, record: Record, facts: dict[str, Any]) -> None:
+    damaged = record(film / "x.mp4", **{k: v for k, v in facts.items() if k != "output"})
+    if "output" in facts:
+        damaged.write_text(json.dumps(json.loads(damaged.read_text()) | facts))
+    with pytest.raises(UnderstudyError, match=f"{ID}.json is damaged"):
+        forget(film)
+
+
+def test_the_project_of_a_path() -> None:
+    for inner in ("scans", "models", "recasts", "voices"):
+        assert project_of(f"/work/{inner}/one") == Path("/work")
+    assert project_of("/work/shot") == Path("/work")
+    assert project_of("/film.understudy/scans/one") == Path("/film.understudy")
+    assert project_of("/film.understudy/deep/er/one") == Path("/film.understudy")
