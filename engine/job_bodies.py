@@ -57,6 +57,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         make_home()  # before torch or anybody else makes it, for all to read
         if isinstance(spec, TrainSpec | ConvertSpec):
             require_consent(project_folder(spec), people_of(spec))
+            _require_same_people(spec)
         if isinstance(spec, VoiceTrainSpec | VoiceSpec):
             require_consent(project_folder(spec), voices_of(spec), "voice")
         require_unchanged(spec)
@@ -77,6 +78,12 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         if _is_out_of_memory(error):
             raise UnderstudyError(_NO_MEMORY.format("The graphics card")) from None
         raise
+
+
+def _require_same_people(spec: TrainSpec | ConvertSpec) -> None:
+    from .provenance.consented_people import require_same_people  # numpy and torch: recording a consent needs neither
+
+    require_same_people(spec)
 
 
 _NO_MEMORY = "{} has no memory left for this job. Close other programs that use it, or choose a smaller preset."

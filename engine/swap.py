@@ -44,12 +44,11 @@ def examine(request: Request) -> tuple[MediaInfo, MediaInfo]:
     return shot, face
 
 
-def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) -> dict[str, Any]:
-    """Recast `person` of the shot with `face_person` of the face footage, as `examine` found them.
+def scan_both(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) -> tuple[Path, Path]:
+    """Scan the shot and the face footage, as `examine` found them; their scan folders.
 
-    The work folder gets `scans/` and `models/`, named after what they are made of, so that a
-    second call with the same footage scans nothing again and trains on. Returns the facts of the
-    convert job and where the model and both scans are. Raises UnderstudyError.
+    They lie in `scans/` of the work folder, named after what they are made of, so that a second call with the same
+    footage scans nothing again. Raises UnderstudyError, NoFaceError where one of the two persons is not there.
     """
     end = require_range(shot, request.start, request.end)
     shot_scan = _scanned(request, shot, request.start, end, reporter)
@@ -59,11 +58,23 @@ def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) 
         require_person(face_scan, request.face_person)
     except NoFaceError as error:
         raise NoFaceError(f"{error} What was scanned is kept in {request.work} for the next run.") from None
+    return shot_scan, face_scan
+
+
+def swap(request: Request, scans: tuple[Path, Path], names: tuple[str, str], reporter: Watched) -> dict[str, Any]:
+    """Recast `person` of the shot with `face_person` of the face footage, as `scan_both` scanned them.
+
+    `names` are the identities of who appears and who is recast, under which their consents are on record. The work
+    folder gets `models/`, named after what they are made of, so that a second call trains on. Returns the facts of
+    the convert job, the names, and where the model and both scans are. Raises UnderstudyError.
+    """
+    (shot_scan, face_scan), (shown, target) = scans, names
     parts = f"{shot_scan.name} {request.person} {face_scan.name} {request.face_person}"
+    parts += "" if names == (FACE, TARGET) else f" {shown} {target}"
     model = request.work / "models" / f"{request.preset}-{_key(parts)}"
     identities = [
-        Identity(name=FACE, material=[Material(scan=str(face_scan), person=request.face_person)]),
-        Identity(name=TARGET, material=[Material(scan=str(shot_scan), person=request.person)]),
+        Identity(name=shown, material=[Material(scan=str(face_scan), person=request.face_person)]),
+        Identity(name=target, material=[Material(scan=str(shot_scan), person=request.person)]),
     ]
     with reporter.stage("Gathering faces" if request.preset == "draft" else "Training"):
         trained = job_bodies.run(
@@ -83,13 +94,14 @@ def swap(request: Request, shot: MediaInfo, face: MediaInfo, reporter: Watched) 
             ConvertSpec(
                 scan=str(shot_scan),
                 model=str(model),
-                swaps=[Swap(person=request.person, identity=FACE, target=TARGET)],
+                swaps=[Swap(person=request.person, identity=shown, target=target)],
                 output=str(request.output),
                 project=str(request.work),
             ),
             reporter,
         )
-    return {**converted, **trained, "scan": str(shot_scan), "face_scan": str(face_scan)}
+    who = {"face": shown, "target": target}
+    return {**converted, **trained, **who, "scan": str(shot_scan), "face_scan": str(face_scan)}
 
 
 def require_person(scan: Path, person: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -119,14 +119,42 @@ def watching(resume: str) -> Iterator[Watched]:
         raise Stopped(f"Stopped. {resume}") from None
 
 
-def obtain_consent(project: Path, roles: dict[str, str], given: Sequence[str], subject: Subject = "face") -> None:
+def obtain_consent(
+    project: Path,
+    roles: dict[str, str],
+    given: Sequence[str],
+    subject: Subject = "face",
+    footage: Mapping[str, str] | None = None,
+) -> None:
     """Have everybody's consent on record: given on the command line, recorded before, or asked for in the terminal.
 
     It is for the use of their faces or their voices, by `subject`. roles: each identity and where they are seen or
-    heard, as a question names them. Raises ConsentError when consent is missing and nobody is there to be asked,
+    heard, as a question names them; footage: what that is. A consent that was given for other footage and used for
+    nobody yet is asked for again. Raises ConsentError when consent is missing and nobody is there to be asked,
     NotUnderstood when `given` is not NAME=PERSON:BASIS.
     """
-    from ..provenance.consent import basis_of, missing, record_consent, require_consent, today
+    from ..provenance.consent import missing, record_consent, seen_with, sentence
+
+    footage = footage or {}
+
+    def stale(identity: str) -> bool:
+        seen = seen_with(project, identity, subject)
+        return seen is not None and seen.open and seen.footage not in ("", footage.get(identity, seen.footage))
+
+    for record in read_consents(given, roles, subject):
+        record_consent(project, record, footage.get(record.identity, ""))
+    lacking = list(dict.fromkeys([*missing(project, roles, subject), *filter(stale, roles)]))
+    if lacking and sys.stdin.isatty() and sys.stderr.isatty():
+        complain(CONSENT)
+        for identity in lacking:
+            record_consent(project, _asked(identity, roles[identity], subject), footage.get(identity, ""))
+    elif lacking:
+        raise ConsentError(sentence(project, lacking, subject))
+
+
+def read_consents(given: Sequence[str], roles: Collection[str], subject: Subject = "face") -> list[ConsentRecord]:
+    """What `--consent` says, each about one of the roles. Raises NotUnderstood when it is not NAME=PERSON:BASIS."""
+    from ..provenance.consent import basis_of, today
 
     records = []
     for text in given:
@@ -146,14 +174,7 @@ def obtain_consent(project: Path, roles: dict[str, str], given: Sequence[str], s
                 subject=subject,
             )
         )
-    for record in records:
-        record_consent(project, record)
-    lacking = missing(project, roles, subject)
-    if lacking and sys.stdin.isatty() and sys.stderr.isatty():
-        complain(CONSENT)
-        for identity in lacking:
-            record_consent(project, _asked(identity, roles[identity], subject))
-    require_consent(project, roles, subject)
+    return records
 
 
 def _asked(identity: str, seen: str, subject: Subject) -> ConsentRecord:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 
+from ..errors import ConsentError
 from ..protocol import Preset, VoiceSpec
 from . import voice
-from .arguments import MINUTES, Consents, End, Json, Minutes, Output, obtain_consent, watching
+from .arguments import MINUTES, Consents, End, Json, Minutes, Output, obtain_consent, read_consents, watching
+
+if TYPE_CHECKING:
+    from ..swap import Request
 
 
 @dataclass(kw_only=True)
@@ -44,8 +48,10 @@ class SwapAll:
   Scans both, trains a model of the two people, and writes the recast movie. What an earlier run
   finished is used again: the same footage is not scanned twice, and training goes on where it
   stopped, so more --minutes make a better face. Both people's consent is asked for once: in the
-  terminal, or with --consent for face (who appears) and target (who is recast). With --voice the
-  movie's voice is recast, too (voice: who is heard, whose consent is asked for beside the face's).
+  terminal, or with --consent for face (who appears) and target (who is recast). Other footage may
+  go into the same work folder: whoever is somebody else there is face-2 or target-2, and asked for, too.
+  With --voice the movie's voice is recast, too (voice: who is heard, whose consent is asked for
+  beside the face's).
 
 Examples
   understudy swap shot.mp4 --face actor.mp4 -o recast.mp4 --preset draft \\
@@ -59,7 +65,7 @@ Writes
 
     def run(self) -> dict[str, Any]:
         """Scan, train, recast."""
-        from ..swap import FACE, TARGET, Request, examine, swap
+        from ..swap import FACE, TARGET, Request, examine, scan_both, swap
 
         output = self.output.resolve()
         request = Request(
@@ -75,19 +81,21 @@ Writes
             minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
         )
         shot, face = examine(request)
-        roles = {FACE: f"who appears, in {self.face.name}", TARGET: f"who is recast, in {self.shot.name}"}
-        obtain_consent(request.work, roles, [c for c in self.consent if not c.startswith(f"{voice.VOICE}=")])
+        self._ask_early(request)
         again = "Run the same command again: finished scans are kept, and training goes on."
+        with watching(again) as reporter:
+            scans = scan_both(request, shot, face, reporter)
+        names = self._ask_about(request, FACE, scans[1]), self._ask_about(request, TARGET, scans[0])
         if self.voice is None:
             with watching(again) as reporter:
-                return swap(request, shot, face, reporter)
+                return swap(request, scans, names, reporter)
         voice.fetch()
         clips = voice.recordings_of([self.voice])
-        heard = {voice.VOICE: f"who is heard, in {self.voice.name}", TARGET: f"who is replaced in {self.shot.name}"}
-        obtain_consent(request.work, heard, [c for c in self.consent if not c.startswith(f"{FACE}=")], "voice")
+        replaced = {names[1]: f"who is replaced in {self.shot.name}"}
+        obtain_consent(request.work, replaced, self._said(TARGET, names[1]), "voice")
         seen = request.work / f"picture{output.suffix}"
         with watching(again) as reporter:
-            made = swap(replace(request, output=seen), shot, face, reporter)
+            made = swap(replace(request, output=seen), scans, names, reporter)
         folder = request.work / "voices" / voice.VOICE
         minutes = 0.0 if self.preset == "draft" else 2.0
         made |= voice.train(voice.VOICE, clips, folder, minutes, request.work)
@@ -95,8 +103,63 @@ Writes
             clip=voice.clip_of(seen, None, 0),
             voice=str(folder),
             output=str(output),
-            target=TARGET,
+            target=names[1],
             identity=voice.VOICE,
             project=str(request.work),
         )
         return {**made, **voice.recast(spec), "movie": str(output)}
+
+    def _ask_early(self, request: Request) -> None:
+        """Have all consents on record that can be asked for before anybody knows who is to be seen: so that nobody
+        waits for a scan to be asked, or to hear that a consent is missing."""
+        from ..provenance.consent import seen_with
+        from ..swap import FACE, TARGET
+
+        heard = {voice.VOICE: f"who is heard, in {self.voice.name}"} if self.voice else {}
+        read_consents(self.consent, [FACE, TARGET, *heard])
+        if heard:
+            obtain_consent(request.work, heard, self._said(voice.VOICE, voice.VOICE), "voice")
+        people = {role: seen_with(request.work, role) for role in (FACE, TARGET)}
+        unused = [role for role, seen in people.items() if seen is None or seen.open]
+        said = [text for role in unused for text in self._said(role, role)]
+        footage = {role: str(self._clip(role).resolve()) for role in unused}
+        obtain_consent(request.work, {role: self._told(role) for role in unused}, said, footage=footage)
+
+    def _ask_about(self, request: Request, role: str, scan: Path) -> str:
+        """Have the consent on record of who a scan shows in a role; the name that they have in the work folder.
+
+        Raises ConsentError when they are somebody else than those before, and nobody says who.
+        """
+        from ..faces.people.appearance import of_person
+        from ..provenance.consent import read_consent
+        from ..provenance.consented_people import name_of
+        from ..swap import FACE
+
+        person = request.face_person if role == FACE else request.person
+        name = name_of(request.work, role, of_person(scan, person))
+        clip, other = self._clip(role), read_consent(request.work, role)
+        told = f"{self._told(role)}, and is not {other.person}" if other and name != role else self._told(role)
+        try:
+            obtain_consent(request.work, {name: told}, self._said(role, name), footage={name: str(clip.resolve())})
+        except ConsentError as error:
+            if name == role:
+                raise
+            raise ConsentError(
+                f"Somebody else is seen in {clip.name} than {role} was before in {request.work}, who is called {name} "
+                f'here. Say who it is with --consent "{role}=Full Name: written permission". {error}'
+            ) from None
+        return name
+
+    def _clip(self, role: str) -> Path:
+        from ..swap import FACE
+
+        return self.face if role == FACE else self.shot
+
+    def _told(self, role: str) -> str:
+        from ..swap import FACE
+
+        return f"who {'appears' if role == FACE else 'is recast'}, in {self._clip(role).name}"
+
+    def _said(self, role: str, name: str) -> list[str]:
+        """What --consent says of a role, about the name that whoever plays it has."""
+        return [f"{name}={text.partition('=')[2]}" for text in self.consent if text.partition("=")[0] == role]

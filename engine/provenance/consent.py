@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
+import contextlib
+import math
 import shutil
 import typing
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..durable import hash_file
+from ..durable import hash_file, lock, write_json
 from ..errors import ConsentError, DataError, UnderstudyError
 from ..protocol import (
     Basis,
@@ -34,6 +34,28 @@ BASES: tuple[Basis, ...] = typing.get_args(Basis)
 SUBJECTS: tuple[Subject, ...] = typing.get_args(Subject)
 LARGEST_COPY = 32 << 20
 """Bytes up to which the document that proves a consent is copied into the project; larger ones stay where they are."""
+EMBEDDING = 128
+MOST_FACES = 64
+"""Mean embeddings that one consent keeps; the latest stay."""
+PATIENCE = 20.0
+"""Seconds to wait for another process that writes consents of the project."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """Whom a consent was used for; it stands in its file beside the record, and goes when they are forgotten.
+
+    faces    mean embeddings of their faces, EMBEDDING numbers each, in dlib's metric space
+    open     whether the faces it is used for next are taken for theirs: so it is from its recording to its first use
+    footage  what was shown when they were named; empty where nobody says
+    """
+
+    faces: list[list[float]]
+    open: bool = True
+    footage: str = ""
+
+
+NOBODY = Seen(faces=[])
 
 
 def read_consent(project: Path, identity: str, subject: Subject = "face") -> ConsentRecord | None:
@@ -50,27 +72,50 @@ def read_consent(project: Path, identity: str, subject: Subject = "face") -> Con
 def all_consents(project: Path) -> list[dict[str, Any]]:
     """Every consent file of a project as JSON, those of forgotten identities too, by file name; voices last."""
     folder = project / "consent"
-    return [_read(path) for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("voices/*.json"))]]
+    found = [_read(path) for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("voices/*.json"))]]
+    return [{key: value for key, value in record.items() if key != "seen"} for record in found]
 
 
-def record_consent(project: Path, record: ConsentRecord) -> Path:
+def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> Path:
     """Put a record into the project; the one it replaces becomes part of its history. Returns its file.
 
     A document (`record.file`) is hashed, and copied to `consent/files/` unless it is large; the record then names
-    the copy, relative to the consent folder. The very same record again changes nothing. Raises UnderstudyError
-    with what is wrong with the record.
+    the copy, relative to the consent folder. The consent is open again: the faces it is used for next are taken for
+    that person's, beside those it was used for before, unless it is another person's now. `footage` says what they
+    were seen in when they were named. Raises UnderstudyError with what is wrong with the record.
     """
     _check(record)
     path = consent_file(project, record.identity, record.subject)
     path.parent.mkdir(parents=True, exist_ok=True)
     if record.file:
         record = _with_document(record, Path(project) / "consent")
-    old = _read(path)
-    history = old.pop("history", [])
-    new = to_json(record)
-    if old != new:
-        _write(path, {**new, "history": [*history, *([old] if old else [])]})
+    with _alone(path):
+        old = _read(path)
+        history, seen = old.pop("history", []), _seen(old.pop("seen", None))
+        new = to_json(record)
+        same = str(old.get("person", "")).strip().casefold() == record.person.strip().casefold()
+        seen = Seen(faces=seen.faces if same else [], footage=footage)
+        history = [*history, *([old] if old and old != new else [])]
+        write_json(path, {**new, "history": history, "seen": asdict(seen)}, 0o600)
     return path
+
+
+def seen_with(project: Path, identity: str, subject: Subject = "face") -> Seen | None:
+    """Whom an identity's consent was used for; None where none stands. Raises DataError when its file is damaged."""
+    found = _read(consent_file(project, identity, subject))
+    return None if "forgotten" in found or not found else _seen(found.get("seen"))
+
+
+def bind(project: Path, identity: str, faces: Sequence[Sequence[float]]) -> None:
+    """Tie an open consent to the person it is used for, by the mean embeddings of their faces."""
+    path = consent_file(project, identity)
+    with _alone(path):
+        found = _read(path)
+        seen = _seen(found.get("seen"))
+        if found and "forgotten" not in found and seen.open:
+            rows = [[round(float(number), 5) for number in face] for face in faces]
+            seen = replace(seen, faces=[*seen.faces, *rows][-MOST_FACES:], open=False)
+            write_json(path, {**found, "seen": asdict(seen)}, 0o600)
 
 
 def withdraw(project: Path, identity: str, date: str) -> None:
@@ -80,10 +125,15 @@ def withdraw(project: Path, identity: str, date: str) -> None:
     """
     for subject in SUBJECTS:
         path = consent_file(project, identity, subject)
-        old = _read(path)
-        if old and "forgotten" not in old:
-            history = old.pop("history", [])
-            _write(path, {"identity": old["identity"], "forgotten": date, "history": [*history, old]})
+        if not path.is_file():
+            continue
+        with _alone(path):
+            old = _read(path)
+            if old and "forgotten" not in old:
+                history = old.pop("history", [])
+                old.pop("seen", None)  # what they look like is erased with their faces
+                note = {"identity": old["identity"], "forgotten": date, "history": [*history, old]}
+                write_json(path, note, 0o600)
 
 
 def missing(project: Path, identities: Iterable[str], subject: Subject = "face") -> list[str]:
@@ -103,8 +153,15 @@ def sentence(project: Path, lacking: list[str], subject: Subject = "face") -> st
     names = f"{', '.join(lacking[:-1])} and {lacking[-1]}" if len(lacking) > 1 else lacking[0]
     return (
         f"Nobody's permission is on record for {names}{' to be heard or replaced' if subject == 'voice' else ''}. "
-        f"Record whose {subject} it is and why it may be used: press Consent "
-        f"beside the name in Blender's panel, or run: understudy identity consent {_quoted(lacking[0])} "
+        f"Record whose {subject} it is and why it may be used: {how_to_record(project, lacking[0], subject)}"
+    )
+
+
+def how_to_record(project: Path, identity: str, subject: Subject = "face") -> str:
+    """How to put the consent to an identity on record, as part of a sentence."""
+    return (
+        "press Consent "
+        f"beside the name in Blender's panel, or run: understudy identity consent {_quoted(identity)} "
         f'--project {_quoted(str(project))} --person "Full Name" --basis "written permission"'
         f"{' --voice' if subject == 'voice' else ''}"
     )
@@ -202,18 +259,29 @@ def _read(path: Path) -> dict[str, Any]:
             from_json(ConsentRecord, found)
         if not isinstance(found.get("history", []), list):
             raise ValueError("its history is no list")
+        _seen(found.get("seen"))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}). Move it away and record the consent again.") from None
     return found
 
 
-def _write(path: Path, data: dict[str, Any]) -> None:
-    partial = path.with_name(path.name + ".part")
-    with partial.open("w", encoding="utf-8") as file:
-        json.dump(data, file, indent=1, ensure_ascii=False)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+def _seen(data: Any) -> Seen:
+    """What a consent's file says of whom it was used for. Raises ValueError."""
+    if data is None:  # recorded before consents knew whom they were used for
+        return NOBODY
+    seen = from_json(Seen, data)
+    if not all(len(face) == EMBEDDING and all(map(math.isfinite, face)) for face in seen.faces):
+        raise ValueError("its faces are no embeddings")
+    return seen
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Nobody else writes consents beside `path` meanwhile. Raises UnderstudyError when somebody else does for long."""
+    with lock(path.parent / ".lock", PATIENCE) as held:
+        if not held:
+            raise UnderstudyError(f"{path} is being written by another program. Try again in a moment.")
+        yield
 
 
 def _quoted(text: str) -> str:

@@ -54,9 +54,12 @@ def _load(recaster: str) -> Any:
 def _answer(render: Any, request: dict[str, Any]) -> dict[str, Any]:
     import torch
 
+    from ..provenance.consented_people import require_same_people
+
     try:
         spec = from_json(PreviewSpec, request["spec"])
         require_consent(project_folder(spec), people_of(spec))
+        require_same_people(spec)
         return {"result": to_json(render(spec, Path(request["output"])))}
     except UnderstudyError as error:
         return {"error": str(error)}
