@@ -159,14 +159,19 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Read what `save_tensors` wrote, a network of an earlier plan widened to today's.
 
-    Raises DataError when it is missing or damaged.
+    Raises DataError when it is missing or damaged, or some of its numbers are not finite: such a network makes no
+    face, and what it makes would go unnoticed as the face that was there.
     """
     try:
         with safe_open(path, framework="pt") as file:
             facts = parse_json(file.metadata()["understudy"])
             if not isinstance(facts, dict):
                 raise ValueError("its header is no object")
-            return widened({k: file.get_tensor(k) for k in file.keys()}), facts  # noqa: SIM118
+            tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118
+            for name, tensor in tensors.items():
+                if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
+                    raise ValueError(f"{name} holds numbers that are not finite")
+            return widened(tensors), facts
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
 

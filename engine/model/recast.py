@@ -8,6 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ..errors import DataError
 from .draft.draft import Draft, draft
 from .draft.filters import blur, eroded
 from .draft.gaze import irises
@@ -69,7 +70,8 @@ def recast(
     `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its mask (B, 1, R, R) 0..1,
     soft at the rim. With `rows` (K,) int64, which of the B faces each recast is of, choice is (K, 2) and there are K
     of both: a face seen from several views is measured once. The shared encoder looks at the picture alone: neither
-    landmarks, views nor `rows` count, and the mask is its own within `own_mask`.
+    landmarks, views nor `rows` count, and the mask is its own within `own_mask`. Raises DataError when what the
+    network makes is not finite.
     """
     device, size = picture.device, picture.shape[-1]
     if isinstance(source.refiner, Shared) and not drafts_only:
@@ -115,6 +117,11 @@ def _through(source: Source, network: Net, inputs: torch.Tensor) -> Refined:
     with autocast(inputs.device):
         result = network(batch)[source.decoder]
     assert result is not None
+    if not all(bool(torch.isfinite(made).all()) for made in result if made is not None):
+        raise DataError(
+            "The model's network makes no face of this one: its numbers are not finite, though its weights are. Train "
+            "the model again, or recast as a draft (--draft)."
+        )
     return result
 
 
