@@ -31,7 +31,7 @@ from .protocol import (
     home,
     make_home,
 )
-from .provenance.consent import people_of, project_folder, record_consent, require_consent, voices_of
+from .provenance.consent import people_of, project_folder, record_consent, require_consent, today, voices_of
 from .remote.file_sync import clear_mirror
 from .remote.link import chosen
 from .reporter import Part, Reporter, Silent
@@ -160,11 +160,14 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     import torch
 
     from .convert.conversion import convert
-    from .provenance.recasts import certify, marker
+    from .provenance.begun import Begun, begun
+    from .provenance.recasts import certify, marker, recast_id
 
     told: dict[str, str] = {}
     sign = partial(certify, spec, reporter, told)
-    counts = convert(spec, torch.device(pick_device()), reporter, marker(spec), sign)
+    shown = [swap.identity for swap in spec.swaps]
+    with begun(project_folder(spec), Begun(id=recast_id(spec), date=today(), output=spec.output, identities=shown)):
+        counts = convert(spec, torch.device(pick_device()), reporter, marker(spec), sign)
     return {"movie": spec.output, **counts, **told}
 
 
@@ -175,11 +178,14 @@ def _voice_train(spec: VoiceTrainSpec, reporter: Reporter) -> dict[str, Any]:
 
 
 def _voice(spec: VoiceSpec, reporter: Reporter) -> dict[str, Any]:
-    from .provenance.voices import certify_voice
+    from .provenance.begun import Begun, begun
+    from .provenance.voices import certify_voice, voice_recast_id
     from .voice.recast import recast_voice
 
     told: dict[str, str] = {}
-    made = recast_voice(spec, reporter, pick_device(), partial(certify_voice, spec, reporter, told))
+    heard, identifier = voices_of(spec), voice_recast_id(spec)  # the one who is replaced is heard in the first pass
+    with begun(project_folder(spec), Begun(id=identifier, date=today(), output=spec.output, identities=heard)):
+        made = recast_voice(spec, reporter, pick_device(), partial(certify_voice, spec, reporter, told))
     return {"sound": spec.output, **made, **told}
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from ..durable import sync_folder
 
 CLOSED = "[0-9]*.json"  # what a finished segment leaves in its folder
+NOTE = "recasts.json"  # in a working folder: which recasts it is of, as `provenance.begun` writes it
 
 
 def partial_folder(output: Path) -> Path:
@@ -53,6 +54,17 @@ def _move_folder(made: Path, final: Path) -> None:
         raise
     if replaced.exists():
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def empty_partial(output: Path) -> None:
+    """Remove what is unfinished of `output`, but for what says whose it is. Raises OSError."""
+    folder = partial_folder(output)
+    if folder.is_dir() and not folder.is_symlink():
+        for path in folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path.name != NOTE:
+                path.unlink()
 
 
 def remove_partial(output: Path, *, keep_finished: bool = False) -> None:

@@ -10,10 +10,12 @@ from ..durable import hash_file
 from ..errors import UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
+from ..media.partial_output import partial_folder
 from ..protocol import consent_file, home
+from .begun import all_begun, recasts_of
 from .consent import SUBJECTS, read_consent, today, withdraw
 from .erase import entries, erase, folders, is_file, is_folder, read_json, settled, size_of
-from .recast_files import RECASTS, Left, Recorded, find_recast
+from .recast_files import RECASTS, Found, Left, Recorded, find_recast
 from .recasts import Recast, recorded
 from .voices import VoiceRecast, recorded_voices, voices_of_identity
 
@@ -45,7 +47,7 @@ def holdings(project: Path, identity: str) -> Holdings:
 
     Models that know them, scans that show them (whole: other people's corrections in them go, too), what the networks
     saw on any frame, recasts in which their face appears or their voice is heard and what was made from those, and
-    unfinished ones of anybody, which do not say whose face they hold; previews; their voice. Recasts in which they
+    unfinished ones, also those that do not say whose face they hold; previews; their voice. Recasts in which they
     were replaced show another's face or voice and stay. Raises DataError when a record is damaged.
     """
     project, name, found = project.resolve(), identity.strip().casefold(), Holdings()
@@ -81,6 +83,24 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> Holdings:
     return found
 
 
+def _add_begun(found: Holdings, project: Path, name: str) -> set[str]:
+    """What killed and stopped recasts left that hold the face or the voice; gives the ids of those that go."""
+    going = set()
+    for record, recast in all_begun(project):
+        output = settled(recast.output)
+        if name not in {one.strip().casefold() for one in recast.identities} or output is None:
+            continue
+        folder = partial_folder(output)
+        if is_folder(folder) and project / RECASTS not in folder.parents and recast.id not in recasts_of(folder):
+            found.left.append(Left(str(folder), "It has the name of an unfinished recast, but does not say so itself."))
+            continue
+        if is_folder(folder):
+            found.add(folder, "unfinished recast")
+            going.add(recast.id)
+        found.add(record, "record that it was begun")
+    return going
+
+
 def _add_recasts(found: Holdings, project: Path, name: str) -> None:
     """Recasts that show the face or let the voice be heard, and whatever was made from them again."""
     records: list[tuple[Path, Recast | VoiceRecast]] = [*recorded(project), *recorded_voices(project)]
@@ -89,6 +109,7 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
         made_of_it = [o for o in records if o not in going and o[1].source_sha256 == recast.output_sha256]
         going += made_of_it if recast.output_sha256 else []
     others = {settled(recast.output) for record, recast in records if (record, recast) not in going}
+    unnamed = _add_begun(found, project, name)  # recorded, and killed before they had their names
     for record, recast in going:
         meant = Recorded(
             id=recast.id,
@@ -100,6 +121,8 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
         voice = isinstance(recast, VoiceRecast)
         for path in files.paths:
             found.add(path, "recast in which their voice is heard" if voice else "recast that shows their face")
+        if not files.whole and recast.id in unnamed:
+            files = Found()
         found.left += files.left
         if files.whole:
             found.add(record, "record of that recast")
@@ -148,8 +171,10 @@ def _add_anybodys(found: Holdings, project: Path) -> None:
     for folder in entries(project / "models"):
         if is_folder(folder) and is_folder(folder / "facesets") and not is_file(folder / "model.json"):
             found.add(folder, "unfinished model")
+    known = {recast.id for _, recast in all_begun(project)}  # those that hold the face are listed already
     for path in entries(project / RECASTS):
-        if path.suffix == ".part" and is_folder(path) and is_folder(path / "segments"):
+        whose = recasts_of(path)
+        if path.suffix == ".part" and is_folder(path) and not (whose and known.issuperset(whose)):
             found.add(path, "unfinished recast")
     if is_folder(previews := home().resolve() / "previews"):
         found.add(previews, "previews")

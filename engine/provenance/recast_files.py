@@ -19,6 +19,10 @@ from .recasts import hash_of, outputs_of
 RECASTS = "recasts"
 SETTINGS = ".understudy.json"
 """What the name of a recast and this is called says how it was made (`convert.convert_settings`)."""
+UNPROVEN = (
+    "It is that recast to the last bit, but outside the project, and without the credentials that would prove it. "
+    "Its record is kept. Remove it yourself."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,14 +66,15 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
     for place in places:
         if own := _own(project, place, recorded, others):
             return _with_companions(project, [place, *theirs], recorded, own)
-    for place in places:
-        for other in _alike(project, place, recorded):
-            if own := _own(project, other, recorded, others):
-                return _with_companions(project, [other, *theirs], recorded, own)
+    alike = [other for place in places for other in _alike(project, place, recorded)]
+    for other in alike:
+        if own := _own(project, other, recorded, others):
+            return _with_companions(project, [other, *theirs], recorded, own)
     if output in others and (is_file(output) or is_folder(output)):
         return Found()  # a later recast took its place
     found = _with_companions(project, [*theirs, *places[1:]], recorded, [])
-    return replace(found, left=[_not_found(output, recorded), *found.left], whole=False)
+    told = [Left(str(other), UNPROVEN) for other in alike] or [_not_found(output, recorded)]
+    return replace(found, left=[*told, *found.left], whole=False)
 
 
 def _own(project: Path, place: Path, recorded: Recorded, others: Collection[Path]) -> list[Path]:

@@ -46,6 +46,11 @@ class VoiceRecast:
     credentials: str = ""
 
 
+def voice_recast_id(spec: VoiceSpec) -> str:
+    """What names a recast of a voice: the same for the same spec and recordings."""
+    return hashlib.sha256(json.dumps([to_json(spec), _recordings(spec)], sort_keys=True).encode()).hexdigest()[:16]
+
+
 def certify_voice(
     spec: VoiceSpec, reporter: Reporter, told: dict[str, str], done: dict[str, Any], made: Mapping[Path, Path]
 ) -> dict[Path, Path]:
@@ -56,9 +61,7 @@ def certify_voice(
     """
     reporter.progress(1.0, "Signing the sound")
     output, source, project = Path(spec.output), Path(spec.clip.path), project_folder(spec)
-    card = _card(Path(spec.voice))
-    recordings = [str(digest) for digest in card.get("sources", [])]
-    identifier = hashlib.sha256(json.dumps([to_json(spec), recordings], sort_keys=True).encode()).hexdigest()[:16]
+    recordings, identifier = _recordings(spec), voice_recast_id(spec)
     source_hash = hash_file(source)
     ingredients = [Ingredient(source.name, "parentOf", source_hash, source)]
     ingredients += [Ingredient("recording of a voice", "inputTo", digest) for digest in recordings]
@@ -125,6 +128,11 @@ def voices_of_identity(project: Path, identity: str) -> list[Path]:
     return [
         path for path in folders(project, "voices") if str(_card(path).get("identity", "")).strip().casefold() == name
     ]
+
+
+def _recordings(spec: VoiceSpec) -> list[str]:
+    sources = _card(Path(spec.voice)).get("sources")
+    return [str(digest) for digest in sources] if isinstance(sources, list) else []
 
 
 def _card(folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from ..arrays import write_json
 from ..errors import MediaError, Stopped, UnderstudyError
-from ..media.partial_output import partial_folder, publish
+from ..media.partial_output import empty_partial, partial_folder, publish
 from ..media.waveform import (
     MOVIES,
     SoundInfo,
@@ -242,10 +242,9 @@ def _work_folder(output: Path, spec: VoiceSpec, info: SoundInfo) -> Path:
     status = info.path.stat()
     key = json.dumps([to_json(spec.clip), info.rate, info.samples, status.st_size, status.st_mtime_ns])
     note_file = work / "clip.json"
-    if work.is_dir() and (not note_file.is_file() or note_file.read_text(encoding="utf-8") != json.dumps(key)):
-        shutil.rmtree(work)
-    if not work.is_dir():
-        work.mkdir(parents=True)
+    if not note_file.is_file() or note_file.read_text(encoding="utf-8") != json.dumps(key):
+        empty_partial(output)
+        work.mkdir(parents=True, exist_ok=True)
         write_json(note_file, key, None)
     return work
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from understudy.engine import job_bodies
 from understudy.engine.durable import hash_file
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.protocol import ForgetSpec, consent_file, project_of
+from understudy.engine.provenance.begun import Begun, all_begun, begun, recasts_of
 from understudy.engine.provenance.consent import read_consent
 from understudy.engine.provenance.credentials import Claim, sign
 from understudy.engine.reporter import Silent
@@ -300,3 +302,88 @@ def test_the_project_of_a_path() -> None:
     assert project_of("/work/shot") == Path("/work")
     assert project_of("/film.understudy/scans/one") == Path("/film.understudy")
     assert project_of("/film.understudy/deep/er/one") == Path("/film.understudy")
+
+
+def test_a_renamed_movie_that_left_its_credentials_behind_is_named(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]]
+) -> None:
+    output = film.parent / "film.mkv"
+    kept = record(output, **recast(output))
+    assert output.with_suffix(".c2pa").is_file()
+    output.rename(film.parent / "good.mkv")
+    (left,) = forget(film)["left"]
+    assert left["path"] == str(film.parent / "good.mkv") and "to the last bit" in left["why"]
+    assert kept.is_file() and (film.parent / "good.mkv").is_file()
+
+
+def test_a_movie_with_its_credentials_beside_it_goes_with_them(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]], make_clip: Any
+) -> None:
+    output = film.parent / "film.mkv"
+    gone = record(output, **recast(output))
+    forget(film)
+    assert not output.exists() and not output.with_suffix(".c2pa").exists() and not gone.exists()
+    kept = record(output, **recast(output))
+    output.unlink()
+    make_clip(output, 9)  # another movie under that name, which the credentials do not fit
+    assert len(forget(film)["left"]) == 1
+    assert output.is_file() and kept.is_file()
+
+
+@pytest.mark.parametrize("place", ["outside", "project", "recasts"])
+@pytest.mark.parametrize("ends", ["stopped", "failed", "done"])
+def test_a_recast_is_on_record_from_its_beginning(film: Path, place: str, ends: str) -> None:
+    folder = {"outside": film.parent / "new" / "er", "project": film, "recasts": film / "recasts"}[place]
+    work = folder / "shot.mp4.part"
+    note = Begun(id=ID, date="2026-11-30", output=str(folder / "shot.mp4"), identities=["ann"])
+    with contextlib.suppress(KeyError), begun(film, note):
+        assert recasts_of(work) == [ID] and [one for _, one in all_begun(film)] == [note]
+        if ends == "stopped":
+            (work / "segments").mkdir()
+            (work / "segments" / "00000000.mkv").write_bytes(b"faces")
+        if ends != "done":
+            raise KeyError
+    if ends == "stopped":
+        assert {item["path"] for item in forget(film)["items"]} >= {str(work)}
+    assert not work.exists() and all_begun(film) == [] and folder.exists() == (ends == "stopped" or place == "project")
+
+
+def test_the_unfinished_recasts_of_others_stay(film: Path, tmp_path: Path) -> None:
+    kept = []
+    for place, identifier in ((film / "recasts", "b" * 16), (tmp_path, "c" * 16)):
+        work = place / "shot.mp4.part"
+        with begun(film, Begun(id=identifier, date="2026-11-30", output=str(place / "shot.mp4"), identities=["Bob"])):
+            (work / "segments").mkdir()
+        kept.append(work)
+    record = film / "provenance" / "begun" / f"{ID}.json"
+    told = {"id": ID, "date": "2026-11-30", "output": str(tmp_path / "shot.mp4"), "identities": ["Ann"]}
+    record.write_text(json.dumps(told))  # a project's word that somebody else's working folder is hers
+    (left,) = forget(film)["left"]
+    assert left["path"] == str(tmp_path / "shot.mp4.part") and all(work.is_dir() for work in kept)
+    assert record.is_file()
+    forget(film, "Bob")
+    assert not any(work.exists() for work in kept)
+
+
+def test_two_recasts_in_one_working_folder(film: Path) -> None:
+    work = film / "shot.mp4.part"
+    for identifier, name in ((ID, "Ann"), ("b" * 16, "Bob")):
+        with begun(film, Begun(id=identifier, date="2026-11-30", output=str(film / "shot.mp4"), identities=[name])):
+            (work / "segments").mkdir(exist_ok=True)
+    forget(film)
+    assert not work.exists()
+
+
+def test_nothing_of_a_face_stays_in_the_corners(film: Path) -> None:
+    corners = [
+        film / place
+        for place in (
+            "scans/.observed/a", "scans/scans/.observed/a", "scans/.shot.part", "scans/.shot.old", "scans/.shot.people",
+            "models/begun/facesets", "recasts/old.mp4.part/segments",
+        )
+    ]  # fmt: skip
+    for folder in corners:
+        folder.mkdir(parents=True)
+        (folder / "00000000-00000008.safetensors").write_bytes(b"embeddings")
+    forget(film)
+    assert not [path for path in film.rglob("*.safetensors")]
