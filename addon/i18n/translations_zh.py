@@ -332,6 +332,7 @@ STRINGS: dict[str, str] = {
     "Erase nothing": "不清除任何内容",
     "Keep": "保留",
     "This would be erased for good:": "以下内容将被永久清除：",
+    "Not found, or not surely theirs; it stays:": "未找到，或无法确定属于此人；以下内容将保留：",
     "Nothing of {name} is kept.": "没有保存{name}的任何内容。",
     "and {n} more": "以及另外 {n} 项",
     "Provenance": "来源",

@@ -122,8 +122,8 @@ def _forget_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, A
     state, about = scene.understudy, steps.about(job)
     consent_records.look_again()
     if about.get("dry_run"):
-        paths = [str(path) for path in result.get("removed", [])]
-        job.about = json.dumps({**about, "paths": paths})
+        paths, left = ([str(one["path"]) for one in result.get(kind, [])] for kind in ("items", "left"))
+        job.about = json.dumps({**about, "paths": paths, "left": left})
         return ""
     people_store.forget_pictures()
     preview.forget()

@@ -210,12 +210,13 @@ class UNDERSTUDY_OT_forget(Outside, bpy.types.Operator):
         return {"FINISHED"}
 
 
-def forgetting(state: bpy.types.PropertyGroup, identity: str) -> list[str] | None:
-    """What forgetting an identity would erase, as its dry run found; None until there was one."""
+def forgetting(state: bpy.types.PropertyGroup, identity: str) -> tuple[list[str], list[str]] | None:
+    """The paths that forgetting an identity would erase, and those that it would leave although they may be theirs, as
+    its dry run found; None until there was one."""
     for job in reversed(state.jobs):
         about = steps.about(job) if job.kind == "forget" else {}
         if about.get("identity") == identity:
-            return about["paths"] if job.state == "done" and "paths" in about else None
+            return (about["paths"], about.get("left", [])) if job.state == "done" and "paths" in about else None
     return None
 
 

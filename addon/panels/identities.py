@@ -112,24 +112,32 @@ def _draw_forget(
     layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
     identity: bpy.types.PropertyGroup,
 ) -> None:  # fmt: skip
-    paths = forgetting(state, identity.key)
-    if paths is None:
+    found = forgetting(state, identity.key)
+    if found is None:
         layout.operator("understudy.forget", icon="TRASH").identity = identity.key
         return
+    paths, left = found
     box = layout.box()
     box.alert = True
     if paths:
         sentence(box, context, tr("This would be erased for good:"), "TRASH")
     else:
         sentence(box, context, tr("Nothing of {name} is kept.", name=identity.name), "TRASH")
-    for path in paths[:SHOWN_PATHS]:
-        sentence(box, context, "/".join(Path(path).parts[-2:]))
-    if len(paths) > SHOWN_PATHS:
-        sentence(box, context, tr("and {n} more", n=len(paths) - SHOWN_PATHS))
+    _list_paths(box, context, paths)
+    if left:
+        sentence(box, context, tr("Not found, or not surely theirs; it stays:"), "ERROR")
+        _list_paths(box, context, left)
     row = box.row(align=True)
     erase = row.operator("understudy.forget", text="Erase", icon="TRASH")
     erase.identity, erase.confirmed = identity.key, True
     row.operator("understudy.forget_no").identity = identity.key
+
+
+def _list_paths(layout: bpy.types.UILayout, context: bpy.types.Context, paths: list[str]) -> None:
+    for path in paths[:SHOWN_PATHS]:
+        sentence(layout, context, "/".join(Path(path).parts[-2:]))
+    if len(paths) > SHOWN_PATHS:
+        sentence(layout, context, tr("and {n} more", n=len(paths) - SHOWN_PATHS))
 
 
 def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:

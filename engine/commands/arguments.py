@@ -56,7 +56,7 @@ Project = Annotated[
     Path | None,
     tyro.conf.arg(
         metavar="DIR",
-        help="Whose consent records count; without it, the folder that holds the model.",
+        help="Whose consent records count; without it, the project that holds the model.",
         help_behavior_hint="",
     ),
 ]

@@ -172,7 +172,9 @@ def forget(spec: dict, now: dict) -> dict:
     found = [str(folder / "consent" / f"{spec['identity']}.json"), str(folder / "models" / "of-them")]
     if not spec["dry_run"]:
         Path(found[0]).unlink(missing_ok=True)
-    return {"removed": found}
+    items = [{"path": path, "what": "theirs", "bytes": 1} for path in found]
+    left = [{"path": str(folder.parent / "renamed.mp4"), "why": "It was not found."}]
+    return {"removed": [] if spec["dry_run"] else found, "items": items, "left": left}
 
 
 def report(spec: dict, now: dict) -> dict:

@@ -115,7 +115,9 @@ def test_forgetting_shows_what_goes_and_asks(addon, scene, shot, clips, tick_unt
     from_panel = addon.operators.consent.forgetting
     assert bpy.ops.understudy.forget(identity=key) == {"FINISHED"}
     idle(scene, tick_until)
-    assert len(from_panel(shot, key)) == 2 and len(shot.identities) == 1
+    erased, left = from_panel(shot, key)
+    assert len(erased) == 2 and len(shot.identities) == 1
+    assert [path.rpartition("/")[2] for path in left] == ["renamed.mp4"]
     assert addon.consent_records.record(addon.project.folder(shot), key)
     bpy.ops.understudy.forget_no(identity=key)
     assert from_panel(shot, key) is None

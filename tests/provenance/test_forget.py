@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,25 @@ def recast(make_clip: Any) -> Callable[..., dict[str, Any]]:
     return make
 
 
+watches: list[list[str]] = []  # of what this process opens; a hook cannot be taken away again
+
+
+def note_opened(event: str, arguments: tuple[Any, ...]) -> None:
+    for opened in watches if event in ("open", "os.listdir", "os.scandir") else []:
+        opened.append(os.path.realpath(arguments[0]) if isinstance(arguments[0], str | os.PathLike) else "")
+
+
+sys.addaudithook(note_opened)
+
+
+@pytest.fixture
+def opened() -> Iterator[list[str]]:
+    """The files and folders that are opened while the test runs, all links resolved."""
+    watches.append([])
+    yield watches[-1]
+    watches.pop()
+
+
 def forget(project: Path, identity: str = "Ann") -> dict[str, Any]:
     return job_bodies.run("forget", ForgetSpec(project=str(project), identity=identity), Silent())
 
@@ -120,7 +140,9 @@ def write_voice(film: Path, output: Path | str, **facts: Any) -> Path:
 
 @pytest.mark.skipif(os.name != "posix", reason="links need rights of their own on Windows")
 @pytest.mark.parametrize("inner", ["recasts", "models", "scans", "voices", "provenance"])
-def test_no_link_in_a_project_is_followed(film: Path, tmp_path: Path, record: Record, inner: str) -> None:
+def test_no_link_in_a_project_is_followed(
+    film: Path, tmp_path: Path, record: Record, inner: str, opened: list[str]
+) -> None:
     mine = tmp_path / "mine"
     (mine / "one" / "facesets").mkdir(parents=True)
     (mine / "scans" / ".observed").mkdir(parents=True)
@@ -138,7 +160,9 @@ def test_no_link_in_a_project_is_followed(film: Path, tmp_path: Path, record: Re
         (film / "provenance").rmdir()
     (film / inner).symlink_to(mine)
     before = sorted(mine.rglob("*"))
+    opened.clear()
     forget(film)
+    assert str(film) in opened and not [path for path in opened if path.startswith(str(mine))]
     assert sorted(mine.rglob("*")) == before and (film / inner).is_symlink()
 
 
