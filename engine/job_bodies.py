@@ -32,6 +32,7 @@ from .protocol import (
     make_home,
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent, today, voices_of
+from .provenance.outputs import require_output
 from .remote.file_sync import clear_mirror
 from .remote.link import chosen
 from .reporter import Part, Reporter, Silent
@@ -61,6 +62,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         if isinstance(spec, VoiceTrainSpec | VoiceSpec):
             require_consent(project_folder(spec), voices_of(spec), "voice")
         require_unchanged(spec)
+        require_output(spec)
         if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen()):
             from .remote.remote_job import run as run_there
 
@@ -205,7 +207,7 @@ def _forget(spec: ForgetSpec, reporter: Reporter) -> dict[str, Any]:
 def _report(spec: ReportSpec, reporter: Reporter) -> dict[str, Any]:
     from .provenance.report import write_report
 
-    return {"report": str(write_report(Path(spec.project), Path(spec.output)))}
+    return {"report": str(write_report(Path(spec.project), Path(spec.output), spec.overwrite))}
 
 
 def _credential(spec: CredentialSpec, reporter: Reporter) -> dict[str, Any]:

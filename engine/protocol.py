@@ -250,7 +250,8 @@ class ConvertSpec:
 
     `use_refiner` False converts with the draft even where a trained network is there. `start` and `end`
     narrow the range to a part of the scanned clip (None: all of it). `layer` writes only the recast face
-    with straight alpha, and its matte beside it, in place of the whole frame.
+    with straight alpha, and its matte beside it, in place of the whole frame. `overwrite` lets it take the place of a
+    file that Understudy did not make; material never goes.
     """
 
     scan: str
@@ -264,6 +265,7 @@ class ConvertSpec:
     layer: bool = False
     settings: ConvertSettings = field(default_factory=ConvertSettings)
     project: str = ""
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +322,7 @@ class VoiceSpec:
 
     The output is as long as the whole track, and differs within the clip only where the voice speaks. `target` is the
     identity whose voice is replaced, `identity` whose voice is heard: both consented. `draft` leaves a trained network
-    aside.
+    aside. `overwrite` lets it take the place of a file that Understudy did not make; material never goes.
     """
 
     clip: SoundClip
@@ -331,6 +333,7 @@ class VoiceSpec:
     draft: bool = False
     settings: VoiceSettings = field(default_factory=VoiceSettings)
     project: str = ""
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,10 +375,14 @@ class ForgetSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportSpec:
-    """Write the report of who was recast where, and with whose permission, to `output` (.html)."""
+    """Write the report of who was recast where, and with whose permission, to `output` (.html).
+
+    `overwrite` lets it take the place of a file that is no report, or a changed one.
+    """
 
     project: str
     output: str
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

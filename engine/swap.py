@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from .media.formats import check_output
 from .media.pictures import picture_files
 from .media.reader import MediaInfo, probe, require_range
 from .protocol import Clip, ConvertSpec, Identity, Material, Preset, ScanSpec, Swap, TrainSpec, to_json
+from .provenance.outputs import footage, ours, require_writable
 
 FACE, TARGET = "face", "target"
 
@@ -34,13 +36,17 @@ class Request:
     end: int | None
     preset: Preset
     minutes: float
+    overwrite: bool = False
 
 
-def examine(request: Request) -> tuple[MediaInfo, MediaInfo]:
-    """The shot and the face footage. Raises UnderstudyError for all that can be wrong before a frame is read."""
+def examine(request: Request, recordings: Sequence[Path] = ()) -> tuple[MediaInfo, MediaInfo]:
+    """The shot and the face footage. Raises UnderstudyError for all that can be wrong before a frame is read, such as
+    an output that is one of them, one of the `recordings` or something else that is not ours."""
     shot, face = probe(request.shot), probe(request.face)
     require_range(shot, request.start, request.end)
     check_output(request.output, shot)
+    material = [request.shot, request.face, *recordings]
+    require_writable(request.output, [*material, *footage(request.work)], request.overwrite, ours(request.work))
     return shot, face
 
 
@@ -97,6 +103,7 @@ def swap(request: Request, scans: tuple[Path, Path], names: tuple[str, str], rep
                 swaps=[Swap(person=request.person, identity=shown, target=target)],
                 output=str(request.output),
                 project=str(request.work),
+                overwrite=request.overwrite,
             ),
             reporter,
         )

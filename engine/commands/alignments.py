@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import tyro
 
-from .arguments import Json, Output, watching
+from .arguments import Json, Output, Overwrite, watching
 
 
 @dataclass(kw_only=True)
@@ -23,12 +23,17 @@ class Export:
     """understudy holds everything; faceswap holds boxes and 68 points."""
     person: Annotated[int | None, tyro.conf.arg(metavar="PERSON", help_behavior_hint="")] = None
     """For faceswap: only this person; without it, everybody."""
+    overwrite: Overwrite = False
     json: Json = False
 
     def run(self) -> dict[str, Any]:
         """Write the file."""
         from ..faces.interchange.alignments_json import export_faceswap, export_json
+        from ..protocol import project_of
+        from ..provenance.outputs import footage, require_writable
 
+        scanned = [path for path in self.scan.rglob("*") if path.is_file()]
+        require_writable(self.output, [*scanned, *footage(project_of(self.scan.resolve()))], self.overwrite)
         with watching("Run the same command again.") as reporter, reporter.stage("Exporting"):
             if self.format == "faceswap":
                 count = export_faceswap(self.scan, self.output, reporter, self.person)

@@ -60,6 +60,13 @@ Project = Annotated[
         help_behavior_hint="",
     ),
 ]
+Overwrite = Annotated[
+    bool,
+    tyro.conf.arg(
+        help="Write also over a file that Understudy did not make, or that was changed since; never over footage.",
+        help_behavior_hint="",
+    ),
+]
 Json = Annotated[
     bool, tyro.conf.arg(help="Print one JSON object as the last line of the output.", help_behavior_hint="")
 ]

@@ -15,6 +15,7 @@ from .arguments import (
     Json,
     NotUnderstood,
     Output,
+    Overwrite,
     Project,
     obtain_consent,
     read_settings,
@@ -58,6 +59,7 @@ class Convert:
     """Recast without the trained network, with what the scans show."""
     consent: Consents = field(default_factory=list)
     project: Project = None
+    overwrite: Overwrite = False
     json: Json = False
 
     manual: ClassVar[str] = """\
@@ -107,7 +109,7 @@ Writes
 
     def _asked(self) -> ConvertSpec:
         """What is to be done: as named here, and for the rest as for the result that this one is to be like."""
-        named: dict[str, Any] = {"output": str(self.output.resolve())}
+        named: dict[str, Any] = {"output": str(self.output.resolve()), "overwrite": self.overwrite}
         if self.scan:
             named["scan"] = str(self.scan.resolve())
         if self.model:

@@ -11,7 +11,7 @@ import tyro
 
 from ..errors import UnderstudyError
 from ..printing import complain, say
-from .arguments import THIS_PROJECT, Json, Output
+from .arguments import THIS_PROJECT, Json, Output, Overwrite
 
 Folder = Annotated[Path, tyro.conf.arg(metavar="DIR")]
 
@@ -150,6 +150,7 @@ class Report:
     """The page to write (.html)."""
     project: Folder = field(default_factory=Path)
     """The project folder."""
+    overwrite: Overwrite = False
     json: Json = False
 
     def run(self) -> dict[str, Any]:
@@ -158,7 +159,8 @@ class Report:
         from ..protocol import ReportSpec
         from ..reporter import Silent
 
-        spec = ReportSpec(project=str(self.project.resolve()), output=str(self.output.resolve()))
+        project, output = self.project.resolve(), self.output.resolve()
+        spec = ReportSpec(project=str(project), output=str(output), overwrite=self.overwrite)
         result = job_bodies.run("report", spec, Silent())
         say(result["report"])
         return result

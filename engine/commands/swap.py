@@ -11,7 +11,7 @@ import tyro
 from ..errors import ConsentError
 from ..protocol import Preset, VoiceSpec
 from . import voice
-from .arguments import MINUTES, Consents, End, Json, Minutes, Output, obtain_consent, read_consents, watching
+from .arguments import MINUTES, Consents, End, Json, Minutes, Output, Overwrite, obtain_consent, read_consents, watching
 
 if TYPE_CHECKING:
     from ..swap import Request
@@ -42,6 +42,7 @@ class SwapAll:
     work: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where scans and the model are kept; without it, a folder OUT.understudy beside the output."""
     consent: Consents = field(default_factory=list)
+    overwrite: Overwrite = False
     json: Json = False
 
     manual: ClassVar[str] = """\
@@ -79,8 +80,10 @@ Writes
             end=self.end,
             preset=self.preset,
             minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
+            overwrite=self.overwrite,
         )
-        shot, face = examine(request)
+        clips = [] if self.voice is None else voice.recordings_of([self.voice])
+        shot, face = examine(request, [Path(clip.path) for clip in clips])
         self._ask_early(request)
         again = "Run the same command again: finished scans are kept, and training goes on."
         with watching(again) as reporter:
@@ -90,7 +93,6 @@ Writes
             with watching(again) as reporter:
                 return swap(request, scans, names, reporter)
         voice.fetch()
-        clips = voice.recordings_of([self.voice])
         replaced = {names[1]: f"who is replaced in {self.shot.name}"}
         obtain_consent(request.work, replaced, self._said(TARGET, names[1]), "voice")
         seen = request.work / f"picture{output.suffix}"
@@ -106,6 +108,7 @@ Writes
             target=names[1],
             identity=voice.VOICE,
             project=str(request.work),
+            overwrite=self.overwrite,
         )
         return {**made, **voice.recast(spec), "movie": str(output)}
 

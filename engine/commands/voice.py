@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import tyro
 
 from ..protocol import SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec, project_of
-from .arguments import Consents, Json, NotUnderstood, Output, Project, obtain_consent, watching
+from .arguments import Consents, Json, NotUnderstood, Output, Overwrite, Project, obtain_consent, watching
 
 VOICE, TARGET = "voice", "target"
 AGAIN = "Run the same command again: what was measured is kept."
@@ -68,6 +68,7 @@ class Separate:
     """A movie or a sound file."""
     output: Output
     """The voice, .wav or .flac."""
+    overwrite: Overwrite = False
     rest: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
     """What is left without it, .wav or .flac; both sum to the sound, sample by sample."""
     range: Range = None
@@ -77,8 +78,11 @@ class Separate:
     def run(self) -> dict[str, Any]:
         """Separate."""
         from ..job_bodies import pick_device
+        from ..provenance.outputs import require_writable
         from ..voice.stems import separate_file
 
+        for output in filter(None, (self.output, self.rest)):
+            require_writable(output, [self.sound], self.overwrite)
         fetch()
         clip = clip_of(self.sound, self.range, self.track)
         with watching("Nothing was written.") as reporter, reporter.stage(f"Separating {self.sound.name}"):
@@ -128,6 +132,7 @@ class ConvertVoice:
     manner: tyro.conf.OmitArgPrefixes[Manner] = field(default_factory=Manner)
     consent: Consents = field(default_factory=list)
     project: Project = None
+    overwrite: Overwrite = False
     json: Json = False
 
     def run(self) -> dict[str, Any]:
@@ -147,6 +152,7 @@ class ConvertVoice:
             draft=self.manner.draft,
             settings=self.manner.settings(),
             project=str(project),
+            overwrite=self.overwrite,
         )
         return recast(spec)
 
@@ -168,48 +174,38 @@ class SwapVoice:
     work: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where the voice is kept; without it, a folder OUT.understudy beside the output."""
     consent: Consents = field(default_factory=list)
+    overwrite: Overwrite = False
     json: Json = False
 
     def run(self) -> dict[str, Any]:
         """Make the voice, recast the sound."""
+        from ..media.waveform import check_sound_output, probe_sound
+        from ..provenance.outputs import ours, require_writable
+
         output = self.output.resolve()
         work = (self.work or output.with_name(f"{output.stem}.understudy")).resolve()
         settings, clip = self.manner.settings(), clip_of(self.sound, self.range, self.track)
-        minutes = 0.0 if self.manner.draft else self.minutes
-        return swap_voice(clip, list(self.voice), output, work, minutes, settings, self.consent)
-
-
-def swap_voice(
-    clip: SoundClip,
-    recordings: list[Path],
-    output: Path,
-    work: Path,
-    minutes: float,
-    settings: VoiceSettings,
-    consents: list[str],
-) -> dict[str, Any]:
-    """Make a voice in the folder `work` and recast a clip with it; both people's consent is asked for first."""
-    from ..media.waveform import check_sound_output, probe_sound
-
-    clips = recordings_of(recordings)
-    check_sound_output(output, probe_sound(Path(clip.path), clip.track))
-    roles = {
-        VOICE: f"who is heard, in {recordings[0].name}",
-        TARGET: f"whose voice is replaced in {Path(clip.path).name}",
-    }
-    obtain_consent(work, roles, consents, "voice")
-    folder = work / "voices" / VOICE
-    made = train(VOICE, clips, folder, minutes, work)
-    spec = VoiceSpec(
-        clip=clip,
-        voice=str(folder),
-        output=str(output),
-        target=TARGET,
-        identity=VOICE,
-        settings=settings,
-        project=str(work),
-    )
-    return {**made, **recast(spec)}
+        clips = recordings_of(list(self.voice))
+        check_sound_output(output, probe_sound(Path(clip.path), clip.track))
+        require_writable(output, [self.sound, *(Path(one.path) for one in clips)], self.overwrite, ours(work))
+        roles = {
+            VOICE: f"who is heard, in {self.voice[0].name}",
+            TARGET: f"whose voice is replaced in {Path(clip.path).name}",
+        }
+        obtain_consent(work, roles, self.consent, "voice")
+        folder = work / "voices" / VOICE
+        made = train(VOICE, clips, folder, 0.0 if self.manner.draft else self.minutes, work)
+        spec = VoiceSpec(
+            clip=clip,
+            voice=str(folder),
+            output=str(output),
+            target=TARGET,
+            identity=VOICE,
+            settings=settings,
+            project=str(work),
+            overwrite=self.overwrite,
+        )
+        return {**made, **recast(spec)}
 
 
 def train(identity: str, clips: list[SoundClip], output: Path, minutes: float, project: Path) -> dict[str, Any]:

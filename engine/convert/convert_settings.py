@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,9 @@ def save_settings(
     `written` is what `MovieWriter.record` tells of it, for the takes after it; `doubt` tells of each frame of the
     source with a recast face how far the wanted one lies from all that its source shows, 0..1.
     """
-    made = {"protocol": PROTOCOL, "convert": to_json(spec)} | ({"written": written} if written else {})
+    made = {"protocol": PROTOCOL, "convert": to_json(replace(spec, overwrite=False))} | (
+        {"written": written} if written else {}
+    )
     if doubt:
         made["doubt"] = {str(frame): round(value, 2) for frame, value in sorted(doubt.items())}
     write_json(settings_file(Path(spec.output)), made)

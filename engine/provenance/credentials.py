@@ -131,6 +131,14 @@ def recasts_in(paths: list[Path]) -> list[str]:
     return [str(found.get(path, "")) for path in paths]
 
 
+def are_recasts(paths: list[Path]) -> bool:
+    """Whether all of the files are recasts as Understudy made them: by their intact credentials, in or beside them.
+
+    A sidecar counts by what it says alone, whatever it lies beside.
+    """
+    return bool(_apart({"intact": [str(path.absolute()) for path in paths]}, paths)["intact"])
+
+
 def _apart(order: dict[str, Any], files: list[Path]) -> dict[str, Any]:
     """What the signing process answers. Raises the error that it met."""
     size = sum(path.stat().st_size for path in files if path.is_file())

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..protocol import ConvertSpec, from_json
 from .credentials import FORMATS, recasts_in, sidecar
 from .erase import entries, is_file, is_folder, read_json, settled
-from .recasts import hash_of, outputs_of
+from .outputs import hash_of, outputs_of
 
 RECASTS = "recasts"
 SETTINGS = ".understudy.json"

@@ -21,8 +21,8 @@ from ..reporter import Reporter
 from .consent import project_folder, read_consent, replaced, today
 from .credentials import Claim, Ingredient, read_credentials, sidecar, sign_all
 from .erase import entries, is_file
+from .outputs import hash_of, outputs_of, require_output
 
-PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
 FOLDER = "provenance"
 
 
@@ -65,7 +65,7 @@ def recast_id(spec: ConvertSpec) -> str:
     """What names a conversion: the same for the same spec and model, so that one taken up again carries one mark."""
     card = Path(spec.model) / "model.json"
     model = card.read_bytes() if card.is_file() else b""
-    text = json.dumps(to_json(spec), sort_keys=True).encode()
+    text = json.dumps(to_json(replace(spec, overwrite=False)), sort_keys=True).encode()
     return hashlib.sha256(text + hashlib.sha256(model).digest()).hexdigest()[:16]
 
 
@@ -129,6 +129,7 @@ def certify(
     for final, whole in made.items():
         if final != output:
             sign_all(outputs_of(whole), replace(claim, title=final.name, description="The matte of a recast."))
+    require_output(spec)  # somebody may have put a file there meanwhile
     cast = [_cast(project, spec, n) for n in range(len(spec.swaps))]
     record = Recast(
         id=identifier,
@@ -206,20 +207,6 @@ def _cast(project: Path, spec: ConvertSpec, number: int) -> Cast:
     return Cast(
         person=swap.person, identity=swap.identity, target=target, identity_person=names[0], target_person=names[1]
     )
-
-
-def outputs_of(path: Path) -> list[Path]:
-    """A file, or the pictures of a folder."""
-    if path.is_dir():
-        return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
-    return [path]
-
-
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file; of a folder of pictures that of their hashes in order."""
-    if not path.is_dir():
-        return hash_file(path)
-    return hashlib.sha256("".join(hash_file(p) for p in outputs_of(path)).encode()).hexdigest()
 
 
 __all__ = ["Cast", "Recast", "all_recasts", "certify", "credential", "marker", "read_credentials", "recorded"]

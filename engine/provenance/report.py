@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from ..durable import hash_file, sync_folder
+from ..protocol import ReportSpec
 from .consent import all_consents, today
 from .credentials import release
+from .outputs import require_output
 from .recasts import Recast, all_recasts
 
 _STYLE = """
@@ -22,8 +25,11 @@ code { font: 8pt/1.3 monospace; overflow-wrap: anywhere } .note { color: #555; f
 """
 
 
-def write_report(project: Path, output: Path) -> Path:
-    """Write the report of a project as self-contained HTML. Raises DataError when a record is damaged."""
+def write_report(project: Path, output: Path, overwrite: bool = False) -> Path:
+    """Write the report of a project as self-contained HTML, in place of an earlier one only unless `overwrite`.
+
+    Raises DataError when a record is damaged, UnderstudyError when something else is there.
+    """
     consents, recasts = all_consents(project), all_recasts(project)
     parts = [
         f"<h1>Recast report: {escape(project.stem)}</h1>",
@@ -36,12 +42,29 @@ def write_report(project: Path, output: Path) -> Path:
         *(["<p>Nothing was recast.</p>"] if not recasts else []),
     ]
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(project.stem)}: recast report</title>'
+    text = f"{page}<style>{_STYLE}</style>{''.join(parts)}</html>\n".encode()
     output.parent.mkdir(parents=True, exist_ok=True)
+    require_output(ReportSpec(project=str(project), output=str(output), overwrite=overwrite))
     partial = output.with_name(output.name + ".part")
-    partial.write_text(f"{page}<style>{_STYLE}</style>{''.join(parts)}</html>\n", encoding="utf-8")
+    partial.write_bytes(text + _seal(text))
     partial.replace(output)
     sync_folder(output.parent)
     return output
+
+
+def is_report(path: Path) -> bool:
+    """Whether a file is a report as it was written. Raises OSError."""
+    text = path.read_bytes() if path.is_file() else b""
+    return len(text) > SEAL and _seal(text[:-SEAL]) == text[-SEAL:]
+
+
+def _seal(text: bytes) -> bytes:
+    """The report's last line, by which it is known again."""
+    return f"<!-- Understudy report, sha256 {hashlib.sha256(text).hexdigest()} -->\n".encode()
+
+
+SEAL = len(_seal(b""))
+"""Bytes."""
 
 
 def _consent(project: Path, record: dict[str, Any]) -> list[str]:

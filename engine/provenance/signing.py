@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,8 @@ def main() -> None:
             answer: dict[str, Any] = {"id": first}
         elif "recasts" in order:
             answer = {"ids": [_recast(Path(path)) for path in order["recasts"]]}
+        elif "intact" in order:
+            answer = {"intact": all(_is_recast(Path(path)) for path in order["intact"])}
         else:
             found = _read(Path(order["read"]))
             answer = {"found": asdict(found) if found else None}
@@ -77,6 +79,18 @@ def _read(path: Path) -> Credentials | None:
             return None
         with reader:
             return _found(reader, not carries)
+
+
+def _is_recast(path: Path) -> bool:
+    try:
+        if path.suffix == sidecar(path).suffix:
+            with c2pa.Reader(OTHER, io.BytesIO(), manifest_data=path.read_bytes(), context=_context()) as reader:
+                found: Credentials | None = replace(_found(reader, True), state="")
+        else:
+            found = _read(path)
+    except (MediaError, OSError, c2pa.C2paError):
+        return False
+    return found is not None and not found.tampered and "id" in found.facts
 
 
 def _found(reader: Any, beside: bool) -> Credentials:

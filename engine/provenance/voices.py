@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from ..reporter import Reporter
 from .consent import project_folder, read_consent, today
 from .credentials import Claim, Ingredient, sidecar, sign
 from .erase import entries, folders, is_file, is_folder, read_json
+from .outputs import require_output
 
 FOLDER = "provenance/voices"
 
@@ -48,7 +49,8 @@ class VoiceRecast:
 
 def voice_recast_id(spec: VoiceSpec) -> str:
     """What names a recast of a voice: the same for the same spec and recordings."""
-    return hashlib.sha256(json.dumps([to_json(spec), _recordings(spec)], sort_keys=True).encode()).hexdigest()[:16]
+    named = json.dumps([to_json(replace(spec, overwrite=False)), _recordings(spec)], sort_keys=True)
+    return hashlib.sha256(named.encode()).hexdigest()[:16]
 
 
 def certify_voice(
@@ -80,6 +82,7 @@ def certify_voice(
     whole = made[output]
     claim = Claim(output.name, "A voice was replaced by machine learning.", ingredients, facts)
     credentials = told["credentials"] = sign(whole, claim)
+    require_output(spec)  # somebody may have put a file there meanwhile
     people = [read_consent(project, name, "voice") for name in (spec.identity, spec.target)]
     names = [record.person if record else "" for record in people]
     record = VoiceRecast(

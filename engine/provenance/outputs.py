@@ -1,0 +1,133 @@
+"""What may be written under a name of the user's: a new file, or one in place of a recast of ours; never over material.
+
+A recast is ours when it carries intact content credentials of a recast, or when the project records it with the very
+contents it has. So what somebody graded, cut or drew over under the same name is theirs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from ..durable import hash_file
+from ..errors import UnderstudyError
+from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, parse_json, project_of
+from .credentials import are_recasts, sidecar
+
+PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
+
+
+def outputs_of(path: Path) -> list[Path]:
+    """A file, or the pictures of a folder."""
+    if path.is_dir():
+        return sorted(p for p in path.iterdir() if p.suffix.lower() in PICTURES and not p.name.startswith("."))
+    return [path]
+
+
+def hash_of(path: Path) -> str:
+    """SHA-256 of a file; of a folder of pictures that of their hashes in order."""
+    if not path.is_dir():
+        return hash_file(path)
+    return hashlib.sha256("".join(hash_file(p) for p in outputs_of(path)).encode()).hexdigest()
+
+
+def require_output(spec: JobSpec) -> None:
+    """Raise UnderstudyError where a conversion, recast voice or report would be written over what is not ours to
+    replace. Asked when the job starts, and again just before its output gets its name."""
+    if isinstance(spec, ReportSpec):
+        from .report import is_report  # which is made of the project's recasts, and so of this module
+
+        require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report)
+    if not isinstance(spec, ConvertSpec | VoiceSpec):
+        return
+    output, project = Path(spec.output), Path(spec.project) if spec.project else project_of(spec.output)
+    is_ours = ours(project)
+    if isinstance(spec, VoiceSpec):
+        inputs = [Path(spec.clip.path), *_kept(project), *_recordings(output, Path(spec.voice))]
+    else:
+        inputs = [*_footage_of(Path(spec.scan)), *_kept(project), *_kept(project_of(spec.model))]
+    outputs = [output]
+    if isinstance(spec, ConvertSpec) and spec.layer:
+        from ..media.writer import matte_path
+
+        outputs.append(matte_path(output))
+    for path in outputs:
+        require_writable(path, inputs, spec.overwrite, is_ours)
+        if path.suffix and not os.path.lexists(path):  # credentials of something else that is called alike
+            require_writable(sidecar(path), inputs, spec.overwrite, is_ours)
+
+
+def require_writable(
+    output: Path, inputs: Iterable[Path], overwrite: bool, is_ours: Callable[[Path], bool] = lambda path: False
+) -> None:
+    """Raise UnderstudyError when `output` is one of the files it is made of, even with `overwrite`; without it, when
+    something is there that is not ours."""
+    if not os.path.lexists(output):
+        return
+    for path in inputs:
+        with contextlib.suppress(OSError):
+            if output.samefile(path):
+                raise UnderstudyError(f"{output} is one of the files that this is made from. Choose another name.")
+    if not overwrite and not is_ours(output):
+        raise UnderstudyError(
+            f"{output} exists, and is nothing that Understudy made and that is as it was made. Choose another name, "
+            "move it away, or, on the command line, say --overwrite."
+        )
+
+
+def ours(project: Path) -> Callable[[Path], bool]:
+    """A function that tells whether a file, or a folder of pictures, is a recast of ours as it was made."""
+
+    def is_ours(path: Path) -> bool:
+        files = outputs_of(path)
+        if not files:
+            return path.is_dir() and not any(path.iterdir())
+        return _is_recorded(project, path) or are_recasts(files)
+
+    return is_ours
+
+
+def footage(project: Path) -> Iterator[Path]:
+    """The footage of all scans of a project."""
+    for card in (*project.glob("scans/*/scan.json"), *project.glob("*/scan.json")):
+        yield from _footage_of(card.parent)
+
+
+def _footage_of(scan: Path) -> Iterator[Path]:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        yield Path(parse_json((scan / "scan.json").read_text(encoding="utf-8"))["clip"]["path"])
+
+
+def _kept(project: Path) -> list[Path]:
+    """Footage, consent and records of a project: what a job reads, and nothing writes but who keeps it."""
+    folders = [project / "consent", project / "provenance"]
+    return [*footage(project), *(path for folder in folders for path in folder.rglob("*") if path.is_file())]
+
+
+def _recordings(output: Path, voice: Path) -> list[Path]:
+    """The output where it is a recording that the voice was made of: its card knows their contents alone."""
+    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+        card = parse_json((voice / "voice.json").read_text(encoding="utf-8"))
+        return [output] if output.is_file() and hash_file(output) in card.get("sources", []) else []
+    return []
+
+
+def _is_recorded(project: Path, path: Path) -> bool:
+    digests = [
+        record.get("output_sha256")
+        for record in _records(project)
+        if record.get("output") and Path(str(record["output"])) == path
+    ]
+    return bool(digests) and hash_of(path) in digests
+
+
+def _records(project: Path) -> Iterator[dict[str, Any]]:
+    for path in (project / "provenance").rglob("*.json"):
+        with contextlib.suppress(OSError, ValueError):
+            found = parse_json(path.read_text(encoding="utf-8"))
+            if isinstance(found, dict):
+                yield found
