@@ -47,7 +47,7 @@ os.environ.setdefault("TRITON_CACHE_DIR", str(home() / "compiled" / "triton"))
 
 
 def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
-    """Do one job from beginning to end; see docs/architecture.md for the results.
+    """Do one job from beginning to end; see docs/dev/file-formats.md for the results.
 
     A job may be run again after a crash: it finishes what it had begun, or begins anew.
     Raises UnderstudyError with a sentence for the user, Stopped when `reporter.check` did.

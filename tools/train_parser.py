@@ -5,7 +5,7 @@ usage: train_parser.py OUT.safetensors FACES.npz … [--minutes 12] [--state FIL
 FACES.npz holds crops of WIDE pixels as `crop_matrix` cuts them, MARGIN wider at each side: pixels (N, W, W, 3) uint8,
 landmarks (N, 468, 3), hair (N, W, W) uint8 as the teacher sees it, and plain (N, 2) bool: surely no spectacles, surely
 no beard. Over them spectacles, strands, beards (tools/parser_paint.py), other people's hair and hands
-(tools/occluders.py) are laid. docs/parser.md says which faces the shipped weights have seen.
+(tools/occluders.py) are laid. docs/dev/parser.md says which faces the shipped weights have seen.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ class AlignmentsCommand:
     ]
 
     manual: ClassVar[str] = """\
-  docs/interchange.md describes the format, and what other programs' formats cannot hold.
+  docs/user/interchange.md describes the format, and what other programs' formats cannot hold.
 
 Example
   understudy alignments export work/shot -o shot.json

@@ -96,7 +96,7 @@ Examples
             spec = parse_json(Path(file).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UnderstudyError(
-                f"{file} is not a spec ({error}). docs/architecture.md says what one holds."
+                f"{file} is not a spec ({error}). docs/dev/file-formats.md says what one holds."
             ) from None
         known = _jobs(engine)
         body = {

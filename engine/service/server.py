@@ -1,4 +1,4 @@
-"""The engine's API over HTTP, as docs/architecture.md lists it. It only translates: `Supervisor` acts."""
+"""The engine's API over HTTP, as docs/dev/file-formats.md lists it. It only translates: `Supervisor` acts."""
 
 from __future__ import annotations
 

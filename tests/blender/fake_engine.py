@@ -1,4 +1,4 @@
-"""A scripted engine that speaks the API of docs/architecture.md with the standard library, as a process of its own.
+"""A scripted engine that speaks the API of docs/dev/file-formats.md with the standard library, as a process of its own.
 
 The add-on's launcher starts it in the engine's place (`wrapper`). What it does is read from `fake.json` in
 its home at every request, so that a test changes it while it runs:

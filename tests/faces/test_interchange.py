@@ -57,8 +57,8 @@ def test_what_people_are_called_goes_along(exported: Path, tmp_path: Path) -> No
     ("change", "sentence"),
     [
         (lambda d: d.update(format="other"), "is no understudy alignments file"),
-        (lambda d: d["faces"][3].pop("box"), "not as docs/interchange.md says"),
-        (lambda d: d["faces"][3]["landmarks"].pop(), "not as docs/interchange.md says"),
+        (lambda d: d["faces"][3].pop("box"), "not as docs/user/interchange.md says"),
+        (lambda d: d["faces"][3]["landmarks"].pop(), "not as docs/user/interchange.md says"),
         (lambda d: d.update(faces=[]), "no faces"),
         (lambda d: d["faces"][0].update(box=[0, 0, float("nan"), 1]), "no faces, or numbers that are none"),
         (lambda d: d["faces"][-1].update(frame=4000), "frames that carphone.mp4 has not"),

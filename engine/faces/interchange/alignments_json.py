@@ -1,4 +1,4 @@
-"""Alignments for other programs and from them: all of them as JSON (docs/interchange.md), boxes and 68 points for
+"""Alignments for other programs and from them: all of them as JSON (docs/user/interchange.md), boxes and 68 points for
 faceswap; faces that faceswap and DeepFaceLab found, see `foreign`."""
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _json(source: Path) -> Any:
 def _read(source: Path) -> dict[str, Any]:
     data = _json(source)
     if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("schema") != SCHEMA:
-        raise DataError(f"{source.name} is no {FORMAT} file of version {SCHEMA}; see docs/interchange.md.")
+        raise DataError(f"{source.name} is no {FORMAT} file of version {SCHEMA}; see docs/user/interchange.md.")
     return data
 
 
@@ -167,7 +167,7 @@ def _alignments(source: Path, data: dict[str, Any], media: Path | None) -> Align
             **columns,
         )
     except (KeyError, TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
-        raise DataError(f"{source.name} is not as docs/interchange.md says ({error}). Correct it.") from None
+        raise DataError(f"{source.name} is not as docs/user/interchange.md says ({error}). Correct it.") from None
     finite = all(np.isfinite(getattr(table, f.name)).all() for f in fields(table) if f.name in SHAPES)
     if not len(table) or not finite or table.track.min() < 0 or table.frame.min() < 0:
         raise DataError(f"{source.name} holds no faces, or numbers that are none. Correct it.")
@@ -183,7 +183,7 @@ def _roster(source: Path, data: dict[str, Any], alignments: Alignments) -> who.R
             name = str(entry.get("name", ""))
             people[number] = replace(known, name=name, given=bool(name), rejected=bool(entry.get("rejected", False)))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{source.name}: its people are not as docs/interchange.md says ({error}).") from None
+        raise DataError(f"{source.name}: its people are not as docs/user/interchange.md says ({error}).") from None
     owned = [track for person in people.values() for track in person.tracks]
     if len(set(owned)) < len(owned) or not set(owned) <= set(alignments.track.tolist()):
         raise DataError(f"{source.name}: a track belongs to two people, or to no face. Correct it.")

@@ -55,7 +55,7 @@ def faceswap_places(source: Path, data: dict[str, Any]) -> list[Place]:
                 places.append(Place(str(frame), _points(points)))
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise DataError(
-            f"{source.name} is not faceswap's JSON as docs/interchange.md says ({error}). Export it again by "
+            f"{source.name} is not faceswap's JSON as docs/user/interchange.md says ({error}). Export it again by "
             "faceswap's alignments tool, job export."
         ) from None
     return places

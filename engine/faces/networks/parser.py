@@ -1,7 +1,7 @@
 """A face's parts that no mesh knows: hair, the rims and lenses of spectacles, beards, told by a small network.
 
 It looks at a face's crop and at where the mesh expects its parts. It was trained by tools/train_parser.py: hair by the
-answers of MediaPipe's hair segmentation (Apache-2.0), the rest on what was drawn over faces; docs/parser.md says on
+answers of MediaPipe's hair segmentation (Apache-2.0), the rest on what was drawn over faces; docs/dev/parser.md says on
 whose. Skin, brows, eyes and lips are told by the mesh itself.
 
 `parser.safetensors` is the project's own, under its licence.
