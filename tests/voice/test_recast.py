@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 import sounds
+from understudy.engine import job_bodies
 from understudy.engine.errors import DataError, MediaError, NoVoiceError, Stopped, UnderstudyError
 from understudy.engine.media.waveform import probe_sound, read_spans, resample, to_float
-from understudy.engine.protocol import SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec
+from understudy.engine.protocol import ConsentRecord, ForgetSpec, SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec
+from understudy.engine.provenance.begun import all_begun
+from understudy.engine.provenance.consent import record_consent
 from understudy.engine.reporter import Silent
 from understudy.engine.voice.material import read_card
 from understudy.engine.voice.pitch import find_pitch
@@ -161,6 +164,25 @@ def test_resumed_equals_uninterrupted(anns_voice: Path, tmp_path: Path) -> None:
         assert list((tmp_path / "resumed.wav.part").glob("voice-*"))
     recast_voice(spec, Silent())
     assert np.array_equal(samples_of(tmp_path / "whole.wav"), samples_of(tmp_path / "resumed.wav"))
+
+
+def test_what_a_stopped_recast_holds_of_the_replaced_voice_is_forgotten(anns_voice: Path, tmp_path: Path) -> None:
+    source, project = film(tmp_path / "film.wav", 36, 16000), tmp_path / "work"
+    for person in ("Ann", "Bob"):
+        agreed = ConsentRecord(
+            identity=person, person=person, basis="test footage", scope="tests", date="2026-01-01", subject="voice"
+        )
+        record_consent(project, agreed)
+    output = tmp_path / "out" / "bob.wav"
+    spec = replace(spec_of(source, anns_voice, output), project=str(project))
+    for _ in range(2):  # stopped, and taken up again
+        with pytest.raises(Stopped):
+            job_bodies.run("voice", spec, StopAfter(2))
+        assert list(output.with_name("bob.wav.part").glob("voice-*"))
+    assert [one.identities for _, one in all_begun(project)] == [["Ann", "Bob"]]
+    result = job_bodies.run("forget", ForgetSpec(project=str(project), identity="Bob"), Silent())
+    assert str(output.with_name("bob.wav.part")) in result["removed"] and result["left"] == []
+    assert list(output.parent.iterdir()) == [] and all_begun(project) == []
 
 
 def test_a_short_clip_is_cut_from_the_same_pieces(anns_voice: Path, tmp_path: Path) -> None:
