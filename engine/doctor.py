@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import importlib
 import json
 import os
@@ -13,10 +15,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, files, version
 from pathlib import Path
 
 from . import protocol
+from .durable import hash_file
 from .errors import ModelsMissingError
 from .printing import say
 from .protocol import parse_json
@@ -62,6 +65,8 @@ def examine() -> list[Check]:
         _guarded("torch", _torch),
         _guarded("ffmpeg libraries", _ffmpeg),
         _guarded("face networks", _networks),
+        _guarded("networks of its own", _own_networks),
+        _guarded("other networks", _other_networks),
         _home(),
         _disk(),
         _engine(),
@@ -145,12 +150,78 @@ def _ffmpeg() -> Check:
 def _networks() -> Check:
     from .faces.networks import weights
 
-    absent = weights.missing()
+    absent, broken = weights.missing(), weights.broken()
+    if not absent and not broken:
+        return Check(name="face networks", found=f"installed in {weights.folder()}, whole")
+    size = weights.download_size(damaged=broken) / 1e6
     return Check(
         name="face networks",
-        found=f"missing: {', '.join(absent)}" if absent else f"installed in {weights.folder()}",
-        ok=not absent,
-        mend=f"Run: understudy models fetch ({weights.download_size() / 1e6:.0f} MB)." if absent else "",
+        found="; ".join(_listed("missing", absent) + _listed(f"damaged in {weights.folder()}", broken)),
+        ok=False,
+        mend=f"Run: understudy models fetch ({size:.0f} MB). It fetches {_what(absent, broken)}.",
+    )
+
+
+def _what(absent: list[str], broken: list[str]) -> str:
+    if not broken:
+        return "what is missing"
+    return f"{', '.join(broken)} again{' and what is missing' if absent else ''}"
+
+
+def _listed(what: str, names: list[str]) -> list[str]:
+    return [f"{what}: {', '.join(names)}"] if names else []
+
+
+def _own_networks() -> Check:
+    """The networks that come with Understudy: that they can be read whole, and are those that were installed."""
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from .faces.networks import occlusion, parser
+    from .voice import network
+
+    broken = []
+    for path in (occlusion.WEIGHTS, parser.WEIGHTS, network.BASE):
+        try:
+            finite = all(np.isfinite(array.astype(np.float32)).all() for array in load_file(path).values())
+            if not finite or hash_file(path) != _installed_hashes().get(path.resolve(), hash_file(path)):
+                broken.append(path.name)
+        except (OSError, SafetensorError):
+            broken.append(path.name)
+    return Check(
+        name="networks of its own",
+        found="; ".join(_listed("damaged", broken)) or "whole",
+        ok=not broken,
+        mend=_reinstall("Understudy"),
+    )
+
+
+def _installed_hashes() -> dict[Path, str]:
+    """SHA-256 of what pip installed for Understudy, by file; none in a checkout that is used in its place."""
+    found = {}
+    with contextlib.suppress(PackageNotFoundError):
+        for file in files("understudy") or []:
+            if file.hash and file.hash.mode == "sha256":
+                digest = base64.urlsafe_b64decode(file.hash.value + "=" * (-len(file.hash.value) % 4))
+                found[Path(str(file.locate())).resolve()] = digest.hex()
+    return found
+
+
+def _other_networks() -> Check:
+    """Those of the voice and the optional ones, which a swap of faces does without."""
+    from .faces.networks import downloads
+    from .voice import networks
+
+    absent, broken, optional = networks.missing(), networks.broken(), downloads.broken()
+    options = ["--voice"] * bool(broken) + [f"--{downloads.DOWNLOADS[name].kind} {name}" for name in optional]
+    voice = "no voice networks (understudy models fetch --voice)" if absent else "voice networks installed"
+    return Check(
+        name="other networks",
+        found="; ".join([voice, *_listed("damaged", [*broken, *optional])]),
+        ok=not broken and not optional,
+        needed=False,
+        mend=f"Run: understudy models fetch {' '.join(options)}. It fetches {_what([], [*broken, *optional])}.",
     )
 
 

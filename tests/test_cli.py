@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from understudy.engine import console
 from understudy.engine.cli import execute
 from understudy.engine.commands import COMMANDS
 from understudy.engine.errors import Stopped
-from understudy.engine.faces.networks import weights
+from understudy.engine.faces.networks import occlusion, weights
 from understudy.engine.protocol import Clip, PersonSummary, ScanSummary, to_json
 
 UNDERSTUDY = [sys.executable, "-m", "understudy.engine"]
@@ -257,6 +260,59 @@ def test_the_doctor_finds_all_well(run):
     code, answer, _ = run("doctor")
     assert code == 0
     assert answer["checks"]["face networks"]["ok"]
+
+
+@pytest.fixture
+def own_networks(tmp_path, monkeypatch) -> Path:
+    """A copy of the face networks in a home of its own, to be damaged."""
+    home = tmp_path / "own"
+    (home / "models").mkdir(parents=True)
+    for name in (name for package in weights.PACKAGES for name in package.networks):
+        shutil.copyfile(weights.folder() / f"{name}.safetensors", home / "models" / f"{name}.safetensors")
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
+    return home / "models"
+
+
+@needs_networks
+@pytest.mark.parametrize("harm", ["cut off", "one bit"])
+def test_the_doctor_names_a_damaged_network_and_how_to_fetch_it_again(run, own_networks, harm):
+    path = own_networks / "embedding.safetensors"
+    data = bytearray(path.read_bytes())
+    if harm == "one bit":
+        data[len(data) // 2] ^= 4
+    path.write_bytes(data[: len(data) // 2] if harm == "cut off" else data)
+    code, answer, _ = run("doctor")
+    assert code == 5
+    assert "A swap cannot run" in answer["error"] and "understudy models fetch (100 MB)" in answer["error"]
+    assert "It fetches embedding again." in answer["error"]
+    assert answer["checks"]["face networks"]["found"] == f"damaged in {own_networks}: embedding"
+    _, answer, _ = run("models", "list")
+    assert answer["damaged"] == ["embedding"] and answer["missing"] == []
+
+
+@needs_networks
+def test_the_doctor_looks_at_the_networks_that_need_not_be_there(run, own_networks):
+    (own_networks / "yunet.onnx").write_bytes(b"cut off")
+    (own_networks / "pitch.safetensors").write_bytes(b"cut off")
+    code, answer, _ = run("doctor")
+    assert code == 0
+    other = answer["checks"]["other networks"]
+    assert not other["ok"] and "damaged: pitch, yunet" in other["found"]
+    assert other["mend"].startswith("Run: understudy models fetch --voice --detector yunet. It fetches pitch, yunet")
+
+
+@needs_networks
+@pytest.mark.parametrize("harm", ["cut off", "not finite"])
+def test_the_doctor_opens_the_networks_that_understudy_brings(run, tmp_path, monkeypatch, harm):
+    own = tmp_path / "occlusion.safetensors"
+    if harm == "cut off":
+        own.write_bytes(occlusion.WEIGHTS.read_bytes()[:-9])
+    else:
+        save_file({"out.weight": np.full(3, np.nan, np.float32)}, own)
+    monkeypatch.setattr(occlusion, "WEIGHTS", own)
+    code, answer, _ = run("doctor")
+    assert code == 1 and "Install Understudy in the engine's environment again" in answer["error"]
+    assert answer["checks"]["networks of its own"]["found"] == "damaged: occlusion.safetensors"
 
 
 @needs_signals

