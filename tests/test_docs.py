@@ -1,14 +1,16 @@
 """Every relative link of the documentation leads to a file that exists, and to a heading of it where it names one; so
-does every page of the documentation that the code names."""
+does every page of the documentation that the code names. Every command line in it is one that the program takes."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from understudy.engine import cli
 
 ROOT = Path(__file__).parents[1]
 MADE = {"build", "demo", "dist", "wheels", "shared"}
@@ -84,3 +86,17 @@ def test_code_names_pages_that_exist() -> None:
         if not (ROOT / name).exists()
     ]
     assert not lost
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """(page, arguments) of every line of code that calls `understudy`."""
+    for page in pages():
+        for block in re.findall(r"(?:^ {4}.*\n)+", page.read_text(encoding="utf-8"), re.MULTILINE):
+            for line in re.sub(r"\\\n\s*", " ", block).splitlines():
+                if found := re.match(r"(?:.*/|.*&& )?understudy (.*)", line.strip()):
+                    yield str(page.relative_to(ROOT)), found[1]
+
+
+@pytest.mark.parametrize(("page", "line"), list(commands()))
+def test_commands_are_understood(page: str, line: str) -> None:
+    assert cli._parse(shlex.split(line, comments=True)) is not None
