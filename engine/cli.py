@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
@@ -14,7 +13,9 @@ from typing import Any
 import tyro
 
 from .commands import COMMANDS, NotUnderstood
+from .commands.path_arguments import examine, examine_home
 from .errors import Stopped, UnderstudyError
+from .plain_words import of_file, of_memory
 from .printing import complain, complain_of_fault, say, unwritten
 
 USAGE, FAULT = NotUnderstood.exit_code, 70
@@ -98,15 +99,18 @@ def execute(arguments: Sequence[str]) -> int:
         say(f"understudy {release()}")
         return 0
     try:
-        result = _parse(arguments).run()
+        command = _parse(arguments)
+        examine(command)
+        if not isinstance(command, COMMANDS["doctor"]):  # which tells what is wrong with it
+            examine_home()
+        result = command.run()
     except BrokenPipeError:
         raise
-    except (UnderstudyError, OSError, KeyboardInterrupt) as error:
-        code, sentence = _in_plain_words(error)
-        if code == FAULT:
-            complain_of_fault()
-        return _fail(code, sentence, as_json)
+    except (UnderstudyError, KeyboardInterrupt) as error:
+        return _fail(*_in_plain_words(error), as_json)
     except Exception as error:
+        if sentence := of_memory(error) or (of_file(error) if isinstance(error, OSError) else ""):
+            return _fail(1, sentence, as_json)
         complain_of_fault()
         return _fail(FAULT, f"Understudy met a fault of its own ({type(error).__name__}: {error}).", as_json)
     code = int(result.get("exit_code", 0))
@@ -144,18 +148,11 @@ def _parse(arguments: Sequence[str]) -> Any:
         raise NotUnderstood(f"The command line is not understood; {name} --help explains it.") from None
 
 
-def _in_plain_words(error: BaseException) -> tuple[int, str]:
-    """Exit code and sentence of an error that is not a fault of the code."""
+def _in_plain_words(error: UnderstudyError | KeyboardInterrupt) -> tuple[int, str]:
+    """Exit code and sentence of what a command ends with."""
     if isinstance(error, UnderstudyError):
         return error.exit_code, str(error)
-    if isinstance(error, KeyboardInterrupt):
-        return Stopped.exit_code, "Stopped at once. Run the same command again to go on from what is finished."
-    assert isinstance(error, OSError)
-    if error.errno == errno.ENOSPC:
-        return 1, "The disk is full. Make room, or choose another place, and run the same command again."
-    if isinstance(error, PermissionError) or error.errno == errno.EROFS:
-        return 1, f"{error.filename} may not be written or read. Change its permissions, or choose another place."
-    return FAULT, f"Understudy met a fault of its own ({error})."
+    return Stopped.exit_code, "Stopped at once. Run the same command again to go on from what is finished."
 
 
 def _fail(code: int, sentence: str, as_json: bool) -> int:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from . import protocol
 from .durable import hash_file
-from .errors import ModelsMissingError
+from .errors import ModelsMissingError, UnderstudyError
 from .printing import say
 from .protocol import parse_json
 
@@ -226,8 +226,14 @@ def _other_networks() -> Check:
 
 
 def _home() -> Check:
+    from .commands.path_arguments import examine_home
+
     home = protocol.home()
     place = _existing(home)
+    try:
+        examine_home()
+    except UnderstudyError as error:
+        return Check(name="home folder", found=f"{home} cannot be one", ok=False, mend=str(error))
     try:
         with tempfile.TemporaryFile(dir=place):
             pass

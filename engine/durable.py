@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +27,18 @@ else:
 LOCK_BYTE = 1 << 30  # Windows locks a byte, and nobody can read that byte meanwhile: take one past the contents
 
 
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading. Raises OSError, at once for a pipe or a device, which might keep us waiting for ever."""
+    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "no file (a folder, a pipe or a device)", str(path))
+    return os.fdopen(fd, "rb")
+
+
 def hash_file(path: Path) -> str:
     """SHA-256 of a file, hexadecimal. Raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

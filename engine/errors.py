@@ -15,6 +15,12 @@ class UnderstudyError(Exception):
     exit_code = 1
 
 
+class NotUnderstood(UnderstudyError):
+    """The command line itself is wrong."""
+
+    exit_code = 2
+
+
 class MediaError(UnderstudyError):
     """A file cannot be read or written as footage."""
 

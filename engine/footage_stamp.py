@@ -11,6 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from .durable import open_regular
 from .errors import MediaError
 from .protocol import ConvertSpec, JobSpec, ScanSpec, TrainSpec, parse_json
 
@@ -65,7 +66,7 @@ def facts(path: Path) -> dict[str, Any]:
         return {"bytes": size, "time": time, "digest": hashed.hexdigest()}
     status = path.stat()
     hashed.update(str(status.st_size).encode())
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         for start in (0, status.st_size // 2, max(0, status.st_size - PIECE)):
             file.seek(start)
             hashed.update(file.read(PIECE))

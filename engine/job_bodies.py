@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from .alone import alone
 from .errors import UnderstudyError
 from .footage_stamp import facts, remember, require_unchanged
 from .memory import keep_memory
+from .plain_words import of_file, of_memory
 from .protocol import (
     ConsentSpec,
     ConvertSpec,
@@ -69,16 +71,20 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
             return run_there(remote, kind, spec, reporter)
         if isinstance(spec, ForgetSpec) and not spec.dry_run:
             clear_mirror(Path(spec.project))
-        return _RUNNERS[kind](spec, reporter)
-    except (OSError, SafetensorError) as error:  # a full disk, a folder that may not be written
-        raise UnderstudyError(
-            f"A file could not be read or written ({error}). Make room on the disk, or choose another folder."
-        ) from error
-    except MemoryError:
-        raise UnderstudyError(_NO_MEMORY.format("This computer")) from None
-    except RuntimeError as error:
-        if _is_out_of_memory(error):
-            raise UnderstudyError(_NO_MEMORY.format("The graphics card")) from None
+        output = getattr(spec, "output", "")
+        first = os.environ.get("RANK", "0") == "0"  # under torchrun several processes do one job
+        with alone(Path(output)) if output and first else contextlib.nullcontext():
+            return _RUNNERS[kind](spec, reporter)
+    except UnderstudyError:
+        raise
+    except Exception as error:
+        sentence = of_memory(error)
+        if not sentence and isinstance(error, SafetensorError):
+            sentence = f"A file could not be read or written ({error}). Make room, or choose another folder."
+        if not sentence and isinstance(error, OSError):
+            sentence = of_file(error)
+        if sentence:
+            raise UnderstudyError(sentence) from error
         raise
 
 
@@ -86,14 +92,6 @@ def _require_same_people(spec: TrainSpec | ConvertSpec) -> None:
     from .provenance.consented_people import require_same_people  # numpy and torch: recording a consent needs neither
 
     require_same_people(spec)
-
-
-_NO_MEMORY = "{} has no memory left for this job. Close other programs that use it, or choose a smaller preset."
-
-
-def _is_out_of_memory(error: RuntimeError) -> bool:
-    torch = sys.modules.get("torch")  # whoever has not loaded it has met no error of its own
-    return torch is not None and isinstance(error, torch.OutOfMemoryError)
 
 
 def pick_device() -> str:

@@ -10,9 +10,22 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import tyro
 
-from ..errors import ConsentError, Stopped, UnderstudyError
+from ..errors import ConsentError, Stopped
+from ..errors import NotUnderstood as NotUnderstood
 from ..printing import complain
-from ..protocol import ConsentRecord, Identity, Material, Preset, Subject, Swap, from_json, limits_of, to_json
+from ..protocol import (
+    ConsentRecord,
+    Identity,
+    Material,
+    Preset,
+    Subject,
+    Swap,
+    TrainSpec,
+    from_json,
+    limits_of,
+    to_json,
+)
+from .path_arguments import examine_path
 
 if TYPE_CHECKING:
     from ..console import Watched
@@ -22,12 +35,6 @@ Settings = TypeVar("Settings")
 MINUTES: dict[Preset, float] = {"draft": 1.0, "quick": 10.0, "standard": 120.0, "fine": 600.0}
 CONSENT = "Understudy is for people who agreed: train on and recast faces only with the permission of everyone shown."
 THIS_PROJECT = "this project"
-
-
-class NotUnderstood(UnderstudyError):
-    """The command line itself is wrong."""
-
-    exit_code = 2
 
 
 Output = Annotated[Path, tyro.conf.arg(aliases=["-o"])]
@@ -195,17 +202,31 @@ def _asked(identity: str, seen: str, subject: Subject) -> ConsentRecord:
     person = answer(f"Who is {identity}, {seen}? Full name:")
     choices = ", ".join(f"{n} {basis}" for n, basis in enumerate(BASES, 1))
     number = answer(f"Why may their {subject} be used? {choices}. Number:") if person else ""
-    if not (number.isdigit() and 1 <= int(number) <= len(BASES)):
+    chosen = whole_number(number)
+    if chosen is None or not 1 <= chosen <= len(BASES):
         raise ConsentError(f"Without their consent {identity} is neither trained nor recast. Run it again to answer.")
     scope = answer(f"For what did they agree? (Enter: {THIS_PROJECT})")
     return ConsentRecord(
         identity=identity,
         person=person,
-        basis=BASES[int(number) - 1],
+        basis=BASES[chosen - 1],
         scope=scope or THIS_PROJECT,
         date=today(),
         subject=subject,
     )
+
+
+def whole_number(text: str) -> int | None:
+    """A number of at most nine digits, None where the text is none."""
+    return int(text) if text.strip().isdecimal() and len(text.strip()) < 10 else None
+
+
+def minutes_of(preset: Preset, minutes: float | None) -> float:
+    """The training time that was asked for, or the preset's. Raises NotUnderstood when it cannot be one."""
+    wanted, limits = MINUTES[preset] if minutes is None else minutes, limits_of(TrainSpec)["minutes"]
+    if not limits.allow(wanted):
+        raise NotUnderstood(f"--minutes is {wanted:g}; give {limits.unit}, {limits.words()}.")
+    return wanted
 
 
 def read_identities(texts: Sequence[str]) -> list[Identity]:
@@ -214,10 +235,11 @@ def read_identities(texts: Sequence[str]) -> list[Identity]:
     for text in texts:
         name, found, place = text.partition("=")
         scan, colon, person = place.rpartition(":")
-        if not colon or not person.isdigit():  # a colon may belong to the folder, as in C:\scans
+        if not colon or whole_number(person) is None:  # a colon may belong to the folder, as in C:\scans
             scan, person = place, "0"
         if not (found and name and scan):
             raise NotUnderstood(f"--identity {text} is not NAME=SCAN_DIR or NAME=SCAN_DIR:PERSON.")
+        examine_path(Path(scan))
         material.setdefault(name, []).append(Material(scan=str(Path(scan).resolve()), person=int(person)))
     if not material:
         raise NotUnderstood("Name at least one person to train: --identity NAME=SCAN_DIR.")
@@ -228,6 +250,6 @@ def read_swap(text: str) -> Swap:
     """PERSON=NAME or PERSON:TARGET=NAME as a swap."""
     who, _, name = text.partition("=")
     person, _, target = who.partition(":")
-    if not (person.isdigit() and name):
+    if whole_number(person) is None or not name:
         raise NotUnderstood(f"--swap {text} is not PERSON=NAME, as in 0=Ann, or PERSON:TARGET=NAME, as in 0:Bob=Ann.")
     return Swap(person=int(person), identity=name, target=target)

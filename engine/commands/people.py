@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from ..protocol import PeopleEdit, PeopleSpec, to_json
-from .arguments import Json, NotUnderstood, watching
+from .arguments import Json, NotUnderstood, watching, whole_number
 
 Rename = Annotated[
     tyro.conf.UseAppendAction[list[str]],
@@ -95,7 +95,7 @@ Example
 
 def _rename(text: str) -> PeopleEdit:
     person, found, name = text.partition("=")
-    if not (found and person.strip().isdigit() and name.strip()):
+    if not (found and whole_number(person) is not None and name.strip()):
         raise NotUnderstood(f"{text} is not PERSON=NAME, as in --rename 0=Anna.")
     return PeopleEdit(action="rename", persons=[int(person)], name=name.strip())
 
@@ -107,6 +107,6 @@ def _split(text: str) -> PeopleEdit:
 
 
 def _numbers(text: str, parts: list[str], example: str) -> list[int]:
-    if not all(part.strip().isdigit() for part in parts):
+    if not all(whole_number(part) is not None for part in parts):
         raise NotUnderstood(f"{text} is not understood; write it as in {example}.")
     return [int(part) for part in parts]

@@ -8,12 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import tyro
 
+from ..alone import alone
 from ..errors import ConsentError
-from ..protocol import Preset, VoiceSpec
+from ..protocol import Preset, SoundClip, VoiceSpec
 from . import voice
-from .arguments import MINUTES, Consents, End, Json, Minutes, Output, Overwrite, obtain_consent, read_consents, watching
+from .arguments import (
+    Consents,
+    End,
+    Json,
+    Minutes,
+    Output,
+    Overwrite,
+    minutes_of,
+    obtain_consent,
+    read_consents,
+    watching,
+)
 
 if TYPE_CHECKING:
+    from ..media.reader import MediaInfo
     from ..swap import Request
 
 
@@ -66,7 +79,7 @@ Writes
 
     def run(self) -> dict[str, Any]:
         """Scan, train, recast."""
-        from ..swap import FACE, TARGET, Request, examine, scan_both, swap
+        from ..swap import Request, examine
 
         output = self.output.resolve()
         request = Request(
@@ -79,11 +92,19 @@ Writes
             start=self.start,
             end=self.end,
             preset=self.preset,
-            minutes=MINUTES[self.preset] if self.minutes is None else self.minutes,
+            minutes=minutes_of(self.preset, self.minutes),
             overwrite=self.overwrite,
         )
         clips = [] if self.voice is None else voice.recordings_of([self.voice])
         shot, face = examine(request, [Path(clip.path) for clip in clips])
+        with alone(request.work):
+            return self._recast(request, shot, face, clips)
+
+    def _recast(self, request: Request, shot: MediaInfo, face: MediaInfo, clips: list[SoundClip]) -> dict[str, Any]:
+        """The recast of a request that can be done; `clips` are the recordings of who is heard."""
+        from ..swap import FACE, TARGET, scan_both, swap
+
+        output = request.output
         self._ask_early(request)
         again = "Run the same command again: finished scans are kept, and training goes on."
         with watching(again) as reporter:

@@ -22,13 +22,13 @@ from ..protocol import (
     project_of,
 )
 from .arguments import (
-    MINUTES,
     Consents,
     Json,
     Minutes,
     NotUnderstood,
     Output,
     Project,
+    minutes_of,
     obtain_consent,
     read_identities,
     read_settings,
@@ -113,7 +113,7 @@ Several GPUs
             identities=identities,
             output=str(output),
             preset=self.preset,
-            minutes=None if self.until_converged else MINUTES[self.preset] if self.minutes is None else self.minutes,
+            minutes=None if self.until_converged else minutes_of(self.preset, self.minutes),
             warm_start=str(self.begin_from.resolve()) if self.begin_from else "",
             project=str(project),
             network=self.network,

@@ -11,6 +11,7 @@ import numpy as np
 from av.codec import CodecContext
 from av.packet import Packet
 
+from ..durable import open_regular
 from ..errors import MediaError
 from .colour_spaces import FULL, LIMITED
 from .exr import is_whole
@@ -88,7 +89,8 @@ def read_picture(path: Path) -> av.VideoFrame:
     Raises MediaError when the file is missing or not a picture.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            data = file.read()
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}). Check that it is there and allowed.") from None
     codec = _codec_of(data)

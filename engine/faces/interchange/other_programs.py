@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ...durable import open_regular
 from ...errors import DataError
 from ...media.pictures import is_pictures, picture_files
 from ...media.reader import MediaInfo, read_frames
@@ -53,7 +54,7 @@ def faceswap_places(source: Path, data: dict[str, Any]) -> list[Place]:
             for face in faces:
                 points = next(face[key] for key in ("landmarks_xy", "landmarksXY", "landmarks_2d") if key in face)
                 places.append(Place(str(frame), _points(points)))
-    except (KeyError, TypeError, ValueError, StopIteration) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, StopIteration) as error:
         raise DataError(
             f"{source.name} is not faceswap's JSON as docs/user/interchange.md says ({error}). Export it again by "
             "faceswap's alignments tool, job export."
@@ -69,14 +70,15 @@ def deepfacelab_places(folder: Path, report: Reporter) -> list[Place]:
         data = read_plain_of_jpeg(file)
         try:
             places.append(Place(Path(str(data["source_filename"])).name, _points(data["source_landmarks"])))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{file} lacks what DeepFaceLab writes of a face ({error}). Remove it.") from None
     return places
 
 
 def read_plain_of_jpeg(file: Path) -> dict[str, Any]:
     """The dictionary that DeepFaceLab keeps in a JPEG file's APP15 segment, read as plain data."""
-    data, at = file.read_bytes(), 2
+    with open_regular(file) as opened:
+        data, at = opened.read(), 2
     if data[:2] != b"\xff\xd8":
         raise DataError(f"{file} is no JPEG file. DeepFaceLab's aligned folders hold JPEG files only.")
     while at + 4 <= len(data) and data[at] == 0xFF and data[at + 1] != 0xDA:
@@ -108,12 +110,14 @@ def by_frame(places: list[Place], info: MediaInfo) -> dict[int, list[np.ndarray]
     names = {f.stem: i for i, f in enumerate(picture_files(info.path))} if is_pictures(info.path) else {}
     found: dict[int, list[np.ndarray]] = {}
     for place in places:
-        number = re.search(r"(\d+)$", Path(place.frame).stem)
+        number = re.search(r"(?<!\d)(\d{1,15})$", Path(place.frame).stem)  # no footage has a frame of more digits
         frame = names.get(Path(place.frame).stem, -1) if names else int(number[1]) - 1 if number else -1
         if not 0 <= frame < info.frames:
-            raise DataError(f"{info.path.name} has no frame {place.frame}. Name the footage that the faces are of.")
+            raise DataError(
+                f"{info.path.name} has no frame {place.frame[:100]}. Name the footage that the faces are of."
+            )
         if not (place.points.max(0) > 0).all() or not (place.points.min(0) < [info.width, info.height]).all():
-            raise DataError(f"A face on {place.frame} is outside of {info.path.name}. Name the footage it is of.")
+            raise DataError(f"A face on {place.frame[:100]} is outside of {info.path.name}. Name the footage it is of.")
         found.setdefault(frame, []).append(place.points)
     if not found:
         raise DataError("There are no faces to take over.")

@@ -57,6 +57,8 @@ def read_plain(data: bytes) -> Any:
         if len(data) > LARGEST:
             raise ValueError("it is too large")
         return _followed(data)
+    except RecursionError:
+        raise DataError("This pickle is nested too deep. It was not read.") from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, UnicodeError, OverflowError) as error:
         raise DataError(f"This pickle holds more than plain data, or is damaged ({error}). It was not read.") from None
 
@@ -91,7 +93,7 @@ def _followed(data: bytes) -> Any:
         elif name in ("TUPLE", "LIST", "DICT"):
             values = since_mark()
             if name == "DICT":
-                stack.append(dict(zip(values[::2], values[1::2], strict=True)))
+                stack.append(_dictionary(values))
             else:
                 stack.append(tuple(values) if name == "TUPLE" else values)
         elif name in ("APPEND", "APPENDS"):
@@ -99,7 +101,7 @@ def _followed(data: bytes) -> Any:
             _as(list, stack[-1]).extend(values)
         elif name in ("SETITEM", "SETITEMS"):
             values = since_mark() if name == "SETITEMS" else [stack.pop(-2), stack.pop()]
-            _as(dict, stack[-1]).update(zip(values[::2], values[1::2], strict=True))
+            _as(dict, stack[-1]).update(_dictionary(values))
         elif name in ("PUT", "BINPUT", "LONG_BINPUT"):
             memo[argument] = stack[-1]
         elif name == "MEMOIZE":
@@ -128,12 +130,18 @@ def _as(kind: Any, value: Any) -> Any:
     return value
 
 
+def _dictionary(values: list[Any]) -> dict[Any, Any]:
+    """Keys and values by turns. A key is a simple one: Python crashes over the hash of tuples nested without end."""
+    return dict(zip((_as(str | bytes | int | float | None, key) for key in values[::2]), values[1::2], strict=True))
+
+
 def _made(name: str, arguments: tuple[Any, ...]) -> Any:
     if name == "dtype":
-        if arguments[0] not in NUMBERS:
-            raise ValueError(f"it has values of the type {arguments[0]}")
-        return _Made("dtype", np.dtype(arguments[0]))
-    if name == "_reconstruct" and arguments[0] == _Name("ndarray"):
+        kind = _as(str, arguments[0])
+        if kind not in NUMBERS:
+            raise ValueError(f"it has values of the type {kind[:40]}")
+        return _Made("dtype", np.dtype(kind))
+    if name == "_reconstruct" and _as(_Name, arguments[0]).name == "ndarray":
         return _Made("array")
     if name == "scalar":
         kind = _as(_Made, arguments[0]).value

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def facts_of(path: Path, detectors: Sequence[str]) -> dict[str, object]:
     """What tells one media file, as it is now, from another."""
     files = picture_files(path) if is_pictures(path) else [path]
     stats = [file.stat() for file in files]
-    names = hashlib.sha256("\n".join(file.name for file in files).encode()).hexdigest()[:16]
+    names = hashlib.sha256(b"\n".join(os.fsencode(file.name) for file in files)).hexdigest()[:16]
     return {
         "path": str(path.resolve()),
         "files": names,

@@ -1,0 +1,67 @@
+"""What the system refuses, as a sentence that says what to do. Standard library only."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+
+NO_MEMORY = "{} has no memory left for this job. Close other programs that use it, or choose a smaller preset."
+LACKING = (
+    "could not create a primitive",  # oneDNN, of its kernels and their buffers
+    "could not create a memory",
+    "can't allocate memory",  # torch, on the processor
+    "can't start new thread",  # Python: a thread needs room for its stack
+    "Insufficient memory",  # OpenCV
+    "failed to map segment from shared object",  # the loader, of a library
+    "Cannot allocate memory",
+    "std::bad_alloc",
+)
+"""Parts of the messages by which libraries tell of a lack of memory, in exceptions of other names."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception tells of a lack of this computer's memory."""
+    if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
+        return True
+    return isinstance(error, Exception) and any(part in str(error) for part in LACKING)
+
+
+def lacks_graphics_memory(error: BaseException) -> bool:
+    """Whether an exception tells of a lack of the graphics card's memory."""
+    torch = sys.modules.get("torch")  # whoever has not loaded it has met no error of its own
+    return torch is not None and isinstance(error, getattr(torch, "OutOfMemoryError", ()))
+
+
+def of_memory(error: BaseException) -> str:
+    """The sentence for an error of memory, empty for another one."""
+    if lacks_graphics_memory(error):
+        return NO_MEMORY.format("The graphics card")
+    return NO_MEMORY.format("This computer") if lacks_memory(error) else ""
+
+
+def of_file(error: OSError) -> str:
+    """The sentence for a file or folder that cannot be read or written."""
+    name = error.filename2 or error.filename
+    what = os.fsdecode(name) if isinstance(name, str | bytes | os.PathLike) else "A file"
+    reason = error.strerror or str(error) or type(error).__name__
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT:
+            return "The disk is full. Make room, or choose another place, and run the same command again."
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{what} may not be written or read. Change its permissions, or choose another place."
+        case errno.ENOTDIR:
+            return f"{what} lies below something that is no folder. Choose another place."
+        case errno.EEXIST:
+            return f"{what} is there already, and is not what is needed there. Remove it, or choose another place."
+        case errno.EISDIR:
+            return f"{what} is a folder, where a file is needed. Name a file."
+        case errno.ELOOP:
+            return f"{what} leads in a circle of links. Remove one of them, or choose another place."
+        case errno.ENAMETOOLONG:
+            return f"The name {what[:100]}… is longer than file systems take. Choose a shorter one."
+        case errno.ENOENT:
+            return f"{what} is not there. Check the path, or whether the disk is connected."
+        case errno.EMFILE | errno.ENFILE:
+            return "Too many files are open on this computer. Close other programs, and run the same command again."
+    return f"{what} cannot be read or written ({reason}). Check the disk, or choose another place."
