@@ -60,11 +60,12 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         make_home()  # before torch or anybody else makes it, for all to read
         if isinstance(spec, TrainSpec | ConvertSpec):
             require_consent(project_folder(spec), people_of(spec))
-            _require_same_people(spec)
         if isinstance(spec, VoiceTrainSpec | VoiceSpec):
             require_consent(project_folder(spec), voices_of(spec), "voice")
         require_unchanged(spec)
         require_output(spec)
+        if isinstance(spec, TrainSpec | ConvertSpec):
+            _require_same_people(spec)
         if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen()):
             from .remote.remote_job import run as run_there
 

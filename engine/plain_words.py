@@ -49,7 +49,7 @@ def of_file(error: OSError) -> str:
         case errno.ENOSPC | errno.EDQUOT:
             return "The disk is full. Make room, or choose another place, and run the same command again."
         case errno.EACCES | errno.EPERM | errno.EROFS:
-            return f"{what} may not be written or read. Change its permissions, or choose another place."
+            return f"{what} may not be written or read. Change its permissions, or choose another folder."
         case errno.ENOTDIR:
             return f"{what} lies below something that is no folder. Choose another place."
         case errno.EEXIST:

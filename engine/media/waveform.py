@@ -26,7 +26,7 @@ from scipy import signal
 
 from ..arrays import replace_atomically
 from ..errors import MediaError
-from .open import open_movie
+from .open import create_movie, open_movie
 from .sound import AAC_LAYOUTS, AAC_RATES, channel_layout, cut_samples, working_format
 
 FOREVER = 1e7
@@ -203,7 +203,7 @@ class SoundWriter:
 
     def __enter__(self) -> Self:
         self._output.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(str(self._partial), "w")
+        self._container = create_movie(self._partial)
         if self._comment:
             self._container.metadata["comment"] = self._comment
         self._encoder = _add_encoder(self._container, self._output.suffix.lower(), self._info)
@@ -244,7 +244,7 @@ def replace_sound(movie: SoundInfo, sound: Path, output: Path, comment: str) -> 
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(open_movie(movie.path))
             fresh = stack.enter_context(open_movie(sound))
-            target = stack.enter_context(av.open(str(partial), "w"))
+            target = stack.enter_context(create_movie(partial))
             target.metadata.update({**source.metadata, "comment": comment})
             _mux(source, fresh, target, movie, replacement, output.suffix.lower())
         replace_atomically(partial, output)
