@@ -1,5 +1,5 @@
 """Every relative link of the documentation leads to a file that exists, and to a heading of it where it names one; so
-does every page of the documentation that the code names. Every command line in it is one that the program takes."""
+does every page of the documentation that the code names, and every file that a page names. Every command line in it is one that the program takes."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from understudy.engine import cli
 ROOT = Path(__file__).parents[1]
 MADE = {"build", "demo", "dist", "wheels", "shared"}
 """Top folders that hold nothing of the repository's."""
+SOURCE = re.compile(r"`((?:addon|engine|tests|tools|benchmarks)/[\w./-]*\w)`")
 CODE = ("addon", "engine", "tools", "tests", "benchmarks")
 LINK = re.compile(r"!?\[[^\]]*\]\(\s*<?([^)\s>]+)>?[^)]*\)")
 NAMED = re.compile(r"\b(?:docs|benchmarks/runs)/[\w./-]*\.\w+")
@@ -83,6 +84,17 @@ def test_code_names_pages_that_exist() -> None:
         for path in files
         if path != Path(__file__)
         for name in NAMED.findall(path.read_text(encoding="utf-8"))
+        if not (ROOT / name).exists()
+    ]
+    assert not lost
+
+
+def test_pages_name_files_that_exist() -> None:
+    lost = [
+        f"{page.relative_to(ROOT)} names {name}"
+        for page in pages()
+        if page.parent != ROOT / "benchmarks" / "runs"  # which are as they were
+        for name in SOURCE.findall(page.read_text(encoding="utf-8"))
         if not (ROOT / name).exists()
     ]
     assert not lost
