@@ -1,5 +1,8 @@
-"""Every relative link of the documentation leads to a file that exists, and to a heading of it where it names one; so
-does every page of the documentation that the code names, and every file that a page names. Every command line in it is one that the program takes."""
+"""Every relative link of the documentation leads to a file that exists, and to a heading of it where it names one.
+
+Every page that the code names, and every file that a page names, exists; every command line of a page is one that the
+program takes.
+"""
 
 from __future__ import annotations
 
