@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from .durable import lock
+from .durable import lock, make_private
 from .errors import UnderstudyError
 from .protocol import make_home
 
@@ -21,8 +21,7 @@ def alone(output: Path) -> Iterator[None]:
 
     Raises UnderstudyError at once when another run of this user's on this computer holds it.
     """
-    folder = make_home() / FOLDER
-    folder.mkdir(mode=0o700, exist_ok=True)
+    folder = make_private(make_home() / FOLDER)
     place = folder / f"{hashlib.sha256(os.fsencode(output.resolve())).hexdigest()[:32]}.lock"
     with lock(place) as held:
         if not held:

@@ -42,6 +42,21 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def make_private(folder: Path) -> Path:
+    """Make a folder into which nobody else on this computer looks, also where it was made otherwise. Raises OSError."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform != "win32" and folder.stat().st_mode & 0o077:
+        folder.chmod(0o700)
+    return folder
+
+
+def make_private_file(path: Path) -> None:
+    """Have a file that nobody else on this computer reads, empty unless it is there. Raises OSError."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+    if sys.platform != "win32" and path.stat().st_mode & 0o077:
+        path.chmod(0o600)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` durable (new, renamed and removed files)."""
     if sys.platform == "win32":

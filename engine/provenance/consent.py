@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import shutil
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..durable import hash_file, lock, write_json
+from ..durable import hash_file, lock, open_regular, write_json
 from ..errors import ConsentError, DataError, UnderstudyError
 from ..protocol import (
     Basis,
@@ -86,7 +87,7 @@ def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> P
     """
     _check(record)
     path = consent_file(project, record.identity, record.subject)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if record.file:
         record = _with_document(record, Path(project) / "consent")
     with _alone(path):
@@ -239,9 +240,12 @@ def _with_document(record: ConsentRecord, folder: Path) -> ConsentRecord:
             return replace(record, file=str(source.resolve()), file_sha256=digest)
         copy = folder / "files" / f"{digest[:16]}{source.suffix.lower()}"
         if not copy.exists():
-            copy.parent.mkdir(exist_ok=True)
+            copy.parent.mkdir(mode=0o700, exist_ok=True)
             partial = copy.with_name(copy.name + ".part")
-            shutil.copyfile(source, partial)
+            partial.unlink(missing_ok=True)
+            made = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(made, "wb") as kept, open_regular(source) as document:
+                shutil.copyfileobj(document, kept)
             partial.replace(copy)
     except OSError as error:
         raise UnderstudyError(

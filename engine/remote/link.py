@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import protocol
-from ..durable import raise_flag, write_json
+from ..durable import make_private, raise_flag, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo, from_json, parse_json
 
@@ -97,9 +97,7 @@ def checked(url: str, token: str) -> Remote:
 
 def owe(job_id: str) -> None:
     """Remember that a job over there is to be cancelled, which it could not be told."""
-    folder = protocol.home() / OWED
-    protocol.make_home()
-    folder.mkdir(exist_ok=True)
+    folder = make_private(protocol.make_home() / OWED)
     raise_flag(folder / job_id)
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import logging
 import logging.handlers
 import time
+from io import TextIOWrapper
 from pathlib import Path
+
+from ..durable import make_private_file
 
 BYTES, KEPT = 2_000_000, 3  # of engine.log, and how many older ones are kept
 WINDOW = 60.0  # seconds
@@ -41,9 +44,17 @@ class Seldom(logging.Filter):
         return count < OFTEN
 
 
+class Private(logging.handlers.RotatingFileHandler):
+    """Rotated files that nobody else on this computer reads: names of files and people are in them."""
+
+    def _open(self) -> TextIOWrapper:
+        make_private_file(Path(self.baseFilename))
+        return super()._open()
+
+
 def log_to(path: Path) -> None:
     """Everything the process logs goes to `path`; no request line does, so no token can."""
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
+    handler = Private(path, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.addFilter(Seldom())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

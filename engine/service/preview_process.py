@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from .. import child_process
+from ..durable import make_private
 from ..errors import UnderstudyError
 from ..protocol import PreviewResult, PreviewSpec, from_json, to_json
 from ..remote.link import Away, Refused, Remote, chosen
@@ -144,7 +145,7 @@ class Warm:
                     pipe.close()
 
     def _make_room(self) -> None:
-        self._folder.mkdir(exist_ok=True)
+        make_private(self._folder)
         found = sorted((file.stat().st_mtime_ns, file.stat().st_size, file) for file in self._folder.iterdir())
         size = sum(bytes_ for _, bytes_, _ in found)
         for number, (_, bytes_, file) in enumerate(found):

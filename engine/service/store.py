@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ..durable import sync_folder
+from ..durable import make_private, make_private_file, sync_folder
 from ..errors import DataError, UnderstudyError
 from ..protocol import FINAL_STATES, Event, Job, JobKind, JobSpec, from_json, to_json
 from . import rundir
@@ -46,8 +46,7 @@ class Store:
 
     def __init__(self, home: Path) -> None:
         self.home = home
-        self.folder = home / "jobs"
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder = make_private(home / "jobs")
         self._lock = threading.RLock()
         self._database = _open(home / "jobs.sqlite")
         sync_folder(home)  # a new home's folder of jobs must be there after a power cut as the jobs in it are
@@ -216,6 +215,7 @@ class Store:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    make_private_file(path)  # what SQLite keeps beside it has the same mode
     try:
         database = sqlite3.connect(path, check_same_thread=False)
         database.execute("PRAGMA journal_mode = WAL")

@@ -17,6 +17,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
 from ..arrays import write_json
+from ..durable import make_private
 from ..errors import MediaError, Stopped, UnderstudyError
 from ..media.partial_output import empty_partial, partial_folder, publish
 from ..media.waveform import (
@@ -256,8 +257,7 @@ def _show(info: SoundInfo, sound: Path, clip: tuple[int, int], name: str, report
     span = (first, first + length)
     made = probe_sound(sound)
     rows = [to_float(next(read_spans(one, [span]))).mean(0) for one in (info, made)]
-    folder = home() / "previews"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_private(home() / "previews")
     path = folder / f"{name}-{span[0]}.jpg"
     draw_spectrograms(path, rows, info.rate)
     reporter.preview(path, "The sound before and after")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import torch
 
+from ...durable import open_regular
 from ...errors import DataError
 from ..geometry.align import hull_mask
 from ..geometry.topology import BROWS, EYES
@@ -109,7 +110,9 @@ def drawn_mask(scan: Path, frame: int, height: int, width: int) -> np.ndarray | 
     path = drawn_path(scan, frame)
     if not path.is_file():
         return None
-    mask = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_GRAYSCALE) if path.stat().st_size else None
+    with open_regular(path) as file:
+        data = np.frombuffer(file.read(), np.uint8)
+    mask = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE) if len(data) else None
     if mask is None:
         raise DataError(f"The drawn mask {path} is no picture. Save it as a grey PNG, or delete it.")
     if mask.shape != (height, width):

@@ -1,0 +1,97 @@
+"""What others on this computer may not read: the home folder and what is in it, tokens, consents and their proofs."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from understudy.engine.alone import alone
+from understudy.engine.protocol import ConsentRecord, make_home
+from understudy.engine.provenance.consent import record_consent, today
+from understudy.engine.remote.link import owe
+from understudy.engine.service.preview_process import Warm
+from understudy.engine.service.store import Store
+
+from .harness import Engine
+
+if sys.platform == "win32":
+    pytest.skip("who may read a file is said in other ways there", allow_module_level=True)
+
+
+@pytest.fixture(autouse=True)
+def usual_mask() -> object:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def read_by_others(root: Path) -> list[Path]:
+    """What somebody else reaches below a folder that they may enter."""
+    found = []
+    for path in root.iterdir():
+        mode = path.stat().st_mode
+        if not mode & 0o077:
+            continue
+        found += read_by_others(path) if stat.S_ISDIR(mode) else [path]
+        found += [path] if stat.S_ISDIR(mode) and mode & 0o044 else []
+    return found
+
+
+def test_a_home_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "a" / "home"))
+    assert stat.S_IMODE(make_home().stat().st_mode) == 0o700
+
+
+def test_an_engine_at_work_in_an_open_folder(tmp_path: Path) -> None:
+    """The user named a folder that others may enter: what the engine writes there is not for them."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o755)
+    (home / "jobs").mkdir(mode=0o755)  # of an older version
+    engine = Engine(home, "scripted:run")
+    try:
+        engine.start()
+        engine.submit("one", steps=1)
+        engine.wait_for("one", "done")
+        open_files = {path.name for path in read_by_others(home)} - {"one.json", "one.out"}  # the test's own
+        assert not {name for name in open_files if not name.startswith(("device.json", "rates"))}, open_files
+        assert stat.S_IMODE((home / "jobs").stat().st_mode) == 0o700
+        for name in ("engine.json", "engine.log", "jobs.sqlite", "jobs.sqlite-wal"):
+            assert stat.S_IMODE((home / name).stat().st_mode) == 0o600, name
+    finally:
+        engine.clean_up()
+
+
+def test_folders_that_others_make_in_a_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path))
+    tmp_path.chmod(0o755)
+    Store(tmp_path).close()
+    owe("3f2a")
+    Warm(tmp_path, "scripted:Still")._make_room()
+    with alone(tmp_path / "x.mp4"):
+        assert not read_by_others(tmp_path)
+
+
+def test_consents_and_what_proves_them(tmp_path: Path) -> None:
+    document = tmp_path / "release.pdf"
+    document.write_bytes(b"signed")
+    project = tmp_path / "film.understudy"
+    project.mkdir()
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    folder = project / "consent" / "files"
+    folder.mkdir(parents=True)
+    record = ConsentRecord(
+        identity="Ann", person="Ann Lee", basis="written permission", scope="this project", date=today(),
+        file=str(document),
+    )  # fmt: skip
+    import hashlib
+
+    (folder / f"{hashlib.sha256(b'signed').hexdigest()[:16]}.pdf.part").symlink_to(precious)  # a stranger's trap
+    file = record_consent(project, record)
+    assert stat.S_IMODE(Path(file).stat().st_mode) == 0o600
+    (copy,) = folder.iterdir()
+    assert stat.S_IMODE(copy.stat().st_mode) == 0o600 and copy.read_bytes() == b"signed"
+    assert precious.read_text() == "mine"
