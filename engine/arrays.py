@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -12,33 +11,21 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from .durable import sync_folder
+from .durable import write_bytes, writing
 from .errors import DataError
 from .protocol import parse_json
 
 
-def replace_atomically(partial: Path, final: Path) -> None:
-    """Put a finished file under its name so that a crash leaves the old or the new, never half; on disk when this
-    returns."""
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(final)
-    sync_folder(final.parent)
-
-
 def write_json(path: Path, data: Any, indent: int | None = 1) -> None:
     """Write JSON under `path` in one step; without indent what is long and read by programs only."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(data, indent=indent), encoding="utf-8")
-    replace_atomically(partial, path)
+    write_bytes(path, json.dumps(data, indent=indent).encode())
 
 
 def write_arrays(path: Path, kind: str, schema: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
     """Write named arrays and their facts as one `kind` file of version `schema`."""
-    partial = path.with_name(path.name + ".part")
     header = {"understudy": json.dumps({"kind": kind, "schema": schema, **facts})}
-    save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, partial, metadata=header)
-    replace_atomically(partial, path)
+    with writing(path) as partial:
+        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, partial, metadata=header)
 
 
 def read_arrays(

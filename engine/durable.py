@@ -99,16 +99,46 @@ def finished_files(root: Path, shown: str = "", left_out: str = "") -> Iterator[
                 yield Path(folder, name)
 
 
+def make_new(path: Path, mode: int = 0o666) -> None:
+    """Make an empty file under a name of our own, in place of what a killed writer left there or somebody planted: a
+    link is removed, never followed."""
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+
+
+@contextmanager
+def writing(final: Path, mode: int = 0o666) -> Iterator[Path]:
+    """A new and empty file beside `final`, for whoever fills it by its name; it takes the place of `final` in one step
+    when the block ends well, and is on disk then. Otherwise it vanishes. `mode` holds from its creation on."""
+    partial = final.with_name(final.name + ".part")
+    make_new(partial, mode)
+    try:
+        yield partial
+        put(partial, final)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
+
+
+def put(partial: Path, final: Path) -> None:
+    """Put a finished file under its name so that a crash leaves the old or the new, never half; on disk when this
+    returns."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(final)
+    sync_folder(final.parent)
+
+
+def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Put `data` under `path` in one step; on disk when this returns."""
+    with writing(path, mode) as partial:
+        partial.write_bytes(data)
+
+
 def write_json(path: Path, data: Any, mode: int = 0o666) -> None:
     """Put `data` under `path` in one step; on disk when this returns. `mode` holds from the file's creation on."""
-    partial = path.with_name(path.name + ".part")
-    partial.unlink(missing_ok=True)
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="ascii") as file:
-        json.dump(data, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    sync_folder(path.parent)
+    write_bytes(path, json.dumps(data, indent=1, allow_nan=False).encode("ascii"), mode)
 
 
 def raise_flag(path: Path) -> None:
@@ -123,7 +153,7 @@ def lock(path: Path, patience: float = 0.0) -> Iterator[bool]:
 
     The system lets go of the lock when its holder ends, however it ends.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
     try:
         deadline = time.monotonic() + patience
         while not (held := _try_lock(fd)) and time.monotonic() < deadline:

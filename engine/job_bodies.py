@@ -34,7 +34,7 @@ from .protocol import (
     make_home,
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent, today, voices_of
-from .provenance.outputs import require_output
+from .provenance.outputs import require_inside, require_output
 from .remote.file_sync import clear_mirror
 from .remote.link import chosen
 from .reporter import Part, Reporter, Silent
@@ -58,6 +58,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
 
     try:
         make_home()  # before torch or anybody else makes it, for all to read
+        require_inside(spec)
         if isinstance(spec, TrainSpec | ConvertSpec):
             require_consent(project_folder(spec), people_of(spec))
         if isinstance(spec, VoiceTrainSpec | VoiceSpec):

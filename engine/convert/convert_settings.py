@@ -9,10 +9,9 @@ from typing import Any
 
 from ..arrays import write_json
 from ..errors import DataError
+from ..media.partial_output import ENDING, settings_file
 from ..media.segment_reuse import Earlier
 from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, check_limits, from_json, parse_json, to_json
-
-ENDING = ".understudy.json"
 
 
 def check_settings(settings: ConvertSettings) -> None:
@@ -23,11 +22,6 @@ def check_settings(settings: ConvertSettings) -> None:
         raise DataError(str(error)) from None
     if not settings.mark and not settings.mark_reason.strip():
         raise DataError("The mark may be left out only for a reason. Say why in its reason, or leave it on.")
-
-
-def settings_file(output: Path) -> Path:
-    """Where what made a result is kept: `recast.mov.understudy.json` beside `recast.mov`."""
-    return output.with_name(f"{output.name}{ENDING}")
 
 
 def save_settings(

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from ..arrays import replace_atomically
+from ..durable import write_bytes
 from ..errors import DataError, MediaError
 from ..faces import alignments
 from ..faces.alignments import Alignments, load_alignments
@@ -195,9 +195,4 @@ def write_png(output: Path, rgb: np.ndarray, width: int) -> None:
         rgb = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
     data = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
     output.parent.mkdir(parents=True, exist_ok=True)
-    partial = output.with_name(output.name + ".part")
-    try:
-        partial.write_bytes(data.tobytes())
-        replace_atomically(partial, output)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_bytes(output, data.tobytes())

@@ -1,5 +1,5 @@
-"""Where a recast grows until it is complete, and how it gets its name. Standard library only: the supervisor asks for
-it, too."""
+"""Where a recast grows until it is complete, how it gets its name, and what lies beside it. Standard library
+only: the supervisor asks for it, too."""
 
 from __future__ import annotations
 
@@ -9,10 +9,22 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from ..durable import sync_folder
+from ..durable import put, sync_folder
+from ..errors import UnderstudyError
 
+ENDING = ".understudy.json"
 CLOSED = "[0-9]*.json"  # what a finished segment leaves in its folder
 NOTE = "recasts.json"  # in a working folder: which recasts it is of, as `provenance.begun` writes it
+
+
+def settings_file(output: Path) -> Path:
+    """Where what made a result is kept: `recast.mov.understudy.json` beside `recast.mov`."""
+    return output.with_name(f"{output.name}{ENDING}")
+
+
+def matte_path(output: Path) -> Path:
+    """Where the matte of the layer `output` lies."""
+    return output.with_name(f"{output.stem}-matte{output.suffix}")
 
 
 def partial_folder(output: Path) -> Path:
@@ -35,11 +47,9 @@ def publish(made: Mapping[Path, Path], certify: Certify | None = None) -> None:
     for final, whole in {**made, **beside}.items():
         if whole.is_dir():
             _move_folder(whole, final)
+            sync_folder(final.parent)
         else:
-            with whole.open("rb+") as file:
-                os.fsync(file.fileno())
-            whole.replace(final)
-        sync_folder(final.parent)
+            put(whole, final)
 
 
 def _move_folder(made: Path, final: Path) -> None:
@@ -67,13 +77,27 @@ def empty_partial(output: Path) -> None:
                 path.unlink()
 
 
+def require_own_partial(output: Path) -> None:
+    """Raise UnderstudyError when what has the name of `partial_folder` is no folder of ours: a link, or other files."""
+    folder = partial_folder(output)
+    if not os.path.lexists(folder):
+        return
+    inner = [folder, folder / "segments"]
+    known = any((folder / name).exists() for name in ("segments", "clip.json", NOTE))
+    if any(path.is_symlink() for path in inner) or not folder.is_dir() or not (known or not any(folder.iterdir())):
+        raise UnderstudyError(
+            f"{folder} is in the way: it was not made by Understudy. Move it away, or choose another name."
+        )
+
+
 def remove_partial(output: Path, *, keep_finished: bool = False) -> None:
     """Remove what is unfinished of `output`; with `keep_finished` only when no segment of it is finished.
 
     Raises nothing: what cannot be removed stays.
     """
     folder = partial_folder(output)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, UnderstudyError):
         finished = keep_finished and any((folder / "segments").glob(CLOSED))
-        if folder.is_dir() and not folder.is_symlink() and not finished:
+        require_own_partial(output)
+        if folder.is_dir() and not finished:
             shutil.rmtree(folder)

@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -113,8 +114,14 @@ class Segments:
         if not isinstance(files, dict) or not files:
             return False
         with contextlib.suppress(OSError):
-            return all((self.folder / name).stat().st_size == size for name, size in files.items())
+            return all(_is_file(self.folder, name, size) for name, size in files.items())
         return False
+
+
+def _is_file(folder: Path, name: str, size: int) -> bool:
+    """Whether the folder itself holds a file of this name and size; a link is none."""
+    status = (folder / name).lstat()
+    return Path(name).name == name and stat.S_ISREG(status.st_mode) and status.st_size == size
 
 
 def _marker(first: int) -> str:

@@ -24,7 +24,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 from scipy import signal
 
-from ..arrays import replace_atomically
+from ..durable import make_new, put
 from ..errors import MediaError
 from .open import create_movie, open_movie
 from .sound import AAC_LAYOUTS, AAC_RATES, channel_layout, cut_samples, working_format
@@ -203,6 +203,7 @@ class SoundWriter:
 
     def __enter__(self) -> Self:
         self._output.parent.mkdir(parents=True, exist_ok=True)
+        make_new(self._partial)
         self._container = create_movie(self._partial)
         if self._comment:
             self._container.metadata["comment"] = self._comment
@@ -227,7 +228,7 @@ class SoundWriter:
                 self._container.mux(self._encoder.encode(None))
             self._container.close()
             if kind is None:
-                replace_atomically(self._partial, self._output)
+                put(self._partial, self._output)
         finally:
             self._partial.unlink(missing_ok=True)
 
@@ -240,6 +241,7 @@ def replace_sound(movie: SoundInfo, sound: Path, output: Path, comment: str) -> 
     partial = output.with_name(f".{output.stem}.part{output.suffix}")
     output.parent.mkdir(parents=True, exist_ok=True)
     replacement = probe_sound(sound)
+    make_new(partial)
     try:
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(open_movie(movie.path))
@@ -247,7 +249,7 @@ def replace_sound(movie: SoundInfo, sound: Path, output: Path, comment: str) -> 
             target = stack.enter_context(create_movie(partial))
             target.metadata.update({**source.metadata, "comment": comment})
             _mux(source, fresh, target, movie, replacement, output.suffix.lower())
-        replace_atomically(partial, output)
+        put(partial, output)
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
             f"{output.name} cannot hold what is in {movie.path.name} ({error}). Name a .mkv, or a .wav for the sound."

@@ -24,7 +24,7 @@ from .encode import MovieSegment, PictureSegment, join
 from .float_view import Patch, carried
 from .formats import check_output
 from .layer import layer_pictures, matte_recipe
-from .partial_output import Certify, partial_folder, publish, remove_partial
+from .partial_output import Certify, matte_path, partial_folder, publish, remove_partial, require_own_partial
 from .pictures import picture_files
 from .reader import Frame, MediaInfo, as_coded
 from .recipes import Recipe
@@ -48,11 +48,6 @@ def provenance() -> dict[str, str]:
         "description": "Faces in this footage were replaced by machine learning; it does not show what happened.",
         "digital_source_type": DIGITAL_SOURCE_TYPE,
     }
-
-
-def matte_path(output: Path) -> Path:
-    """Where the matte of the layer `output` lies."""
-    return output.with_name(f"{output.stem}-matte{output.suffix}")
 
 
 @dataclass(frozen=True)
@@ -118,6 +113,7 @@ class MovieWriter:
                     self._folder / "segments", self._start, self._end, self._facts(recipe), self._key, segments.LENGTH
                 )
                 self._output.parent.mkdir(parents=True, exist_ok=True)
+                require_own_partial(self._output)
                 self._remove_whole()
                 self._segments.begin({"threads": min(THREADS, os.cpu_count() or 1)})
                 for one in self._earlier:

@@ -11,8 +11,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..arrays import replace_atomically, write_json
-from ..durable import hash_file
+from ..arrays import write_json
+from ..durable import hash_file, writing
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.facesets.faceset import Faceset, gather, load_faceset
@@ -149,11 +149,9 @@ def facesets(folder: Path, card: ModelCard) -> list[Faceset]:
 
 def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, Any]) -> None:
     """Write tensors with a JSON header in one step."""
-    partial = path.with_name(path.name + ".part")
-    save_file(
-        {k: v.detach().contiguous().cpu() for k, v in tensors.items()}, partial, {"understudy": json.dumps(facts)}
-    )
-    replace_atomically(partial, path)
+    plain = {k: v.detach().contiguous().cpu() for k, v in tensors.items()}
+    with writing(path) as partial:
+        save_file(plain, partial, {"understudy": json.dumps(facts)})
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:

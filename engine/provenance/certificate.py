@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from ..durable import lock, write_bytes
 from ..errors import UnderstudyError
 from ..protocol import home, make_home
 
@@ -41,7 +42,11 @@ def load_certificate() -> Certificate:
     if (folder / "certificate.pem").is_file():
         return _load(folder / "certificate.pem", folder / "key.pem")
     if not (folder / "local.pem").is_file():
-        _make_local(folder)
+        make_home()
+        folder.mkdir(mode=0o700, exist_ok=True)
+        with lock(folder / "local.lock", 30.0):
+            if not (folder / "local.pem").is_file():  # nobody else has made it meanwhile
+                _make_local(folder)
     return _load(folder / "local.pem", folder / "local-key.pem")
 
 
@@ -110,17 +115,7 @@ def _make_local(folder: Path) -> None:
         .sign(root_key, hashes.SHA256())
     )
     pem = serialization.Encoding.PEM
-    make_home()
-    folder.mkdir(mode=0o700, exist_ok=True)
     secret = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    _write(folder / "local-key.pem", secret)
-    _write(folder / "local.pem", signer.public_bytes(pem) + root.public_bytes(pem))  # the last: then all is there
-
-
-def _write(path: Path, data: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    write_bytes(folder / "local-key.pem", secret, 0o600)
+    chain = signer.public_bytes(pem) + root.public_bytes(pem)
+    write_bytes(folder / "local.pem", chain, 0o600)  # the last: then all is there

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import shutil
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +12,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..durable import hash_file, lock, open_regular, write_json
+from ..durable import hash_file, lock, open_regular, write_json, writing
 from ..errors import ConsentError, DataError, UnderstudyError
 from ..protocol import (
     Basis,
@@ -241,12 +240,8 @@ def _with_document(record: ConsentRecord, folder: Path) -> ConsentRecord:
         copy = folder / "files" / f"{digest[:16]}{source.suffix.lower()}"
         if not copy.exists():
             copy.parent.mkdir(mode=0o700, exist_ok=True)
-            partial = copy.with_name(copy.name + ".part")
-            partial.unlink(missing_ok=True)
-            made = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(made, "wb") as kept, open_regular(source) as document:
+            with writing(copy, 0o600) as partial, partial.open("wb") as kept, open_regular(source) as document:
                 shutil.copyfileobj(document, kept)
-            partial.replace(copy)
     except OSError as error:
         raise UnderstudyError(
             f"The document {record.file} cannot be kept ({error.strerror}). Check that it is there and readable."

@@ -15,7 +15,8 @@ from typing import Any
 
 from ..durable import hash_file
 from ..errors import UnderstudyError
-from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, parse_json, project_of
+from ..media.partial_output import matte_path, require_own_partial
+from ..protocol import ConvertSpec, JobSpec, PeopleSpec, ReportSpec, VoiceSpec, parse_json, project_of
 from .credentials import are_recasts, sidecar
 
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
@@ -35,6 +36,36 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256("".join(hash_file(p) for p in outputs_of(path)).encode()).hexdigest()
 
 
+FOLDERS = (
+    *("consent", "consent/files", "consent/voices", "provenance", "provenance/voices"),
+    *("scans", "models", "recasts", "voices", "observations"),
+)
+"""Of a project: what jobs write into."""
+
+
+def require_inside(spec: JobSpec) -> None:
+    """Raise UnderstudyError when what a job would write into its project leads out of it, by a link: a project may
+    come from anybody."""
+    named = getattr(spec, "project", "")
+    place = getattr(spec, "output", "") or (spec.scan if isinstance(spec, PeopleSpec) else "")
+    project = Path(named) if named else project_of(place) if place else None
+    if project is None:
+        return
+    paths = [project / name for name in FOLDERS]
+    if place and Path(place).is_relative_to(project):
+        paths.append(Path(place))
+    try:
+        root = project.resolve()
+        for path in paths:
+            if not path.resolve().is_relative_to(root):
+                raise UnderstudyError(
+                    f"{path} is a link that leads out of the project, so nothing is written there. Remove the link, "
+                    "or put the folder itself in its place."
+                )
+    except (OSError, RuntimeError) as error:  # a loop of links
+        raise UnderstudyError(f"{project} cannot be used ({error}). Choose another folder.") from None
+
+
 def require_output(spec: JobSpec) -> None:
     """Raise UnderstudyError where a conversion, recast voice or report would be written over what is not ours to
     replace. Asked when the job starts, and again just before its output gets its name."""
@@ -45,6 +76,7 @@ def require_output(spec: JobSpec) -> None:
     if not isinstance(spec, ConvertSpec | VoiceSpec):
         return
     output, project = Path(spec.output), Path(spec.project) if spec.project else project_of(spec.output)
+    require_own_partial(output)
     is_ours = ours(project)
     if isinstance(spec, VoiceSpec):
         inputs = [Path(spec.clip.path), *_kept(project), *_recordings(output, Path(spec.voice))]
@@ -52,8 +84,6 @@ def require_output(spec: JobSpec) -> None:
         inputs = [*_footage_of(Path(spec.scan)), *_kept(project), *_kept(project_of(spec.model))]
     outputs = [output]
     if isinstance(spec, ConvertSpec) and spec.layer:
-        from ..media.writer import matte_path
-
         outputs.append(matte_path(output))
     for path in outputs:
         require_writable(path, inputs, spec.overwrite, is_ours)

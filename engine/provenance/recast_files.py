@@ -124,7 +124,7 @@ def _by_name(project: Path, place: Path) -> bool:
 
 def _with_companions(project: Path, names: list[Path], recorded: Recorded, own: list[Path]) -> Found:
     """`own`, and what was written beside the recast under its names: a layer's matte, the settings that made it."""
-    from ..media.writer import matte_path
+    from ..media.partial_output import matte_path
 
     paths, left = own.copy(), []
     alone = Recorded(id=recorded.id, output=recorded.output)

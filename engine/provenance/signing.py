@@ -19,7 +19,7 @@ from typing import Any
 
 import c2pa
 
-from ..arrays import replace_atomically
+from ..durable import make_new, put
 from ..errors import MediaError, UnderstudyError
 from .certificate import load_certificate
 from .credentials import FORMATS, Claim, Credentials, Ingredient, release, sidecar
@@ -130,6 +130,8 @@ def _sign(path: Path, claim: Claim, signer: Any) -> str:
     carries = FORMATS.get(path.suffix.lower())
     work = path.with_name(f".{path.stem}.unsigned.part{path.suffix}")
     signed = path.with_name(f".{path.stem}.signed.part{path.suffix}")
+    for new in (work, signed):
+        make_new(new)
     try:
         with _in_plain_words(path), _builder(claim) as builder:
             if can_carry(path):
@@ -147,7 +149,7 @@ def _sign(path: Path, claim: Claim, signer: Any) -> str:
             final = path if carries else sidecar(path)
             if carries:
                 shutil.copymode(path, signed)
-            replace_atomically(signed, final)
+            put(signed, final)
         found = _read(path)
         if found is None or found.tampered:
             raise MediaError(f"The credentials of {path.name} do not hold ({found and found.problems}). Sign it again.")

@@ -20,11 +20,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..durable import finished_files, hash_file, lock, sync_folder, write_json
+from ..durable import finished_files, hash_file, lock, sync_folder, write_json, writing
 from ..errors import UnderstudyError
 from ..protocol import parse_json
 from .link import HASHING, Away, Link, Refused, chosen, give_up
-from .path_map import Places, rewrite
+from .path_map import Places, covers, rewrite
 
 LEDGER, LOCK, INCOMING = ".remote.json", ".remote.lock", ".incoming"
 SCHEMA = 1
@@ -154,8 +154,15 @@ class Exchange:
     def _as_there(self, path: Path) -> Path:
         """The file with the other side's paths in it, where it names any."""
         made = self._incoming / "out" / f"{secrets.token_hex(8)}{path.suffix}"
-        made.parent.mkdir(parents=True, exist_ok=True)
+        self._make_incoming(made.parent)
         return made if rewrite(path, made, self.places.there) else path
+
+    def _make_incoming(self, folder: Path) -> None:
+        """Make the folder for what is exchanged, or one in it; links that somebody planted there are removed."""
+        for path in dict.fromkeys((self._incoming, folder)):
+            if path.is_symlink():
+                path.unlink()
+            path.mkdir(parents=True, exist_ok=True)
 
     def _put(self, source: Path, digest: str, name: str, told: Told) -> None:
         size = source.stat().st_size
@@ -180,19 +187,20 @@ class Exchange:
 
     # -- fetching
 
-    def fetch(self, beginnings: Iterable[str], told: Told, replace: bool = True) -> None:
-        """Have here, whole and under their names, the files of the mirror whose places begin so.
+    def fetch(self, asked: Iterable[str], told: Told, replace: bool = True) -> None:
+        """Have here, whole and under their names, the files of the mirror that are asked for: by their very places, or
+        all of a folder, whose place ends in /. Whatever else the other side lists is left there.
 
         Files of ours that the other side has removed since go, too. Without `replace`, what has changed here
         since the last exchange stays. Raises Refused (409) when a job there writes one of them just now.
         """
         agreed: dict[str, Any] = self._ledger["files"]
         listed: dict[str, dict[str, Any]] = {}
-        beginnings = list(beginnings)
-        for begins in beginnings:
-            query = urllib.parse.urlencode({"under": begins})
+        asked = list(asked)
+        for one_asked in asked:
+            query = urllib.parse.urlencode({"under": one_asked})
             answer = self._link.call("GET", f"{self.path}?{query}", timeout=HASHING)
-            listed |= {str(one["path"]): one for one in answer["files"]}
+            listed |= {place: one for one in answer["files"] if covers(one_asked, place := str(one["path"]))}
         due: list[tuple[Path, str, Path]] = []
         sizes = {place: int(one["bytes"]) for place, one in listed.items()}
         done, all_bytes = 0, max(sum(sizes.values()), 1)
@@ -213,7 +221,7 @@ class Exchange:
             _move(source, here)
             part.unlink(missing_ok=True)
             agreed[place] = {"stamp": _stamp(here), "sha256": str(listed[place]["sha256"])}
-        for place in [p for p in agreed if p not in listed and any(p.startswith(b) for b in beginnings)]:
+        for place in [p for p in agreed if p not in listed and any(covers(one, p) for one in asked)]:
             known, here = agreed.pop(place), self.places.here(place)
             if here and here.is_file() and known["stamp"] == _stamp(here):
                 here.unlink()
@@ -223,7 +231,9 @@ class Exchange:
     def _get(self, place: str, digest: str, size: int, told: Callable[[int], None], here: Path) -> Path:
         name = hashlib.sha256(f"{place}/{digest}".encode()).hexdigest()[:32]
         part = self._incoming / f"{name}{here.suffix}"
-        part.parent.mkdir(parents=True, exist_ok=True)
+        self._make_incoming(part.parent)
+        if part.is_symlink():
+            part.unlink()
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise UnderstudyError("The remote engine names a file in a way that is not ours. Update the older one.")
         while True:
@@ -308,11 +318,8 @@ def _move(source: Path, target: Path) -> None:
     try:
         source.replace(target)
     except OSError:  # another disk
-        grown = target.with_name(f".{target.name}.part")
-        shutil.copyfile(source, grown)
-        with grown.open("rb") as file:
-            os.fsync(file.fileno())
-        grown.replace(target)
+        with writing(target) as grown:
+            shutil.copyfile(source, grown)
         source.unlink(missing_ok=True)
     sync_folder(target.parent)
 

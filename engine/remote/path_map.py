@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..durable import write_bytes, writing
+
 OUTSIDE = ".outside"
 LARGEST_HEADER = 100_000_000  # bytes, as safetensors has it
 
@@ -65,11 +67,26 @@ class Places:
         known = self.here(path.removeprefix(f"{self.root}/")) if path.startswith(f"{self.root}/") else None
         return str(known) if known else path
 
+    def inside(self, path: str) -> str:
+        """The place in the mirror that the other engine names by its own path; empty where it names another."""
+        return path.removeprefix(f"{self.root}/") if self.root and path.startswith(f"{self.root}/") else ""
+
     def in_text(self, text: str) -> str:
         """A sentence of the other engine, with this computer's folders in place of the mirror's."""
         for key, folder in self.folders.items():
             text = text.replace(f"{self.root}/{OUTSIDE}/{key}", folder)
         return text.replace(self.root, str(self._project)) if self.root else text
+
+
+def covers(asked: str, place: str) -> bool:
+    """Whether a place is the one asked for, or lies in the folder asked for (which ends in /); what is hidden there,
+    partial or a lock is never exchanged."""
+    if not asked.endswith("/"):
+        return place == asked
+    parts = place.removeprefix(asked).split("/")
+    return place.startswith(asked) and not any(
+        not part or part.startswith(".") or part.endswith((".part", ".old", ".lock")) for part in parts
+    )
 
 
 def walk(data: Any, change: Callable[[str], str]) -> Any:
@@ -93,7 +110,7 @@ def rewrite(source: Path, target: Path, change: Callable[[str], str]) -> bool:
             changed = walk(data, change)
             if changed == data:
                 return False
-            target.write_text(json.dumps(changed, indent=1), encoding="utf-8")
+            write_bytes(target, json.dumps(changed, indent=1).encode())
             return True
         if source.suffix in (".safetensors", ".faceset"):
             return _rewrite_header(source, target, change)
@@ -115,7 +132,7 @@ def _rewrite_header(source: Path, target: Path, change: Callable[[str], str]) ->
         header["__metadata__"]["understudy"] = json.dumps(changed)
         text = json.dumps(header, separators=(",", ":")).encode()
         text += b" " * (-len(text) % 8)  # the numbers stay aligned
-        with target.open("wb") as output:
+        with writing(target) as partial, partial.open("wb") as output:
             output.write(len(text).to_bytes(8, "little") + text)
             shutil.copyfileobj(file, output, 1 << 20)
     return True

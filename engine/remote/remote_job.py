@@ -16,7 +16,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..durable import write_bytes
 from ..errors import Stopped, UnderstudyError
+from ..media.partial_output import matte_path, settings_file
 from ..protocol import (
     FINAL_STATES,
     ConvertSpec,
@@ -32,16 +34,21 @@ from ..protocol import (
     project_of,
     to_json,
 )
+from ..provenance.credentials import sidecar
+from ..provenance.outputs import require_output
 from ..reporter import Reporter
 from .file_sync import Busy, Exchange, Wanted
 from .link import Away, Link, Refused, Remote, give_up, owe, settle
-from .path_map import walk
+from .path_map import covers, walk
 
 SENT, DONE = 0.05, 0.95
 """The shares of a job's progress at which it is sent, and done over there."""
 WAIT = 2  # seconds that the other engine may think about whether there is something new
 FETCH_EVERY = 600.0  # seconds between two looks at what a training has learned so far
 PATIENCE = 600.0  # seconds to wait for another job that exchanges files of the project
+
+RESULT = {"scan": "scan", "train": "model", "convert": "movie"}
+"""Of each kind of job, what its result calls the output."""
 
 Work = ScanSpec | TrainSpec | ConvertSpec
 
@@ -98,7 +105,8 @@ class _Errand:
         if job.state != "done":
             error = job.error or "It was cancelled there"
             raise UnderstudyError(f"On the remote engine: {self.exchange.places.in_text(error).rstrip('.')}.")
-        return dict(walk(job.result, self.exchange.places.back))
+        result = dict(walk(job.result, self.exchange.places.back))
+        return {**result, RESULT[self.kind]: self.spec.output}  # where it is here is not the other engine's to say
 
     def begin(self) -> Job:
         """The job over there: the one that an earlier attempt began, else a new one."""
@@ -164,9 +172,7 @@ class _Errand:
         for event in events:
             self.relay(event)
         if events:
-            partial = self.seen.with_name(f"{self.seen.name}.part")
-            partial.write_text(str(events[-1].seq), encoding="ascii")
-            partial.replace(self.seen)
+            write_bytes(self.seen, str(events[-1].seq).encode())
         return from_json(Job, told["job"]), not events
 
     def relay(self, event: Event) -> None:
@@ -181,16 +187,26 @@ class _Errand:
         elif event.kind == "verdict":
             report.verdict(data["verdict"], str(data["text"]), data.get("seconds_left"))
         elif event.kind == "preview":
-            path = Path(self.exchange.places.back(str(data["path"])))
+            place = self.exchange.places.inside(str(data["path"]))
+            path = self.exchange.places.here(place) if any(covers(one, place) for one in self.makes()) else None
+            if path is None or path.suffix not in (".jpg", ".png"):
+                return  # no picture of what this job makes
             with suppress(Refused):  # a newer one has taken its place
                 with self.exchange.alone(PATIENCE):
-                    self.exchange.fetch([self.exchange.places.of(path)], self.told)
+                    self.exchange.fetch([place], self.told)
                 report.preview(path, str(data["caption"]))
+
+    def makes(self) -> list[str]:
+        """What the job makes, as `Exchange.fetch` is asked for it."""
+        return makes(self.spec, self.exchange.places.of)
 
     def fetch(self) -> None:
         """Bring back all that the job has made so far."""
+        require_output(self.spec)  # somebody may have put a file there meanwhile
         with self.exchange.alone(PATIENCE):
-            self.exchange.fetch(makes(self.spec, self.exchange.places.of), self.fetching)
+            self.exchange.fetch(self.makes(), self.fetching)
+            if isinstance(self.spec, ConvertSpec):
+                self.exchange.fetch(["provenance/"], self.fetching, replace=False)
             if isinstance(self.spec, ScanSpec):
                 self.exchange.fetch(["people.safetensors"], self.fetching, replace=False)
 
@@ -271,11 +287,13 @@ def media_of(scan: Path) -> str:
 
 
 def makes(spec: Work, place: Callable[[str | Path], str]) -> list[str]:
-    """The beginnings of the places of all that a job makes."""
+    """The places of all that a job makes; those of folders end in /."""
     if not isinstance(spec, ConvertSpec):
         return [f"{place(spec.output)}/"]
-    output = place(spec.output)
-    return [output[: len(output) - len(Path(output).suffix)], "provenance/"]
+    output = Path(spec.output)
+    files = [output, *([matte_path(output)] if spec.layer else [])]
+    places = [place(path) for path in (settings_file(output), *files, *(sidecar(file) for file in files))]
+    return [*places, *(f"{place(file)}/" for file in files if not file.suffix)]
 
 
 def still(remote: Remote, spec: PreviewSpec, folder: Path) -> PreviewResult:
@@ -295,9 +313,8 @@ def still(remote: Remote, spec: PreviewSpec, folder: Path) -> PreviewResult:
         body = walk(to_json(spec), exchange.places.there)
         answer = from_json(PreviewResult, link.call("POST", "/v1/preview", body, timeout=120.0))
         name = Path(answer.path.replace("\\", "/")).name
-        made, partial = folder / name, folder / f"{name}.part"
-        partial.write_bytes(link.get(f"/v1/previews/{name}"))
-        partial.replace(made)
+        made = folder / name
+        write_bytes(made, link.get(f"/v1/previews/{name}"))
         return replace(answer, path=str(made))
     finally:
         link.close()

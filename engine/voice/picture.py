@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from scipy import signal
 
-from ..arrays import replace_atomically
+from ..durable import write_bytes
 
 WIDTH, HEIGHT = 720, 200
 """Pixels of one spectrogram."""
@@ -23,9 +23,7 @@ def draw_spectrograms(path: Path, sounds: list[np.ndarray], rate: int) -> None:
     rows = [_spectrogram(sound, rate) for sound in sounds]
     gap = np.full((6, WIDTH, 3), 90, np.uint8)
     picture = np.concatenate([part for row in rows for part in (row, gap)][:-1])
-    partial = path.with_name(path.stem + ".part.jpg")
-    partial.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
-    replace_atomically(partial, path)
+    write_bytes(path, cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes())
 
 
 def _spectrogram(sound: np.ndarray, rate: int) -> np.ndarray:

@@ -19,7 +19,7 @@ from scipy.ndimage import gaussian_filter1d
 from ..arrays import write_json
 from ..durable import make_private
 from ..errors import MediaError, Stopped, UnderstudyError
-from ..media.partial_output import empty_partial, partial_folder, publish
+from ..media.partial_output import empty_partial, partial_folder, publish, require_own_partial
 from ..media.waveform import (
     MOVIES,
     SoundInfo,
@@ -239,6 +239,7 @@ def voice_channels(info: SoundInfo, pieces: Sequence[Piece]) -> list[int]:
 
 def _work_folder(output: Path, spec: VoiceSpec, info: SoundInfo) -> Path:
     """Where the first pass is kept; what another source, clip or rate left there goes."""
+    require_own_partial(output)
     work = partial_folder(output)
     status = info.path.stat()
     key = json.dumps([to_json(spec.clip), info.rate, info.samples, status.st_size, status.st_mtime_ns])

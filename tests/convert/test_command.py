@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from understudy.engine.commands.arguments import read_settings, settings_manual
-from understudy.engine.convert.convert_settings import load_settings, settings_file
+from understudy.engine.convert.convert_settings import load_settings
 from understudy.engine.errors import DataError, UnderstudyError
+from understudy.engine.media.partial_output import settings_file
 from understudy.engine.media.reader import read_frames
 from understudy.engine.model.model_folder import prepare
 from understudy.engine.protocol import ConvertSettings, Identity, Material

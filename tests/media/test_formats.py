@@ -14,13 +14,14 @@ from understudy.engine.errors import MediaError
 from understudy.engine.media.encode import picture_bytes
 from understudy.engine.media.float_view import Patch
 from understudy.engine.media.formats import check_output, suffix_of
+from understudy.engine.media.partial_output import matte_path
 from understudy.engine.media.pictures import missing_numbers, picture_files
 from understudy.engine.media.planes import planar, plane_array
 from understudy.engine.media.reader import Frame, probe, read_frames
 from understudy.engine.media.recipes import Recipe
 from understudy.engine.media.signal import from_signal
 from understudy.engine.media.timecode import moved
-from understudy.engine.media.writer import MovieWriter, matte_path
+from understudy.engine.media.writer import MovieWriter
 
 HDR = {"colorspace": 9, "color_primaries": 9, "color_range": 1}
 LOSSLESS = {"x265-params": "log-level=error:lossless=1"}

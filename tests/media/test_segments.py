@@ -17,10 +17,10 @@ import pytest
 from understudy.engine.errors import MediaError, Stopped
 from understudy.engine.media import segments
 from understudy.engine.media.float_view import Patch
-from understudy.engine.media.partial_output import partial_folder, remove_partial
+from understudy.engine.media.partial_output import matte_path, partial_folder, remove_partial
 from understudy.engine.media.reader import Frame, probe, read_frames
 from understudy.engine.media.segment_reuse import Earlier
-from understudy.engine.media.writer import MovieWriter, matte_path
+from understudy.engine.media.writer import MovieWriter
 
 FRAMES = 31
 

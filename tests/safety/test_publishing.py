@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from understudy.engine import job_bodies
 from understudy.engine.errors import UnderstudyError
+from understudy.engine.media.partial_output import matte_path
 from understudy.engine.media.reader import probe, read_frames
-from understudy.engine.media.writer import MovieWriter, matte_path
+from understudy.engine.media.writer import MovieWriter
 from understudy.engine.protocol import ConvertSettings, ConvertSpec, Identity, Material, Swap, TrainSpec
 from understudy.engine.provenance.credentials import Claim, read_credentials, sidecar, sign_all
 from understudy.engine.provenance.recasts import all_recasts

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import replace_atomically, write_json
+from ...arrays import write_json
+from ...durable import writing
 from ...errors import DataError, MediaError, NoFaceError
 from ...media.reader import probe
 from ...protocol import Clip, ScanSummary, from_json, project_of, to_json
@@ -50,19 +51,14 @@ def export_json(scan: Path, target: Path, report: Reporter) -> int:
             for p in summary.people
         ],
     }
-    partial = target.with_name(target.name + ".part")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "faces": [')
-            for row in range(len(alignments)):
-                report.check()
-                report.progress((row + 1) / len(alignments), "Writing the faces")
-                face = {name: _plain(getattr(alignments, name)[row]) for name in SHAPES}
-                file.write((",\n" if row else "\n") + json.dumps(face))
-            file.write("\n]}\n")
-        replace_atomically(partial, target)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(target) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "faces": [')
+        for row in range(len(alignments)):
+            report.check()
+            report.progress((row + 1) / len(alignments), "Writing the faces")
+            face = {name: _plain(getattr(alignments, name)[row]) for name in SHAPES}
+            file.write((",\n" if row else "\n") + json.dumps(face))
+        file.write("\n]}\n")
     return len(alignments)
 
 

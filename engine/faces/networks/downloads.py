@@ -10,8 +10,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...arrays import replace_atomically
-from ...durable import hash_file
+from ...durable import hash_file, put
 from ...errors import ModelsMissingError, UnderstudyError
 from ...protocol import make_home
 from ...reporter import Reporter
@@ -111,7 +110,7 @@ def fetch(name: str, reporter: Reporter) -> Path:
         raise UnderstudyError(
             f"The file that {wanted.url} offers is not the one Understudy knows (its hash differs), so it was not used."
         )
-    replace_atomically(partial, path)
+    put(partial, path)
     reporter.progress(1.0, f"{name} is installed")
     return path
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...arrays import write_json
-from ...durable import lock
+from ...durable import lock, writing
 from ...errors import MediaError, NoFaceError, UnderstudyError
 from ...protocol import PeopleEdit, PersonSummary, project_of, to_json
 from ...reporter import Reporter
@@ -149,7 +149,8 @@ def summarise(
         name = f"person-{person.id}.jpg"
         had = pictures.get((frame, tuple(box)))
         if earlier and had and (earlier[0] / had).is_file():
-            shutil.copyfile(earlier[0] / had, folder / name)
+            with writing(folder / name) as partial:
+                shutil.copyfile(earlier[0] / had, partial)
             with (folder / name).open("rb+") as file:
                 os.fsync(file.fileno())
         else:

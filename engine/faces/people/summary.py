@@ -7,7 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ...arrays import replace_atomically
+from ...durable import write_bytes
 from ...errors import DataError
 from ...media.reader import read_frames
 from ...protocol import PITCH_EDGES, YAW_EDGES, ScanSummary, from_json, parse_json
@@ -107,6 +107,4 @@ def write_thumbnail(path: Path, alignments: Alignments, row: int) -> None:
     crop = align.crop(image, matrix, THUMBNAIL)
     ok, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
     assert ok
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(data.tobytes())
-    replace_atomically(partial, path)
+    write_bytes(path, data.tobytes())

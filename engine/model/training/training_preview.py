@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from ...arrays import replace_atomically
+from ...durable import write_bytes, writing
 from ...faces.facesets.faceset import Faceset
 from ...reporter import Reporter
 from ..draft.warp import Views
@@ -46,10 +46,9 @@ class Preview:
         groups = [self._swap(case, training.average) for case in self.scorer.cases[:MOST_PAIRS]]
         if not groups:  # one identity alone, or no nets to choose cases by
             groups = [self._reenacted(number, training.average) for number in range(len(self.sets))]
-        path, partial = self.folder / "preview.jpg", self.folder / "preview.part.jpg"
+        path = self.folder / "preview.jpg"
         picture = cv2.cvtColor(np.concatenate([grid(kinds) for kinds in groups]), cv2.COLOR_RGB2BGR)
-        partial.write_bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
-        replace_atomically(partial, path)
+        write_bytes(path, cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
         self._lapse(path, training.step)
         names = self.card.identities
         pairs = " · ".join(f"{names[c.target]} as {names[c.source]}" for c in self.scorer.cases[:MOST_PAIRS])
@@ -59,7 +58,8 @@ class Preview:
     def _lapse(self, path: Path, step: int) -> None:
         lapse = self.folder / "timelapse"
         lapse.mkdir(exist_ok=True)
-        shutil.copyfile(path, lapse / f"{step:08d}.jpg")
+        with writing(lapse / f"{step:08d}.jpg") as partial:
+            shutil.copyfile(path, partial)
         pictures = sorted(lapse.glob("*.jpg"))
         if len(pictures) > LONGEST:
             for picture in pictures[1::2]:

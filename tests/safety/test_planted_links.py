@@ -1,0 +1,177 @@
+"""Links and folders that somebody planted in a project are never written through."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from understudy.engine import arrays, durable, job_bodies
+from understudy.engine.errors import UnderstudyError
+from understudy.engine.media.reader import probe, read_frames
+from understudy.engine.media.writer import MovieWriter
+from understudy.engine.model.model_folder import save_tensors
+from understudy.engine.protocol import Clip, ConsentRecord, ConsentSpec, ConvertSpec, ReportSpec, ScanSpec, TrainSpec
+from understudy.engine.provenance.credentials import Claim, sign
+from understudy.engine.provenance.outputs import require_output
+from understudy.engine.provenance.report import write_report
+from understudy.engine.reporter import Silent
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows lets only administrators make links")
+PRECIOUS = b"a novel of ten years"
+
+
+@pytest.fixture
+def victim(tmp_path: Path) -> Path:
+    path = tmp_path / "outside" / "novel.txt"
+    path.parent.mkdir()
+    path.write_bytes(PRECIOUS)
+    return path
+
+
+def write_picture(path: Path) -> None:
+    from understudy.engine.convert.still_frame import write_png
+
+    write_png(path, np.zeros((8, 8, 3), np.uint8), 8)
+
+
+def write_sound_picture(path: Path) -> None:
+    from understudy.engine.voice.picture import draw_spectrograms
+
+    draw_spectrograms(path, [np.zeros(16000, np.float32)], 16000)
+
+
+WRITERS: dict[str, Callable[[Path], object]] = {
+    "x.json": lambda path: arrays.write_json(path, {}),
+    "y.json": lambda path: durable.write_json(path, {}),
+    "x.safetensors": lambda path: arrays.write_arrays(path, "kind", 1, {"a": np.zeros(3)}, {}),
+    "weights.safetensors": lambda path: save_tensors(path, {"a": torch.zeros(3)}, {}),
+    "x.png": write_picture,
+    "x.jpg": write_sound_picture,
+    "report.html": lambda path: write_report(path.parent, path),
+}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_what_is_written_aside_follows_no_link(tmp_path: Path, victim: Path, name: str) -> None:
+    path = tmp_path / name
+    path.with_name(f"{name}.part").symlink_to(victim)
+    WRITERS[name](path)
+    assert victim.read_bytes() == PRECIOUS
+    assert path.is_file() and not path.is_symlink() and path.stat().st_size
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted(["outside", name])
+
+
+def test_a_link_under_the_final_name_is_replaced_itself(tmp_path: Path, victim: Path) -> None:
+    (tmp_path / "x.json").symlink_to(victim)
+    durable.write_json(tmp_path / "x.json", {"a": 1})
+    assert victim.read_bytes() == PRECIOUS and not (tmp_path / "x.json").is_symlink()
+    (tmp_path / "x.lock").symlink_to(victim.with_name("new"))
+    with pytest.raises(OSError), durable.lock(tmp_path / "x.lock"):
+        pass
+    assert not victim.with_name("new").exists()
+
+
+def test_what_fails_leaves_the_old_and_nothing_aside(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    durable.write_json(path, 1)
+    with pytest.raises(ZeroDivisionError), durable.writing(path) as partial:
+        partial.write_bytes(b"half")
+        raise ZeroDivisionError
+    assert path.read_text() == "1" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".png"])
+def test_signing_follows_no_link(
+    tmp_path: Path, victim: Path, make_clip: Any, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+    path = tmp_path / f"one{suffix}"
+    write_picture(path) if suffix == ".png" else make_clip(path, 3)
+    for name in ("unsigned", "signed"):
+        (tmp_path / f".one.{name}.part{suffix}").symlink_to(victim)
+    sign(path, Claim("x", "y", []))
+    assert victim.read_bytes() == PRECIOUS
+
+
+def test_a_consent_and_its_document(tmp_path: Path, victim: Path) -> None:
+    project = tmp_path / "film.understudy"
+    (project / "consent" / "files").mkdir(parents=True)
+    document = tmp_path / "release.pdf"
+    document.write_bytes(b"signed")
+    for name in ("ann.json.part", f"files/{durable.hash_file(document)[:16]}.pdf.part"):
+        (project / "consent" / name).symlink_to(victim)
+    record = ConsentRecord(
+        identity="ann", person="Ann", basis="own face", scope="tests", date="2026-11-30", file=str(document)
+    )
+    job_bodies.run("consent", ConsentSpec(project=str(project), record=record), Silent())
+    assert victim.read_bytes() == PRECIOUS
+    for path in (project / "consent").rglob("*"):
+        assert path.is_dir() or path.stat().st_mode & 0o077 == 0, path
+
+
+@pytest.mark.parametrize("where", ["part", "part/segments"])
+def test_a_recast_grows_in_no_folder_of_somebody_else(tmp_path: Path, victim: Path, make_clip: Any, where: str) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 3), tmp_path / "out.mp4"
+    link = tmp_path / f"out.mp4.{where}"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(victim.parent)
+    for _ in range(2):
+        with (
+            pytest.raises(UnderstudyError, match="in the way"),
+            MovieWriter(output, probe(source), 0, 3, key=lambda first, end: "same") as writer,
+        ):
+            for frame in read_frames(source):
+                writer.write(frame)
+    assert victim.read_bytes() == PRECIOUS and list(victim.parent.iterdir()) == [victim]
+    spec = ConvertSpec(scan=str(tmp_path), model=str(tmp_path), swaps=[], output=str(output))
+    with pytest.raises(UnderstudyError, match="in the way"):
+        require_output(spec)
+    link.unlink()
+    folder = tmp_path / "out.mp4.part"
+    folder.mkdir(exist_ok=True)
+    (folder / "notes.txt").write_bytes(PRECIOUS)
+    with pytest.raises(UnderstudyError, match="in the way"):
+        require_output(spec)
+    with pytest.raises(UnderstudyError), MovieWriter(output, probe(source), 0, 3):
+        pass
+    assert (folder / "notes.txt").read_bytes() == PRECIOUS
+
+
+def test_a_segment_that_is_a_link_is_not_taken_over(tmp_path: Path, victim: Path, make_clip: Any) -> None:
+    from understudy.engine.media.segments import Segments
+
+    folder = tmp_path / "segments"
+    first = Segments(folder, 0, 6, {}, lambda first, end: "same")
+    first.begin({"threads": 1})
+    (folder / "a.mp4").write_bytes(PRECIOUS)
+    first.close(0, ["a.mp4"])
+    assert not Segments(folder, 0, 6, {}, lambda first, end: "same").missing()
+    (folder / "a.mp4").unlink()
+    (folder / "a.mp4").symlink_to(victim)
+    assert Segments(folder, 0, 6, {}, lambda first, end: "same").missing() == [(0, 6)]
+
+
+@pytest.mark.parametrize("planted", ["scans", "models", "recasts", "consent", "provenance", "scans/shot"])
+def test_a_projects_folder_that_leads_elsewhere_is_refused(tmp_path: Path, victim: Path, planted: str) -> None:
+    project = tmp_path / "film.understudy"
+    link = project / planted
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim.parent)
+    record = ConsentRecord(identity="ann", person="Ann", basis="own face", scope="tests", date="2026-11-30")
+    jobs: dict[str, Any] = {
+        "scan": ScanSpec(clip=Clip(path="/x.mp4"), output=str(project / "scans" / "shot"), project=str(project)),
+        "consent": ConsentSpec(project=str(project), record=record),
+        "report": ReportSpec(project=str(project), output=str(project / "report.html")),
+        "train": TrainSpec(identities=[], output=str(project / "models" / "one"), project=str(project)),
+    }
+    for kind, spec in jobs.items():
+        if planted == "scans/shot" and kind != "scan":
+            continue
+        with pytest.raises(UnderstudyError, match="leads out of the project"):
+            job_bodies.run(kind, spec, Silent())  # type: ignore[arg-type]
+    assert victim.read_bytes() == PRECIOUS and list(victim.parent.iterdir()) == [victim]
