@@ -1,0 +1,186 @@
+"""A remote engine that is somebody else's writes what its job makes, in its place, and nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from understudy.engine import job_bodies
+from understudy.engine.durable import write_json
+from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, ScanSpec
+from understudy.engine.remote.path_map import Places, covers
+from understudy.engine.remote.remote_job import makes
+from understudy.engine.reporter import Silent
+
+ROOT, EVIL = "/far/mirror", b"written by the other engine"
+
+
+class Hostile(ThreadingHTTPServer):
+    """Answers as an engine does; whatever it is asked for, it lists all places of `listed`."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.listed: list[str] = []
+        self.previews: list[str] = []
+        self.sent: list[str] = []  # places of what it was sent
+        self.asked: list[str] = []
+
+
+class Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Hostile
+
+    def do_GET(self) -> None:
+        path, query = self.path.partition("?")[::2]
+        if path == "/v1/engine":
+            self._say({"protocol": PROTOCOL, "version": "1", "pid": 1, "device": "cpu", "url": ""})
+        elif path.startswith("/v1/jobs/"):
+            events = [
+                {"seq": n + 1, "time": 0.0, "kind": "preview", "data": {"path": place, "caption": ""}}
+                for n, place in enumerate(self.server.previews)
+            ]
+            after = int(urllib.parse.parse_qs(query).get("after", ["0"])[0])
+            self._say({"job": self._job(), "events": [e for e in events if e["seq"] > after]})
+        elif path.endswith("/file"):
+            self.server.asked += urllib.parse.parse_qs(query)["path"]
+            self._send(EVIL)
+        else:
+            digest = hashlib.sha256(EVIL).hexdigest()
+            self._say({"files": [{"path": p, "sha256": digest, "bytes": len(EVIL)} for p in self.server.listed]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
+        if self.path == "/v1/jobs":
+            self._say(self._job())
+        else:
+            self.server.sent += [one["path"] for one in body.get("files", [])]
+            self._say({"id": "f" * 32, "root": ROOT, "lacking": []})
+
+    def _job(self) -> dict[str, Any]:
+        result = {"scan": "/home/somebody/.ssh", "people": 1, "frames": 1}
+        return {"id": "ab" * 16, "kind": "scan", "spec": {}, "state": "done", "result": result}
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        self._send(json.dumps(answer).encode())
+
+    def _send(self, data: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *_: Any) -> None:
+        """Silent."""
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]:
+    server = Hostile()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir(mode=0o700)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    write_json(tmp_path / "home" / "remote.json", {"url": url, "token": "t" * 64})
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+class Seen(Silent):
+    """Keeps the previews that are shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[Path] = []
+
+    def preview(self, path: Path, caption: str) -> None:
+        self.shown.append(path)
+
+
+def everything(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_only_what_a_scan_makes_is_written(hostile: Hostile, tmp_path: Path, record_consent: Any) -> None:
+    outside, project = tmp_path / "outside", tmp_path / "film.understudy"
+    outside.mkdir()
+    for name in ("clip.mp4", "clip-original.mov", ".profile", "holiday.jpg"):
+        (outside / name).write_bytes(b"mine")
+    record_consent(project, "Ann")
+    (project / "scans").mkdir()
+    spec = ScanSpec(
+        clip=Clip(path=str(outside / "clip.mp4")), output=str(project / "scans" / "shot"), project=str(project)
+    )
+    key = Places(project, {}).of(outside / "clip.mp4").split("/")[1]
+    elsewhere = Places(project, {}).of(tmp_path / "home" / "remote.json").split("/")[1]
+    hostile.listed = [
+        *("scans/shot/person-0.jpg", "scans/shot/sub/x.bin", "scans/shot/.hidden", "scans/shot/../../consent/ann.json"),
+        *("scans/shot2/scan.json", "consent/ann.json", "models/x/model.json", ".remote.json", ".incoming/x"),
+        *(f".outside/{key}/{name}" for name in ("clip.mp4", "clip-original.mov", ".profile", "new.jpg", "holiday.jpg")),
+        f".outside/{elsewhere}/remote.json",
+        *("/etc/passwd", "../x", "", "scans/shot/", "people.safetensors"),
+    ]
+    hostile.previews = [
+        *(str(tmp_path / "home" / "planted.jpg"), str(outside / "holiday.jpg"), f"{ROOT}/.outside/{key}/holiday.jpg"),
+        *(f"{ROOT}/consent/ann.json", f"{ROOT}/scans/shot/../../planted.jpg", f"{ROOT}/scans/shot/person-0.jpg"),
+    ]
+    before, reporter = everything(tmp_path), Seen()
+    result = job_bodies.run("scan", spec, reporter)
+    assert result["scan"] == spec.output
+    assert reporter.shown == [project / "scans" / "shot" / "person-0.jpg"]
+    made = {name: data for name, data in everything(tmp_path).items() if before.get(name) != data}
+    bookkeeping = {name for name in made if Path(name).name.startswith(".remote")}
+    wanted = {f"film.understudy/{name}" for name in ("scans/shot/person-0.jpg", "scans/shot/sub/x.bin")}
+    assert set(made) - bookkeeping == wanted | {"film.understudy/people.safetensors"}
+    assert not any(place.startswith((".outside", "consent")) for place in hostile.asked)
+    assert f".outside/{key}/clip.mp4" in hostile.sent  # it did work
+
+
+@pytest.mark.parametrize("layer", [False, True])
+def test_a_recast_is_asked_for_by_its_names(tmp_path: Path, layer: bool) -> None:
+    project, places = tmp_path / "film.understudy", Places(tmp_path / "film.understudy", {})
+    spec = ConvertSpec(scan="", model="", swaps=[], output=str(tmp_path / "out" / "shot.mov"), layer=layer)
+    asked = makes(spec, places.of)
+    folder = places.of(spec.output).rpartition("/")[0]
+
+    def taken(name: str) -> bool:
+        return any(covers(one, f"{folder}/{name}") for one in asked)
+
+    assert taken("shot.mov") and taken("shot.mov.understudy.json") and taken("shot.c2pa")
+    assert taken("shot-matte.mov") is layer
+    for name in ("shot-original.mov", "shot.mp4", "shot", "shot.mov/x", "shotgun.jpg", ".profile", "shot.mov.part"):
+        assert not taken(name), name
+    pictures = makes(ConvertSpec(scan="", model="", swaps=[], output=str(project / "recasts" / "shot")), places.of)
+    assert any(covers(one, "recasts/shot/000001.png") for one in pictures)
+    assert not any(covers(one, "recasts/shots/000001.png") for one in pictures)
+
+
+def test_links_in_the_folder_of_what_is_fetched_are_not_followed(
+    hostile: Hostile, tmp_path: Path, record_consent: Any
+) -> None:
+    outside, project = tmp_path / "outside", tmp_path / "film.understudy"
+    outside.mkdir()
+    (outside / "clip.mp4").write_bytes(b"mine")
+    project.mkdir()
+    (project / ".incoming").symlink_to(outside)
+    name = hashlib.sha256(f"scans/shot/x.bin/{hashlib.sha256(EVIL).hexdigest()}".encode()).hexdigest()[:32]
+    hostile.listed = ["scans/shot/x.bin"]
+    spec = ScanSpec(
+        clip=Clip(path=str(outside / "clip.mp4")), output=str(project / "scans" / "shot"), project=str(project)
+    )
+    job_bodies.run("scan", spec, Silent())
+    assert sorted(p.name for p in outside.iterdir()) == ["clip.mp4"]
+    assert (project / "scans" / "shot" / "x.bin").read_bytes() == EVIL
+    (project / ".incoming").mkdir(exist_ok=True)
+    (project / ".incoming" / f"{name}.bin").symlink_to(outside / "clip.mp4")
+    (project / "scans" / "shot" / "x.bin").unlink()
+    job_bodies.run("scan", spec, Silent())
+    assert (outside / "clip.mp4").read_bytes() == b"mine"
