@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -302,6 +303,26 @@ def test_the_command_lists_and_asks(
     assert "gone for good" in capsys.readouterr().out and not output.exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="no pseudo terminals")
+@pytest.mark.parametrize(("answer", "erased"), [("yes", True), ("no", False), ("", False)])
+def test_whoever_sits_at_a_terminal_is_asked(
+    film: Path, record: Record, recast: Callable[..., dict[str, Any]], answer: str, erased: bool
+) -> None:
+    output = film / "recasts" / "shot.mp4"
+    record(output, **recast(output))
+    keyboard, terminal = os.openpty()
+    try:
+        os.write(keyboard, f"{answer}\n".encode())
+        words = [sys.executable, "-m", "understudy.engine", "identity", "forget", "Ann", "--project", str(film)]
+        done = subprocess.run(words, stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, timeout=120, check=False)
+        asked = os.read(keyboard, 1 << 16).decode()
+    finally:
+        os.close(keyboard)
+        os.close(terminal)
+    assert "Erase Ann" in asked and str(output) in done.stdout.decode()
+    assert done.returncode == (0 if erased else 1) and output.exists() is not erased
+
+
 @pytest.mark.parametrize("card", ['{"identities": 5}', '{"identities": ["Ann"], "material": 3}', "[" * 9000, "\0"])
 def test_damaged_files_of_a_project_stop_nothing(film: Path, card: str) -> None:
     for place in ("models/a/model.json", "scans/b/scan.json", "voices/c/voice.json"):
@@ -387,6 +408,14 @@ def test_the_unfinished_recasts_of_others_stay(film: Path, tmp_path: Path) -> No
     assert record.is_file()
     forget(film, "Bob")
     assert not any(work.exists() for work in kept)
+
+
+def test_a_recast_that_was_recorded_and_killed_before_it_had_its_name(film: Path, record: Record) -> None:
+    output = film.parent / "film.mp4"
+    gone = record(output, output_sha256="ab" * 32, output_bytes=9)
+    with begun(film, Begun(id=ID, date="2026-11-30", output=str(output), identities=["Ann"])):
+        (film.parent / "film.mp4.part" / "joined.mp4").write_bytes(b"her faces")
+    assert forget(film)["left"] == [] and not gone.exists() and list(film.parent.iterdir()) == [film]
 
 
 def test_two_recasts_in_one_working_folder(film: Path) -> None:
