@@ -250,3 +250,43 @@ def carphone_faces(carphone_folder: Path) -> Any:
 def astronaut_faces(astronaut_folder: Path) -> Any:
     """The faceset of the portrait: one picture."""
     return gathered("woman", astronaut_folder)
+
+
+def with_spectacles(picture: Any, landmarks: Any, width: float = 0.012, tone: int = 60) -> tuple[Any, Any, Any]:
+    """A picture (H, W, 3) uint8 with round wire spectacles drawn on a face; where wires are, and where lenses are.
+
+    landmarks (468, 3) in its pixels; width of the wire in distances of the eyes' outer corners; its grey tone. Wires
+    and lenses are (H, W) bool. The rims run through brows and cheeks, the arms to the temples.
+    """
+    import cv2
+    import numpy as np
+
+    fine = 4
+    right, left = landmarks[[33, 133], :2].mean(0), landmarks[[362, 263], :2].mean(0)
+    across = (left - right) / np.linalg.norm(left - right)
+    apart = float(np.linalg.norm(landmarks[263, :2] - landmarks[33, :2]))
+    drop = 0.03 * apart * np.array([-across[1], across[0]])
+    radius = 0.27 * apart
+    wires, lenses = (np.zeros((picture.shape[0] * fine, picture.shape[1] * fine), np.uint8) for _ in range(2))
+    thick = max(1, round(width * apart * fine))
+    for middle in (right, left):
+        angle = np.linspace(0, 2 * np.pi, 90, endpoint=False)
+        ring = middle + drop + radius * np.stack([1.05 * np.cos(angle), 0.9 * np.sin(angle)], 1)
+        ring = np.round(ring * fine).astype(np.int32)
+        cv2.polylines(wires, [ring], True, 255, thick)
+        cv2.fillPoly(lenses, [ring], 255)
+    ends = ((right, 1.05, left, -1.05), (right, -1.05, landmarks[127, :2], 0), (left, 1.05, landmarks[356, :2], 0))
+    for a, along, b, back in ends:
+        line = np.round(np.stack([a + along * radius * across, b + back * radius * across]) * fine).astype(np.int32)
+        cv2.polylines(wires, [line], False, 255, thick)
+    size = picture.shape[1::-1]
+    share = cv2.resize(wires, size, interpolation=cv2.INTER_AREA)[..., None] / 255
+    lens = cv2.resize(lenses, size, interpolation=cv2.INTER_AREA) > 250
+    drawn = np.round(picture * (1 - share) + tone * share).astype(np.uint8)
+    return drawn, share[..., 0] > 0.5, lens & (cv2.dilate(share[..., 0], np.ones((7, 7))) == 0)
+
+
+@pytest.fixture(scope="session")
+def wearing() -> Callable[..., tuple[Any, Any, Any]]:
+    """`with_spectacles`, for tests elsewhere."""
+    return with_spectacles

@@ -31,6 +31,7 @@ from .plan import Placement, make_plan
 from .render import BATCH, Rendered, Work, measured, patched, recast_faces, settled
 from .segment_key import segment_key
 from .source_identities import load_sources
+from .worn import spectacles_of
 
 Certify = Callable[[dict[str, int], Mapping[Path, Path]], Mapping[Path, Path]]
 """Signs and records a finished conversion before it gets its name: the facts that `convert` returns, and what
@@ -74,7 +75,8 @@ def convert(
     plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
-    work = Work(plan, sources, settings, device, mark, Path(spec.scan))
+    worn = spectacles_of(info.path, plan, range(start, end), device, report) if settings.keep_front else {}
+    work = Work(plan, sources, settings, device, mark, Path(spec.scan), worn)
     counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
     writer = MovieWriter(
         Path(spec.output),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 
-from ..faces.facesets.masks import drawn_mask, face_masks
+from ..faces.facesets.masks import drawn_mask, layers
+from ..faces.facesets.spectacles import Spectacles
 from ..faces.geometry.align import crop, crop_box, hull_mask
 from ..media.reader import Frame
 from ..model.draft.shape import move_picture
@@ -67,10 +69,11 @@ def render_faces(
     device: torch.device,
     settings: ConvertSettings,
     scan: Path | None = None,
+    worn: Mapping[int, Spectacles] = MappingProxyType({}),
 ) -> dict[int, list[Face]]:
     """Frame index → its recast faces, farther ones first; frames without one are left out.
 
-    Masks drawn by hand in the folder `scan` hold where there are any.
+    Masks drawn by hand in the folder `scan` hold where there are any. Of tracks in `worn` the spectacles are known.
 
     Faces of one source and size go through the network together, across frames.
     """
@@ -88,7 +91,8 @@ def render_faces(
             own_masks = np.full(pictures.shape[:3], 255, np.uint8)
             in_front = np.zeros_like(own_masks)
         else:
-            own_masks, in_front = face_masks(pictures, measured, device, settings.keep_front)
+            known = [None if p.carried else worn.get(p.track) for _, p in members]
+            own_masks, in_front, _ = layers(pictures, measured, known, device, settings.keep_front)
         for n, (frame, placement) in enumerate(members):
             by_hand = drawn.get(frame.index)
             if by_hand is not None:

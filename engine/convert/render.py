@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ..faces.facesets.spectacles import Spectacles
 from ..media.float_view import Patch
 from ..media.reader import Frame
 from ..model.recast import Source
@@ -45,6 +46,8 @@ class Work:
     device: torch.device
     mark: Mark | None = None
     scan: Path | None = None
+    worn: Mapping[int, Spectacles] = field(default_factory=dict)
+    """Track → the spectacles of its face (`worn.spectacles_of`)."""
 
 
 def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +64,7 @@ def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rende
 
 def recast_faces(frames: list[Frame], work: Work) -> dict[int, list[Face]]:
     """The device's part of a batch: frame index → its recast faces."""
-    return render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan)
+    return render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan, work.worn)
 
 
 def measured(frames: list[Frame], made: dict[int, list[Face]], work: Work, pool: Executor | None) -> list[Rendered]:

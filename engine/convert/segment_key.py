@@ -15,7 +15,7 @@ from ..protocol import ConvertSpec, to_json
 from .frame_measures import REACH
 from .plan import Placement
 
-MAKING = 7
+MAKING = 8
 """Counted up when the same settings begin to give another picture."""
 
 

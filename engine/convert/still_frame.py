@@ -18,6 +18,7 @@ from ..errors import DataError, MediaError
 from ..faces import alignments
 from ..faces.alignments import Alignments, load_alignments
 from ..faces.facesets.faceset import gather
+from ..faces.facesets.spectacles import Spectacles
 from ..faces.geometry.align import crop_matrix, to_opencv
 from ..media.reader import Frame, read_frames
 from ..model.model_folder import ModelCard, faceset_path, facesets, load_refiner, read_card
@@ -28,6 +29,7 @@ from .convert_settings import check_settings
 from .plan import Placement, make_plan
 from .render import Work, recast_still
 from .source_identities import make_sources, require_known
+from .worn import spectacles_of
 
 DRAFT_FACES, DRAFT_SIZE = 48, 256
 KEPT = 6
@@ -67,14 +69,20 @@ class StillRecaster:
             if spec.view == "landmarks":
                 picture = draw_landmarks(frame.rgb, scan, spec)
             else:
-                picture = self._recast(frame, plan, sources, spec)
+                picture = self._recast(frame, plan, sources, spec, self._worn(scan, spec, plan))
         write_png(output, picture, spec.width)
         return PreviewResult(path=str(output), steps=steps, seconds=time.perf_counter() - begun)
 
     def _recast(
-        self, frame: Frame, plan: dict[int, list[Placement]], sources: dict[str, Source], spec: PreviewSpec
+        self,
+        frame: Frame,
+        plan: dict[int, list[Placement]],
+        sources: dict[str, Source],
+        spec: PreviewSpec,
+        worn: dict[int, Spectacles],
     ) -> np.ndarray:
-        picture, matte = recast_still(frame, Work(plan, sources, spec.settings, self._device, scan=Path(spec.scan)))
+        work = Work(plan, sources, spec.settings, self._device, scan=Path(spec.scan), worn=worn)
+        picture, matte = recast_still(frame, work)
         if spec.view == "matte":
             return np.repeat(np.round(255 * matte).astype(np.uint8)[..., None], 3, 2)
         return picture
@@ -146,6 +154,16 @@ class StillRecaster:
             key, lambda: make_plan(scan, spec.swaps, sources, spec.settings.smooth, shape=spec.settings.shape)
         )
         return plan
+
+    def _worn(self, scan: Alignments, spec: PreviewSpec, plan: dict[int, list[Placement]]) -> dict[int, Spectacles]:
+        """What the faces of this frame wear."""
+        if not spec.settings.keep_front:
+            return {}
+        path = Path(scan.clip.path)
+        tracks = tuple(sorted(p.track for p in plan.get(spec.frame, ())))
+        key = ("worn", path, stamp_of(path), spec.scan, stamp_of(Path(spec.scan) / alignments.FILE_NAME), tracks)
+        worn: dict[int, Spectacles] = self._keep(key, lambda: spectacles_of(path, plan, [spec.frame], self._device))
+        return worn
 
     def _keep(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What was made for this key, or make it now; of each kind only the last few are kept."""

@@ -7,7 +7,7 @@ frame by hand, it holds instead: `masks/NNNNNN.png` in the scan folder, by sourc
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import cv2
@@ -20,6 +20,7 @@ from ..geometry.align import hull_mask
 from ..geometry.topology import BROWS, EYES
 from ..networks.occlusion import hidden
 from ..networks.parser import HAIR, RIM, parse
+from .spectacles import Spectacles, learned, placed, wears
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
@@ -29,6 +30,10 @@ LENT = (0.12, 0.4)
 """The same of a face that lends its skin: a strand that comes along is seen at once, skin that is missing is not."""
 RIMS = (0.25, 0.6)
 """The same of spectacles' rims, which stay in front."""
+LEARNED, SHOTS = 24, 24
+"""Faces of a shot that tell what spectacles are worn in it; so many shots are looked at, the longest."""
+SMEARED = 0.0015
+"""How far a rim darkens what is beside it, in crop sides: a line of it would stay beside the rim."""
 FEATURE = (0.8, 0.95)
 """The same about brows and eyes of a face that lends its skin: painted lids and brows' tails look like strands."""
 LASHES, BROW = 0.03, 0.012
@@ -44,13 +49,33 @@ def face_masks(
     where the face is; the second is 255 where something hides it (`occlusion.hidden`, or a spectacles' rim), and
     nothing where it was not to `look`.
     """
+    own, in_front, _ = layers(pixels, landmarks, [None] * len(pixels), device, look)
+    return own, in_front
+
+
+def layers(
+    pixels: np.ndarray,
+    landmarks: np.ndarray,
+    worn: Sequence[Spectacles | None],
+    device: torch.device | str = "cpu",
+    look: bool = True,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Where N faces are, what stands in front of them, and the lenses before them: (N, S, S) uint8 each.
+
+    The first two as in `face_masks`, which knows of no track: where somebody is known to have `worn` spectacles, all of
+    their rims are in front, whole, and what lies within them is lens.
+    """
     told = parse(pixels, landmarks, device)
     hulls = np.stack([hull_mask(points, pixels.shape[1]) for points in landmarks])
     own = _less(hulls, told[:, HAIR], STAYS)
+    lenses = np.zeros_like(own)
     if not look:
-        return own, np.zeros_like(own)
+        return own, lenses.copy(), lenses
     rims = 255 - _less(np.full_like(own, 255), _grown(told[:, RIM]), RIMS)
-    return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls))
+    for n, known in enumerate(worn):
+        if known is not None:
+            rims[n], lenses[n] = placed(known, pixels[n], landmarks[n], told[n], SMEARED * pixels.shape[1])
+    return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls)), lenses
 
 
 def lending(
@@ -72,6 +97,55 @@ def lending(
             plain = _less(masks[n], cv2.dilate(hair, window), LENT)
             lent[n] = np.where(_features(points, size) > 0, _less(masks[n], hair, FEATURE), plain)
     return lent
+
+
+def taken_off(
+    pixels: np.ndarray,
+    masks: np.ndarray,
+    landmarks: np.ndarray,
+    shots: np.ndarray,
+    device: torch.device | str = "cpu",
+) -> tuple[np.ndarray, np.ndarray]:
+    """Faces (N, S, S, 3) uint8 RGB without their spectacles, and their masks (N, S, S) uint8 as they are then.
+
+    landmarks (N, 468, 3); shots (N,) tell which faces wear the same ones. What rims, bridge and arms hide is drawn out
+    of the skin beside them; what is seen through the lenses stays. Faces without spectacles stay as they are, and the
+    very arrays come back where nobody wears any.
+    """
+    bare, whole = pixels, masks
+    for rows in _rows_of(shots):
+        some = rows[np.linspace(0, len(rows) - 1, min(LEARNED, len(rows))).round().astype(int)]
+        told = parse(np.stack([pixels[n] for n in some]), landmarks[some], device)
+        if 2 * sum(wears(t, landmarks[n]) for t, n in zip(told, some, strict=True)) <= len(some):
+            continue
+        worn = learned(np.stack([pixels[n] for n in some]), landmarks[some], told)
+        if worn is None:
+            continue
+        if bare is pixels:
+            bare, whole = np.array(pixels), np.array(masks)
+        for first in range(0, len(rows), 64):
+            here = rows[first : first + 64]
+            for n, likely in zip(here, parse(bare[here], landmarks[here], device), strict=True):
+                bare[n], whole[n] = _without(worn, bare[n], whole[n], landmarks[n], likely)
+    return bare, whole
+
+
+def _rows_of(shots: np.ndarray) -> list[np.ndarray]:
+    """The rows of each shot, the longest first, no more than SHOTS of them."""
+    found = [np.flatnonzero(shots == shot) for shot in np.unique(shots)]
+    return sorted(found, key=len, reverse=True)[:SHOTS]
+
+
+def _without(
+    worn: Spectacles, pixels: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, told: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """One face without its spectacles, and its mask."""
+    size = len(pixels)
+    rims, _ = placed(worn, pixels, landmarks, told, 4 * SMEARED * size)
+    own = _less(hull_mask(landmarks, size), told[HAIR], STAYS)
+    taken = np.maximum(rims, 255 - _less(np.full_like(mask, 255), _grown(told[RIM][None])[0], RIMS))
+    filled = cv2.inpaint(pixels, (rims > 32).astype(np.uint8), max(2, size // 64), cv2.INPAINT_TELEA)
+    return filled, np.where(taken > 0, np.maximum(mask, own), mask)
 
 
 def _features(landmarks: np.ndarray, size: int) -> np.ndarray:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...faces.facesets.faceset import Faceset
-from ...faces.facesets.masks import lending
+from ...faces.facesets.masks import lending, taken_off
 from ...faces.geometry.align import mirrored, unposed, yaw_pitch
 from ...faces.geometry.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
 from .gaze import irises, looks
@@ -85,10 +85,11 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     gaze, lids = looks(faceset.landmarks, seen)
     # a mirrored eye is the other one, and looks to the other side
     gaze_flipped = gaze.reshape(-1, 2, 2)[:, ::-1] * np.array([-1, 1], np.float32)
-    masks = lending(faceset.pixels, faceset.masks, faceset.landmarks, device)
+    pixels, masks = taken_off(faceset.pixels, faceset.masks, faceset.landmarks, faceset.shot, device)
+    masks = lending(pixels, masks, faceset.landmarks, device)
     landmarks = torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device)
     views = Views(
-        pixels=_near(np.concatenate([faceset.pixels.transpose(0, 3, 1, 2), masks[:, None]], 1), device),
+        pixels=_near(np.concatenate([pixels.transpose(0, 3, 1, 2), masks[:, None]], 1), device),
         landmarks=landmarks,
         facing=torch.from_numpy(vertex_visibility(faceset.landmarks)).to(device),
         parts=parts(landmarks),

@@ -1,0 +1,87 @@
+"""Spectacles are found whole, in every frame of a track, and come off whole."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from understudy.engine.faces.facesets.masks import face_masks, layers, taken_off
+from understudy.engine.faces.facesets.spectacles import learned, wears
+from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, transform
+from understudy.engine.faces.networks.parser import parse
+from understudy.engine.media.reader import read_frames
+
+SIZE, FRAMES = 256, 8
+
+
+@pytest.fixture(scope="module")
+def track(astronaut_scan: Any, wearing: Any) -> dict[str, np.ndarray]:
+    """A face in FRAMES crops that lie a little differently, bare and with wire spectacles: pixels, landmarks, wires."""
+    picture = next(iter(read_frames(Path(astronaut_scan.clip.path)))).rgb
+    face = astronaut_scan.landmarks[0]
+    drawn, wires, lenses = wearing(picture, face, width=0.008, tone=110)
+    random = np.random.default_rng(3)
+    made: dict[str, list[np.ndarray]] = {name: [] for name in ("bare", "worn", "landmarks", "wires", "lenses")}
+    for _ in range(FRAMES):
+        angle, scale = random.uniform(-0.12, 0.12), random.uniform(0.93, 1.05)
+        turn = scale * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        matrix = crop_matrix(face, SIZE)
+        centre = np.full(2, SIZE / 2)
+        matrix = np.column_stack([turn @ matrix[:, :2], turn @ (matrix[:, 2] - centre) + centre])
+        noise = random.normal(0, 2, (SIZE, SIZE, 3))
+        for name, shown in (("bare", picture), ("worn", drawn)):
+            made[name].append(np.clip(crop(shown, matrix, SIZE) + noise, 0, 255).astype(np.uint8))
+        for name, mask in (("wires", wires), ("lenses", lenses)):
+            made[name].append(crop(np.repeat(255 * mask[..., None].astype(np.uint8), 3, 2), matrix, SIZE)[..., 0] > 127)
+        made["landmarks"].append(transform(face, matrix).astype(np.float32))
+    return {name: np.stack(values) for name, values in made.items()}
+
+
+def test_wires_are_in_front_whole_in_every_frame_and_what_they_frame_is_not(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks = track["worn"], track["landmarks"]
+    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    assert worn is not None and len(worn.rims) == 2
+    _, in_front, lenses = layers(pixels, landmarks, [worn] * FRAMES)
+    inside = np.stack([hull_mask(points, SIZE) > 127 for points in landmarks])
+    for kept, lens, wires, framed, hull in zip(
+        in_front > 127, lenses > 127, track["wires"], track["lenses"], inside, strict=True
+    ):
+        assert kept[wires & hull].mean() > 0.85  # of any one frame by itself three quarters are told
+        assert kept[framed].mean() < 0.01
+        assert lens[framed].mean() > 0.95
+        away = cv2.dilate(wires.astype(np.uint8), np.ones((11, 11))) == 0
+        assert kept[away & hull & ~framed].mean() < 0.02
+
+
+def test_nobody_without_spectacles_is_given_any(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks = track["bare"], track["landmarks"]
+    told = parse(pixels, landmarks)
+    assert not any(wears(t, points) for t, points in zip(told, landmarks, strict=True))
+    assert learned(pixels, landmarks, told) is None
+    masks = face_masks(pixels, landmarks)[0]
+    same, also = taken_off(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))
+    assert same is pixels and also is masks
+
+
+def test_spectacles_come_off_whole_and_leave_the_skin_beside_them(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks, wires = track["worn"], track["landmarks"], track["wires"]
+    masks, in_front = face_masks(pixels, landmarks)
+    bare, whole = taken_off(pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32))
+    inside = np.stack([cv2.erode(hull_mask(points, SIZE), np.ones((9, 9))) > 127 for points in landmarks])
+    seen = np.abs(pixels.astype(float) - track["bare"])[wires & inside].mean()
+    left = np.abs(bare.astype(float) - track["bare"])[wires & inside].mean()
+    assert left < 0.45 * seen
+    assert (whole[wires & inside] > 200).mean() > 0.95  # skin again, which a draft may take
+    away = np.stack([cv2.dilate(w.astype(np.uint8), np.ones((15, 15))) == 0 for w in wires]) & inside
+    assert (bare[away] == pixels[away]).mean() > 0.97
+
+
+def test_one_photograph_is_enough(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks = track["worn"][:1], track["landmarks"][:1]
+    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    assert worn is not None
+    kept = layers(pixels, landmarks, [worn])[1][0] > 127
+    assert kept[track["wires"][0] & (hull_mask(landmarks[0], SIZE) > 127)].mean() > 0.8
