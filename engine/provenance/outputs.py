@@ -37,7 +37,7 @@ def hash_of(path: Path) -> str:
 
 
 FOLDERS = (
-    *("consent", "consent/files", "consent/voices", "provenance", "provenance/voices"),
+    *("consent", "consent/files", "consent/voices", "provenance", "provenance/voices", "provenance/begun"),
     *("scans", "models", "recasts", "voices", "observations"),
 )
 """Of a project: what jobs write into."""
