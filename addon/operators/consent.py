@@ -20,6 +20,7 @@ from ..sequencer import placing, recasts
 from ..state import consent_records, project, steps
 from ..state.properties import BASES, USUAL_BASIS, UnderstudyConsentRow
 from .common import Outside
+from .people import name_after
 
 assert {basis for basis, _, _ in BASES} == set(typing.get_args(protocol.Basis))
 
@@ -120,6 +121,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         except Incomplete as error:
             return self.refuse(str(error))
         start_consent(scene, record)
+        name_after(scene, [record])
         return {"FINISHED"}
 
 
@@ -183,6 +185,7 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
         for record in records:
             _typed.pop(record.identity, None)
             start_consent(scene, record)
+        name_after(scene, [record])
         return {"FINISHED"}
 
 

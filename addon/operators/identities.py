@@ -27,7 +27,7 @@ def new_identity(state: bpy.types.PropertyGroup, stem: str) -> UnderstudyIdentit
     project.folder(state)  # an unsaved .blend gets its folder's name here
     identity = state.identities.add()
     identity.key = f"{project.slug(stem)[:24]}-{uuid.uuid4().hex[:6]}"
-    identity.name = stem.replace("_", " ").replace("-", " ").title()
+    identity.name = people_store.name_from_file(stem)
     state.identity = identity.key
     person = people_store.person_of(state.shot.scan, state.person)
     if person is not None and not person.rejected and steps.swap_of(state, person.person) is None:

@@ -34,6 +34,22 @@ def rename(scene: bpy.types.Scene, person: bpy.types.PropertyGroup) -> None:
         edit(scene, protocol.PeopleEdit(action="rename", persons=[person.person], name=name))
 
 
+def name_after(scene: bpy.types.Scene, records: list[protocol.ConsentRecord]) -> None:
+    """People of the shot whom nobody named are called as their consents say."""
+    state, edits = scene.understudy, []
+    taken = {one.name.casefold() for one in state.shot.scan.people if one.name}
+    for record in records:
+        swap = next((one for one in state.swaps if steps.target_key(state, one) == record.identity), None)
+        person = people_store.person_of(state.shot.scan, swap.person) if swap is not None else None
+        if person is None or person.known or record.person.casefold() in taken:
+            continue  # two of one name are told apart by their numbers
+        swap.target = record.identity  # the name makes nobody else of them
+        taken.add(record.person.casefold())
+        edits.append(protocol.PeopleEdit(action="rename", persons=[person.person], name=record.person))
+    if edits:
+        edit(scene, *edits)
+
+
 class UNDERSTUDY_OT_choose_person(Undoable, bpy.types.Operator):
     """Select a person of the shot. Undoable."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
 SOFT, SHARP = 0.25, 0.6
 """Between these a person's pictures are neither soft nor sharp (`protocol.PersonSummary.sharpness`, 0..1)."""
+
+_TECHNICAL = re.compile(
+    r"\d{2,5}[x×]\d{2,5}|\d{3,4}[pi]|[248]k|\d+(\.\d+)?fps|[xh]\.?26[45]|prores|dnxh[rd]|hevc|avc|proxy|copy|\(\d+\)",
+    re.IGNORECASE,
+)
+"""What file names say of a file and not of who is in it: sizes, rates, codecs, copies."""
 
 _pictures: bpy.utils.previews.ImagePreviewCollection | None = None
 
@@ -82,6 +89,14 @@ def person_of(scan: UnderstudyScan, number: int) -> UnderstudyPerson | None:
 def called(person: UnderstudyPerson) -> str:
     """The person's name, or a number where nobody named them."""
     return person.name or tr("Person {number}", number=person.person + 1)
+
+
+def name_from_file(stem: str) -> str:
+    """Whom a file's name (without its ending) tells: "actor-b-480x480" is "Actor B"."""
+    words = re.split(r"[\s_-]+", stem.strip("._- "))
+    telling = [word for word in words if word and not _TECHNICAL.fullmatch(word)] or [word for word in words if word]
+    # a word with capitals of its own (McQueen) is written as it is meant
+    return " ".join(word.capitalize() if word in (word.lower(), word.upper()) else word for word in telling)
 
 
 # -- material

@@ -43,7 +43,7 @@ def agree(scene, tick_until):
     steps = importlib.import_module(f"{EXTENSION}.addon.state.steps")
     for key, name in steps.lacking_consent(scene.understudy):
         assert bpy.ops.understudy.consent(
-            identity=key, called=name, person="Full Name", basis="test footage", scope="tests"
+            identity=key, called=name, person=name, basis="test footage", scope="tests"
         ) == {"FINISHED"}
     tick_until(lambda: idle(scene))
     assert scene.understudy.error == ""

@@ -34,6 +34,28 @@ def test_a_name_goes_to_the_engine_and_comes_back(addon, scene, shot, tick_until
     assert [addon.people_store.called(p) for p in shot.shot.scan.people] == ["Person 1", "Grace", "Person 3"]
 
 
+def test_the_consent_names_the_person(addon, scene, shot, clips, tick_until):
+    assert bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures)) == {"FINISHED"}
+    idle(scene, tick_until)
+    target = shot.swaps[0].target
+    for key, _ in addon.steps.lacking_consent(shot):
+        bpy.ops.understudy.consent(identity=key, person=f"Cary {len(key)}", basis="test footage", scope="tests")
+    idle(scene, tick_until)
+    person = addon.people_store.person_of(shot.shot.scan, 1)
+    assert person.name == f"Cary {len(target)}" and person.known
+    assert addon.people_store.called(addon.people_store.person_of(shot.shot.scan, 0)) == "Person 1"
+    # the name makes nobody else of them, here or in another range that shows the same face
+    assert shot.swaps[0].target == addon.steps.target_of(shot, person) == target
+    assert addon.steps.lacking_consent(shot) == []
+    assert shot.identities[0].name == "Pictures"
+
+
+def test_an_identity_is_called_after_who_is_in_the_file(addon):
+    called = addon.people_store.name_from_file
+    assert called("actor-b-480x480") == "Actor B" and called("man_beard 1080p copy") == "Man Beard"
+    assert called("Steve_McQueen-4k-24fps") == "Steve McQueen" and called("720p") == "720p"
+
+
 def test_merging_keeps_who_was_chosen(addon, scene, shot, tick_until):
     bpy.ops.understudy.add_identity_person()  # of the selected one, the most prominent
     assert shot.person == shot.swaps[0].person == 1

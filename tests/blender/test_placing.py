@@ -50,7 +50,8 @@ def test_carries_what_made_it(scene, shot, tick_until):
     assert record["identity"] == scene.understudy.identities[0].key
     assert record["person"] == 0 and record["preset"] == "draft"
     assert (record["source_start"], record["source_end"]) == (10, 30)
-    assert record["consent"].count("Full Name: test footage, 20") == 2
+    pictures, person = record["consent"].split("; ")
+    assert pictures.startswith("Pictures: test footage, 20") and person.startswith("Person 1: test footage, 20")
     assert record["job"] == scene.understudy.jobs[-1].id
 
 

@@ -46,18 +46,18 @@ def test_one_button_goes_the_recast_with_defaults(addon, scene, clips, engine, t
     assert state.recast_with_defaults and len(state.jobs) == 2 and len(addon.steps.lacking_consent(state)) == 2
     assert agree_at_once(addon, scene) == {"FINISHED"}
     idle(scene, tick_until)
-    assert [job.kind for job in state.jobs] == ["scan", "scan", "consent", "consent", "train", "convert"]
+    assert [job.kind for job in state.jobs] == ["scan", "scan", "consent", "consent", "people", "train", "convert"]
     assert not state.recast_with_defaults and addon.compat.span(flow.placed(scene)[0]) == (20, 40)
     kept = addon.consent_records.record(addon.project.folder(state), state.identities[0].key)
     assert (kept.person, kept.basis, kept.scope, kept.date) == ("Full Name", "test footage", "tests", "2026-01-31")
     # the engine has both: the recast is made with Blender closed, too
     submitted = json.loads((engine.home / "fake_jobs.json").read_text())
-    assert submitted[state.jobs[5].id]["job"]["after"] == [state.jobs[4].id]
+    assert submitted[state.jobs[6].id]["job"]["after"] == [state.jobs[5].id]
     assert "after" not in dict(flow.placed(scene)[0]["understudy"])
     # once more: a model is there, so nothing is trained
     assert bpy.ops.understudy.recast_with_defaults() == {"FINISHED"}
     idle(scene, tick_until)
-    assert [job.kind for job in state.jobs][6:] == ["convert"] and len(flow.placed(scene)) == 2
+    assert [job.kind for job in state.jobs][7:] == ["convert"] and len(flow.placed(scene)) == 2
 
 
 def test_the_next_strip_is_marked_by_itself_but_no_identitys_footage(addon, scene, clips, engine, tick_until):
