@@ -78,6 +78,35 @@ def sequencer_area() -> dict[str, Any] | None:
     return None
 
 
+def scroll_to(strip: bpy.types.Strip) -> None:
+    """Bring a strip of the top level into every timeline that does not show it; the zoom stays."""
+    if strip.parent_meta() is not None:
+        return
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type != "SEQUENCE_EDITOR" or area.spaces.active.view_type == "PREVIEW":
+                continue
+            region = next((one for one in area.regions if one.type == "WINDOW"), None)
+            if region is None or region.width < 2:
+                continue
+            left, right = span(strip)
+            x0, y0 = region.view2d.view_to_region(left, strip.channel, clip=False)
+            x1, y1 = region.view2d.view_to_region(right, strip.channel + 1, clip=False)
+            across = _into_view(x0, x1, region.width)
+            up = _into_view(y0, y1, region.height)
+            if across or up:
+                with bpy.context.temp_override(window=window, area=area, region=region):
+                    bpy.ops.view2d.pan(deltax=across, deltay=up)
+
+
+def _into_view(low: int, high: int, size: int) -> int:
+    """How many pixels to scroll so that `[low, high)` lies in `[0, size)`; what is longer is shown from its begin."""
+    margin = min(size // 8, 40)
+    if low < margin or high - low > size - 2 * margin:
+        return 0 if 0 <= low < size // 2 else low - margin
+    return max(high - size + margin, 0)
+
+
 def strips(scene: bpy.types.Scene) -> Iterable[bpy.types.Strip]:
     """The strips of the scene's top level, inside no meta."""
     return scene.sequence_editor.strips if scene.sequence_editor else ()
@@ -202,6 +231,21 @@ def stored_frames(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:
     if strip.type == "IMAGE":
         return len(strip.elements)
     return _stored_frames(scene, strip, frames + trim_start + trim_end) if strip.type == "MOVIE" else 0
+
+
+def animated(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
+    """Whether anything of a strip has keyframes or drivers."""
+    found = scene.animation_data
+    if found is None:
+        return False
+    curves = list(found.drivers)
+    if found.action is not None:
+        if hasattr(found.action, "fcurves"):  # gone in 5.0
+            curves += found.action.fcurves
+        for layer in getattr(found.action, "layers", ()):
+            curves += [curve for part in layer.strips for bag in part.channelbags for curve in bag.fcurves]
+    path = f'strips_all["{bpy.utils.escape_identifier(strip.name)}"]'
+    return any(path in curve.data_path for curve in curves)
 
 
 def remove_strip(holder: Any, strip: bpy.types.Strip) -> None:

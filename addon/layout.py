@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .constants import TAB
 from .i18n import tr
-from .state import people_store
+from .state import failures, people_store, steps
 
 if TYPE_CHECKING:
     import bpy
@@ -22,6 +22,28 @@ class SidebarPanel:
     bl_space_type = "SEQUENCE_EDITOR"
     bl_region_type = "UI"
     bl_category = TAB
+
+
+class StepPanel(SidebarPanel):
+    """A step of the way from Range to Recast, which draws its own line (`step`)."""
+
+    bl_options = {"HIDE_HEADER"}
+
+
+def step(
+    layout: bpy.types.UILayout, context: bpy.types.Context, title: str, said: str = "", *, done: bool = False
+) -> tuple[bpy.types.UILayout, bpy.types.UILayout | None]:
+    """The line of a step, a button to open and close it, and what is below it: None while it is closed.
+
+    `title` is its number and name ("2  People"), `said` what it came to, for the closed line.
+    """
+    folds, name = context.window_manager.understudy_folds, title.split()[-1].lower()
+    name = {"recast": "convert"}.get(name, name)
+    header, body = layout.panel_prop(folds, name)
+    header.label(text=title)
+    if said and body is None:
+        header.label(text=said, icon="CHECKMARK" if done else "NONE", translate=False)
+    return header, body
 
 
 def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
@@ -48,6 +70,21 @@ def wrapped(text: str, characters: int) -> list[str]:
             line, width = "", 0
         line, width = line + character, width + wide
     return [*lines, line] if line else lines
+
+
+def failure(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup, where: str) -> None:
+    """The last error, if it is about `where` (`failures.place`), and a button that puts it away."""
+    if state.error and failures.place(state) == where:
+        box = layout.box()
+        alarm(box, context, steps.named(state, state.error))
+        box.operator("understudy.dismiss_error")
+
+
+def alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
+    """A sentence in red."""
+    column = box.column()
+    column.alert = True  # the words alone: a button in red is hard to read in a light theme
+    sentence(column, context, text, "ERROR")
 
 
 def missing(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:

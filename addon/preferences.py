@@ -44,15 +44,17 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
     )
 
     preview_cache: IntProperty(
-        name="Preview Memory",
-        description="How much of the graphics card's memory recast frames may take that were seen already, in MB",
+        name="Preview Memory (MB)",
+        description="How much of the graphics card's memory recast frames may take that were seen already",
         default=512,
         min=32,
         soft_max=4096,
     )
 
     def draw(self, context: bpy.types.Context) -> None:
+        from . import keymap
         from .engine_link import engine_setup
+        from .panels.status import which_engine
 
         layout = self.layout
         engine_setup.draw(layout, lambda text, icon: layout.label(text=text, icon=icon, translate=False))
@@ -64,6 +66,7 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         column.prop(self, "preview_cache")
         column.prop(self, "remote_address")
         column.prop(self, "remote_token_file")
+        column.label(text=which_engine(), icon="INFO", translate=False)
         row = column.row(align=True)
         row.operator("understudy.use_remote", icon="URL")
         row.operator("understudy.use_this_computer")
@@ -71,6 +74,8 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         row.operator("understudy.start_engine")
         row.operator("understudy.stop_engine")
         row.operator("understudy.remove_engine", icon="TRASH")
+        layout.label(text="Keys")
+        keymap.draw(layout, context)
 
 
 def preferences() -> UnderstudyPreferences:

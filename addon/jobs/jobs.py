@@ -20,9 +20,9 @@ from ..engine_link.reports import EngineReport, JobReport
 from ..engine_link.sidecar import SIDECAR
 from ..i18n import tr
 from ..preferences import engine_python
-from ..state import consent_records, hooks, people_store, project
+from ..state import consent_records, failures, hooks, people_store, project
 from ..state.properties import SCHEMA
-from ..state.steps import unfinished
+from ..state.steps import named, unfinished
 from ..viewport import loss_curve, preview
 from . import follow, results
 
@@ -184,7 +184,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
     job.state, job.progress, job.last_seq = report.state, report.progress, max(report.last_seq, job.last_seq)
     job.message = report.message or job.message
     job.seconds_left = -1.0 if report.seconds_left is None else report.seconds_left
-    job.error = report.error
+    job.error = failures.in_words(scene.understudy, job, report.error)
     if report.losses:
         job.step, job.loss = report.losses[-1]
         loss_curve.add(job.id, report.losses)
@@ -199,12 +199,14 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
     _remember(scene, job)
     job_id = job.id
     if report.state == "failed" and not (scene.understudy.error and "after" in json.loads(job.about)):
-        scene.understudy.error = report.error or tr("The job failed and did not say why: look into the engine's log.")
+        scene.understudy.error = job.error or tr("The job failed and did not say why: look into the engine's log.")
+        hooks.say(named(scene.understudy, scene.understudy.error), bad=True)
     elif report.state == "done":
         try:
             done = results.take_in(scene, job, report.result)
         except results.Unusable as error:
-            scene.understudy.error = str(error)
+            scene.understudy.error = job.error = str(error)
+            hooks.say(str(error), bad=True)
             done = ""
         preview.learned()
         if done:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import bpy
+
 from ...engine import protocol
+from .. import compat
 from ..i18n import tr
 from ..sequencer import placing, recasts
-from ..state import cast, consent_records, people_store, steps
+from ..state import cast, consent_records, hooks, people_store, steps
 from ..state.properties import NOBODY
 from ..viewport import preview
 from . import follow
 
 if TYPE_CHECKING:
-    import bpy
-
     from ..state.properties import UnderstudyJob, UnderstudyMaterial, UnderstudyScan, UnderstudyState
 
 
@@ -149,9 +150,13 @@ def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, 
             placing.update(strip, made, about)
         if updated:
             recasts.own_ids(scene)
+            hooks.say(tr("Updated “{name}”", name=updated[0].name))
             return tr("Update Recast")
-        placing.place(scene, made, about)
+        strip = placing.place(scene, made, about)
         follow.followed(scene)
+        hooks.say(tr("Placed “{name}” on channel {channel}", name=strip.name, channel=strip.channel))
+        if scene == compat.sequencer_scene(bpy.context):
+            compat.scroll_to(strip)
     except placing.CannotPlace as error:
         raise Unusable(str(error)) from None
     return tr("Place Recast")

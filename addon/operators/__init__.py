@@ -8,6 +8,7 @@ finished job brings is one undo step made when it arrives (`jobs`).
 import bpy
 
 from . import (
+    announce,
     cancel,
     consent,
     convert,
@@ -39,6 +40,7 @@ CLASSES = tuple(
         engine,
         setup,
         recast_with_defaults,
+        announce,
     )
     for cls in part.CLASSES
 )
@@ -49,6 +51,7 @@ def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     people.register()
+    announce.register()
     place.register()
     recast_with_defaults.register()
 
@@ -57,6 +60,7 @@ def unregister() -> None:
     """Forget them."""
     recast_with_defaults.unregister()
     place.unregister()
+    announce.unregister()
     people.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

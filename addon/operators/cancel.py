@@ -14,7 +14,7 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
     """Stop a job at its next safe point. Not undoable: start it again."""
 
     bl_idname = "understudy.cancel"
-    bl_label = "Stop"
+    bl_label = "Stop Job"
     bl_description = "Stop this job; what a training has learned so far is kept"
     bl_options = set()
 
@@ -38,7 +38,7 @@ class UNDERSTUDY_OT_dismiss_error(bpy.types.Operator):
     """Put the error message away. Not an undo step: nothing was changed."""
 
     bl_idname = "understudy.dismiss_error"
-    bl_label = "Dismiss"
+    bl_label = "Dismiss Error"
     bl_description = "Put this message away"
     bl_options = set()
 

@@ -183,7 +183,7 @@ class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
     The new content of the strip is an undo step of its own."""
 
     bl_idname = "understudy.update"
-    bl_label = "Update"
+    bl_label = "Update Recast"
     bl_description = "Recast this strip again, in place, with what training has learned since and the fit as it is now"
 
     @classmethod

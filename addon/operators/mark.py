@@ -101,7 +101,7 @@ class UNDERSTUDY_OT_set_in(Undoable, bpy.types.Operator):
     """Set the range's first frame."""
 
     bl_idname = "understudy.set_in"
-    bl_label = "In"
+    bl_label = "Set In Point"
     bl_description = "Let the range begin at the playhead"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -115,7 +115,7 @@ class UNDERSTUDY_OT_set_out(Undoable, bpy.types.Operator):
     """Set the range's last frame."""
 
     bl_idname = "understudy.set_out"
-    bl_label = "Out"
+    bl_label = "Set Out Point"
     bl_description = "Let the range end with the playhead's frame"
 
     def execute(self, context: bpy.types.Context) -> set[str]:

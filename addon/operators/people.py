@@ -133,7 +133,7 @@ class UNDERSTUDY_OT_merge_people(_Correction, bpy.types.Operator):
     """Two people of the scan are one."""
 
     bl_idname = "understudy.merge_people"
-    bl_label = "Same As"
+    bl_label = "Merge People"
     bl_description = "The chosen person and this one are the same human being"
 
     other: EnumProperty(name="Person", description="Who else this is", items=_others)
@@ -153,7 +153,7 @@ class UNDERSTUDY_OT_split_person(_Correction, bpy.types.Operator):
     """What is taken for a person of the scan at the playhead is somebody else."""
 
     bl_idname = "understudy.split_person"
-    bl_label = "Split at Playhead"
+    bl_label = "Split Person at Playhead"
     bl_description = (
         "The face that is taken for the chosen person at the playhead is somebody else's: it becomes a person of its "
         "own, for as long as it is followed without a break"
@@ -183,7 +183,7 @@ class UNDERSTUDY_OT_reject_person(_Correction, bpy.types.Operator):
     """A person of the scan is none."""
 
     bl_idname = "understudy.reject_person"
-    bl_label = "Not a Person"
+    bl_label = "Reject Person"
     bl_description = "This is nobody: a poster, a picture on the wall, no face at all"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -196,7 +196,7 @@ class UNDERSTUDY_OT_restore_people(Outside, bpy.types.Operator):
     """Take rejections back."""
 
     bl_idname = "understudy.restore_people"
-    bl_label = "Restore Rejected"
+    bl_label = "Restore Rejected People"
     bl_description = "Show the rejected people again"
 
     @classmethod

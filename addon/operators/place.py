@@ -10,7 +10,7 @@ from bpy.props import IntProperty
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..sequencer import placing, recasts
+from ..sequencer import placing, recasts, source_look
 from ..state import hooks, project, steps
 from .common import Undoable
 from .convert import active_recast
@@ -57,7 +57,7 @@ class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
     """See the next of several recasts of the same frames. Undoable."""
 
     bl_idname = "understudy.next_take"
-    bl_label = "Next Take"
+    bl_label = "Show Next Take"
     bl_description = "See the next recast of these frames; the others are muted"
 
     step: IntProperty(name="Step", description="1 is the next take, -1 the one before", default=1, options={"HIDDEN"})
@@ -92,6 +92,23 @@ class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
         return {"FINISHED"}
 
 
+class UNDERSTUDY_OT_follow_source(_Take, bpy.types.Operator):
+    """Give a recast what was changed on its source since. Undoable."""
+
+    bl_idname = "understudy.follow_source"
+    bl_label = "Take Over Source's Changes"
+    bl_description = "Give this recast the place, blend and modifiers that its source has been given since"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        strip = active_recast(context)
+        for piece in recasts.pieces(scene, strip):
+            source = recasts.source_of(scene, piece)
+            if source_look.changed(scene, piece, source):
+                source_look.take_over(scene, piece, source)
+        return {"FINISHED"}
+
+
 class UNDERSTUDY_OT_open_folder(Undoable, bpy.types.Operator):
     """Show a file of the project in the system's file browser."""
 
@@ -117,6 +134,7 @@ CLASSES = (
     UNDERSTUDY_OT_place,
     UNDERSTUDY_OT_next_take,
     UNDERSTUDY_OT_remove_recast,
+    UNDERSTUDY_OT_follow_source,
     UNDERSTUDY_OT_open_folder,
 )
 

@@ -68,7 +68,7 @@ class UNDERSTUDY_OT_pause(_OfAJob, bpy.types.Operator):
     """Put a job aside. Not undoable: resume takes it up again."""
 
     bl_idname = "understudy.pause"
-    bl_label = "Pause"
+    bl_label = "Pause Job"
     bl_description = "Put this job aside and free its memory; it goes on where it stopped when resumed"
     state = ("queued", "running")
 
@@ -84,7 +84,7 @@ class UNDERSTUDY_OT_resume(_OfAJob, bpy.types.Operator):
     """Take a paused job up again. Not undoable: pause puts it aside."""
 
     bl_idname = "understudy.resume"
-    bl_label = "Resume"
+    bl_label = "Resume Job"
     bl_description = "Take this job up where it was paused"
     state = ("paused",)
 
@@ -100,7 +100,7 @@ class UNDERSTUDY_OT_sooner(_OfAJob, bpy.types.Operator):
     """Let a waiting job run next. Not undoable: let another one run next."""
 
     bl_idname = "understudy.sooner"
-    bl_label = "Run Next"
+    bl_label = "Run Job Next"
     bl_description = "Let this job run before the others that wait"
     state = ("queued",)
 

@@ -171,8 +171,8 @@ class UNDERSTUDY_OT_compare(Outside, bpy.types.Operator):
     bl_idname = "understudy.compare"
     bl_label = "Hold to Compare"
     bl_description = (
-        "Show the footage in place of the recast as long as the key is held (give it one by a right click here); "
-        "from this button, until the next click"
+        "Show the footage in place of the recast as long as the key is held (V over the preview, another one in the "
+        "preferences of Understudy); from this button, until the next click"
     )
 
     @classmethod
@@ -180,6 +180,10 @@ class UNDERSTUDY_OT_compare(Outside, bpy.types.Operator):
         return _missing_for_look(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        scene = compat.sequencer_scene(context)
+        strip = compat.active_strip(scene) if scene else None
+        if event.value == "PRESS" and strip is not None and strip.type == "TEXT":
+            return {"PASS_THROUGH"}  # it may be a letter of the title
         # a button runs on release, a key on press
         self.key = event.type if event.value == "PRESS" else ""
         context.window_manager.understudy.compare = True

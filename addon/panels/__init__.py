@@ -14,7 +14,6 @@ CLASSES = (
     preview.UNDERSTUDY_PT_preview,
     train.UNDERSTUDY_PT_train,
     convert.UNDERSTUDY_PT_convert,
-    convert.UNDERSTUDY_PT_fit,
     convert.UNDERSTUDY_PT_provenance,
     status.UNDERSTUDY_PT_engine,
 )

@@ -10,25 +10,30 @@ import bpy
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..layout import SidebarPanel, fields, missing, sentence
+from ..layout import SidebarPanel, StepPanel, failure, fields, missing, sentence, step
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
-from ..sequencer import placing, recasts
+from ..sequencer import placing, recasts, source_look
 from ..state import cast, steps
 
 
-class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
+class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
     """The draft, the finished recast, and what was placed."""
 
     bl_label = "6  Recast"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, state = self.layout, steps.state_of(context)
+        state = steps.state_of(context)
+        strip = active_recast(context)
+        _, layout = step(
+            self.layout, context, "6  Recast", strip.name if strip is not None else "", done=strip is not None
+        )
+        if layout is None:
+            return
         if state is not None:
             column = fields(layout)
             column.prop(state, "format")
             column.prop(state, "layer")
-        strip = active_recast(context)
         if state is not None and steps.chosen(state):
             before = json.loads(strip[STRIP_RECORD].get("swaps") or "[]") if _of_the_range(state, strip) else []
             sentence(layout, context, cast.in_words(state, before), "COMMUNITY")
@@ -47,6 +52,9 @@ class UNDERSTUDY_PT_convert(SidebarPanel, bpy.types.Panel):
             _draw_placed(layout.box(), context, strip)
         elif last_recast(context):
             layout.operator("understudy.place", icon="ADD")
+        if state is not None:
+            failure(layout, context, state, "convert")
+            _draw_fit(layout, state)
 
 
 def _of_the_range(state: bpy.types.PropertyGroup, strip: bpy.types.Strip | None) -> bool:
@@ -67,8 +75,14 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     sentence(layout, context, strip.name, "SEQ_STRIP_DUPLICATE")
     if said := record.get("consent"):
         sentence(layout, context, tr("Consent: {records}", records=said))
-    layout.operator("understudy.update", icon="FILE_REFRESH")
     scene = compat.sequencer_scene(context)
+    changed = source_look.changed(scene, strip, recasts.source_of(scene, strip))
+    if changed - {"speed"}:
+        sentence(layout, context, tr("Its source has been changed since. Take that over?"), "INFO")
+        layout.operator("understudy.follow_source", icon="COPYDOWN")
+    if "speed" in changed:
+        sentence(layout, context, tr("Its source has another speed since: mark the range and recast again."), "INFO")
+    layout.operator("understudy.update", icon="FILE_REFRESH")
     takes = recasts.takes(scene, strip)
     if len(takes) > 1:
         row = layout.row(align=True)
@@ -84,29 +98,22 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     layout.operator("understudy.remove_recast", icon="X")
 
 
-class UNDERSTUDY_PT_fit(SidebarPanel, bpy.types.Panel):
+def _draw_fit(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) -> None:
     """How the face is fitted into the picture."""
+    from ..state.presets import UNDERSTUDY_PT_fit_presets
 
-    bl_label = "Fit"
-    bl_parent_id = "UNDERSTUDY_PT_convert"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw_header_preset(self, context: bpy.types.Context) -> None:
-        from ..state.presets import UNDERSTUDY_PT_fit_presets
-
-        UNDERSTUDY_PT_fit_presets.draw_panel_header(self.layout)
-
-    def draw(self, context: bpy.types.Context) -> None:
-        state = steps.state_of(context)
-        if state is None:
-            return
-        column = fields(self.layout)
-        for name in ("shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain", "keep_front"):
-            column.prop(state.fit, name)
-        column = fields(self.layout).column(align=True)
-        column.label(text="Erode Mask")
-        for side in ("top", "right", "bottom", "left"):
-            column.prop(state.fit, f"erode_{side}")
+    header, body = layout.panel("UNDERSTUDY_fit", default_closed=True)
+    header.label(text="Fit")
+    if body is None:
+        return
+    UNDERSTUDY_PT_fit_presets.draw_panel_header(header)
+    column = fields(body)
+    for name in ("shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain", "keep_front"):
+        column.prop(state.fit, name)
+    column = fields(body).column(align=True)
+    column.label(text="Erode Mask")
+    for side in ("top", "right", "bottom", "left"):
+        column.prop(state.fit, f"erode_{side}")
 
 
 class UNDERSTUDY_PT_provenance(SidebarPanel, bpy.types.Panel):

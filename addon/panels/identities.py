@@ -7,9 +7,9 @@ from pathlib import Path
 import bpy
 
 from ..i18n import tr
-from ..layout import SidebarPanel, gallery, missing, sentence
+from ..layout import StepPanel, failure, gallery, missing, sentence, step
 from ..operators.consent import forgetting
-from ..state import consent_records, people_store, project, steps
+from ..state import consent_records, failures, people_store, project, steps
 from .status import asks_for_consents
 
 SHOWN_PATHS = 6
@@ -47,13 +47,18 @@ def draw_sources(layout: bpy.types.UILayout, identity: str) -> None:
     layout.operator("understudy.add_identity_file", icon="FILEBROWSER").identity = identity
 
 
-class UNDERSTUDY_PT_identities(SidebarPanel, bpy.types.Panel):
+class UNDERSTUDY_PT_identities(StepPanel, bpy.types.Panel):
     """Whose face appears."""
 
     bl_label = "3  Identities"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, state = self.layout, steps.state_of(context)
+        state = steps.state_of(context)
+        names = ", ".join(identity.name for identity in state.identities) if state is not None else ""
+        ready = state is not None and not steps.missing_for_swap(state)
+        _, layout = step(self.layout, context, "3  Identities", names, done=ready)
+        if layout is None:
+            return
         layout.menu("UNDERSTUDY_MT_add_identity", icon="ADD")
         if state is None:
             missing(layout, context, steps.no_scene())
@@ -62,6 +67,7 @@ class UNDERSTUDY_PT_identities(SidebarPanel, bpy.types.Panel):
             missing(layout, context, tr("Add the footage of the person whose face is to appear."))
         for identity in state.identities:
             _draw_identity(layout.box(), context, state, identity)
+        failure(layout, context, state, "identities")
         _draw_consents(layout, context, state)
 
 
@@ -81,6 +87,8 @@ def _draw_identity(
     row.operator("understudy.remove_identity", text="", icon="X").identity = identity.key
     if people_store.material(identity):
         sentence(column, context, people_store.amount_in_words(identity))
+    for material in identity.materials:
+        failure(layout, context, state, material.key)
     if not chosen:
         return
     for material in identity.materials:
@@ -99,7 +107,8 @@ def _draw_material(
     if steps.scanning(state, material.key):
         sentence(layout, context, tr("Its footage is being scanned."), "TIME")
     elif not material.scan.folder or not Path(material.scan.folder).is_dir():
-        if why := steps.failed_scan(state, material.key):
+        why = steps.failed_scan(state, material.key)
+        if why and failures.place(state) != material.key:  # else it stands above
             sentence(layout, context, why, "ERROR")
         layout.operator("understudy.scan_identity", icon="VIEWZOOM").material = material.key
     elif not people_store.there(material.scan):

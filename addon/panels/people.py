@@ -5,20 +5,26 @@ from __future__ import annotations
 import bpy
 
 from ..i18n import tr
-from ..layout import SidebarPanel, frames_in_words, missing, sentence
+from ..layout import StepPanel, failure, frames_in_words, missing, sentence, step
 from ..state import cast, people_store, steps
 
 
-class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
+class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
     """Who is in the shot."""
 
     bl_label = "2  People"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, state = self.layout, steps.state_of(context)
+        state = steps.state_of(context)
+        _, layout = step(self.layout, context, "2  People", _in_short(state), done=bool(state and steps.chosen(state)))
+        if layout is None:
+            return
         layout.operator("understudy.scan_shot", icon="VIEWZOOM")
         missing(layout, context, steps.missing_for_scan(state))
-        if state is None or not state.shot.scan.folder:
+        if state is None:
+            return
+        failure(layout, context, state, "people")
+        if not state.shot.scan.folder:
             return
         scan = state.shot.scan
         if not people_store.there(scan):
@@ -40,6 +46,14 @@ class UNDERSTUDY_PT_people(SidebarPanel, bpy.types.Panel):
             row = layout.row()
             row.label(text=tr("{n} rejected", n=rejected), translate=False)
             row.operator("understudy.restore_people", text="", icon="LOOP_BACK")
+
+
+def _in_short(state: bpy.types.PropertyGroup | None) -> str:
+    """Who gets whose face, or how many people there are."""
+    if state is None or not people_store.there(state.shot.scan):
+        return ""
+    n = len(people_store.there(state.shot.scan))
+    return cast.in_words(state, []) or (tr("1 person") if n == 1 else tr("{n} people", n=n))
 
 
 def _draw_row(

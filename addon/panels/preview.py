@@ -6,22 +6,23 @@ import bpy
 
 from .. import compat
 from ..i18n import tr
-from ..layout import SidebarPanel, missing, sentence
+from ..layout import StepPanel, missing, sentence, step
 from ..state import steps
 from ..viewport import preview
 
 
-class UNDERSTUDY_PT_preview(SidebarPanel, bpy.types.Panel):
+class UNDERSTUDY_PT_preview(StepPanel, bpy.types.Panel):
     """How the preview shows the recast."""
 
     bl_label = "4  Preview"
 
-    def draw_header(self, context: bpy.types.Context) -> None:
-        self.layout.prop(context.window_manager.understudy, "show", text="")
-
     def draw(self, context: bpy.types.Context) -> None:
-        layout, state = self.layout, steps.state_of(context)
+        state = steps.state_of(context)
         view = context.window_manager.understudy
+        header, layout = step(self.layout, context, "4  Preview")
+        header.prop(view, "show", text="")
+        if layout is None:
+            return
         column = layout.column()
         column.active = view.show
         column.prop(view, "view", text="")

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import bpy
 
+from .. import compat
 from ..i18n import tr
-from ..layout import SidebarPanel, frames_in_words, missing, sentence
+from ..layout import StepPanel, frames_in_words, missing, sentence, step
 from ..sequencer import scene_strips
 from ..state import steps
 
 
-class UNDERSTUDY_PT_range(SidebarPanel, bpy.types.Panel):
+class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
     """What is marked."""
 
     bl_label = "1  Range"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, state = self.layout, steps.state_of(context)
+        state = steps.state_of(context)
+        marked = state is not None and bool(state.shot.strip_id)
+        said = f"{state.shot.start}–{state.shot.end - 1}" if marked else ""
+        _, layout = step(self.layout, context, "1  Range", said, done=marked)
+        if layout is None:
+            return
         layout.operator("understudy.mark_range", icon="SEQUENCE")
         if state is not None:
             layout.prop(state, "mark_by", text="")
@@ -24,6 +30,8 @@ class UNDERSTUDY_PT_range(SidebarPanel, bpy.types.Panel):
                 row = layout.row(align=True)
                 row.operator("understudy.set_in", text=_point(tr("In"), state.playhead_in), translate=False)
                 row.operator("understudy.set_out", text=_point(tr("Out"), state.playhead_out), translate=False)
+            elif state.mark_by == "STRIP" and compat.sequencer_scene(context).use_preview_range:
+                sentence(layout, context, tr("A preview range is set: choose Preview Range to mark only that."), "INFO")
         if (running := scene_strips.rendering) is not None:
             row = layout.row(align=True)
             row.progress(factor=running.done / running.frames, text=tr("Rendering the scene strip"), translate=False)

@@ -9,9 +9,9 @@ import bpy
 from ..engine_link import engine_setup
 from ..i18n import tr
 from ..jobs import jobs
-from ..layout import SidebarPanel, duration, sentence
+from ..layout import SidebarPanel, alarm, duration, failure, sentence
 from ..sequencer import scene_strips
-from ..state import steps
+from ..state import failures, steps
 
 
 def _words(kind: str) -> str:
@@ -73,13 +73,10 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         if why := steps.locked(state):
             sentence(layout, context, why, "INFO")
             return
-        if state.error:
-            box = layout.box()
-            _alarm(box, context, steps.named(state, state.error))
-            box.operator("understudy.dismiss_error")
+        failure(layout, context, state, failures.TOP)
         if jobs.engine.error and jobs.engine.error != state.error:
             box = layout.box()
-            _alarm(box, context, tr(jobs.engine.error))
+            alarm(box, context, tr(jobs.engine.error))
             if jobs.engine.state == "failed":
                 box.operator("understudy.start_engine")
         if engine_setup.installer.busy or _needs_setup():
@@ -94,12 +91,6 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         _draw_recast_with_defaults(layout, context, state)
         if not bpy.data.filepath:
             sentence(layout, context, tr("Save the .blend: recast movies are then kept beside it."), "FILE_TICK")
-
-
-def _alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
-    column = box.column()
-    column.alert = True  # the words alone: a button in red is hard to read in a light theme
-    sentence(column, context, text, "ERROR")
 
 
 def asks_for_consents(state: bpy.types.PropertyGroup) -> bool:

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import bpy
 
-from ..layout import SidebarPanel, fields, missing, sentence
+from ..i18n import tr
+from ..layout import StepPanel, failure, fields, missing, sentence, step
 from ..state import people_store, steps
+from ..state.properties import PRESETS
 from ..viewport import loss_curve
 
 
-class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
+class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
     """How long, and go; then how it goes."""
 
     bl_label = "5  Train"
 
     def draw(self, context: bpy.types.Context) -> None:
-        layout, state = self.layout, steps.state_of(context)
+        state = steps.state_of(context)
+        said = _in_short(state) if state is not None else ""
+        _, layout = step(self.layout, context, "5  Train", said, done=bool(said))
+        if layout is None:
+            return
         if state is None:
             missing(layout, context, steps.no_scene())
             return
@@ -33,11 +39,26 @@ class UNDERSTUDY_PT_train(SidebarPanel, bpy.types.Panel):
             layout.operator("understudy.train", icon="PLAY")
             if state.shot.strip_id:  # else the panel of the people says what comes first
                 missing(layout, context, steps.missing_for_train(state))
-        name = steps.model_name(state, state.preset)
-        ours = [job for job in reversed(state.jobs) if job.kind == "train" and Path(job.model).name == name]
-        job = next((job for job in ours if job.loss >= 0), None)
+        failure(layout, context, state, "train")
+        job = _last_training(state)
         if job is not None:
             draw_training(layout, context, job)
+
+
+def _last_training(state: bpy.types.PropertyGroup) -> bpy.types.PropertyGroup | None:
+    """The newest training of the model of the cast that has learned anything."""
+    name = steps.model_name(state, state.preset)
+    ours = [job for job in reversed(state.jobs) if job.kind == "train" and Path(job.model).name == name]
+    return next((job for job in ours if job.loss >= 0), None)
+
+
+def _in_short(state: bpy.types.PropertyGroup) -> str:
+    """How far the model of the cast is trained."""
+    job = _last_training(state) if steps.known_model(state, state.preset) else None
+    if job is None:
+        return ""
+    quality = next(name for key, name, _ in PRESETS if key == state.preset)
+    return tr("{quality}, step {n}", quality=tr(quality), n=job.step)
 
 
 def draw_training(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.PropertyGroup) -> None:

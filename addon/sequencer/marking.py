@@ -5,14 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...engine import protocol
+from .. import compat
 from ..state import cast, people_store, project
 from ..state.properties import NOBODY, SCHEMA
-from . import strip_media
+from . import strip_media, timeline
 
 if TYPE_CHECKING:
     import bpy
-
-    from . import timeline
 
 
 def take(
@@ -32,6 +31,27 @@ def take(
         _known_people(state)
     state.error = ""
     state.schema = SCHEMA
+
+
+def where(scene: bpy.types.Scene) -> tuple[int, int, int] | None:
+    """(first frame, frame after the last, channel) of the marked range as its strip lies on the timeline that is
+    shown; None where it is not there. Only reads: for drawing."""
+    shot = scene.understudy.shot
+    strip = strip_media.find_shot(scene, shot) if shot.strip_id else None
+    if strip is None:
+        return None
+    inside = scene.sequence_editor.meta_stack
+    if strip.parent_meta() != (inside[-1] if len(inside) else None):
+        return None
+    try:
+        timing = compat.strip_timing(scene, strip, stored_frames=shot.stored_frames)
+        plain = timing.plain and not timing.still
+        moved = timeline.timeline_frame(timing, shot.source_start) - shot.start if plain else 0
+    except timeline.RangeError:
+        moved = 0
+    left, right = compat.span(strip)
+    start, end = max(shot.start + moved, left), min(shot.end + moved, right)
+    return (start, end, strip.channel) if start < end else None
 
 
 def _known_people(state: bpy.types.PropertyGroup) -> None:

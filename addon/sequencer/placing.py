@@ -16,16 +16,7 @@ from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
 from ..state import project
-from . import recasts, strip_media, timeline
-
-# What the recast strip has to share with its source so that it lies exactly over it.
-_SETTINGS = (
-    "blend_type", "blend_alpha", "use_flip_x", "use_flip_y", "use_deinterlace", "use_float", "alpha_mode",
-    "color_multiply", "color_saturation", "multiply_alpha", "mute",
-)  # fmt: skip
-_TRANSFORM = ("offset_x", "offset_y", "scale_x", "scale_y", "rotation", "origin", "filter")
-_CROP = ("min_x", "max_x", "min_y", "max_y")
-_LAYER = {"blend_type": "ALPHA_OVER", "alpha_mode": "STRAIGHT"}
+from . import recasts, source_look, strip_media, timeline
 
 
 class CannotPlace(Exception):
@@ -61,10 +52,12 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     try:
         _fit(strip, start, end, about)
         if source is not None:
-            _look_like(strip, source, bool(about.get("layer")))
-            _copy_modifiers(strip, source)
+            source_look.look_like(strip, source, bool(about.get("layer")))
         strip.color_tag = "COLOR_05"
         strip[STRIP_RECORD] = _record(about)
+        if source is not None:
+            timing = compat.strip_timing(scene, source, stored_frames=about.get("stored_frames", 0))
+            strip[STRIP_RECORD][source_look.LOOK] = source_look.told(source, timing)
     except Exception:
         compat.remove_strip(holder, strip)
         raise
@@ -137,9 +130,9 @@ def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:
         if (now := compat.content(strip)[1]) != before[0]:
             strip.filepath = before[1]
             raise CannotPlace(_wrong_length(now, before[0]))
-    covers = strip[STRIP_RECORD].get("covers", "")
+    kept = {name: strip[STRIP_RECORD].get(name, "") for name in ("covers", source_look.LOOK)}
     strip.name = name_of(about)
-    strip[STRIP_RECORD] = {**_record(about), "covers": covers}
+    strip[STRIP_RECORD] = {**_record(about), **kept}
 
 
 def file_of(strip: bpy.types.Strip) -> str:
@@ -248,57 +241,6 @@ def _fit(strip: bpy.types.Strip, start: int, end: int, about: dict[str, Any]) ->
             raise CannotPlace(_wrong_length(frames, wanted))
     if compat.span(strip) != (start, end):  # a still picture, held for as long as it was marked
         compat.set_span(strip, start, end)
-
-
-def _look_like(strip: bpy.types.Strip, source: bpy.types.Strip, layer: bool) -> None:
-    for name in _SETTINGS:
-        if hasattr(source, name) and hasattr(strip, name):
-            setattr(strip, name, getattr(source, name))
-    if strip.type == "IMAGE" or strip.use_reverse_frames:
-        # the pictures lie in the timeline's order; flips of time are in that already
-        strip.strobe = 1.0
-    if layer:
-        for name, value in _LAYER.items():
-            setattr(strip, name, value)
-    for name in _TRANSFORM:
-        setattr(strip.transform, name, getattr(source.transform, name))
-    for name in _CROP:
-        setattr(strip.crop, name, getattr(source.crop, name))
-
-
-def _copy_modifiers(strip: bpy.types.Strip, source: bpy.types.Strip) -> None:
-    for modifier in getattr(source, "modifiers", ()):
-        copy = strip.modifiers.new(modifier.name, modifier.type)
-        if copy is not None:
-            _copy_properties(copy, modifier)
-
-
-def _copy_properties(to: bpy.types.bpy_struct, source: bpy.types.bpy_struct) -> None:
-    for prop in source.bl_rna.properties:
-        name = prop.identifier
-        if name in {"rna_type", "name", "type"}:
-            continue
-        value = getattr(source, name)
-        if prop.type == "POINTER" and value is not None and not isinstance(value, bpy.types.ID):
-            if isinstance(value, bpy.types.Strip):
-                if not prop.is_readonly:
-                    setattr(to, name, value)
-            elif isinstance(value, bpy.types.CurveMapping):
-                copy_curves(getattr(to, name), value)
-            else:
-                _copy_properties(getattr(to, name), value)
-        elif not prop.is_readonly and prop.type != "COLLECTION":
-            setattr(to, name, value)
-
-
-def copy_curves(to: bpy.types.CurveMapping, source: bpy.types.CurveMapping) -> None:
-    """Give `to` the curves of `source`."""
-    for mine, theirs in zip(to.curves, source.curves, strict=False):
-        while len(mine.points) < len(theirs.points):
-            mine.points.new(0.5, 0.5)
-        for point, wanted in zip(mine.points, theirs.points, strict=False):
-            point.location, point.handle_type = wanted.location, wanted.handle_type
-    to.update()
 
 
 def _record(about: dict[str, Any]) -> dict[str, Any]:

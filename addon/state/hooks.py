@@ -19,6 +19,9 @@ rename_strips: Callable[[bpy.types.Scene, bpy.types.PropertyGroup], None] | None
 go_on: Callable[[bpy.types.Scene, str], None] | None = None
 """Set by `operators.recast_with_defaults`: a job of a scene on its whole way has ended so; take the next step."""
 
+announce: Callable[[str, bool], None] | None = None
+"""Set by `operators.announce`: say a sentence in the status bar, and whether something went wrong."""
+
 _quiet = False
 
 
@@ -31,6 +34,12 @@ def quiet() -> Iterator[None]:
         yield
     finally:
         _quiet = before
+
+
+def say(text: str, bad: bool = False) -> None:
+    """Say a sentence in the status bar."""
+    if announce is not None:
+        announce(text, bad)
 
 
 def redraw_sequencers(regions: set[str] | None = None) -> None:

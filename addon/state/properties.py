@@ -56,7 +56,7 @@ FORMATS = (
 COLOURS = (
     ("light", "Light", "Take on the light of the face below, shade by shade"),
     ("reinhard", "Mean and Spread", "Take on the mean and spread of the colours below"),
-    ("mkl", "Mean and Covariance", "Take on the mean and covariance of the colours below"),
+    ("mkl", "Linked Mean and Spread", "Take on the mean and spread of the colours below, red, green and blue together"),
     ("histogram", "Histogram", "Take on the distribution of the colours below"),
     ("none", "None", "Keep the face's own colours"),
 )

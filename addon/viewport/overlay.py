@@ -127,11 +127,11 @@ def note(view: Any, frame: preview.Frame | None, below: str) -> str:
 def _draw_wipe(here: preview.Here, place: Any, wipe: float, scale: float) -> None:
     x = wipe * here.placement.width
     top, bottom = place(x, 0), place(x, here.placement.height)
-    _lines([top, bottom], LINE, 2.0 * scale)
+    lines([top, bottom], LINE, 2.0 * scale)
     middle = ((top[0] + bottom[0]) / 2, (top[1] + bottom[1]) / 2)
     size = (11.0 if dragging else 8.0) * scale
     around = [(0, size), (size, 0), (0, -size), (-size, 0)]
-    _fill([(middle[0] + dx, middle[1] + dy) for dx, dy in around], CHOSEN if dragging else LINE)
+    fill([(middle[0] + dx, middle[1] + dy) for dx, dy in around], CHOSEN if dragging else LINE)
 
 
 def _draw_note(text: str, corner: tuple[float, float], scale: float) -> None:
@@ -151,11 +151,12 @@ def _draw_badges(scene: bpy.types.Scene, here: preview.Here, place: Any, scale: 
         colour = HOVERED if picking and face.person == hovered else CHOSEN if swap else OTHER
         x0, y0, x1, y1 = face.box
         corners = [place(x0, y0), place(x1, y0), place(x1, y1), place(x0, y1)]
-        _lines([*corners, corners[0]], colour, (3.0 if face.person == hovered else 1.5) * scale)
+        lines([*corners, corners[0]], colour, (3.0 if face.person == hovered else 1.5) * scale)
         text = people_store.called(person) + (f" → {identity.name}" if identity else "")
         left = min(x for x, _ in corners)
         bottom = min(y for _, y in corners)
-        _label(text, left, bottom - 18 * scale, scale, colour)
+        # never outside of what is seen, however far the face reaches
+        _label(text, max(left, 8 * scale), max(bottom - 18 * scale, 8 * scale), scale, colour)
 
 
 def _label(text: str, x: float, y: float, scale: float, colour: tuple[float, ...]) -> None:
@@ -165,13 +166,14 @@ def _label(text: str, x: float, y: float, scale: float, colour: tuple[float, ...
     blf.size(font, 12 * scale)
     width, height = blf.dimensions(font, text)
     right, top = x + width + pad, y + height + pad
-    _fill([(x - pad, y - pad), (right, y - pad), (right, top), (x - pad, top)], SHADE)
+    fill([(x - pad, y - pad), (right, y - pad), (right, top), (x - pad, top)], SHADE)
     blf.color(font, *colour)
     blf.position(font, x, y, 0)
     blf.draw(font, text)
 
 
-def _lines(points: list[tuple[float, float]], colour: tuple[float, ...], width: float) -> None:
+def lines(points: list[tuple[float, float]], colour: tuple[float, ...], width: float) -> None:
+    """A line through `points`, in pixels of the region that is drawn."""
     import gpu
     from gpu_extras.batch import batch_for_shader
 
@@ -186,7 +188,8 @@ def _lines(points: list[tuple[float, float]], colour: tuple[float, ...], width: 
     gpu.state.blend_set("NONE")
 
 
-def _fill(points: list[tuple[float, float]], colour: tuple[float, ...]) -> None:
+def fill(points: list[tuple[float, float]], colour: tuple[float, ...]) -> None:
+    """The quadrangle of four `points`, in pixels of the region that is drawn."""
     import gpu
     from gpu_extras.batch import batch_for_shader
 

@@ -16,7 +16,7 @@ from typing import Any
 import bpy
 
 from .. import compat
-from ..sequencer.placing import copy_curves
+from ..sequencer.source_look import copy_curves
 
 SIZE = 52
 """Colours a side of the grid, so many that they fall on whole bytes (5 apart)."""

@@ -39,7 +39,8 @@ class Recorder:
             if name == "prop":
                 assert arguments[1] in arguments[0].bl_rna.properties
             self.log.append((name, options.get("text", "")))
-            return Recorder(self.log)
+            # a sub-panel answers its line and, as all are open here, what is below it
+            return (Recorder(self.log), Recorder(self.log)) if name.startswith("panel") else Recorder(self.log)
 
         return draw
 

@@ -58,17 +58,20 @@ def cast(window: Window) -> dict[str, str]:
     return window.ask(f"(lambda names: {{s.person: names[s.identity] for s in sequencer().swaps}})({names})")
 
 
-def give(window: Window, shown: str, wanted: str, then: dict[str, str]) -> None:
-    """Choose another face in the list that shows one, beside a person's picture."""
+def give(window: Window, person: str, wanted: str, then: dict[str, str]) -> None:
+    """Choose whose face somebody gets, in the list under their name."""
 
     def choose() -> None:
         window.key("Escape")  # a list that opened without what is looked for
-        window.click(shown)
+        left, top, width, height = window.region("SEQUENCE_EDITOR", "UI")
+        window.scroll(left + width // 2, top + height // 2, -80)
+        x, y = window.seek(person, room=30)
+        window.click_at(x, y + 21)
         window.still()
-        if found := window.find(wanted, window.around(), last=wanted != "Nobody"):
+        if found := window.find(wanted, window.around()):
             window.click_at(*found)
 
-    window.until(choose, lambda: cast(window) == then, f"{wanted} in place of {shown}")
+    window.until(choose, lambda: cast(window) == then, f"{wanted} for {person}")
 
 
 def draft(window: Window) -> Path:
@@ -117,7 +120,7 @@ def test_the_second_person(window: Window) -> None:
     add_identity(window, FOOTAGE / "astronaut.png")
     wait_for_job(window, "scan")
     window.wait(lambda: cast(window) == {str(man): "Astronaut"}, "the man's face")
-    consents(window)
+    consents(window, "Eileen Collins", "The Man")
     wait_for_job(window, "consent")
     first = draft(window)
     window.screenshot("the man is recast")
@@ -129,7 +132,7 @@ def test_the_second_person(window: Window) -> None:
     window.wait(lambda: cast(window) == {str(man): "Astronaut", str(lady): "Driver"}, "both faces")
     window.seek("adds Person")
     window.screenshot("the lady is added")
-    consents(window, 4)
+    consents(window, "The Driver", "Grace Hopper", known=4)
     wait_for_job(window, "consent")
     both = draft(window)
     names = "Astronaut, Driver" if man < lady else "Driver, Astronaut"
@@ -143,14 +146,14 @@ def test_the_second_person(window: Window) -> None:
     assert apart(of_both, source, face[lady]) > RECAST
 
     # one of them is removed
-    give(window, "Astronaut", "Nobody", {str(lady): "Driver"})
+    give(window, "The Man", "Nobody", {str(lady): "Driver"})
     of_lady = frames(draft(window))
     assert apart(of_lady, source, face[man]) < CODED
     assert apart(of_lady, source, face[lady]) > RECAST
     window.screenshot("the lady alone")
 
     # both at once again, she first: the very frames
-    give(window, "Nobody", "Astronaut", {str(lady): "Driver", str(man): "Astronaut"})
+    give(window, "The Man", "Astronaut", {str(lady): "Driver", str(man): "Astronaut"})
     again = draft(window)
     assert again != both and np.array_equal(frames(again), of_both)
     window.screenshot("both at once")

@@ -37,18 +37,18 @@ def wait_for_job(window: Window, kind: str) -> None:
     window.wait(ended, f"{kind} that is done", JOB_SECONDS)
 
 
-def consents(window: Window, known: int = 2) -> None:
+def consents(window: Window, face: str = "Eileen Collins", shown: str = "The Man in the Car", known: int = 2) -> None:
     """Give both consents in the dialog that the panel's button opens; `known` there are then."""
     x, y = window.until(
         lambda: window.click("Record Consents"),
         lambda: window.find("Full Name", window.around()), "dialog of consents",
     )  # fmt: skip
     window.click_at(x + 150, y)
-    window.type("Eileen Collins")
+    window.type(face)
     window.key("Return")
     x, y = window.wait(lambda: window.find("Full Name", window.around(), last=True), "the other's name")
     window.click_at(x + 150, y)
-    window.type("The Man in the Car")
+    window.type(shown)
     window.key("Return")
     window.screenshot("both consents")
 

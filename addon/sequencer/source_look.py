@@ -1,0 +1,156 @@
+"""How a source strip looks, which its recast shares: where it lies, how it blends, its modifiers, its speed.
+
+A recast remembers how its source looked when it was placed (LOOK in its record), so that what was changed on the
+source since can be told, and taken over.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import bpy
+
+from .. import compat
+from ..constants import STRIP_RECORD
+
+if TYPE_CHECKING:
+    from . import timeline
+
+LOOK = "look"
+# What the recast strip has to share with its source so that it lies exactly over it.
+_SETTINGS = (
+    "blend_type", "blend_alpha", "use_flip_x", "use_flip_y", "use_deinterlace", "use_float", "alpha_mode",
+    "color_multiply", "color_saturation", "multiply_alpha",
+)  # fmt: skip
+_TRANSFORM = ("offset_x", "offset_y", "scale_x", "scale_y", "rotation", "origin", "filter")
+_CROP = ("min_x", "max_x", "min_y", "max_y")
+_LAYER = {"blend_type": "ALPHA_OVER", "alpha_mode": "STRAIGHT"}
+_DIGITS = 5
+
+
+def look_like(strip: bpy.types.Strip, source: bpy.types.Strip, layer: bool) -> None:
+    """Give a new recast the look of its source; of a `layer` (the face alone) its alpha counts."""
+    for name in (*_SETTINGS, "mute"):
+        if hasattr(source, name) and hasattr(strip, name):
+            setattr(strip, name, getattr(source, name))
+    if strip.type == "IMAGE" or strip.use_reverse_frames:
+        # the pictures lie in the timeline's order; flips of time are in that already
+        strip.strobe = 1.0
+    if layer:
+        for name, value in _LAYER.items():
+            setattr(strip, name, value)
+    for name in _TRANSFORM:
+        setattr(strip.transform, name, getattr(source.transform, name))
+    for name in _CROP:
+        setattr(strip.crop, name, getattr(source.crop, name))
+    _copy_modifiers(strip, source)
+
+
+def told(source: bpy.types.Strip, timing: timeline.StripTiming) -> str:
+    """How a source looks now, as its recast remembers it: JSON."""
+    keys = [[round(key.index, 2), round(key.factor, _DIGITS)] for key in timing.keys]
+    return json.dumps({
+        "settings": {name: _plain(getattr(source, name)) for name in _SETTINGS if hasattr(source, name)},
+        "transform": {name: _plain(getattr(source.transform, name)) for name in _TRANSFORM},
+        "crop": {name: getattr(source.crop, name) for name in _CROP},
+        "modifiers": [
+            [one.name, one.type, _properties(one)] for one in getattr(source, "modifiers", ())
+        ],
+        "speed": [keys, timing.strobe, timing.reversed, round(timing.rate, _DIGITS)],
+    })  # fmt: skip
+
+
+def changed(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> set[str]:
+    """What of a recast's source was changed since: of "place", "blend", "grade" and "speed". Nothing where the source
+    is animated, or was placed by an older add-on. Only reads: panels call it."""
+    before = strip[STRIP_RECORD].get(LOOK)
+    if not before or source == strip or compat.animated(scene, source):
+        return set()
+    timing = compat.strip_timing(scene, source, stored_frames=strip[STRIP_RECORD].get("stored_frames", 0))
+    was, now = json.loads(before), json.loads(told(source, timing))
+    kinds = {"settings": "blend", "transform": "place", "crop": "place", "modifiers": "grade", "speed": "speed"}
+    return {kind for part, kind in kinds.items() if was[part] != now[part]}
+
+
+def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> None:
+    """Change on a recast what was changed on its source since, but the speed, which only a new recast follows; what
+    was changed on the recast itself stays otherwise."""
+    record = strip[STRIP_RECORD]
+    timing = compat.strip_timing(scene, source, stored_frames=record.get("stored_frames", 0))
+    was, now = json.loads(record[LOOK]), json.loads(told(source, timing))
+    kept = set(_LAYER) if record.get("layer") else set()
+    for part, to, of in (
+        ("settings", strip, source), ("transform", strip.transform, source.transform), ("crop", strip.crop, source.crop)
+    ):  # fmt: skip
+        for name, value in now[part].items():
+            if was[part].get(name) != value and hasattr(to, name) and name not in kept:
+                setattr(to, name, getattr(of, name))
+    if was["modifiers"] != now["modifiers"]:
+        for modifier in list(strip.modifiers):
+            strip.modifiers.remove(modifier)
+        _copy_modifiers(strip, source)
+    record[LOOK] = json.dumps({**now, "speed": was["speed"]})
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DIGITS)
+    return value if isinstance(value, (str, int)) else [round(float(part), _DIGITS) for part in value]
+
+
+def _properties(holder: bpy.types.bpy_struct) -> dict[str, Any]:
+    """What a modifier does, in plain values; how its panel is drawn is left out."""
+    found: dict[str, Any] = {}
+    for prop in holder.bl_rna.properties:
+        name = prop.identifier
+        if name in {"rna_type", "name", "type", "is_active"} or name.startswith(("show_", "open_")):
+            continue
+        value = getattr(holder, name)
+        if prop.type == "POINTER" and value is not None:
+            if isinstance(value, (bpy.types.ID, bpy.types.Strip)):
+                found[name] = value.name
+            elif isinstance(value, bpy.types.CurveMapping):
+                found[name] = [[_plain(point.location) for point in curve.points] for curve in value.curves]
+            else:
+                found[name] = _properties(value)
+        elif prop.type == "ENUM" and prop.is_enum_flag:
+            found[name] = sorted(value)
+        elif prop.type in {"FLOAT", "INT", "BOOLEAN", "STRING", "ENUM"} and not prop.is_readonly:
+            found[name] = _plain(value)
+    return found
+
+
+def _copy_modifiers(strip: bpy.types.Strip, source: bpy.types.Strip) -> None:
+    for modifier in getattr(source, "modifiers", ()):
+        copy = strip.modifiers.new(modifier.name, modifier.type)
+        if copy is not None:
+            _copy_properties(copy, modifier)
+
+
+def _copy_properties(to: bpy.types.bpy_struct, source: bpy.types.bpy_struct) -> None:
+    for prop in source.bl_rna.properties:
+        name = prop.identifier
+        if name in {"rna_type", "name", "type"}:
+            continue
+        value = getattr(source, name)
+        if prop.type == "POINTER" and value is not None and not isinstance(value, bpy.types.ID):
+            if isinstance(value, bpy.types.Strip):
+                if not prop.is_readonly:
+                    setattr(to, name, value)
+            elif isinstance(value, bpy.types.CurveMapping):
+                copy_curves(getattr(to, name), value)
+            else:
+                _copy_properties(getattr(to, name), value)
+        elif not prop.is_readonly and prop.type != "COLLECTION":
+            setattr(to, name, value)
+
+
+def copy_curves(to: bpy.types.CurveMapping, source: bpy.types.CurveMapping) -> None:
+    """Give `to` the curves of `source`."""
+    for mine, theirs in zip(to.curves, source.curves, strict=False):
+        while len(mine.points) < len(theirs.points):
+            mine.points.new(0.5, 0.5)
+        for point, wanted in zip(mine.points, theirs.points, strict=False):
+            point.location, point.handle_type = wanted.location, wanted.handle_type
+    to.update()

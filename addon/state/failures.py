@@ -1,0 +1,50 @@
+"""What went wrong: in the editor's words, and where in the tab it is said."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..i18n import tr
+from . import steps
+
+if TYPE_CHECKING:
+    from .properties import UnderstudyJob, UnderstudyState
+
+TOP = "top"
+_FRAMES = re.compile(r"\bframes (\d+) to (\d+)\b")
+_STEPS = {"train": "train", "convert": "convert", "people": "people", "consent": "identities"}
+
+
+def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
+    """The engine's sentence with the timeline's frames in place of the file's (the shot's; a face's file is counted
+    from 1, as its strip would be), and where another folder is chosen."""
+    about, shot = steps.about(job), state.shot
+    if job.kind == "scan":
+        clip = about.get("clip", {})
+        marked = (shot.source, shot.source_start, shot.source_end)
+        if about.get("target") == steps.SHOT and (clip.get("path"), clip.get("start"), clip.get("end")) == marked:
+            text = _FRAMES.sub(f"frames {shot.start} to {shot.end - 1}", text)
+        else:
+            text = _FRAMES.sub(lambda found: f"frames {int(found[1]) + 1} to {int(found[2]) + 1}", text)
+    if "choose another folder" in text.lower():
+        text += " " + tr("It is chosen in the preferences of Understudy: Keep projects in.")
+    return text
+
+
+def place(state: UnderstudyState) -> str:
+    """Where the last error is said: a step of the tab, the key of the material that it is about, or TOP."""
+    job = next((one for one in reversed(state.jobs) if one.state == "failed" and one.error == state.error), None)
+    if not state.error or job is None:
+        return TOP
+    if job.kind != "scan":
+        return _STEPS.get(job.kind, TOP)
+    target = str(steps.about(job).get("target"))
+    materials = {one.key for identity in state.identities for one in identity.materials}
+    return target if target in materials else "people" if target == steps.SHOT else TOP
+
+
+def step(state: UnderstudyState) -> str:
+    """The step of the tab at which the last error is said, "" for none."""
+    where = place(state) if state.error else TOP
+    return "" if where == TOP else where if where in _STEPS.values() else "identities"

@@ -1,0 +1,84 @@
+"""Which steps of the tab are open: what is in hand is, what is finished takes one line.
+
+A click on a step's line opens or closes it until another step is in hand. Kept with the window, no part of the edit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bpy
+from bpy.props import BoolProperty, PointerProperty, StringProperty
+
+from .. import compat
+from . import failures, steps
+
+if TYPE_CHECKING:
+    from .properties import UnderstudyState
+
+
+def in_hand(state: UnderstudyState | None) -> set[str]:
+    """The steps that wait for the user, or show what they made last."""
+    if state is None or not state.shot.strip_id:
+        return {"range"}
+    failed = failures.step(state)
+    if not state.shot.scan.folder:
+        return {"people", failed or "people"}
+    if steps.missing_for_swap(state):
+        return {"people", "identities"}
+    trained = steps.known_model(state, state.preset) and not steps.training_of(state, state.preset)
+    return {"convert", failed or "convert", "convert" if trained else "train"}
+
+
+def is_open(folds: UnderstudyFolds, step: str) -> bool:
+    """Whether a step is drawn whole."""
+    opened = _in_hand_here()
+    by_itself = step in opened or (step == "preview" and bpy.context.window_manager.understudy.show)
+    return by_itself != (step in _toggled(folds, opened))
+
+
+def _in_hand_here() -> set[str]:
+    scene = compat.sequencer_scene(bpy.context)
+    return in_hand(scene.understudy if scene else None)
+
+
+def _toggled(folds: UnderstudyFolds, opened: set[str]) -> set[str]:
+    return set(folds.toggled.split()) if folds.at == " ".join(sorted(opened)) else set()
+
+
+def _fold(step: str) -> Any:
+    def get(folds: UnderstudyFolds) -> bool:
+        return is_open(folds, step)
+
+    def put(folds: UnderstudyFolds, wanted: bool) -> None:
+        if wanted != is_open(folds, step):
+            opened = _in_hand_here()
+            toggled = _toggled(folds, opened) ^ {step}
+            folds.at, folds.toggled = " ".join(sorted(opened)), " ".join(sorted(toggled))
+
+    return BoolProperty(name="Open", description="Whether this step is drawn whole", get=get, set=put)
+
+
+class UnderstudyFolds(bpy.types.PropertyGroup):
+    """Which steps of the tab the user opened or closed."""
+
+    at: StringProperty(options={"SKIP_SAVE"}, description="The steps that were in hand then")
+    toggled: StringProperty(options={"SKIP_SAVE"}, description="The steps that were opened or closed")
+    range: _fold("range")
+    people: _fold("people")
+    identities: _fold("identities")
+    preview: _fold("preview")
+    train: _fold("train")
+    convert: _fold("convert")
+
+
+def register() -> None:
+    """Give the window its folds."""
+    bpy.utils.register_class(UnderstudyFolds)
+    bpy.types.WindowManager.understudy_folds = PointerProperty(type=UnderstudyFolds)
+
+
+def unregister() -> None:
+    """Take them away again."""
+    del bpy.types.WindowManager.understudy_folds
+    bpy.utils.unregister_class(UnderstudyFolds)

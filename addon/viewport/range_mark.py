@@ -1,0 +1,46 @@
+"""The marked range on the timeline: a frame around the marked part of its strip."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bpy
+
+from .. import compat
+from ..sequencer import marking
+from . import overlay
+
+OUTLINE, FILL = (1.0, 0.62, 0.2, 0.95), (1.0, 0.62, 0.2, 0.12)
+
+_handlers: list[Any] = []
+
+
+def _draw() -> None:
+    context = bpy.context
+    scene, space, region = compat.sequencer_scene(context), context.space_data, context.region
+    if scene is None or space is None or not space.show_overlays:
+        return
+    found = marking.where(scene)
+    if found is None:
+        return
+    start, end, channel = found
+    scale = context.preferences.system.ui_scale
+    # a strip fills most of its channel's height, and lies between frames
+    left, low = region.view2d.view_to_region(start, channel, clip=False)
+    right, high = region.view2d.view_to_region(end, channel + 1, clip=False)
+    if right < 0 or left > region.width or right - left < 1:
+        return
+    corners = [(left, low), (right, low), (right, high), (left, high)]
+    overlay.fill(corners, FILL)
+    overlay.lines([*corners, corners[0]], OUTLINE, 2.0 * scale)
+
+
+def register() -> None:
+    """Draw over every timeline of strips."""
+    _handlers.append(bpy.types.SpaceSequenceEditor.draw_handler_add(_draw, (), "WINDOW", "POST_PIXEL"))
+
+
+def unregister() -> None:
+    """Draw nothing any more."""
+    while _handlers:
+        bpy.types.SpaceSequenceEditor.draw_handler_remove(_handlers.pop(), "WINDOW")
