@@ -31,19 +31,24 @@ class StepPanel(SidebarPanel):
 
 
 def step(
-    layout: bpy.types.UILayout, context: bpy.types.Context, title: str, said: str = "", *, done: bool = False
-) -> tuple[bpy.types.UILayout, bpy.types.UILayout | None]:
-    """The line of a step, a button to open and close it, and what is below it: None while it is closed.
+    layout: bpy.types.UILayout, context: bpy.types.Context, title: str, said: str = "", *, done: bool = False,
+    switch: str = "",
+) -> bpy.types.UILayout | None:  # fmt: skip
+    """The line of a step, which opens and closes it, and below it what is answered: None while it is closed.
 
-    `title` is its number and name ("2  People"), `said` what it came to, for the closed line.
+    `title` is its number and name ("2  People"), `said` what it came to, for the closed line, `switch` the property of
+    the window's look that switches it on, before the title as in Blender's own panels.
     """
     folds, name = context.window_manager.understudy_folds, title.split()[-1].lower()
     name = {"recast": "convert"}.get(name, name)
     header, body = layout.panel_prop(folds, name)
-    header.label(text=title)
+    if switch:
+        header.prop(context.window_manager.understudy, switch, text="")
+    row = header.split(factor=0.36) if said and body is None else header
+    row.label(text=title)
     if said and body is None:
-        header.label(text=said, icon="CHECKMARK" if done else "NONE", translate=False)
-    return header, body
+        row.label(text=said, icon="CHECKMARK" if done else "NONE", translate=False)
+    return body
 
 
 def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:

@@ -25,7 +25,7 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
         strip = active_recast(context)
-        _, layout = step(
+        layout = step(
             self.layout, context, "6  Recast", strip.name if strip is not None else "", done=strip is not None
         )
         if layout is None:

@@ -56,7 +56,7 @@ class UNDERSTUDY_PT_identities(StepPanel, bpy.types.Panel):
         state = steps.state_of(context)
         names = ", ".join(identity.name for identity in state.identities) if state is not None else ""
         ready = state is not None and not steps.missing_for_swap(state)
-        _, layout = step(self.layout, context, "3  Identities", names, done=ready)
+        layout = step(self.layout, context, "3  Identities", names, done=ready)
         if layout is None:
             return
         layout.menu("UNDERSTUDY_MT_add_identity", icon="ADD")

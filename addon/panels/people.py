@@ -16,7 +16,7 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
-        _, layout = step(self.layout, context, "2  People", _in_short(state), done=bool(state and steps.chosen(state)))
+        layout = step(self.layout, context, "2  People", _in_short(state), done=bool(state and steps.chosen(state)))
         if layout is None:
             return
         layout.operator("understudy.scan_shot", icon="VIEWZOOM")

@@ -19,8 +19,7 @@ class UNDERSTUDY_PT_preview(StepPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
         view = context.window_manager.understudy
-        header, layout = step(self.layout, context, "4  Preview")
-        header.prop(view, "show", text="")
+        layout = step(self.layout, context, "4  Preview", switch="show")
         if layout is None:
             return
         column = layout.column()

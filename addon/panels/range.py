@@ -20,7 +20,7 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
         state = steps.state_of(context)
         marked = state is not None and bool(state.shot.strip_id)
         said = f"{state.shot.start}–{state.shot.end - 1}" if marked else ""
-        _, layout = step(self.layout, context, "1  Range", said, done=marked)
+        layout = step(self.layout, context, "1  Range", said, done=marked)
         if layout is None:
             return
         layout.operator("understudy.mark_range", icon="SEQUENCE")

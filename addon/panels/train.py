@@ -21,7 +21,7 @@ class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
         said = _in_short(state) if state is not None else ""
-        _, layout = step(self.layout, context, "5  Train", said, done=bool(said))
+        layout = step(self.layout, context, "5  Train", said, done=bool(said))
         if layout is None:
             return
         if state is None:

@@ -131,7 +131,7 @@ def _draw_wipe(here: preview.Here, place: Any, wipe: float, scale: float) -> Non
     middle = ((top[0] + bottom[0]) / 2, (top[1] + bottom[1]) / 2)
     size = (11.0 if dragging else 8.0) * scale
     around = [(0, size), (size, 0), (0, -size), (-size, 0)]
-    fill([(middle[0] + dx, middle[1] + dy) for dx, dy in around], CHOSEN if dragging else LINE)
+    _fill([(middle[0] + dx, middle[1] + dy) for dx, dy in around], CHOSEN if dragging else LINE)
 
 
 def _draw_note(text: str, corner: tuple[float, float], scale: float) -> None:
@@ -166,7 +166,7 @@ def _label(text: str, x: float, y: float, scale: float, colour: tuple[float, ...
     blf.size(font, 12 * scale)
     width, height = blf.dimensions(font, text)
     right, top = x + width + pad, y + height + pad
-    fill([(x - pad, y - pad), (right, y - pad), (right, top), (x - pad, top)], SHADE)
+    _fill([(x - pad, y - pad), (right, y - pad), (right, top), (x - pad, top)], SHADE)
     blf.color(font, *colour)
     blf.position(font, x, y, 0)
     blf.draw(font, text)
@@ -188,7 +188,7 @@ def lines(points: list[tuple[float, float]], colour: tuple[float, ...], width: f
     gpu.state.blend_set("NONE")
 
 
-def fill(points: list[tuple[float, float]], colour: tuple[float, ...]) -> None:
+def _fill(points: list[tuple[float, float]], colour: tuple[float, ...]) -> None:
     """The quadrangle of four `points`, in pixels of the region that is drawn."""
     import gpu
     from gpu_extras.batch import batch_for_shader

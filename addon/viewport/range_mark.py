@@ -10,8 +10,6 @@ from .. import compat
 from ..sequencer import marking
 from . import overlay
 
-OUTLINE, FILL = (1.0, 0.62, 0.2, 0.95), (1.0, 0.62, 0.2, 0.12)
-
 _handlers: list[Any] = []
 
 
@@ -31,8 +29,7 @@ def _draw() -> None:
     if right < 0 or left > region.width or right - left < 1:
         return
     corners = [(left, low), (right, low), (right, high), (left, high)]
-    overlay.fill(corners, FILL)
-    overlay.lines([*corners, corners[0]], OUTLINE, 2.0 * scale)
+    overlay.lines([*corners, corners[0]], overlay.CHOSEN, 2.0 * scale)
 
 
 def register() -> None:

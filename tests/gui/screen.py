@@ -23,7 +23,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-WIDTH, HEIGHT = 1600, 1000
+WIDTH, HEIGHT = (int(pixels) for pixels in os.environ.get("UNDERSTUDY_GUI_SIZE", "1600x1000").split("x"))
+"""The screen's; the stories' own pictures are cut out of the usual one."""
 DISPLAY = f":{random.randrange(100, 10000)}"  # others may run on this machine
 SCREEN = (0, 0, WIDTH, HEIGHT)
 PATIENCE = float(os.environ.get("UNDERSTUDY_GUI_PATIENCE", "60"))

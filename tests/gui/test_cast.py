@@ -11,7 +11,7 @@ import numpy as np
 from test_story import FOOTAGE, add_identity, consents, count, leave, save, wait_for_job
 from window import Window
 
-WIDTH, HEIGHT, FRAMES, RATE = 640, 360, 24, 24
+WIDTH, HEIGHT, FRAMES, RATE = 640, 360, 12, 24
 # mean difference of a face, levels of 255: 1.5 where only the movie was coded again, 2.0 of one face recast by two
 # models (each has its mark), 10 and 30 of a face that was recast
 CODED, MARKED, RECAST = 2.5, 4.0, 6.0
@@ -62,6 +62,7 @@ def give(window: Window, person: str, wanted: str, then: dict[str, str]) -> None
     """Choose whose face somebody gets, in the list under their name."""
 
     def choose() -> None:
+        window.unfold("2 People")
         window.key("Escape")  # a list that opened without what is looked for
         left, top, width, height = window.region("SEQUENCE_EDITOR", "UI")
         window.scroll(left + width // 2, top + height // 2, -80)
@@ -113,6 +114,7 @@ def test_the_second_person(window: Window) -> None:
 
     def select(person: int, name: str) -> None:
         before = cast(window)
+        window.unfold("2 People")
         window.press(name, lambda: window.ask("sequencer().person") == person, "selected person")
         assert cast(window) == before  # a click selects and assigns nothing
 
@@ -130,10 +132,10 @@ def test_the_second_person(window: Window) -> None:
     add_identity(window, driver)
     wait_for_job(window, "scan")
     window.wait(lambda: cast(window) == {str(man): "Astronaut", str(lady): "Driver"}, "both faces")
-    window.seek("adds Person")
     window.screenshot("the lady is added")
     consents(window, "The Driver", "Grace Hopper", known=4)
     wait_for_job(window, "consent")
+    window.seek("adds Grace")
     both = draft(window)
     names = "Astronaut, Driver" if man < lady else "Driver, Astronaut"
     seen = lambda: window.ask("[s.name for s in strips() if s.type == 'MOVIE' and not s.mute]")  # noqa: E731

@@ -9,9 +9,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 from looks import WANTED, looks
+from screen import HEIGHT, WIDTH
 from window import ROOT, Window
 
 FOOTAGE = ROOT / ".build" / "footage"
+STATUS_BAR = (0, HEIGHT - 24, WIDTH, 24)
 FINAL = {"done", "failed", "cancelled"}
 JOB_SECONDS = 600  # for a scan, a training or a conversion, however busy the machine is
 
@@ -67,12 +69,14 @@ def recast_button(window: Window) -> tuple[int, int]:
 
 def train_button(window: Window) -> tuple[int, int]:
     """The button under the box; other things on the panel are called Train too."""
+    window.unfold("5 Train")
     x, y = window.seek("Until Converged", room=30)
     return x, y + 26
 
 
 def minutes(window: Window, wanted: float) -> None:
     """Write how long to train into the panel."""
+    window.unfold("5 Train")
 
     def write() -> None:
         x, y = window.seek("Minutes")
@@ -84,6 +88,7 @@ def minutes(window: Window, wanted: float) -> None:
 def add_identity(window: Window, path: Path) -> None:
     """A new identity from a file, which is looked through at once."""
     known = len(jobs(window, "scan"))
+    window.unfold("3 Identities")
     entry = window.until(
         lambda: window.click("Add Identity"),
         lambda: window.find("Add Face from File", window.around()), "menu of sources",
@@ -219,6 +224,7 @@ def test_one_button(window: Window) -> None:
     wait_for_job(window, "convert")
     placed = [["carphone.mp4", 1, 1, 121, True], ["Astronaut · quick · carphone.mp4", 2, 1, 121, True]]
     window.wait(lambda: window.ask("shown()") == placed, "placed strip")
+    window.wait(lambda: window.find("Placed", STATUS_BAR), "word of the placed strip in the status bar", 20)
     window.screenshot("placed by one button")
     seconds = time.monotonic() - began
     say(window, f"from a strip to its recast: {window.clicks} clicks, {window.keys} keys, {seconds:.0f} s")
@@ -279,6 +285,13 @@ def test_the_recast_with_defaults(window: Window) -> None:
     draft = window.screenshot("draft over the preview")
     assert difference(original, draft) > 4
     left = window.region("SEQUENCE_EDITOR", "UI")[0]
+
+    # the footage, as long as the key is held over the preview
+    window.move(x + width // 2, y + height // 2)
+    window.command("xdotool", "keydown", "v")
+    window.wait(lambda: window.look("compare"), "footage while V is held")
+    window.command("xdotool", "keyup", "v")
+    window.wait(lambda: not window.look("compare"), "recast after V was held")
 
     def wipe(x: int) -> Callable[[], None]:
         return lambda: window.click_at(left + x, window.seek("Wipe")[1])

@@ -135,6 +135,13 @@ class Window(Screen):
         """Click what says `text` in the panel until something holds."""
         self.until(lambda: self.click(text, last=last), condition, what)
 
+    def unfold(self, step: str) -> None:
+        """Open a step of the panel, such as "2 People", by a click on its line."""
+        name = {"recast": "convert"}.get(step.split()[1].lower(), step.split()[1].lower())
+        is_open = f"bpy.context.window_manager.understudy_folds.{name}"
+        if not self.ask(is_open):
+            self.press(step, lambda: self.ask(is_open), f"open {step}")
+
     def seek(
         self, text: str, within: tuple[int, int, int, int] | None = None, *, last: bool = False, room: int = 0
     ) -> tuple[int, int]:
@@ -247,9 +254,10 @@ class Window(Screen):
 
     def _lost_click(self) -> None:
         """After a path was typed, and after the file browser has closed, Blender sees neither mouse nor keys until a
-        first click, which does nothing: it is given where there is nothing, in the status bar, and not counted."""
+        first click, which does nothing: it is given where there is nothing, at the right of the status bar (what is
+        reported at its left opens a window), and not counted."""
         self.still()
-        self.click_at(WIDTH // 2, HEIGHT - 9)
+        self.click_at(WIDTH * 4 // 5, HEIGHT - 9)
         self.clicks -= 1
 
     def browsing(self) -> bool:
