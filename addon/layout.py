@@ -6,7 +6,7 @@ import textwrap
 import unicodedata
 from typing import TYPE_CHECKING
 
-from .constants import TAB
+from .constants import ROOT_PACKAGE, TAB
 from .i18n import tr
 from .state import failures, people_store, steps
 
@@ -82,7 +82,10 @@ def failure(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.t
     if state.error and failures.place(state) == where:
         box = layout.box()
         alarm(box, context, steps.named(state, state.error))
-        box.operator("understudy.dismiss_error")
+        row = box.row()
+        if failures.of_a_folder(state.error):
+            row.operator("preferences.addon_show", text="Preferences", icon="PREFERENCES").module = ROOT_PACKAGE
+        row.operator("understudy.dismiss_error")
 
 
 def alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:

@@ -568,4 +568,5 @@ STRINGS: dict[str, str] = {
     "Its source has been changed since. Take that over?": "源片段之后有改动，要沿用吗？",
     "Its source has another speed since: mark the range and recast again.": "源片段之后改了速度：请重新标记范围并再次换脸。",
     "A preview range is set: choose Preview Range to mark only that.": "已设置预览范围：若只标记它，请选择“预览范围”。",
+    "Preferences": "偏好设置",
 }  # fmt: skip

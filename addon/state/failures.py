@@ -27,9 +27,14 @@ def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
             text = _FRAMES.sub(f"frames {shot.start} to {shot.end - 1}", text)
         else:
             text = _FRAMES.sub(lambda found: f"frames {int(found[1]) + 1} to {int(found[2]) + 1}", text)
-    if "choose another folder" in text.lower():
+    if of_a_folder(text):
         text += " " + tr("It is chosen in the preferences of Understudy: Keep projects in.")
     return text
+
+
+def of_a_folder(text: str) -> bool:
+    """Whether an error is about the folder that projects are kept in."""
+    return "choose another folder" in text.lower()
 
 
 def place(state: UnderstudyState) -> str:
