@@ -36,7 +36,6 @@ def announce(text: str, bad: bool = False) -> None:
     """Have a sentence said in the status bar, where there is one."""
     found = compat.sequencer_area()
     if found is None or bpy.app.background:
-        print(text)
         return
     with bpy.context.temp_override(**found):
         bpy.ops.understudy.announce("INVOKE_DEFAULT", text=text, bad=bad)

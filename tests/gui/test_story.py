@@ -226,6 +226,7 @@ def test_one_button(window: Window) -> None:
     window.wait(lambda: window.ask("shown()") == placed, "placed strip")
     window.wait(lambda: window.find("Placed", STATUS_BAR), "word of the placed strip in the status bar", 20)
     window.screenshot("placed by one button")
+    looks(window, "3 placed by one button")
     seconds = time.monotonic() - began
     say(window, f"from a strip to its recast: {window.clicks} clicks, {window.keys} keys, {seconds:.0f} s")
     leave(window)
@@ -246,7 +247,7 @@ def test_the_recast_with_defaults(window: Window) -> None:
     wait_for_job(window, "scan")
     assert window.ask("len(sequencer().shot.scan.people)") == 1
     original = window.screenshot("people found")
-    looks(window, "3 people")
+    looks(window, "4 people")
 
     if WANTED:
         nobody = window.folder / "nobody.png"
@@ -271,7 +272,7 @@ def test_the_recast_with_defaults(window: Window) -> None:
     wait_for_job(window, "scan")
     window.wait(lambda: window.ask("sequencer().swaps[0].identity"), "assigned identity")
     window.screenshot("identity")
-    looks(window, "4 identity")
+    looks(window, "5 identity")
     consents(window)
     wait_for_job(window, "consent")
 
@@ -313,7 +314,7 @@ def test_the_recast_with_defaults(window: Window) -> None:
     window.until(lambda: window.click_at(*train_button(window)), count(window, "train", 1), "training")
     window.wait(lambda: window.ask("sequencer().jobs[-1].loss") >= 0, "loss", JOB_SECONDS)
     window.screenshot("training")
-    looks(window, "5 training")
+    looks(window, "6 training")
     wait_for_job(window, "train")
     window.wait(lambda: window.find("Step", note), "trained frame over the preview", JOB_SECONDS)
     trained = window.screenshot("trained")
@@ -359,7 +360,7 @@ def test_the_recast_with_defaults(window: Window) -> None:
     takes[1] = [*placed[1][:4], False]
     window.wait(lambda: window.ask("shown()") == takes, "second take")
     window.screenshot("second take")
-    looks(window, "6 placed")
+    looks(window, "8 placed")
     window.press("Take 2 of 2", lambda: window.ask("[s[4] for s in shown()]") == [True, True, False], "first take")
     window.screenshot("first take")
     window.press("Remove Recast", lambda: len(window.ask("shown()")) == 2, "one take less")
