@@ -297,12 +297,12 @@ def test_the_recast_with_defaults(window: Window) -> None:
     def wipe(x: int) -> Callable[[], None]:
         return lambda: window.click_at(left + x, window.seek("Wipe")[1])
 
-    window.until(wipe(27), lambda: window.look("use_wipe"), "wipe")  # the arrows before the slider
-    window.click_at(left + 325, window.seek("Wipe")[1])  # the mouse behind it
+    window.until(wipe(18), lambda: window.look("use_wipe"), "wipe")  # the arrows before the slider
+    window.click_at(left + 338, window.seek("Wipe")[1])  # the mouse behind it
     window.click_at(x + width // 2 - 40, y + height // 2)
     window.wait(lambda: window.look("wipe") < 0.48, "dragged wipe")
     window.screenshot("wipe")
-    window.until(wipe(27), lambda: not window.look("use_wipe"), "no wipe")
+    window.until(wipe(18), lambda: not window.look("use_wipe"), "no wipe")
 
     for view in ("matte", "landmarks", "recast"):
         see(window, view)
