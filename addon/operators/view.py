@@ -88,6 +88,7 @@ class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
                 self.report({"INFO"}, tr("There is no known face here"))
                 return {"RUNNING_MODAL"}
             scene.understudy.person = face.person
+            context.window_manager.understudy_folds.people = True  # the tab shows who it is
             return self._end(context, {"FINISHED"})
         return {"PASS_THROUGH"} if event.type in _PASSED or event.type.startswith("TIMER") else {"RUNNING_MODAL"}
 
