@@ -16,6 +16,7 @@ from .errors import UnderstudyError
 from .footage_stamp import facts, remember, require_unchanged
 from .memory import keep_memory
 from .plain_words import of_file, of_memory
+from .project_links import require_inside
 from .protocol import (
     ConsentSpec,
     ConvertSpec,
@@ -34,7 +35,7 @@ from .protocol import (
     make_home,
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent, today, voices_of
-from .provenance.outputs import require_inside, require_output
+from .provenance.outputs import require_output
 from .remote.file_sync import clear_mirror
 from .remote.link import chosen
 from .reporter import Part, Reporter, Silent

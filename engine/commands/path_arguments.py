@@ -14,6 +14,7 @@ from typing import Any
 from .. import protocol
 from ..errors import MediaError, NotUnderstood, UnderstudyError
 from ..plain_words import of_file
+from ..project_links import require_inside_project
 
 LONGEST = 255  # bytes of a name that file systems take
 ADDED = 40  # bytes that the names of what is made beside an output have more than its own
@@ -59,10 +60,12 @@ def examine_path(path: Path, argument: str = "") -> None:
         status = path.stat()
     except OSError as error:
         if error.errno in LATER:
+            require_inside_project(path)
             return
         raise kind(of_file(error)) from None
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise kind(f"{path} is no file (a pipe or a device). Choose a file.")
+    require_inside_project(path)
 
 
 def examine_home() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..durable import hash_file, lock, open_regular, write_json, writing
 from ..errors import ConsentError, DataError, UnderstudyError
+from ..project_links import require_closed
 from ..protocol import (
     Basis,
     ConsentRecord,
@@ -63,7 +64,7 @@ def read_consent(project: Path, identity: str, subject: Subject = "face") -> Con
 
     Raises DataError when its file is damaged.
     """
-    found = _read(consent_file(project, identity, subject))
+    found = _read(_file(project, identity, subject))
     if "forgotten" in found or not found:
         return None
     return from_json(ConsentRecord, found)
@@ -72,6 +73,7 @@ def read_consent(project: Path, identity: str, subject: Subject = "face") -> Con
 def all_consents(project: Path) -> list[dict[str, Any]]:
     """Every consent file of a project as JSON, those of forgotten identities too, by file name; voices last."""
     folder = project / "consent"
+    require_closed(folder, project)
     found = [_read(path) for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("voices/*.json"))]]
     return [{key: value for key, value in record.items() if key != "seen"} for record in found]
 
@@ -85,7 +87,7 @@ def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> P
     were seen in when they were named. Raises UnderstudyError with what is wrong with the record.
     """
     _check(record)
-    path = consent_file(project, record.identity, record.subject)
+    path = _file(project, record.identity, record.subject)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     if record.file:
         record = _with_document(record, Path(project) / "consent")
@@ -102,13 +104,13 @@ def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> P
 
 def seen_with(project: Path, identity: str, subject: Subject = "face") -> Seen | None:
     """Whom an identity's consent was used for; None where none stands. Raises DataError when its file is damaged."""
-    found = _read(consent_file(project, identity, subject))
+    found = _read(_file(project, identity, subject))
     return None if "forgotten" in found or not found else _seen(found.get("seen"))
 
 
 def bind(project: Path, identity: str, faces: Sequence[Sequence[float]]) -> None:
     """Tie an open consent to the person it is used for, by the mean embeddings of their faces."""
-    path = consent_file(project, identity)
+    path = _file(project, identity)
     with _alone(path):
         found = _read(path)
         seen = _seen(found.get("seen"))
@@ -124,7 +126,7 @@ def withdraw(project: Path, identity: str, date: str) -> None:
     Nothing happens where there is none.
     """
     for subject in SUBJECTS:
-        path = consent_file(project, identity, subject)
+        path = _file(project, identity, subject)
         if not path.is_file():
             continue
         with _alone(path):
@@ -247,6 +249,13 @@ def _with_document(record: ConsentRecord, folder: Path) -> ConsentRecord:
             f"The document {record.file} cannot be kept ({error.strerror}). Check that it is there and readable."
         ) from None
     return replace(record, file=f"files/{copy.name}", file_sha256=digest)
+
+
+def _file(project: Path, identity: str, subject: Subject = "face") -> Path:
+    """Where a consent lies. Raises UnderstudyError when a link leads that place out of the project."""
+    path = consent_file(project, identity, subject)
+    require_closed(path, project)
+    return path
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Any
 from ..durable import hash_file
 from ..errors import UnderstudyError
 from ..media.partial_output import matte_path, require_own_partial
-from ..protocol import ConvertSpec, JobSpec, PeopleSpec, ReportSpec, VoiceSpec, parse_json, project_of
+from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, parse_json, project_of
 from .credentials import are_recasts, sidecar
 
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
@@ -34,36 +34,6 @@ def hash_of(path: Path) -> str:
     if not path.is_dir():
         return hash_file(path)
     return hashlib.sha256("".join(hash_file(p) for p in outputs_of(path)).encode()).hexdigest()
-
-
-FOLDERS = (
-    *("consent", "consent/files", "consent/voices", "provenance", "provenance/voices", "provenance/begun"),
-    *("scans", "models", "recasts", "voices", "observations"),
-)
-"""Of a project: what jobs write into."""
-
-
-def require_inside(spec: JobSpec) -> None:
-    """Raise UnderstudyError when what a job would write into its project leads out of it, by a link: a project may
-    come from anybody."""
-    named = getattr(spec, "project", "")
-    place = getattr(spec, "output", "") or (spec.scan if isinstance(spec, PeopleSpec) else "")
-    project = Path(named) if named else project_of(place) if place else None
-    if project is None:
-        return
-    paths = [project / name for name in FOLDERS]
-    if place and Path(place).is_relative_to(project):
-        paths.append(Path(place))
-    try:
-        root = project.resolve()
-        for path in paths:
-            if not path.resolve().is_relative_to(root):
-                raise UnderstudyError(
-                    f"{path} is a link that leads out of the project, so nothing is written there. Remove the link, "
-                    "or put the folder itself in its place."
-                )
-    except (OSError, RuntimeError) as error:  # a loop of links
-        raise UnderstudyError(f"{project} cannot be used ({error}). Choose another folder.") from None
 
 
 def require_output(spec: JobSpec) -> None:

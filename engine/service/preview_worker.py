@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UnderstudyError
+from ..project_links import require_inside
 from ..protocol import PreviewSpec, from_json, to_json
 from ..provenance.consent import people_of, project_folder, require_consent
 
@@ -58,6 +59,7 @@ def _answer(render: Any, request: dict[str, Any]) -> dict[str, Any]:
 
     try:
         spec = from_json(PreviewSpec, request["spec"])
+        require_inside(spec)
         require_consent(project_folder(spec), people_of(spec))
         require_same_people(spec)
         return {"result": to_json(render(spec, Path(request["output"])))}

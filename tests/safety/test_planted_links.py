@@ -11,11 +11,27 @@ import numpy as np
 import pytest
 import torch
 from understudy.engine import arrays, durable, job_bodies
+from understudy.engine.cli import execute
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.writer import MovieWriter
 from understudy.engine.model.model_folder import save_tensors
-from understudy.engine.protocol import Clip, ConsentRecord, ConsentSpec, ConvertSpec, ReportSpec, ScanSpec, TrainSpec
+from understudy.engine.project_links import require_closed
+from understudy.engine.protocol import (
+    Clip,
+    ConsentRecord,
+    ConsentSpec,
+    ConvertSpec,
+    Identity,
+    Material,
+    PeopleEdit,
+    PeopleSpec,
+    ReportSpec,
+    ScanSpec,
+    Subject,
+    TrainSpec,
+)
+from understudy.engine.provenance.consent import all_consents, read_consent, record_consent, withdraw
 from understudy.engine.provenance.credentials import Claim, sign
 from understudy.engine.provenance.outputs import require_output
 from understudy.engine.provenance.report import write_report
@@ -174,4 +190,73 @@ def test_a_projects_folder_that_leads_elsewhere_is_refused(tmp_path: Path, victi
             continue
         with pytest.raises(UnderstudyError, match="leads out of the project"):
             job_bodies.run(kind, spec, Silent())  # type: ignore[arg-type]
+    assert victim.read_bytes() == PRECIOUS and list(victim.parent.iterdir()) == [victim]
+
+
+PLANTED = {
+    "scans/face/scan.json": ["train", "scan", "people"],
+    "scans/face/alignments.safetensors": ["train", "scan", "people"],
+    "models/one/model.json": ["train", "convert"],
+    "models/one/facesets": ["train", "convert"],
+    "consent/ann.json": ["train", "convert", "report"],
+    "provenance/1.json": ["report"],
+    "scans/.observed/1/media.json": ["scan"],
+}
+
+
+@pytest.mark.parametrize("planted", PLANTED)
+def test_no_file_is_read_through_a_link_out_of_a_project(
+    tmp_path: Path, victim: Path, capsys: pytest.CaptureFixture[str], planted: str
+) -> None:
+    project = tmp_path / "film.understudy"
+    scan, model = str(project / "scans" / "face"), str(project / "models" / "one")
+    link = project / planted
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim.parent if planted == "models/one/facesets" else victim)
+    shown = Identity(name="ann", material=[Material(scan=scan, person=0)])
+    output = str(project / "recasts" / "one.mp4")
+    jobs: dict[str, Any] = {
+        "scan": ScanSpec(clip=Clip(path="/x.mp4"), output=scan, project=str(project)),
+        "people": PeopleSpec(scan=scan, edits=[PeopleEdit(action="reject", persons=[0])]),
+        "train": TrainSpec(identities=[shown], output=model, preset="draft", project=str(project)),
+        "convert": ConvertSpec(scan=scan, model=model, swaps=[], output=output, project=str(project)),
+        "report": ReportSpec(project=str(project), output=str(tmp_path / "report.html")),
+    }
+    for kind in PLANTED[planted]:
+        with pytest.raises(UnderstudyError, match="leads out of the project"):
+            job_bodies.run(kind, jobs[kind], Silent())  # type: ignore[arg-type]
+    commands = {"scans/face": ["people", scan], "models/one": ["train", "--identity", f"ann={scan}", "-o", model]}
+    for place, arguments in commands.items():
+        if planted.startswith(place):
+            assert execute(arguments) == 1 and "leads out of the project" in capsys.readouterr().err
+
+
+def test_a_link_within_a_project_is_followed(tmp_path: Path) -> None:
+    project = tmp_path / "film.understudy"
+    (project / "scans" / "old").mkdir(parents=True)
+    (project / "scans" / "new").symlink_to(project / "scans" / "old")
+    (project / "scans" / "old" / "again").symlink_to("..")
+    require_closed(project / "scans", project)
+    (tmp_path / "elsewhere").symlink_to(project)
+    require_closed(tmp_path / "elsewhere" / "scans", tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize("planted", ["consent", "consent/ann.json", "consent/voices"])
+def test_consents_are_neither_read_nor_written_through_a_link(tmp_path: Path, victim: Path, planted: str) -> None:
+    project = tmp_path / "film.understudy"
+    link = project / planted
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim if planted.endswith(".json") else victim.parent)
+    subject: Subject = "voice" if planted == "consent/voices" else "face"
+    record = ConsentRecord(
+        identity="ann", person="Ann", basis="own face", scope="tests", date="2026-11-30", subject=subject
+    )
+    for touch in (
+        lambda: record_consent(project, record),
+        lambda: read_consent(project, "ann", subject),
+        lambda: all_consents(project),
+        lambda: withdraw(project, "ann", "2026-11-30"),
+    ):
+        with pytest.raises(UnderstudyError, match="leads out of the project"):
+            touch()
     assert victim.read_bytes() == PRECIOUS and list(victim.parent.iterdir()) == [victim]
