@@ -31,7 +31,7 @@ Exit codes
   6    a scan, model or other file of Understudy is missing or damaged
   7    somebody's permission is not on record (understudy identity consent)
   8    a file does not fit its content credentials (understudy verify)
-  70   a fault in Understudy itself
+  70   internal error
   130  stopped by Ctrl-C; run the same command again to go on
 """
 
@@ -112,7 +112,7 @@ def execute(arguments: Sequence[str]) -> int:
         if sentence := of_memory(error) or (of_file(error) if isinstance(error, OSError) else ""):
             return _fail(1, sentence, as_json)
         complain_of_fault()
-        return _fail(FAULT, f"Understudy met a fault of its own ({type(error).__name__}: {error}).", as_json)
+        return _fail(FAULT, f"Internal error ({type(error).__name__}: {error}). Report it.", as_json)
     code = int(result.get("exit_code", 0))
     if as_json:
         say(json.dumps(result))

@@ -330,7 +330,7 @@ STRINGS: dict[str, str] = {
         "清除此人的人脸以及由此产生的一切，事先会列出内容",
     "Erase; otherwise only list what would be": "清除；否则只列出将被清除的内容",
     "Erase nothing": "不清除任何内容",
-    "Keep": "保留",
+    "Cancel": "取消",
     "This would be erased for good:": "以下内容将被永久清除：",
     "Not found, or not surely theirs; it stays:": "未找到，或无法确定属于此人；以下内容将保留：",
     "Nothing of {name} is kept.": "没有保存{name}的任何内容。",

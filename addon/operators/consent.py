@@ -227,7 +227,7 @@ class UNDERSTUDY_OT_forget_no(Outside, bpy.types.Operator):
     """Put the list of what would be erased away."""
 
     bl_idname = "understudy.forget_no"
-    bl_label = "Keep"
+    bl_label = "Cancel"
     bl_description = "Erase nothing"
 
     identity: StringProperty(options={"SKIP_SAVE", "HIDDEN"}, description="Whom, as the project knows them")

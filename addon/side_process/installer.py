@@ -140,7 +140,7 @@ class Installer:
         except OSError as error:
             self._say(state="failed", error=f"A file could not be written ({error}): make room, then try again.")
         except Exception as error:  # the thread's end must be seen
-            self._say(state="failed", error=f"The set-up met a fault of its own ({error!r}): please report it.")
+            self._say(state="failed", error=f"Internal error in the set-up ({error!r}). Report it.")
 
     def _say(self, **facts: object) -> None:
         self.progress = Progress(**{**self.progress.__dict__, **facts})

@@ -71,7 +71,7 @@ def _answer(render: Any, request: dict[str, Any]) -> dict[str, Any]:
         traceback.print_exc()
         first = (str(error).splitlines() or [""])[0][:200]
         what = f"{type(error).__name__}: {first}"
-        return {"error": f"The preview met a fault of its own ({what}). Look into preview.log, and report it."}
+        return {"error": f"Internal error in the preview ({what}). Look into preview.log, and report it."}
     finally:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()  # a training beside it may need what is not in use

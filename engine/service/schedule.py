@@ -1,7 +1,7 @@
 """Which job is next: a pure function of the jobs as they stand.
 
-Scans, trainings and conversions take a device each to themselves; the other kinds are light and run
-beside them, one at a time, because two corrections of one scan must come in their order.
+Scans, trainings and conversions, of faces and of voices, take a device each to themselves; the other kinds are light
+and run beside them, one at a time, because two corrections of one scan must come in their order.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..protocol import Job, JobKind
 
-HEAVY: frozenset[JobKind] = frozenset({"scan", "train", "convert"})
+HEAVY: frozenset[JobKind] = frozenset({"scan", "train", "convert", "voice-train", "voice"})
 LIGHT = -1  # the lease of a light job; devices are counted from 0
 
 

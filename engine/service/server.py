@@ -241,7 +241,7 @@ def create_app(
 
     @app.exception_handler(Exception)
     async def fault(_: Request, error: Exception) -> Response:
-        return failure(500, f"The engine met a fault of its own ({type(error).__name__}); engine.log has the details.")
+        return failure(500, f"Internal error in the engine ({type(error).__name__}); engine.log has the details.")
 
     app.openapi = lambda: document(app)  # type: ignore[method-assign]
     return app

@@ -98,7 +98,7 @@ def _plain(result: dict[str, Any]) -> dict[str, Any]:
 def _fault(error: Exception, folder: Path) -> str:
     first = (str(error).splitlines() or [""])[0][:200]
     return (
-        f"The engine met a fault of its own ({type(error).__name__}{': ' if first else ''}{first}). "
+        f"Internal error in the engine ({type(error).__name__}{': ' if first else ''}{first}). "
         f"Details are in {folder / rundir.LOG}; start the job again, and report it if it comes back."
     )
 

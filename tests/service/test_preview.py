@@ -83,7 +83,7 @@ def test_what_is_wrong_with_a_preview_is_told(engine: Engine) -> None:
         "No face was found on this frame. Choose another frame.",
     )
     answer = ask(engine, end="bug")
-    assert answer.status_code == 422 and "fault of its own" in answer.json()["error"]
+    assert answer.status_code == 422 and "Internal error" in answer.json()["error"]
     assert "KeyError" in (engine.home / "preview.log").read_text()
     bad = engine.http.post("/v1/preview", json={"scan": "relative", "swaps": [], "frame": 3})
     assert bad.status_code == 400 and "scan" in bad.json()["error"]

@@ -236,6 +236,13 @@ def test_two_devices_are_two_leases(stopped_engine: Engine) -> None:
         engine.wait_for(f"card{n}", "done")
 
 
+def test_a_voice_is_trained_on_a_device_of_its_own() -> None:
+    jobs = [Job(id=kind, kind=kind, spec={}, state="queued") for kind in ("train", "voice-train", "voice", "report")]
+    by_id = {job.id: job for job in jobs}
+    leases = {step.job.id: step.lease for step in plan(jobs, by_id, {}, 2) if isinstance(step, Start)}
+    assert leases == {"train": 0, "voice-train": 1, "report": LIGHT}
+
+
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_no_plan_breaks_a_rule(data: st.DataObject) -> None:
@@ -244,7 +251,7 @@ def test_no_plan_breaks_a_rule(data: st.DataObject) -> None:
     for name in names:
         by_id[name] = Job(
             id=name,
-            kind=data.draw(st.sampled_from(["scan", "train", "convert", "people", "report"])),
+            kind=data.draw(st.sampled_from(["scan", "train", "convert", "voice", "people", "report"])),
             spec={},
             state=data.draw(st.sampled_from(["queued", "paused", "done", "failed", "cancelled"])),
             priority=data.draw(st.integers(-2, 2)),

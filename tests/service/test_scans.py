@@ -26,7 +26,7 @@ def failed_scan(engine: Engine, job_id: str, path: Path) -> dict[str, Any]:
     assert answer.status_code == 200, answer.text
     job = engine.wait_for(job_id, "failed", "done")
     assert job["state"] == "failed"
-    assert "fault of its own" not in job["error"], (engine.run_folder(job_id) / "worker.log").read_text()
+    assert "Internal error" not in job["error"], (engine.run_folder(job_id) / "worker.log").read_text()
     assert not output.exists()
     return job
 
