@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from ..faces.facesets.masks import drawn_mask, layers
+from ..faces.facesets.reflections import reflections
 from ..faces.facesets.spectacles import Spectacles
 from ..faces.geometry.align import crop, crop_box, hull_mask
 from ..media.reader import Frame
@@ -89,25 +90,28 @@ def render_faces(
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
         if isinstance(sources[name].refiner, Shared):  # it knows where the face is, and goes where no mesh does
             own_masks = np.full(pictures.shape[:3], 255, np.uint8)
-            in_front = np.zeros_like(own_masks)
+            in_front, lenses = np.zeros_like(own_masks), np.zeros_like(own_masks)
         else:
             known = [None if p.carried else worn.get(p.track) for _, p in members]
-            own_masks, in_front, _ = layers(pictures, measured, known, device, settings.keep_front)
+            own_masks, in_front, lenses = layers(pictures, measured, known, device, settings.keep_front)
         for n, (frame, placement) in enumerate(members):
             by_hand = drawn.get(frame.index)
             if by_hand is not None:
                 own_masks[n] = hull_mask(placement.measured, size)
                 in_front[n] = 255 - crop(by_hand, placement.matrix, size)
-        crops = np.concatenate([pictures, own_masks[..., None], in_front[..., None]], -1)
+        skins = np.minimum(own_masks, 255 - in_front)
+        shining = np.stack([reflections(*face) for face in zip(pictures, skins, lenses, measured, strict=True)])
+        crops = np.concatenate([pictures, own_masks[..., None], in_front[..., None], shining], -1)
         shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
         shown, moved, field = move_picture(shown, measured, landmarks)
         face, mask = dissolved(
             sources[name],
             [p for _, p in members],
             landmarks,
-            uncovered(shown[:, :3], shown[:, 3:4], shown[:, 4:]),
+            uncovered((shown[:, :3] - shown[:, 5:]).clamp(min=0), shown[:, 3:4], shown[:, 4:5]),
             shown[:, 3:4],
         )
+        face = (face + shown[:, 5:]).clamp(max=1) if shining.any() else face  # what lenses reflect lies over any face
         pictures = np.ascontiguousarray((shown[:, :3] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
         place = torch.arange(size, device=device) + 0.5
         places = torch.stack([place.expand(size, size), place[:, None].expand(size, size)])

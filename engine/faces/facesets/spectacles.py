@@ -33,6 +33,8 @@ SURE = 16.0
 FEATURE, AROUND = (0.5, 0.3), (3, 10)
 """So much of what is found counts at brows and lids, and so many of the plane's pixels around them, where hairs
 and folds are lines, too."""
+BRIDGE = 1.6
+"""A bridge is so many times wider than rims."""
 THICK = 1.8
 """Half the width of a rim, in the plane's pixels, from which it is no wire."""
 SLIP = 10
@@ -125,7 +127,7 @@ def placed(
     usual = scale * float(np.median(np.concatenate([h for _, h in worn.rims])))
     if worn.bridge is not None:
         there = worn.bridge @ plane[:, :2].T + plane[:, 2]
-        rims = np.maximum(rims, _drawn(there, np.full(len(there), usual + grown), False, size, soft))
+        rims = np.maximum(rims, _drawn(there, np.full(len(there), BRIDGE * usual + grown), False, size, soft))
     rim = told[RIM].astype(np.float32) / 255
     for arm in _arms(lines, rim, landmarks):
         rims = np.maximum(rims, _drawn(arm, np.full(len(arm), usual + grown), False, size, soft))
