@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.faces.facesets.masks import face_masks, layers, taken_off
+from understudy.engine.faces.facesets.reflections import reflections
 from understudy.engine.faces.facesets.spectacles import learned, wears
 from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, transform
 from understudy.engine.faces.networks.parser import parse
@@ -76,7 +77,7 @@ def test_spectacles_come_off_whole_and_leave_the_skin_beside_them(track: dict[st
     assert left < 0.45 * seen
     assert (whole[wires & inside] > 200).mean() > 0.95  # skin again, which a draft may take
     away = np.stack([cv2.dilate(w.astype(np.uint8), np.ones((15, 15))) == 0 for w in wires]) & inside
-    assert (bare[away] == pixels[away]).mean() > 0.97
+    assert (np.abs(bare[away].astype(int) - pixels[away]).max(1) > 6).mean() < 0.03
 
 
 def test_one_photograph_is_enough(track: dict[str, np.ndarray]) -> None:
@@ -85,3 +86,26 @@ def test_one_photograph_is_enough(track: dict[str, np.ndarray]) -> None:
     assert worn is not None
     kept = layers(pixels, landmarks, [worn])[1][0] > 127
     assert kept[track["wires"][0] & (hull_mask(landmarks[0], SIZE) > 127)].mean() > 0.8
+
+
+def test_what_a_lens_reflects_is_told_from_the_skin_behind_it(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks, lens = track["worn"][0], track["landmarks"][0], track["lenses"][0]
+    under_eye = landmarks[145, :2] + [0, 0.045 * SIZE]
+    y, x = np.mgrid[0:SIZE, 0:SIZE]
+    patch = (np.hypot(x - under_eye[0], y - under_eye[1]) < 0.03 * SIZE) & lens
+    assert patch.sum() > 60
+    chin = np.median(pixels[np.hypot(x - landmarks[199, 0], y - landmarks[199, 1]) < 5], 0)  # her cheeks shine
+    dull = np.where(patch[..., None], chin, pixels).astype(np.uint8)
+    shown = {
+        "dull": dull,
+        "glare": np.clip(dull + patch[..., None] * np.array([60.0, 70, 80]), 0, 255).astype(np.uint8),
+        "lit": np.clip(np.where(patch[..., None], 1.3 * dull, dull), 0, 255).astype(np.uint8),
+    }
+    skin, lenses = hull_mask(landmarks, SIZE), 255 * lens.astype(np.uint8)
+    told = {name: reflections(picture, skin, lenses, landmarks).astype(int) for name, picture in shown.items()}
+    inner = cv2.erode(patch.astype(np.uint8), np.ones((5, 5))) > 0
+    away = cv2.dilate(patch.astype(np.uint8), np.ones((9, 9))) == 0
+    assert (told["glare"] - told["dull"])[inner].mean() > 30
+    assert (told["lit"] - told["dull"])[inner].mean() < 12  # skin in more light keeps its colour
+    assert (told["glare"] == told["dull"])[away].mean() > 0.99 and not told["glare"][~lens].any()
+    assert not reflections(shown["glare"], skin, np.zeros_like(lenses), landmarks).any()

@@ -14,8 +14,8 @@ SKIN = 13.0
 EYE = 50.0
 """The same of eyes, whose whites are bright, and of this much around them, in crop sides:"""
 LIDS = 0.012
-REDDER = 1.1
-"""Light that is redder than this, against its green and blue, is of skin."""
+COLOURED = 12.0
+"""8-bit levels by which skin is redder than blue, or nothing tells bright skin from light that lies over it."""
 SOFT = 0.004
 """How soft reflections are made, in crop sides: what is finer is the footage's noise."""
 
@@ -39,8 +39,11 @@ def reflections(pixels: np.ndarray, skin: np.ndarray, lenses: np.ndarray, landma
     reach = max(1, round(LIDS * size))
     about = cv2.blur(cv2.dilate(eyes, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), (2 * reach + 1,) * 2)
     least = SKIN + (EYE - SKIN) * about[..., None].astype(np.float32) / 255
-    added = np.maximum(picture - around - least, 0)
-    added = np.minimum(added, REDDER * added[..., 1:].max(2, keepdims=True))
+    more = picture - around
+    red, blue = around[..., :1], around[..., 2:]
+    # skin in more light is brighter in its own colour; what reflects adds as much blue as red, or more
+    grey = (more[..., 2:] * red - more[..., :1] * blue) / np.maximum(red - blue, COLOURED)
+    added = np.clip(np.minimum(more, np.where(red - blue > COLOURED, grey, 0)) - least, 0, None)
     soft = cv2.GaussianBlur(added, (0, 0), max(0.5, SOFT * size)) * lens
     return np.round(np.minimum(soft, 255)).astype(np.uint8)
 
