@@ -37,6 +37,10 @@ BRIDGE = 1.6
 """A bridge is so many times wider than rims."""
 THICK = 1.8
 """Half the width of a rim, in the plane's pixels, from which it is no wire."""
+LEAST = 0.008
+"""Half of what is drawn of the thinnest wire, in crop sides: its place is not known better than to a pixel or two."""
+HINGE = 0.03
+"""What the parser takes for a rim so near to an arm, in crop sides, is of the arm."""
 SLIP = 10
 """Spectacles lie so far aside of where they mostly are on the face, at most, in the plane's pixels: they slide, and
 stand off the face that turns."""
@@ -115,24 +119,29 @@ def placed(
     here = _evidence(flat, told_there)
     change = settled([line for line, _ in worn.rims], here[0], here[2] / SURE, _plain(worn.face), worn.sign)
     plane = np.column_stack([plane[:, :2] @ change[:, :2], plane[:, :2] @ change[:, 2] + plane[:, 2]])
-    scale = float(np.sqrt(abs(np.linalg.det(plane[:, :2]))))
+    scale, least = float(np.sqrt(abs(np.linalg.det(plane[:, :2])))), LEAST * size
     soft = max(0.8, size / 320)
     rims, lenses = np.zeros((size, size), np.float32), np.zeros((size, size), np.uint8)
     lines = []
     for line, half in worn.rims:
         there = line @ plane[:, :2].T + plane[:, 2]
         lines.append(there)
-        rims = np.maximum(rims, _drawn(there, scale * half + grown, True, size, soft))
+        rims = np.maximum(rims, _drawn(there, np.maximum(scale * half + grown, least), True, size, soft))
         cv2.fillPoly(lenses, [fixed(there)], 255, cv2.LINE_AA, shift=4)
     usual = scale * float(np.median(np.concatenate([h for _, h in worn.rims])))
     if worn.bridge is not None:
         there = worn.bridge @ plane[:, :2].T + plane[:, 2]
-        rims = np.maximum(rims, _drawn(there, np.full(len(there), BRIDGE * usual + grown), False, size, soft))
+        rims = np.maximum(
+            rims, _drawn(there, np.full(len(there), max(BRIDGE * usual + grown, least)), False, size, soft)
+        )
     rim = told[RIM].astype(np.float32) / 255
+    sure = np.clip((rim - 0.4) / 0.3, 0, 1)
     for arm in _arms(lines, rim, landmarks):
-        rims = np.maximum(rims, _drawn(arm, np.full(len(arm), usual + grown), False, size, soft))
+        rims = np.maximum(rims, _drawn(arm, np.full(len(arm), max(usual + grown, least)), False, size, soft))
+        # arms and their hinges are wider than rims, as seen aslant
+        rims = np.maximum(rims, sure * _drawn(arm, np.full(len(arm), HINGE * size), False, size, soft))
     if usual > THICK * scale:  # a frame of plastic has corners
-        rims = np.maximum(rims, _alike(pixels, rims, _disc(2 * usual)) * np.clip((rim - 0.4) / 0.3, 0, 1))
+        rims = np.maximum(rims, _alike(pixels, rims, _disc(2 * usual)) * sure)
     return np.round(255 * rims).astype(np.uint8), lenses
 
 
