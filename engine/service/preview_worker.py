@@ -45,6 +45,7 @@ def _load(recaster: str) -> Any:
     import torch
 
     from ..job_bodies import pick_device
+    from ..provenance import consented_people  # noqa: F401  # loaded before the first request, which somebody waits for
 
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
