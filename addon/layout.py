@@ -44,11 +44,18 @@ def step(
     header, body = layout.panel_prop(folds, name)
     if switch:
         header.prop(context.window_manager.understudy, switch, text="")
-    row = header.split(factor=0.36) if said and body is None else header
+    row = header.split(factor=_title_part(context)) if said and body is None else header
     row.label(text=title)
     if said and body is None:
         row.label(text=said, icon="CHECKMARK" if done else "NONE", translate=False)
     return body
+
+
+def _title_part(context: bpy.types.Context) -> float:
+    """How much of a step's line its title takes: as much as the longest one needs, in a narrow sidebar too."""
+    scale = context.preferences.system.ui_scale
+    width = context.region.width if context.region else 260
+    return min(max(84 * scale / max(width - 65 * scale, 1.0), 0.3), 0.6)
 
 
 def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
