@@ -21,6 +21,8 @@ OTHER = 0.9
 """A bright edge of a dark rim, or the other way round, counts so much: wires shine on one side."""
 STIFF = 4.0
 """Spectacles in one frame lie where they usually do as surely as so many points of their rims say otherwise."""
+BEFORE = 20
+"""Angles of a closed line that are gone through twice."""
 NEAR = 4.0
 """A rim lies so near to an even shape, in the plane's pixels."""
 BEND = 0.04
@@ -172,7 +174,8 @@ def _nearby(line: np.ndarray, fields: np.ndarray, sign: int) -> tuple[np.ndarray
     there = np.stack([read(x, places) for x in fields])
     found = [_found(there, normal[:, :1], normal[:, 1:], s) for s in (sign, -sign)]
     worth = np.maximum(found[0], OTHER * found[1]) - 0.1 * (way / NEAR) ** 2
-    path = _cheapest(-np.concatenate([worth, worth, worth]))[ANGLES : 2 * ANGLES]
+    # where it begins it must have settled already
+    path = _cheapest(-np.concatenate([worth[-BEFORE:], worth, worth[:BEFORE]]))[BEFORE : BEFORE + ANGLES]
     return line + _even(way[path], 2)[:, None] * normal, worth[np.arange(ANGLES), path].clip(0)
 
 
@@ -243,11 +246,12 @@ def _cheapest(cost: np.ndarray) -> np.ndarray:
     back = np.zeros((count, width), np.int64)
     padded = np.full(width + 4, np.inf)
     aside = BEND * np.array([4, 1, 0, 1, 4], np.float64)[:, None]
+    moves, here = np.lib.stride_tricks.sliding_window_view(padded, width), np.arange(width)
     for t in range(1, count):
         padded[2:-2] = total
-        ways = np.stack([padded[k : k + width] for k in range(5)]) + aside
+        ways = moves + aside
         back[t] = ways.argmin(0)
-        total = ways[back[t], np.arange(width)] + cost[t]
+        total = ways[back[t], here] + cost[t]
     path = np.empty(count, np.int64)
     path[-1] = total.argmin()
     for t in range(count - 1, 0, -1):
