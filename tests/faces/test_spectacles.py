@@ -80,6 +80,16 @@ def test_spectacles_come_off_whole_and_leave_the_skin_beside_them(track: dict[st
     assert (np.abs(bare[away].astype(int) - pixels[away]).max(1) > 6).mean() < 0.03
 
 
+def test_where_spectacles_are_off_for_a_while_nothing_stays_in_front(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks = track["worn"].copy(), track["landmarks"]
+    pixels[:2] = track["bare"][:2]
+    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    assert worn is not None
+    _, in_front, lenses = layers(pixels, landmarks, [worn] * FRAMES)
+    kept = [(front[wires] > 127).mean() for front, wires in zip(in_front, track["wires"], strict=True)]
+    assert max(kept[:2]) < 0.2 and min(kept[2:]) > 0.6 and not lenses[:2].any() and lenses[2:].any((1, 2)).all()
+
+
 def test_one_photograph_is_enough(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks = track["worn"][:1], track["landmarks"][:1]
     worn = learned(pixels, landmarks, parse(pixels, landmarks))

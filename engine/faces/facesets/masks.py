@@ -21,7 +21,7 @@ from ..geometry.topology import BROWS, EYES
 from ..networks.occlusion import hidden
 from ..networks.parser import HAIR, RIM, parse
 from .reflections import reflections
-from .spectacles import Spectacles, learned, placed, wears
+from .spectacles import STILL_WORN, Spectacles, learned, placed, wears
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
@@ -79,7 +79,7 @@ def layers(
         return own, lenses.copy(), lenses
     rims = 255 - _less(np.full_like(own, 255), _grown(told[:, RIM]), RIMS)
     for n, known in enumerate(worn):
-        if known is not None:
+        if known is not None and wears(told[n], landmarks[n], STILL_WORN):
             rims[n], lenses[n] = placed(known, pixels[n], landmarks[n], told[n], SMEARED * pixels.shape[1])
             lenses[n] = np.minimum(lenses[n], 255 - rims[n])
     return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls)), lenses
@@ -133,7 +133,8 @@ def taken_off(
         for first in range(0, len(rows), 64):
             here = rows[first : first + 64]
             for n, likely in zip(here, parse(bare[here], landmarks[here], device), strict=True):
-                bare[n], whole[n] = _without(worn, bare[n], whole[n], landmarks[n], likely)
+                if wears(likely, landmarks[n], STILL_WORN):
+                    bare[n], whole[n] = _without(worn, bare[n], whole[n], landmarks[n], likely)
     return bare, whole
 
 

@@ -24,6 +24,8 @@ EYES_AT = 80
 WORN = 0.3
 """Spectacles are there where the parser is sure of a lens over more than this part of a circle of half the eyes'
 distance about an eye."""
+STILL_WORN = 0.08
+"""The same of one frame of somebody who wears them in most: they may be blurred, or far turned, or off."""
 THIN = (5, 9)
 """Widths of the windows that tell thin lines from broader things, in the plane's pixels."""
 UNSURE = 3.0
@@ -67,11 +69,14 @@ class Spectacles:
     likely: np.ndarray
 
 
-def wears(told: np.ndarray, landmarks: np.ndarray) -> bool:
-    """Whether somebody wears spectacles in a crop: told (classes, S, S) uint8 as `parser.parse` has it."""
+def wears(told: np.ndarray, landmarks: np.ndarray, least: float = WORN) -> bool:
+    """Whether somebody wears spectacles in a crop: told (classes, S, S) uint8 as `parser.parse` has it.
+
+    Lenses are there over more than `least` of a circle of half the eyes' distance about an eye.
+    """
     middles = np.stack([landmarks[ring, :2].mean(0) for ring in EYES])
     area = np.pi * (float(np.linalg.norm(middles[1] - middles[0])) / 2) ** 2
-    return float((told[LENS] > 127).sum()) > WORN * area
+    return float((told[LENS] > 127).sum()) > least * area
 
 
 def learned(pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray) -> Spectacles | None:
