@@ -514,6 +514,11 @@ class PersonSummary:
     track_ids: list[int] = field(default_factory=list)
     coverage: list[list[int]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        """Raise ValueError where the picture is no file of the scan's: scans may come from anybody."""
+        if Path(self.thumbnail).name != self.thumbnail or "\\" in self.thumbnail:
+            raise ValueError(f"The picture of person {self.id} is no file name.")
+
 
 YAW_EDGES = (-60.0, -35.0, -12.0, 12.0, 35.0, 60.0)
 """Degrees between the columns of a coverage: seven columns."""

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from ..errors import DataError
+from ..project_links import require_closed
 from ..protocol import (
     Identity,
     Material,
@@ -129,6 +130,7 @@ Several GPUs
 def named_people(project: Path) -> list[Identity]:
     """Everybody who has a name in any scan of a project, with all material that shows them."""
     material: dict[str, list[Material]] = {}
+    require_closed(project / "scans", project)
     for path in sorted((project / "scans").glob("*/scan.json")):
         try:
             summary = from_json(ScanSummary, parse_json(path.read_text(encoding="utf-8")))

@@ -16,8 +16,9 @@ from typing import Any
 from ..durable import hash_file
 from ..errors import UnderstudyError
 from ..media.partial_output import matte_path, require_own_partial
-from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, parse_json, project_of
+from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, project_of
 from .credentials import are_recasts, sidecar
+from .erase import folders, read_json
 
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
 
@@ -93,13 +94,13 @@ def ours(project: Path) -> Callable[[Path], bool]:
 
 def footage(project: Path) -> Iterator[Path]:
     """The footage of all scans of a project."""
-    for card in (*project.glob("scans/*/scan.json"), *project.glob("*/scan.json")):
-        yield from _footage_of(card.parent)
+    for scan in folders(project, "scans"):
+        yield from _footage_of(scan)
 
 
 def _footage_of(scan: Path) -> Iterator[Path]:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        yield Path(parse_json((scan / "scan.json").read_text(encoding="utf-8"))["clip"]["path"])
+    with contextlib.suppress(KeyError, TypeError):
+        yield Path(read_json(scan / "scan.json")["clip"]["path"])
 
 
 def _kept(project: Path) -> list[Path]:
@@ -110,9 +111,9 @@ def _kept(project: Path) -> list[Path]:
 
 def _recordings(output: Path, voice: Path) -> list[Path]:
     """The output where it is a recording that the voice was made of: its card knows their contents alone."""
-    with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-        card = parse_json((voice / "voice.json").read_text(encoding="utf-8"))
-        return [output] if output.is_file() and hash_file(output) in card.get("sources", []) else []
+    with contextlib.suppress(OSError, TypeError):
+        sources = read_json(voice / "voice.json").get("sources", [])
+        return [output] if output.is_file() and hash_file(output) in sources else []
     return []
 
 
@@ -127,7 +128,5 @@ def _is_recorded(project: Path, path: Path) -> bool:
 
 def _records(project: Path) -> Iterator[dict[str, Any]]:
     for path in (project / "provenance").rglob("*.json"):
-        with contextlib.suppress(OSError, ValueError):
-            found = parse_json(path.read_text(encoding="utf-8"))
-            if isinstance(found, dict):
-                yield found
+        if found := read_json(path):
+            yield found

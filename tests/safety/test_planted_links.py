@@ -12,6 +12,7 @@ import pytest
 import torch
 from understudy.engine import arrays, durable, job_bodies
 from understudy.engine.cli import execute
+from understudy.engine.commands.train import named_people
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.writer import MovieWriter
@@ -26,14 +27,16 @@ from understudy.engine.protocol import (
     Material,
     PeopleEdit,
     PeopleSpec,
+    PersonSummary,
     ReportSpec,
     ScanSpec,
     Subject,
     TrainSpec,
+    from_json,
 )
 from understudy.engine.provenance.consent import all_consents, read_consent, record_consent, withdraw
 from understudy.engine.provenance.credentials import Claim, sign
-from understudy.engine.provenance.outputs import require_output
+from understudy.engine.provenance.outputs import footage, require_output
 from understudy.engine.provenance.report import write_report
 from understudy.engine.reporter import Silent
 
@@ -260,3 +263,24 @@ def test_consents_are_neither_read_nor_written_through_a_link(tmp_path: Path, vi
         with pytest.raises(UnderstudyError, match="leads out of the project"):
             touch()
     assert victim.read_bytes() == PRECIOUS and list(victim.parent.iterdir()) == [victim]
+
+
+@pytest.mark.parametrize("planted", ["scans/face/scan.json", "scans/face"])
+def test_footage_that_a_scan_elsewhere_names_is_not_the_projects(tmp_path: Path, planted: str) -> None:
+    outside, project = tmp_path / "other" / "scans" / "face", tmp_path / "film.understudy"
+    outside.mkdir(parents=True)
+    (outside / "scan.json").write_text('{"clip": {"path": "/secret.mp4"}}')
+    link = project / planted
+    link.parent.mkdir(parents=True)
+    link.symlink_to(outside if planted == "scans/face" else outside / "scan.json")
+    assert list(footage(project)) == [] and list(footage(outside.parents[1])) == [Path("/secret.mp4")]
+    with pytest.raises(UnderstudyError, match="leads out of the project"):
+        named_people(project)
+
+
+@pytest.mark.parametrize("name", ["../../secret.jpg", "/secret.jpg", "..\\secret.jpg", "a/b.jpg"])
+def test_a_scans_picture_is_a_file_in_it(name: str) -> None:
+    facts = {"id": 0, "name": "", "frames": 1, "tracks": 1, "first_frame": 0, "best_frame": 0, "box": [0, 0, 9, 9]}
+    assert from_json(PersonSummary, {**facts, "thumbnail": "person-0.jpg"}).thumbnail == "person-0.jpg"
+    with pytest.raises(ValueError, match="no file name"):
+        from_json(PersonSummary, {**facts, "thumbnail": name})
