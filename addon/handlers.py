@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 
 from .jobs import jobs
+from .sequencer import recasts
 from .state import project
 from .viewport import preview
 
@@ -12,6 +13,9 @@ from .viewport import preview
 @bpy.app.handlers.persistent
 def _loaded(*_: object) -> None:
     project.after_load()
+    for scene in bpy.data.scenes:
+        if not scene.library:
+            recasts.drop_damaged(scene)
     jobs.resume()
 
 

@@ -265,12 +265,16 @@ def spoil(project: Path, outside: Path, rng: random.Random) -> str:
     """Change one file of a project in one way; says what."""
     files = sorted(p for p in project.rglob("*") if p.is_file() and not p.is_symlink())
     path = rng.choice([p for p in files if p.suffix == ".json"] if rng.random() < 0.5 else files)
+    ways: list[Callable[[Path, Path, random.Random], str]]
+    ways = [_flip, _cut, _link, _link_folder, _swap_for_folder, _rename]
     if path.suffix == ".json" and rng.random() < 0.75:
-        how = _spoil_json(path, outside, rng)
+        ways = [_spoil_json]
     elif path.suffix in (".safetensors", ".faceset") and rng.random() < 0.6:
-        how = _spoil_header(path, outside, rng)
-    else:
-        how = rng.choice([_flip, _cut, _link, _link_folder, _swap_for_folder, _rename])(path, outside, rng)
+        ways = [_spoil_header]
+    try:
+        how = rng.choice(ways)(path, outside, rng)
+    except (ValueError, struct.error):  # it is spoiled already
+        how = _cut(path, outside, rng)
     return f"{path.relative_to(project)}: {how}"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import bpy
@@ -11,8 +10,8 @@ from ...engine import protocol
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..sequencer import recasts
-from ..state import cast, hooks, people_store, project, steps
-from ..state.properties import NOBODY
+from ..state import cast, hooks, kept_json, people_store, project, project_files, steps
+from ..state.properties import NOBODY, PRESETS
 
 _followed: dict[str, str] = {}  # scene's name → the active strip and the recast that were shown last
 
@@ -42,14 +41,14 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     shot, name = state.shot, of.get("scan", "")
     if Path(shot.scan.folder).name == name and shot.scan.folder:
         if not recasts.same_cast(state, of):
-            cast.use(state, json.loads(of.get("swaps") or "[]"))
+            cast.use(state, kept_json.swaps(of.get("swaps", "")))
         _take_settings(state, of)
         return
     folder = project.folder_if_named(state)
-    if folder is None or not name or not (folder / "scans" / name / "scan.json").is_file():
+    if folder is None or not name or Path(name).name != name:
         return
     try:
-        told = json.loads((folder / "scans" / name / "scan.json").read_text(encoding="utf-8"))["clip"]
+        told = project_files.read_json(folder / "scans" / name / "scan.json")["clip"]
         clip = protocol.Clip(path=told["path"], start=of["source_start"], end=of["source_end"])
         cast.remember(state)
         people_store.fill(shot.scan, clip, str(folder / "scans" / name))
@@ -61,7 +60,7 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     shot.start, shot.end, shot.stored_frames = of["start"] + moved, of["end"] + moved, of.get("stored_frames", 0)
     shot.source, shot.source_start, shot.source_end = clip.path, of["source_start"], of["source_end"]
     state.person = NOBODY
-    cast.use(state, json.loads(of.get("swaps") or "[]"))
+    cast.use(state, kept_json.swaps(of.get("swaps", "")))
     cast.settle(state)
     if len(state.swaps):
         state.person = state.swaps[0].person
@@ -69,7 +68,7 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
 
 
 def _take_settings(state: bpy.types.PropertyGroup, of: bpy.types.PropertyGroup) -> None:
-    if of.get("preset", "draft") != "draft":
+    if of.get("preset") in {name for name, *_ in PRESETS}:  # a draft has none
         state.preset = of["preset"]
 
 

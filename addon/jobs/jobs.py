@@ -20,7 +20,7 @@ from ..engine_link.reports import EngineReport, JobReport
 from ..engine_link.sidecar import SIDECAR
 from ..i18n import tr
 from ..preferences import engine_python
-from ..state import consent_records, failures, hooks, people_store, project
+from ..state import consent_records, failures, hooks, kept_json, people_store, project
 from ..state.properties import SCHEMA
 from ..state.steps import named, unfinished
 from ..viewport import loss_curve, preview
@@ -85,9 +85,9 @@ def cancel(job: UnderstudyJob) -> None:
     What waits for it goes first: the engine takes a job that waited in vain for a failed one. What a stopped training
     has learned may be recast all the same (`follow_up`).
     """
-    scene, about = job.id_data, json.loads(job.about)
+    scene, about = job.id_data, kept_json.mapping(job.about)
     for other in unfinished(scene.understudy):
-        theirs = json.loads(other.about)
+        theirs = kept_json.mapping(other.about)
         if theirs.get("after") == job.id:
             poller().cancel(other.id)
         elif other.id == about.get("after") and theirs.pop("then", None):
@@ -198,7 +198,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         job.curve = json.dumps(known)
     _remember(scene, job)
     job_id = job.id
-    if report.state == "failed" and not (scene.understudy.error and "after" in json.loads(job.about)):
+    if report.state == "failed" and not (scene.understudy.error and "after" in kept_json.mapping(job.about)):
         scene.understudy.error = job.error or tr("The job failed and did not say why: look into the engine's log.")
         hooks.say(named(scene.understudy, scene.understudy.error), bad=True)
     elif report.state == "done":
@@ -221,7 +221,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
 def follow_up(scene: bpy.types.Scene, job_id: str) -> None:
     """A training that was stopped early is enough for the recast that waited for it, if anything was learned."""
     job = next(job for job in scene.understudy.jobs if job.id == job_id)
-    then = json.loads(job.about).get("then")
+    then = kept_json.mapping(job.about).get("then")
     if then and job.state == "cancelled" and job.step:
         spec = protocol.from_json(protocol.ConvertSpec, then["spec"])
         start(scene, "convert", spec, about=then["about"], output=spec.output, model=spec.model)
@@ -273,7 +273,7 @@ def resume() -> None:
         for job in scene.understudy.jobs:
             _remember(scene, job)
             if job.curve:
-                loss_curve.add(job.id, [(int(step), float(loss)) for step, loss in json.loads(job.curve)])
+                loss_curve.add(job.id, kept_json.rows(job.curve, int, float))
         for job in unfinished(scene.understudy):
             # a training's curve is drawn again from its beginning
             poller().watch(engine_python(), job.id, 0 if job.kind == "train" else job.last_seq)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import bpy
 from bpy.props import IntProperty
 
@@ -11,7 +9,7 @@ from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..sequencer import placing, recasts, source_look
-from ..state import hooks, project, steps
+from ..state import hooks, kept_json, project, steps
 from .common import Undoable
 from .convert import active_recast
 
@@ -144,7 +142,7 @@ def rename_strips(scene: bpy.types.Scene, identity: bpy.types.PropertyGroup) -> 
     state = scene.understudy
     for strip in recasts.placed(scene):
         record = strip[STRIP_RECORD]
-        keys = [one["identity"] for one in json.loads(record.get("swaps") or "[]")]
+        keys = [one["identity"] for one in kept_json.swaps(record.get("swaps", ""))]
         if identity.key not in keys:
             continue
         faces = [steps.identity_named(state, key) for key in keys]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import bpy
@@ -14,7 +13,7 @@ from ..layout import SidebarPanel, StepPanel, failure, fields, missing, sentence
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
 from ..sequencer import placing, recasts, source_look
-from ..state import cast, steps
+from ..state import cast, kept_json, steps
 
 
 class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
@@ -35,7 +34,7 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
             column.prop(state, "format")
             column.prop(state, "layer")
         if state is not None and steps.chosen(state):
-            before = json.loads(strip[STRIP_RECORD].get("swaps") or "[]") if _of_the_range(state, strip) else []
+            before = kept_json.swaps(strip[STRIP_RECORD].get("swaps", "")) if _of_the_range(state, strip) else []
             sentence(layout, context, cast.in_words(state, before), "COMMUNITY")
         row = layout.row()
         row.enabled = not steps.missing_for_convert(state, draft=False)

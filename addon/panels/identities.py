@@ -9,7 +9,7 @@ import bpy
 from ..i18n import tr
 from ..layout import StepPanel, failure, gallery, missing, sentence, step
 from ..operators.consent import forgetting
-from ..state import consent_records, failures, people_store, project, steps
+from ..state import consent_records, failures, people_store, project, project_files, steps
 from .status import asks_for_consents
 
 SHOWN_PATHS = 6
@@ -106,7 +106,7 @@ def _draw_material(
     row.operator("understudy.remove_material", text="", icon="X").material = material.key
     if steps.scanning(state, material.key):
         sentence(layout, context, tr("Its footage is being scanned."), "TIME")
-    elif not material.scan.folder or not Path(material.scan.folder).is_dir():
+    elif not project_files.is_folder(material.scan.folder):
         why = steps.failed_scan(state, material.key)
         if why and failures.place(state) != material.key:  # else it stands above
             sentence(layout, context, why, "ERROR")

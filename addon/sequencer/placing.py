@@ -15,7 +15,7 @@ import bpy
 from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
-from ..state import project
+from ..state import kept_json, project
 from . import recasts, source_look, strip_media, timeline
 
 
@@ -146,7 +146,7 @@ def about_of(strip: bpy.types.Strip) -> dict[str, Any]:
     about = dict(record.items())
     about["layer"] = bool(about.get("layer"))
     if "frames_json" in about:
-        about["frames"] = json.loads(about.pop("frames_json"))
+        about["frames"] = kept_json.numbers(about.pop("frames_json"))
     return about
 
 

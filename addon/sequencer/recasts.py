@@ -7,21 +7,46 @@ was given under keeps it.
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
 from .. import compat
 from ..constants import RECAST_ID, STRIP_ID, STRIP_RECORD
+from ..state import kept_json
 from . import strip_media
 
 if TYPE_CHECKING:
     import bpy
 
 
+_NEEDED = {"strip_id", "strip_name", "channel", "start", "end", "source_start", "source_end"}
+_NUMBERS = ("channel", "start", "end", "source_start", "source_end", "stored_frames", "person")
+_TEXTS = (
+    *("strip_id", "strip_name", "source", "scan", "person_name", "identity", "identity_name", "swaps", "model"),
+    *("preset", "format", "consent", "job", "order", "frames_json", "covers", "look", "credentials"),
+)
+"""What a record has to hold, and of what kind it is where it does."""
+
+
 def placed(scene: bpy.types.Scene) -> list[bpy.types.Strip]:
     """The strips that Understudy made, inside metas too."""
     return [strip for strip in compat.all_strips(scene) if strip.get(STRIP_RECORD)]
+
+
+def drop_damaged(scene: bpy.types.Scene) -> None:
+    """Take the record off strips whose own is none that we write: a .blend may come from anybody. They stay strips."""
+    for strip in compat.all_strips(scene):
+        if STRIP_RECORD in strip.keys() and not _is_whole(strip[STRIP_RECORD]):  # noqa: SIM118
+            del strip[STRIP_RECORD]
+
+
+def _is_whole(record: Any) -> bool:
+    if not hasattr(record, "items"):
+        return False
+    kinds = {**dict.fromkeys(_TEXTS, str), **dict.fromkeys(_NUMBERS, int)}
+    return set(record.keys()) >= _NEEDED and all(
+        isinstance(value, kinds[name]) for name, value in record.items() if name in kinds
+    )
 
 
 def own_ids(scene: bpy.types.Scene) -> None:
@@ -44,7 +69,7 @@ def id_of(strip: bpy.types.Strip) -> str:
 
 def cast_of(record: Any) -> frozenset[tuple[str, str]]:
     """(target, identity) of everybody that a recast's record (or about) gives a face."""
-    return frozenset((one["target"], one["identity"]) for one in json.loads(record.get("swaps") or "[]"))
+    return frozenset((one["target"], one["identity"]) for one in kept_json.swaps(record.get("swaps", "")))
 
 
 def same_cast(state: bpy.types.PropertyGroup, record: Any) -> bool:

@@ -13,6 +13,7 @@ import bpy
 
 from .. import compat
 from ..constants import STRIP_RECORD
+from ..state import kept_json
 
 if TYPE_CHECKING:
     from . import timeline
@@ -64,11 +65,11 @@ def told(source: bpy.types.Strip, timing: timeline.StripTiming) -> str:
 def changed(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> set[str]:
     """What of a recast's source was changed since: of "place", "blend", "grade" and "speed". Nothing where the source
     is animated, or was placed by an older add-on. Only reads: panels call it."""
-    before = strip[STRIP_RECORD].get(LOOK)
-    if not before or source == strip or compat.animated(scene, source):
+    was = _remembered(strip[STRIP_RECORD])
+    if not was or source == strip or compat.animated(scene, source):
         return set()
     timing = compat.strip_timing(scene, source, stored_frames=strip[STRIP_RECORD].get("stored_frames", 0))
-    was, now = json.loads(before), json.loads(told(source, timing))
+    now = json.loads(told(source, timing))
     kinds = {"settings": "blend", "transform": "place", "crop": "place", "modifiers": "grade", "speed": "speed"}
     return {kind for part, kind in kinds.items() if was[part] != now[part]}
 
@@ -78,7 +79,9 @@ def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.
     was changed on the recast itself stays otherwise."""
     record = strip[STRIP_RECORD]
     timing = compat.strip_timing(scene, source, stored_frames=record.get("stored_frames", 0))
-    was, now = json.loads(record[LOOK]), json.loads(told(source, timing))
+    was, now = _remembered(record), json.loads(told(source, timing))
+    if not was:
+        return
     kept = set(_LAYER) if record.get("layer") else set()
     for part, to, of in (
         ("settings", strip, source), ("transform", strip.transform, source.transform), ("crop", strip.crop, source.crop)
@@ -91,6 +94,15 @@ def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.
             strip.modifiers.remove(modifier)
         _copy_modifiers(strip, source)
     record[LOOK] = json.dumps({**now, "speed": was["speed"]})
+
+
+def _remembered(record: Any) -> dict[str, Any]:
+    """How a recast's source looked when it was placed; empty where its record does not say, or says something else."""
+    was = kept_json.mapping(record.get(LOOK, ""))
+    whole = {"modifiers", "speed"} <= set(was) and all(
+        isinstance(was.get(part), dict) for part in ("settings", "transform", "crop")
+    )
+    return was if whole else {}
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..i18n import tr
-from . import people_store, steps
+from . import kept_json, people_store, steps
 
 if TYPE_CHECKING:
     from .properties import UnderstudyPerson, UnderstudyState
@@ -46,7 +46,7 @@ def recall(state: UnderstudyState) -> None:
     folder = Path(state.shot.scan.folder).name
     kept = next((one for one in state.casts if one.scan == folder), None)
     if kept is not None:
-        use(state, [{"person": p, "identity": i, "target": t} for p, i, t in json.loads(kept.swaps)])
+        use(state, [{"person": p, "identity": i, "target": t} for p, i, t in kept_json.rows(kept.swaps, int, str, str)])
 
 
 def use(state: UnderstudyState, swaps: list[dict[str, Any]]) -> None:
@@ -105,7 +105,7 @@ def proposed(state: UnderstudyState, person: UnderstudyPerson) -> str:
         return ""
     target = steps.target_of(state, person)
     for kept in reversed(state.casts):
-        for _, identity, known in reversed(json.loads(kept.swaps)):
+        for _, identity, known in reversed(kept_json.rows(kept.swaps, int, str, str)):
             if known == target and steps.identity_named(state, identity) is not None:
                 return str(identity)
     return ""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 
 from ...engine import protocol
+from . import project_files
 
 LOOK_AGAIN_SECONDS = 1.0
 
@@ -26,7 +26,7 @@ def records(project: Path) -> dict[str, protocol.ConsentRecord]:
     if now - looked < LOOK_AGAIN_SECONDS:
         return found
     try:
-        files = sorted(folder.glob("*.json"))
+        files = [] if project_files.leads_out(folder) else sorted(folder.glob("*.json"))
         latest = tuple(file.stat().st_mtime_ns for file in files)
     except OSError:
         files, latest = [], ()
@@ -46,7 +46,7 @@ def look_again() -> None:
 
 def _read(file: Path) -> protocol.ConsentRecord | None:
     try:
-        data = json.loads(file.read_text(encoding="utf-8"))
+        data = project_files.read_json(file)
         if isinstance(data, dict) and isinstance(data.get("record"), dict):
             data = data["record"]
         return protocol.from_json(protocol.ConsentRecord, data)

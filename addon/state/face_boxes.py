@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from ...engine.protocol import FaceBox
+from . import project_files
 
 NOBODY = -1
 
@@ -14,18 +14,18 @@ def read(folder: str) -> dict[int, list[FaceBox]]:
     """Source frame → its faces. Empty when the scan has no such file or it cannot be read. May take its time."""
     found: dict[int, list[FaceBox]] = {}
     try:
-        add(found, json.loads(Path(folder, "boxes.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        add(found, project_files.read_json(Path(folder, "boxes.json")))
+    except (OSError, ValueError, TypeError, OverflowError):
         return {}
     return found
 
 
 def add(found: dict[int, list[FaceBox]], rows: list) -> None:
-    """Put rows of such a file to the faces that were found. Raises ValueError or TypeError for what are none."""
+    """Put rows of such a file to the faces that were found. Raises ValueError, TypeError or OverflowError for what
+    are none."""
     for frame, person, track, x0, y0, x1, y1, carried in rows:
-        box = FaceBox(
-            frame=int(frame), person=int(person), track=int(track), box=[x0, y0, x1, y1], carried=bool(carried)
-        )
+        edges = [float(edge) for edge in (x0, y0, x1, y1)]
+        box = FaceBox(frame=int(frame), person=int(person), track=int(track), box=edges, carried=bool(carried))
         found.setdefault(box.frame, []).append(box)
 
 

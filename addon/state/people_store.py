@@ -12,7 +12,7 @@ import bpy.utils.previews
 
 from ...engine import protocol
 from ..i18n import tr
-from . import coverage, hooks
+from . import coverage, hooks, kept_json, project_files
 from .properties import NOBODY
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ class ScanUnreadable(Exception):
 def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
     """Put what the scan in `folder` found into `scan`. Raises ScanUnreadable."""
     try:
-        summary = protocol.from_json(
-            protocol.ScanSummary, json.loads(Path(folder, "scan.json").read_text(encoding="utf-8"))
-        )
+        summary = protocol.from_json(protocol.ScanSummary, project_files.read_json(Path(folder, "scan.json")))
     except (OSError, ValueError) as error:
         raise ScanUnreadable(tr("The scan in {folder} cannot be read ({error}): scan again.", folder=folder,
                                 error=error)) from None  # fmt: skip
@@ -114,7 +112,7 @@ def material(identity: UnderstudyIdentity) -> list[protocol.Material]:
 def amount(identity: UnderstudyIdentity) -> tuple[int, list[int]]:
     """(frames that show the identity, their coverage)."""
     shown = [p for one in identity.materials if (p := person_of(one.scan, one.person)) is not None]
-    return sum(p.frames for p in shown), coverage.added([json.loads(p.coverage or "[]") for p in shown])
+    return sum(p.frames for p in shown), coverage.added([kept_json.numbers(p.coverage) for p in shown])
 
 
 def amount_in_words(identity: UnderstudyIdentity) -> str:
@@ -139,7 +137,7 @@ def sharpness_in_words(person: UnderstudyPerson) -> str:
 
 def icon(scan: UnderstudyScan, person: UnderstudyPerson | None) -> int:
     """The person's picture as an icon for `template_icon`; 0 shows nothing."""
-    if person is None or not person.thumbnail or not scan.folder:
+    if person is None or not scan.folder or not person.thumbnail or Path(person.thumbnail).name != person.thumbnail:
         return 0
     return picture(str(Path(scan.folder, person.thumbnail)))
 
@@ -157,7 +155,7 @@ def picture(path: str) -> int:
     if _pictures is None or not path:
         return 0
     if path not in _pictures:
-        if not Path(path).is_file():
+        if not project_files.is_file(path) or project_files.leads_out(Path(path)):
             return 0
         _pictures.load(path, path, "IMAGE")
     return _pictures[path].icon_id

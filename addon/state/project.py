@@ -16,6 +16,7 @@ import bpy
 
 from ...engine import protocol
 from ..preferences import preferences
+from . import project_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ def folder(state: UnderstudyState) -> Path:
     """This .blend's project folder: the one it has had since its first job, else one named in the preferences, or
     beside the .blend, or kept until it is saved. A .blend saved under another name goes on with the same folder.
     """
-    if state.project and Path(state.project).is_dir() and _is_project(state.project):
+    if project_files.is_folder(state.project) and _is_project(state.project):
         return Path(state.project)
     if bpy.data.filepath:
         return _beside(bpy.data.filepath)
@@ -45,7 +46,7 @@ def _unsaved(state: UnderstudyState) -> Path | None:
 
 def _is_project(path: str) -> bool:
     """Whether a .blend may name this folder as its project: one that is called so, or one of ours at home."""
-    found = Path(path).resolve()
+    found = project_files.resolved(Path(path))
     return found.suffix == ".understudy" or found.parent == (protocol.home() / "unsaved").resolve()
 
 
@@ -65,7 +66,7 @@ def scan_folder(state: UnderstudyState, clip: protocol.Clip) -> Path:
     """The scan of these frames of this file as it is now: the same frames again are the same folder."""
     path = Path(clip.path)
     facts = f"{clip.path}|{clip.start}|{clip.end}"
-    if path.is_file():
+    if project_files.is_file(path):
         facts += f"|{path.stat().st_size}|{path.stat().st_mtime_ns}"
     return folder(state) / "scans" / f"{slug(path.stem)}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}"
 
@@ -89,7 +90,7 @@ def slug(name: str) -> str:
 
 def absolute(path: str) -> str:
     """A path as Blender keeps it (`//` is the .blend's folder) as the engine wants it."""
-    return str(Path(bpy.path.abspath(path)).resolve()) if path else ""
+    return str(project_files.resolved(Path(bpy.path.abspath(path)))) if path else ""
 
 
 def relative(path: str) -> str:
@@ -107,7 +108,9 @@ def _relative_to(path: str, blend: str) -> str:
 
 
 def _absolute_from(path: str, blend: str) -> str:
-    return str(Path(bpy.path.abspath(path, start=str(Path(blend).parent))).resolve()) if blend and path else path
+    if not blend or not path:
+        return path
+    return str(project_files.resolved(Path(bpy.path.abspath(path, start=str(Path(blend).parent)))))
 
 
 def _rewrite(change: Callable[[str], str]) -> None:

@@ -7,14 +7,13 @@ the step can run. They only read, so that panels may call them while drawing.
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...engine import protocol
 from .. import compat
 from ..i18n import tr
-from . import consent_records, people_store, project
+from . import consent_records, kept_json, people_store, project, project_files
 from .properties import SCHEMA
 
 if TYPE_CHECKING:
@@ -106,7 +105,7 @@ def cast(state: UnderstudyState) -> tuple[list[protocol.Identity], list[protocol
 
 def about(job: UnderstudyJob) -> dict:
     """What a job's result is for."""
-    return json.loads(job.about or "{}")
+    return kept_json.mapping(job.about)
 
 
 def unfinished(state: UnderstudyState) -> list[UnderstudyJob]:
@@ -216,7 +215,7 @@ def missing_for_scan(state: UnderstudyState | None) -> str:
         return tr("Mark the range to recast first.")
     if scanning(state, SHOT):
         return tr("The shot is being scanned.")
-    if not Path(state.shot.source).exists():
+    if not (project_files.is_file(state.shot.source) or project_files.is_folder(state.shot.source)):
         return tr("The marked footage is not at {path}: find it with File > External Data, then mark it again.",
                   path=state.shot.source)  # fmt: skip
     return ""
@@ -237,7 +236,7 @@ def missing_for_faces(state: UnderstudyState | None) -> str:
         return tr("Mark the range to recast first.")
     if not state.shot.scan.folder:
         return tr("Scan the shot first.")
-    if not Path(state.shot.scan.folder, "scan.json").is_file():
+    if not project_files.is_file(Path(state.shot.scan.folder, "scan.json")):
         return tr("The shot's scan is not at {path} any more: find the people again.", path=state.shot.scan.folder)
     if not people_store.there(state.shot.scan):
         return tr("The shot shows no face.")
@@ -255,7 +254,7 @@ def missing_for_faces(state: UnderstudyState | None) -> str:
                 return tr("Choose who of the people is {name}.", name=face.name)
             return tr("No face of {name} found: add other material.", name=face.name)
         for one in people_store.material(face):
-            if not Path(one.scan, "scan.json").is_file():
+            if not project_files.is_file(Path(one.scan, "scan.json")):
                 return tr("The scan of {name} is not at {path} any more: find the faces again.", name=face.name,
                           path=one.scan)  # fmt: skip
     return ""

@@ -66,6 +66,7 @@ def draw(addon):
 
     def panels() -> str:
         context.workspace, context.scene = bpy.context.workspace, bpy.context.scene
+        context.window_manager = bpy.context.window_manager  # another one after a file is opened
         said = []
         for cls in addon.panels.CLASSES:
             if not hasattr(cls, "poll") or cls.poll(context):

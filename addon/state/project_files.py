@@ -1,0 +1,56 @@
+"""Files of a project folder, which may come from anybody: none is read through a link that leads out of it. No bpy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ENDING = ".understudy"
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file of a project holds. Raises OSError where it cannot be read or leads out of the project,
+    ValueError where it is none."""
+    if leads_out(path):
+        raise OSError(f"{path} is a link that leads out of the project")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} is nested too deep") from None
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether a file is there; not where the path is none that can be (`Path.is_file` raises for a name too long)."""
+    return path != "" and _holds(Path(path), Path.is_file)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Whether a folder is there, likewise."""
+    return path != "" and _holds(Path(path), Path.is_dir)
+
+
+def resolved(path: Path) -> Path:
+    """A path without links; as it stands where they lead in a circle."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError):
+        return path.absolute()
+
+
+def _holds(path: Path, test: Callable[[Path], bool]) -> bool:
+    try:
+        return test(path)
+    except OSError:
+        return False
+
+
+def leads_out(path: Path) -> bool:
+    """Whether a file is not in the project it is named in (or, where that is none, not in its folder) but behind a
+    link."""
+    project = next((parent for parent in path.parents if parent.suffix == ENDING), path.parent)
+    try:
+        return not path.resolve().is_relative_to(project.resolve())
+    except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is none
+        return True
