@@ -90,6 +90,18 @@ def test_where_spectacles_are_off_for_a_while_nothing_stays_in_front(track: dict
     assert max(kept[:2]) < 0.2 and min(kept[2:]) > 0.6 and not lenses[:2].any() and lenses[2:].any((1, 2)).all()
 
 
+def test_sunglasses_are_wholly_in_front_and_stay_on_a_face_that_is_lent(track: dict[str, np.ndarray]) -> None:
+    landmarks, lenses = track["landmarks"], track["lenses"]
+    dark = np.stack([cv2.dilate(x.astype(np.uint8), np.ones((5, 5))) for x in lenses])[..., None] > 0
+    pixels = np.where(dark, track["worn"] * 0.12, track["worn"]).astype(np.uint8)
+    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    assert worn is not None and worn.dark
+    _, in_front, clear = layers(pixels, landmarks, [worn] * FRAMES)
+    assert (in_front[lenses] > 127).mean() > 0.95 and not clear.any()
+    masks = np.full(lenses.shape, 255, np.uint8)
+    assert taken_off(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))[0] is pixels
+
+
 def test_one_photograph_is_enough(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks = track["worn"][:1], track["landmarks"][:1]
     worn = learned(pixels, landmarks, parse(pixels, landmarks))

@@ -69,7 +69,7 @@ def layers(
     """Where N faces are, what stands in front of them, and the lenses before them: (N, S, S) uint8 each.
 
     The first two as in `face_masks`, which knows of no track: where somebody is known to have `worn` spectacles, all of
-    their rims are in front, whole, and what lies within them is lens.
+    their rims are in front, whole, and what lies within them is lens; sunglasses are wholly in front.
     """
     told = parse(pixels, landmarks, device)
     hulls = np.stack([hull_mask(points, pixels.shape[1]) for points in landmarks])
@@ -81,6 +81,8 @@ def layers(
     for n, known in enumerate(worn):
         if known is not None and wears(told[n], landmarks[n], STILL_WORN):
             rims[n], lenses[n] = placed(known, pixels[n], landmarks[n], told[n], SMEARED * pixels.shape[1])
+            if known.dark:
+                rims[n], lenses[n] = np.maximum(rims[n], lenses[n]), 0
             lenses[n] = np.minimum(lenses[n], 255 - rims[n])
     return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls)), lenses
 
@@ -126,7 +128,7 @@ def taken_off(
         if 2 * sum(wears(t, landmarks[n]) for t, n in zip(told, some, strict=True)) <= len(some):
             continue
         worn = learned(np.stack([pixels[n] for n in some]), landmarks[some], told)
-        if worn is None:
+        if worn is None or worn.dark:  # behind sunglasses there are no eyes to be had
             continue
         if bare is pixels:
             bare, whole = np.array(pixels), np.array(masks)

@@ -48,6 +48,10 @@ SLIP = 10
 stand off the face that turns."""
 ARM = 0.3
 """An arm goes on outwards as long as the parser finds it as likely as this."""
+DARK = 0.4
+"""Lenses whose light is less than this share of the skin's are sunglasses: they hide what is behind them."""
+_SKIN = [50, 280, 205, 425, 36, 266, 9, 151, 5]
+"""Vertices on cheeks, forehead and nose."""
 _FIRM = [33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 127, 356, 234, 454, 9, 8, 151, 10, 109, 338, 93, 323]
 """Vertices that no expression moves far, about the eyes and to all sides of them."""
 
@@ -57,14 +61,15 @@ class Spectacles:
     """Somebody's spectacles in their own plane.
 
     face (468, 3) is the wearer's, straight ahead; rims are closed lines (ANGLES, 2) with half their width at each point
-    (ANGLES,), the picture's left one first, and bridge a line (K, 2) with half its width, None where there is one lens;
-    likely (3, HIGH, WIDE) float16 is what tells in a frame how far they have slid: rim, lens, lines. All in the plane's
-    pixels.
+    (ANGLES,), the picture's left one first; sign is 1 where they are darker than what is beside them, -1 where
+    brighter; dark tells sunglasses; bridge is a line (K, 2), None where there is one lens; likely (3, HIGH, WIDE)
+    float16 is what tells in a frame how far they have slid: rim, lens, lines. All in the plane's pixels.
     """
 
     face: np.ndarray
     rims: list[tuple[np.ndarray, np.ndarray]]
     sign: int
+    dark: bool
     bridge: np.ndarray | None
     likely: np.ndarray
 
@@ -104,8 +109,22 @@ def learned(pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray) -> Spec
     if not lines:
         return None
     rims = list(zip(lines, half_widths(lines, picture), strict=True))
+    dark = _lens_light(lines, picture, face) < DARK
     bridge = _bridge([line for line, _ in rims], np.maximum(usual[0], np.abs(steady).clip(0, 1)))
-    return Spectacles(face, rims, sign, bridge, usual.astype(np.float16))
+    return Spectacles(face, rims, sign, dark, bridge, usual.astype(np.float16))
+
+
+def _lens_light(lines: list[np.ndarray], picture: np.ndarray, face: np.ndarray) -> float:
+    """How bright lenses are against the skin, in a picture (3, HIGH, WIDE) of the plane."""
+    inside = np.zeros((HIGH, WIDE), np.uint8)
+    for line in lines:
+        cv2.fillPoly(inside, [fixed(line.mean(0) + 0.7 * (line - line.mean(0)))], 1, cv2.LINE_8, shift=4)
+    unit, centre = _frame_of(face)
+    x, y = (np.round((face[_SKIN, :2] - centre) / unit + (WIDE / 2, EYES_AT)).astype(int)).T
+    luma = picture.mean(0)
+    return float(
+        np.median(luma[inside > 0]) / max(float(np.median(luma[y.clip(0, HIGH - 1), x.clip(0, WIDE - 1)])), 1.0)
+    )
 
 
 def placed(
