@@ -39,8 +39,9 @@ def require_inside(spec: JobSpec | PreviewSpec) -> None:
     if not named and not place:
         return
     project = Path(named) if named else project_of(place)
-    for name in FOLDERS:
-        _require(project / name, project)
+    if named or project.suffix == ENDING:  # a folder that outputs lie in otherwise is the user's, with their own links
+        for name in FOLDERS:
+            _require(project / name, project)
     if place and Path(place).is_relative_to(project):
         _require(Path(place), project)
     if isinstance(spec, ForgetSpec):
