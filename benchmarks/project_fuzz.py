@@ -1,6 +1,6 @@
 """Project folders from strangers, spoiled at random, given to the command line.
 
-python benchmarks/project_fuzz.py WORK [--minutes 60] [--seed N]
+python benchmarks/project_fuzz.py WORK [--minutes 60] [--rounds N] [--seed N]
 
 A project (two scans, a model, a recast, consents and records) is made once from the tests' footage. Each round copies
 it, spoils one to three of its files (JSON values and structure, safetensors headers, bytes, truncation, links in
@@ -31,7 +31,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-FOOTAGE = Path(__file__).parents[1] / ".build" / "footage"
+ROOT = Path(__file__).parents[1]
+FOOTAGE = ROOT / ".build" / "footage"
 LIMIT_S, PATIENCE_S = 120, 900
 """Seconds of the processor's time that a command may take (the slowest whole one takes about 10), and seconds by the
 clock, on a machine however busy."""
@@ -45,25 +46,27 @@ HOSTILE: list[Any] = [
 
 
 def main() -> None:
-    """Fuzz until the time is over; exits with 1 when anything failed."""
+    """Fuzz until the time is over or so many rounds are made; exits with 1 when anything failed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
     parser.add_argument("--minutes", type=float, default=60)
+    parser.add_argument("--rounds", type=int, default=10**9)
     parser.add_argument("--seed", type=int, default=random.randrange(10**9))
     given = parser.parse_args()
     work: Path = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
+    models = Path(os.environ.get("UNDERSTUDY_HOME", ROOT / ".understudy")).resolve() / "models"
     os.environ["UNDERSTUDY_HOME"] = str(work / "home")
     load_engine()
     rng = random.Random(given.seed)
     clean, outside = work / "clean", work / "outside"
     if not (clean / "done").is_file():
-        make_project(work, clean)
+        make_project(work, clean, models)
     make_outside(outside)
     print(f"seed {given.seed}", flush=True)
     ended, failures, began = Counter[str](), 0, time.monotonic()
     count = 0
-    while time.monotonic() - began < 60 * given.minutes:
+    while time.monotonic() - began < 60 * given.minutes and count < given.rounds:
         count += 1
         project = work / "trial" / "film.understudy"
         shutil.rmtree(work / "trial", ignore_errors=True)
@@ -107,14 +110,14 @@ def load_engine() -> None:
         importlib.import_module(f"understudy.engine.{module}")
 
 
-def make_project(work: Path, clean: Path) -> None:
-    """Two scans, a draft model, its recast, consents: made by the commands themselves."""
+def make_project(work: Path, clean: Path, models: Path) -> None:
+    """Two scans, a draft model, its recast, consents: made by the commands, with the networks in `models`."""
     shutil.rmtree(clean, ignore_errors=True)
     clean.mkdir(parents=True)
     home = work / "home"
     home.mkdir(exist_ok=True)
     if not (home / "models").exists():
-        shutil.copytree(Path(__file__).parents[1] / ".understudy" / "models", home / "models")
+        shutil.copytree(models, home / "models")
     footage = work / "footage"
     footage.mkdir(exist_ok=True)
     for name in ("carphone.mp4", "astronaut.png"):
