@@ -14,7 +14,7 @@ from typing import Any
 from .alone import alone
 from .errors import UnderstudyError
 from .footage_stamp import facts, remember, require_unchanged
-from .memory import keep_memory
+from .memory import keep_memory, require_room
 from .plain_words import of_file, of_memory
 from .project_links import require_inside
 from .protocol import (
@@ -58,6 +58,8 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     from safetensors import SafetensorError
 
     try:
+        if not isinstance(spec, ConsentSpec | ForgetSpec | ReportSpec | CredentialSpec):
+            require_room()
         make_home()  # before torch or anybody else makes it, for all to read
         require_inside(spec)
         if isinstance(spec, TrainSpec | ConvertSpec):

@@ -1,9 +1,11 @@
-"""What becomes of memory that is free again: kept for the next tensors, or given back to the system."""
+"""Whether there is room for the libraries, and what becomes of memory that is free again: kept for the next tensors, or
+given back to the system."""
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import mmap
 import sys
 from collections.abc import Callable
 
@@ -11,6 +13,20 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 """Numbers of mallopt's parameters (malloc.h)."""
 KEPT = 1 << 30
 """Bytes below which a freed block stays with the process."""
+
+NEEDED = 900 << 20
+"""Bytes of address space that the smallest scan takes for the libraries that are not loaded before: 1.5 GB in all."""
+
+
+def require_room() -> None:
+    """Raise OSError (ENOMEM) when this process may not map as much as the libraries take, under `ulimit -v` say.
+
+    OpenBLAS, which NumPy and SciPy bring, asks for its buffers again and again until it gets them: as it is loaded it
+    would spin in the kernel for ever, and hear no signal.
+    """
+    if sys.platform != "win32" and "torch" not in sys.modules:
+        # nothing may be done with these pages, so that no system counts them as promised
+        mmap.mmap(-1, NEEDED, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
 
 
 def keep_memory() -> bool:

@@ -71,11 +71,15 @@ def read_consent(project: Path, identity: str, subject: Subject = "face") -> Con
 
 
 def all_consents(project: Path) -> list[dict[str, Any]]:
-    """Every consent file of a project as JSON, those of forgotten identities too, by file name; voices last."""
+    """Every consent record of a project as JSON with its history, and the notes of forgotten identities, by file name;
+    voices last. Raises DataError when a file is damaged."""
     folder = project / "consent"
     require_closed(folder, project)
     found = [_read(path) for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("voices/*.json"))]]
-    return [{key: value for key, value in record.items() if key != "seen"} for record in found]
+    return [
+        record if "forgotten" in record else {**to_json(from_json(ConsentRecord, record)), "history": record["history"]}
+        for record in ({"history": [], **one} for one in found if one)
+    ]
 
 
 def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> Path:
@@ -265,6 +269,8 @@ def _read(path: Path) -> dict[str, Any]:
         found = parse_json(path.read_text(encoding="utf-8"))
         if "forgotten" not in found:
             from_json(ConsentRecord, found)
+        elif not all(isinstance(found.get(name), str) for name in ("identity", "forgotten")):
+            raise ValueError("it does not say who was forgotten, and when")
         if not isinstance(found.get("history", []), list):
             raise ValueError("its history is no list")
         _seen(found.get("seen"))

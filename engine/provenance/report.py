@@ -42,7 +42,7 @@ def write_report(project: Path, output: Path, overwrite: bool = False) -> Path:
         *(["<p>Nothing was recast.</p>"] if not recasts else []),
     ]
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(project.stem)}: recast report</title>'
-    text = f"{page}<style>{_STYLE}</style>{''.join(parts)}</html>\n".encode()
+    text = f"{page}<style>{_STYLE}</style>{''.join(parts)}</html>\n".encode(errors="backslashreplace")
     output.parent.mkdir(parents=True, exist_ok=True)
     require_output(ReportSpec(project=str(project), output=str(output), overwrite=overwrite))
     write_bytes(output, text + _seal(text))
@@ -79,6 +79,8 @@ def _document(project: Path, record: dict[str, Any]) -> str:
         return "none"
     path = project / "consent" / record["file"]
     told = f"{escape(record['file'])}<br><code>sha256 {escape(record['file_sha256'])}</code>"
+    if not path.resolve().is_relative_to(project.resolve()):  # a record may name any file, and come from anybody
+        return f'{told}<br><span class="note">kept outside the project, and not looked at</span>'
     if not path.is_file():
         return f'{told}<br><span class="bad">not there any more</span>'
     if hash_file(path) != record["file_sha256"]:

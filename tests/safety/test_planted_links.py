@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -284,3 +285,17 @@ def test_a_scans_picture_is_a_file_in_it(name: str) -> None:
     assert from_json(PersonSummary, {**facts, "thumbnail": "person-0.jpg"}).thumbnail == "person-0.jpg"
     with pytest.raises(ValueError, match="no file name"):
         from_json(PersonSummary, {**facts, "thumbnail": name})
+
+
+def test_a_report_on_records_that_are_none(tmp_path: Path, victim: Path) -> None:
+    project = tmp_path / "film.understudy"
+    (project / "consent" / "ann.json").mkdir(parents=True)
+    record = {"identity": "bob", "person": "\ud800", "basis": "own face", "scope": "tests", "date": "2026-11-30"}
+    named = {**record, "file": str(victim), "file_sha256": durable.hash_file(victim)}
+    (project / "consent" / "bob.json").write_text(json.dumps(named))
+    assert [one["identity"] for one in all_consents(project)] == ["bob"]
+    page = write_report(project, tmp_path / "report.html").read_text()
+    assert "not looked at" in page and "CHANGED" not in page
+    (project / "consent" / "eve.json").write_text('{"forgotten": "2026-11-30"}')
+    with pytest.raises(UnderstudyError, match="damaged"):
+        all_consents(project)
