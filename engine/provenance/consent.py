@@ -35,7 +35,8 @@ BASES: tuple[Basis, ...] = typing.get_args(Basis)
 SUBJECTS: tuple[Subject, ...] = typing.get_args(Subject)
 LARGEST_COPY = 32 << 20
 """Bytes up to which the document that proves a consent is copied into the project; larger ones stay where they are."""
-EMBEDDING = 128
+EMBEDDINGS = {"face": 128, "voice": 256}
+"""Numbers of an embedding: of faces in dlib's metric space, of voices of unit length."""
 MOST_FACES = 64
 """Mean embeddings that one consent keeps; the latest stay."""
 PATIENCE = 20.0
@@ -46,7 +47,7 @@ PATIENCE = 20.0
 class Seen:
     """Whom a consent was used for; it stands in its file beside the record, and goes when they are forgotten.
 
-    faces    mean embeddings of their faces, EMBEDDING numbers each, in dlib's metric space
+    faces    mean embeddings of their faces, or of their voice where it is its consent (EMBEDDINGS)
     open     whether the faces it is used for next are taken for theirs: so it is from its recording to its first use
     footage  what was shown when they were named; empty where nobody says
     """
@@ -112,9 +113,9 @@ def seen_with(project: Path, identity: str, subject: Subject = "face") -> Seen |
     return None if "forgotten" in found or not found else _seen(found.get("seen"))
 
 
-def bind(project: Path, identity: str, faces: Sequence[Sequence[float]]) -> None:
-    """Tie an open consent to the person it is used for, by the mean embeddings of their faces."""
-    path = _file(project, identity)
+def bind(project: Path, identity: str, faces: Sequence[Sequence[float]], subject: Subject = "face") -> None:
+    """Tie an open consent to the person it is used for, by the mean embeddings of their faces, or of their voice."""
+    path = _file(project, identity, subject)
     with _alone(path):
         found = _read(path)
         seen = _seen(found.get("seen"))
@@ -273,18 +274,19 @@ def _read(path: Path) -> dict[str, Any]:
             raise ValueError("it does not say who was forgotten, and when")
         if not isinstance(found.get("history", []), list):
             raise ValueError("its history is no list")
-        _seen(found.get("seen"))
+        _seen(found.get("seen"), found.get("subject", "face"))
     except (OSError, ValueError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}). Move it away and record the consent again.") from None
     return found
 
 
-def _seen(data: Any) -> Seen:
+def _seen(data: Any, subject: str = "") -> Seen:
     """What a consent's file says of whom it was used for. Raises ValueError."""
     if data is None:  # recorded before consents knew whom they were used for
         return NOBODY
     seen = from_json(Seen, data)
-    if not all(len(face) == EMBEDDING and all(map(math.isfinite, face)) for face in seen.faces):
+    widths = {EMBEDDINGS[subject]} if subject in EMBEDDINGS else set(EMBEDDINGS.values())
+    if not all(len(face) in widths and all(map(math.isfinite, face)) for face in seen.faces):
         raise ValueError("its faces are no embeddings")
     return seen
 

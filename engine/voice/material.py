@@ -117,14 +117,26 @@ def gather(clips: list[SoundClip], reporter: Reporter, device: str = "cpu") -> t
     return found, notes
 
 
-def save(folder: Path, identity: str, recordings: list[Recording], clips: list[SoundClip], notes: list[str]) -> Card:
-    """Write a draft voice into its folder; a network of earlier recordings goes."""
+def embedding_of(recordings: list[Recording]) -> np.ndarray:
+    """Who speaks in the recordings: (256,) of unit length."""
+    mean = np.mean([speaker.embed(one.sound) for one in recordings], 0)
+    return np.asarray(mean / np.linalg.norm(mean))
+
+
+def save(
+    folder: Path,
+    identity: str,
+    recordings: list[Recording],
+    clips: list[SoundClip],
+    notes: list[str],
+    embedding: np.ndarray,
+) -> Card:
+    """Write a draft voice into its folder, with who it sounds like (`embedding_of`); a network of earlier recordings
+    goes."""
     require_own(folder)
     weights = [r.weight > 0.5 for r in recordings]
     f0 = np.concatenate([r.f0[w] for r, w in zip(recordings, weights, strict=True)])
     seconds, sung = len(f0) / FRAMES_A_SECOND, is_sung(f0)
-    loud = [r.sound for r in recordings]
-    mean = np.mean([speaker.embed(sound) for sound in loud], 0)
     voiced = f0[f0 > 0]
     if not len(voiced):
         raise NoVoiceError("Nothing in the recordings has a pitch: is it whispered? Use recordings with a clear voice.")
@@ -137,7 +149,7 @@ def save(folder: Path, identity: str, recordings: list[Recording], clips: list[S
         histogram=[round(float(v), 2) for v in histogram(voiced)],
         described=describe(seconds, sung, f0),
         sources=sorted({hash_file(Path(clip.path)) for clip in clips}),
-        embedding=[float(v) for v in mean / np.linalg.norm(mean)],
+        embedding=[float(v) for v in embedding],
         notes=notes,
     )
     folder.mkdir(parents=True, exist_ok=True)

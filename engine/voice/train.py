@@ -12,6 +12,8 @@ import torch
 from ..arrays import write_arrays, write_json
 from ..errors import UnderstudyError
 from ..protocol import VoiceTrainSpec
+from ..provenance.consent import project_folder
+from ..provenance.consented_voice import require_same_voice
 from ..reporter import Part, Reporter
 from . import material, network
 from .signal import FRAMES_A_SECOND
@@ -27,13 +29,16 @@ REPORTED = 5
 
 
 def train_voice(spec: VoiceTrainSpec, reporter: Reporter, device: str = "cpu") -> dict[str, Any]:
-    """Write the voice folder `spec.output`; returns its facts. Raises NoVoiceError, MediaError, DataError, Stopped."""
+    """Write the voice folder `spec.output`; returns its facts. Raises NoVoiceError, MediaError, DataError, Stopped,
+    and ConsentError where they are of somebody else than the consent was used for."""
     folder = Path(spec.output)
     if not 0 <= spec.minutes < 10_000:
         raise UnderstudyError("The training time must be a number of minutes, 0 or more.")
     gathering = Part(reporter, 0.0, 0.3 if spec.minutes else 1.0)
     recordings, notes = material.gather(spec.material, gathering, device)
-    card = material.save(folder, spec.identity, recordings, spec.material, notes)
+    who = material.embedding_of(recordings)
+    require_same_voice(project_folder(spec), spec.identity, who, Path(spec.material[0].path).name)
+    card = material.save(folder, spec.identity, recordings, spec.material, notes, who)
     for text in [f"{spec.identity}: {card.described}.", *(f"{one}." for one in notes)]:
         reporter.log(text)
     if spec.minutes:

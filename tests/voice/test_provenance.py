@@ -9,7 +9,7 @@ import pytest
 import sounds
 from understudy.engine import job_bodies
 from understudy.engine.errors import ConsentError
-from understudy.engine.protocol import ConsentRecord, ForgetSpec, SoundClip, VoiceSpec
+from understudy.engine.protocol import ConsentRecord, ForgetSpec, SoundClip, VoiceSpec, VoiceTrainSpec
 from understudy.engine.provenance import voice_mark
 from understudy.engine.provenance.consent import read_consent, record_consent
 from understudy.engine.provenance.verify import verify
@@ -94,3 +94,32 @@ def test_credentials_are_in_the_file_and_break_with_it(tmp_path: Path, suffix: s
     assert {str(output), str(project / "voices" / "ann")} <= gone
     assert not output.exists() and not (project / "voices" / "ann").exists()
     assert read_consent(project, "Ann", "voice") is None and read_consent(project, "Bob", "voice") is not None
+
+
+def test_a_consent_is_one_persons_voice(networks: None, ann: Path, tmp_path: Path) -> None:
+    """A second `voice swap` with other recordings in the same work folder does not run on the first one's consent."""
+    project = tmp_path / "film.understudy"
+    agree(project, "voice")
+    man, again = tmp_path / "man.wav", tmp_path / "again.wav"
+    sounds.write(man, sounds.voice(8, 44100, throat=0.85, pitch=80, seed=5)[0], 44100)
+    sounds.write(again, sounds.voice(8, 44100, throat=1.2, pitch=190, seed=8)[0], 44100)
+
+    def make(recording: Path) -> None:
+        spec = VoiceTrainSpec(
+            identity="voice",
+            material=[SoundClip(path=str(recording))],
+            output=str(project / "voices" / "voice"),
+            minutes=0,
+            project=str(project),
+        )
+        job_bodies.run("voice-train", spec, Silent())
+
+    make(ann)
+    make(again)
+    card = (project / "voices" / "voice" / "voice.json").read_text()
+    with pytest.raises(ConsentError, match=r"is voice's, but the voice in man\.wav is somebody else's"):
+        make(man)
+    assert (project / "voices" / "voice" / "voice.json").read_text() == card
+    agree(project, "voice")  # it is them after all
+    make(man)
+    make(ann)
