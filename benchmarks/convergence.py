@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from understudy.engine.model.model_folder import prepare
 from understudy.engine.model.networks import refiner_network
-from understudy.engine.model.training.checkpoints import begin_of
-from understudy.engine.model.training.convergence import Score, best_of, judge
+from understudy.engine.model.training.checkpoints import new_training_for
+from understudy.engine.model.training.convergence import Score, assess, best_of
 from understudy.engine.model.training.training_step import Training, step
 from understudy.engine.model.training.validation import Scorer
 from understudy.engine.reporter import Silent
@@ -45,13 +45,13 @@ def main() -> None:
         clips = [Path(text) for text in pair.split(",")]
         folder = out / "-".join(clip.stem for clip in clips)
         card = prepare(folder, people(clips, out), "quick", Silent())
-        faces, training = Faces(folder, card), begin_of(card, CPU)
+        faces, training = Faces(folder, card), new_training_for(card, CPU)
         scorer = Scorer(faces.sets, faces.views, faces.materials, faces.shape, training.refiner)
         training.scores.append(scorer.score(training, 0.0))
         verdict = "improving"
         while verdict in ("improving", "slowing") and training.seconds < options.limit:
             go_on(training, faces, scorer, LOOK)
-            verdict = judge(training.scores).verdict
+            verdict = assess(training.scores).verdict
         stopped, steps, end = training.seconds, training.step, smooth(training.scores)
         last, best = training.scores[-1], best_of(training.scores)
         assert best is not None

@@ -21,8 +21,8 @@ import cv2
 import numpy as np
 import torch
 from understudy.engine.convert import frame_measures, plan
-from understudy.engine.convert.composite import pasted
-from understudy.engine.convert.render import BATCH, Work, patched, render, settled
+from understudy.engine.convert.composite import paste_patches
+from understudy.engine.convert.render import FRAMES_PER_BATCH, Work, average_neighbours, composite_frames, render
 from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.faces.geometry.align import crop, crop_matrix
@@ -59,21 +59,23 @@ def main() -> None:
         placements = plan.make_plan(alignments, swaps, sources, settings.smooth, None, settings.shape)
         work = Work(placements, sources, settings, device)
         with ThreadPoolExecutor(1) as pool:
-            batches = (frames[n : n + BATCH] for n in range(0, len(frames), BATCH))
+            batches = (frames[n : n + FRAMES_PER_BATCH] for n in range(0, len(frames), FRAMES_PER_BATCH))
             made = (item for batch in batches for item in render(batch, work, None))
-            results = {f.index: pasted(f.rgb, p) for f, p in patched(settled(made), work, pool)}
+            results = {
+                f.index: paste_patches(f.rgb, p) for f, p in composite_frames(average_neighbours(made), work, pool)
+            }
         return flicker({f.index: f.rgb for f in frames}, results, matrices)
 
     default = ConvertSettings()
     print(f"{'':26}" + "".join(f"{h:>12}" for h in ("result", "footage", "more", "light", "footage", "more")))
     show("defaults", run, default)
     show("landmarks as measured", run, replace(default, smooth=0.0))
-    sigma, frame_measures.SIGMA = frame_measures.SIGMA, 1e-3
+    sigma, frame_measures.AVERAGING_SIGMA = frame_measures.AVERAGING_SIGMA, 1e-3
     show("measures of one frame", run, default)
-    frame_measures.SIGMA = sigma
-    change, plan.CHANGE = plan.CHANGE, (0, 0, 1, 0, 0)
+    frame_measures.AVERAGING_SIGMA = sigma
+    change, plan.DISSOLVE_WEIGHTS = plan.DISSOLVE_WEIGHTS, (0, 0, 1, 0, 0)
     show("views change at once", run, default)
-    plan.CHANGE = change
+    plan.DISSOLVE_WEIGHTS = change
     show("no grain, no blur", run, replace(default, match_grain=False, match_sharpness=False))
     for blend in ("multiband", "feather", "seamless"):
         show(f"blend {blend}", run, replace(default, blend=blend))

@@ -26,7 +26,7 @@ from understudy.engine.convert.composite import composite
 from understudy.engine.convert.conversion import convert
 from understudy.engine.convert.face_batch import crop_of, render_faces
 from understudy.engine.convert.plan import Placement, make_plan
-from understudy.engine.convert.render import BATCH, Work, render
+from understudy.engine.convert.render import FRAMES_PER_BATCH, Work, render
 from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.media.float_view import carried
@@ -100,9 +100,9 @@ def stages(spec: ConvertSpec, alignments: Alignments, work: Work, count: int, pl
     spent = dict.fromkeys(("decode", "bytes", "network", "measure", "composite", "carry"), 0.0)
     frames = iter(read_frames(Path(alignments.clip.path)))
     rendered = 0
-    while rendered < min(count, 6 * BATCH):
+    while rendered < min(count, 6 * FRAMES_PER_BATCH):
         t = [time.process_time()]
-        batch = [f for _, f in zip(range(BATCH), frames, strict=False)]
+        batch = [f for _, f in zip(range(FRAMES_PER_BATCH), frames, strict=False)]
         t.append(time.process_time())
         for frame in batch:
             for placement in work.plan.get(frame.index, ()):

@@ -29,13 +29,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from understudy.engine.convert.composite import composite, pasted
+from understudy.engine.convert.composite import composite, paste_patches
 from understudy.engine.convert.face_batch import Face
-from understudy.engine.convert.frame_measures import measure
-from understudy.engine.convert.mask import fitted
+from understudy.engine.convert.frame_measures import measure_face
+from understudy.engine.convert.mask import fit_mask
 from understudy.engine.convert.patch import place_of
 from understudy.engine.convert.plan import Placement
-from understudy.engine.convert.render import Rendered, settled
+from understudy.engine.convert.render import Rendered, average_neighbours
 from understudy.engine.faces.detectors.search import Search
 from understudy.engine.faces.geometry.align import crop_matrix, hull_mask, mesh_radius, transform
 from understudy.engine.faces.networks.face_mesh import Mesh, region_of_detection
@@ -159,7 +159,7 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
         )
         target = cv2.warpAffine(shot.footage, _cv(shot.matrix), (CROP, CROP), flags=cv2.INTER_CUBIC)
         unmoved = np.zeros((CROP, CROP), np.float32)
-        mask = fitted(shot.mask, placement, settings)
+        mask = fit_mask(shot.mask, placement, settings)
         face = Face(
             placement,
             spoiled(shot.face, case, shot.index),
@@ -173,17 +173,17 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
         place = place_of(shot.matrix, face.mask, SIZE, SIZE)
         assert place is not None
         x0, y0, x1, y1 = place.box
-        measures = measure(face, place, shot.footage[y0:y1, x0:x1], settings)
+        measures = measure_face(face, place, shot.footage[y0:y1, x0:x1], settings)
         rendered.append(Rendered(shot, [(face, place, measures)]))  # type: ignore[arg-type]
     results = []
-    for item in settled(rendered):
+    for item in average_neighbours(rendered):
         picture = item.frame.rgb
 
         def view(box: tuple[int, int, int, int], picture: np.ndarray = picture) -> np.ndarray:
             x0, y0, x1, y1 = box
             return picture[y0:y1, x0:x1].astype(np.float32) / 255
 
-        rgb, matte = pasted(picture, composite(view, item.frame.index, item.faces, settings))
+        rgb, matte = paste_patches(picture, composite(view, item.frame.index, item.faces, settings))
         results.append(replace(item.frame, footage=rgb, mask=matte))  # type: ignore[type-var]
     return results
 

@@ -43,9 +43,9 @@ from understudy.engine.model.networks.losses import ssim
 from understudy.engine.model.networks.refiner_network import SIZES, Refiner
 from understudy.engine.model.recast import Source, recast, soft_edge, target_geometry
 from understudy.engine.model.training import checkpoints
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.model.training.trainer import canonical_shape
-from understudy.engine.model.training.training_step import begin, step
+from understudy.engine.model.training.training_step import new_training, step
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -194,9 +194,9 @@ def main() -> None:
     clips = Clips(options.frames)
     judge = Judge(clips, options.out)
     size, width = SIZES["quick"]
-    materials = [make_material(s, v, size, Silent()) for s, v in zip(clips.sets, judge.views, strict=True)]
+    materials = [make_training_set(s, v, size, Silent()) for s, v in zip(clips.sets, judge.views, strict=True)]
     card = ModelCard(schema=1, preset="quick", identities=list(NAMES), material=[[], []])
-    training = checkpoints.resume(options.out, card, CPU) or begin(len(NAMES), width, CPU)
+    training = checkpoints.resume(options.out, card, CPU) or new_training(len(NAMES), width, CPU)
     print(" minutes  steps    PSNR    SSIM    eyes   mouth  to truth  expression")
     if not training.step:
         judge.row(0, 0, None)
@@ -207,7 +207,7 @@ def main() -> None:
             begun = time.process_time()
             step(training, materials, judge.shape, Silent())
             training.seconds += (time.process_time() - begun) / CORES
-        card = checkpoints.keep(options.out, replace(card, steps=training.step), training)
+        card = checkpoints.save_checkpoint(options.out, replace(card, steps=training.step), training)
         judge.row(minutes, training.step, training.average)
 
 

@@ -33,7 +33,7 @@ from understudy.engine.model.networks.precision import autocast, autocast_dtype
 from understudy.engine.model.networks.refiner_network import SIZES
 from understudy.engine.model.networks.shared_encoder import render_for
 from understudy.engine.model.training import training_step
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.model.training.trainer import canonical_shape
 from understudy.engine.reporter import Silent
 
@@ -73,25 +73,25 @@ def seconds(work: Callable[[], object], count: int) -> float:
 
 def ours(bench: Bench, steps: int) -> None:
     size, width = SIZES["quick"]
-    materials = [make_material(s, make_views(s, DEVICE), size, Silent()) for s in bench.sets]
+    materials = [make_training_set(s, make_views(s, DEVICE), size, Silent()) for s in bench.sets]
     shape = canonical_shape(bench.sets).to(DEVICE)
     for kind in ("refine", "shared"):
-        state = training_step.begin(2, width, DEVICE, kind, size)
+        state = training_step.new_training(2, width, DEVICE, kind, size)
 
         def feed(state: training_step.Training = state) -> list[tuple[torch.Tensor, ...]]:
             drawn = training_step.draw_all(materials, state.generator, state.refiner)
             return [render_for(state.refiner, materials, d, shape) for d in drawn.drawn]
 
         def echoes(state: training_step.Training = state) -> None:
-            for _ in range(training_step.ECHOES):
+            for _ in range(training_step.BATCH_REPEATS):
                 training_step.step(state, materials, shape, Silent())
 
         def feed_once(state: training_step.Training = state) -> None:
             drawn = training_step.draw_all(materials, state.generator, state.refiner)
-            training_step.mirrored(training_step.pictures_of(state.refiner, materials, drawn, shape))
+            training_step.mirrored_batch(training_step.make_inputs(state.refiner, materials, drawn, shape))
 
-        whole = seconds(echoes, steps) / training_step.ECHOES
-        feeding = seconds(feed_once, steps) / training_step.ECHOES
+        whole = seconds(echoes, steps) / training_step.BATCH_REPEATS
+        feeding = seconds(feed_once, steps) / training_step.BATCH_REPEATS
         made, number = feed(), 0
 
         def again(*_: object, made: list[tuple[torch.Tensor, ...]] = made) -> tuple[torch.Tensor, ...]:
@@ -100,7 +100,7 @@ def ours(bench: Bench, steps: int) -> None:
             return made[(number - 1) % len(made)]
 
         real, training_step.render_for = training_step.render_for, again
-        synthetic = seconds(echoes, steps) / training_step.ECHOES
+        synthetic = seconds(echoes, steps) / training_step.BATCH_REPEATS
         training_step.render_for = real
         print(
             f"{kind}: {1000 * whole:.0f} ms a step, {100 * feeding / whole:.0f} % of it drawing and making the batch; "

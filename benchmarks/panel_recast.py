@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from understudy.engine.convert.plan import Placement, make_plan
-from understudy.engine.convert.render import Work, patched, render, settled
+from understudy.engine.convert.render import Work, average_neighbours, composite_frames, render
 from understudy.engine.convert.source_identities import make_sources
 from understudy.engine.convert.worn import spectacles_of
 from understudy.engine.faces.alignments import Alignments, load_alignments
@@ -135,7 +135,7 @@ def recasts(pair: Pair, source: Source, work: Path, count: int, settings: Conver
             for frame in some:
                 frame.rgb  # noqa: B018 - decoded before the clock starts
             begun = time.perf_counter()
-            made = list(patched(settled(render(some, job, None)), job, pool))
+            made = list(composite_frames(average_neighbours(render(some, job, None)), job, pool))
             seconds += time.perf_counter() - begun
             for frame, patches in made:
                 recast, matte = _laid(frame.rgb, patches)
@@ -155,6 +155,6 @@ def _runs(frames: Iterable) -> Iterator[list]:
 
 
 def _laid(rgb: np.ndarray, patches: list[Patch]) -> tuple[np.ndarray, np.ndarray]:
-    from understudy.engine.convert.composite import pasted
+    from understudy.engine.convert.composite import paste_patches
 
-    return pasted(rgb, patches)
+    return paste_patches(rgb, patches)

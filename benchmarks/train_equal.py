@@ -45,9 +45,9 @@ from understudy.engine.model.model_folder import facesets, load_refiner, prepare
 from understudy.engine.model.networks.losses import face_loss, ssim
 from understudy.engine.model.networks.refiner_network import SIZES, Refiner
 from understudy.engine.model.recast import Source, recast, soft_edge, target_geometry
-from understudy.engine.model.training.dataset import draw, hold_out, make_material, render
+from understudy.engine.model.training.dataset import draw, hold_out, make_training_set, render
 from understudy.engine.model.training.trainer import canonical_shape, train
-from understudy.engine.model.training.validation import SHAPE
+from understudy.engine.model.training.validation import DEFAULT_SHAPE
 from understudy.engine.protocol import Clip, Identity, Material, ScanSpec, TrainSettings
 from understudy.engine.reporter import Silent
 
@@ -203,7 +203,7 @@ def measure_ours(
     swaps, similar = [], []
     for target, (faces, rows) in enumerate(zip(bench.sets, bench.rows, strict=True)):
         source = 1 - target
-        change = SHAPE * difference(neutral_face(faces.landmarks), views[source].neutral)
+        change = DEFAULT_SHAPE * difference(neutral_face(faces.landmarks), views[source].neutral)
         moved = reshaped(faces.landmarks[rows], change)
         shown = torch.cat([pictures_of(faces.pixels[rows]), masks_of(faces.masks[rows])], 1)
         shown, *_ = move_picture(shown, faces.landmarks[rows], moved)
@@ -221,7 +221,7 @@ def reenacted(
 ) -> torch.Tensor:
     """Held-out faces made from frames that training saw, as the refiner (or the draft) has them."""
     size = SIZES["quick"][0]
-    material = make_material(bench.sets[number], views[number], size, Silent())
+    material = make_training_set(bench.sets[number], views[number], size, Silent())
     dice = draw([material], [(0, len(bench.held[number]))], 0, torch.Generator())
     frame = torch.from_numpy(bench.held[number])
     none = torch.full_like(dice.lender, -1)

@@ -22,9 +22,9 @@ from understudy.engine.job_bodies import run
 from understudy.engine.model.draft.views import make_views
 from understudy.engine.model.model_folder import ModelCard, facesets, prepare
 from understudy.engine.model.networks import refiner_network
-from understudy.engine.model.training.checkpoints import begin_of, put_out, warm_start
+from understudy.engine.model.training.checkpoints import export_weights, new_training_for, warm_start
 from understudy.engine.model.training.convergence import Score
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.model.training.trainer import canonical_shape
 from understudy.engine.model.training.training_step import Training, step
 from understudy.engine.model.training.validation import Scorer
@@ -52,7 +52,7 @@ class Faces:
         sets = facesets(folder, card)
         views = [make_views(s, CPU) for s in sets]
         self.materials = [
-            make_material(s, v, refiner_network.SIZES[card.preset][0], Silent())
+            make_training_set(s, v, refiner_network.SIZES[card.preset][0], Silent())
             for s, v in zip(sets, views, strict=True)
         ]
         self.shape = canonical_shape(sets)
@@ -84,12 +84,12 @@ def main() -> None:
     base, new = out / "base", out / "new"
     base_card = prepare(base, people(options.clips[:2], out), "quick", Silent())
     card = prepare(new, people(options.clips[2:], out), "quick", Silent())
-    training = begin_of(base_card, CPU)
+    training = new_training_for(base_card, CPU)
     Faces(base, base_card).train(training, options.base_seconds)
-    put_out(base, base_card, training)
+    export_weights(base, base_card, training)
     print(f"base of {', '.join(base_card.identities)}: {training.step} steps", flush=True)
     faces = Faces(new, card)
-    cold = faces.train(begin_of(card, CPU), options.seconds)
+    cold = faces.train(new_training_for(card, CPU), options.seconds)
     warm = faces.train(warm_start(base, base_card, card, CPU), options.seconds)
     print(f"{'step':>6}{'from nothing':>14}{'warm':>10}   held-out loss of {' and '.join(card.identities)}")
     for a, b in zip(cold, warm, strict=False):

@@ -30,7 +30,7 @@ from understudy.engine.model.draft.views import choose_views, make_views
 from understudy.engine.model.draft.warp import Views
 from understudy.engine.model.networks import refiner_network
 from understudy.engine.model.networks.shared_encoder import (
-    LOW,
+    BOTTLENECK_SIZE,
     Net,
     Shared,
     SharedDecoder,
@@ -38,10 +38,10 @@ from understudy.engine.model.networks.shared_encoder import (
     make_network,
 )
 from understudy.engine.model.recast import Source, recast
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.model.training.trainer import canonical_shape
-from understudy.engine.model.training.training_step import Training, begin, step
-from understudy.engine.model.training.validation import SHAPE
+from understudy.engine.model.training.training_step import Training, new_training, step
+from understudy.engine.model.training.validation import DEFAULT_SHAPE
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -53,7 +53,7 @@ class Liae(Shared):
 
     def __init__(self, identities: int, size: int, width: int) -> None:
         super().__init__(identities, size, width)
-        channels = self.encoder.open.out_features // LOW**2
+        channels = self.encoder.open.out_features // BOTTLENECK_SIZE**2
         inner = self.encoder.open
         self.encoder = _Code(size, width)
         shared, one = copy.deepcopy(inner), SharedDecoder(size, width)
@@ -80,7 +80,7 @@ class _Inner(nn.Module):
 
     def forward(self, code: torch.Tensor) -> torch.Tensor:
         both = [nn.functional.leaky_relu(layer(code), 0.1) for layer in (self.shared, self.own)]
-        return self.decoder(torch.cat(both, 1).reshape(len(code), -1, LOW, LOW))
+        return self.decoder(torch.cat(both, 1).reshape(len(code), -1, BOTTLENECK_SIZE, BOTTLENECK_SIZE))
 
 
 class Modulated(Shared):
@@ -133,7 +133,7 @@ def main() -> None:
     shape = canonical_shape(bench.sets)
     measure(bench, "draft", 0.0, 0, None, views, shape)
     for name in options.who:
-        training = begin(2, 8, CPU)
+        training = new_training(2, 8, CPU)
         network = build(name)
         training.refiner, training.average = network, copy.deepcopy(network).requires_grad_(False)
         training.optimiser = torch.optim.AdamW(
@@ -146,7 +146,7 @@ def main() -> None:
 
 
 def train(training: Training, bench: Bench, views: list[Views], shape: torch.Tensor, seconds: float) -> None:
-    materials = [make_material(s, v, SIZE, Silent()) for s, v in zip(bench.sets, views, strict=True)]
+    materials = [make_training_set(s, v, SIZE, Silent()) for s, v in zip(bench.sets, views, strict=True)]
     end = time.process_time() + seconds
     while time.process_time() < end:
         step(training, materials, shape, Silent())
@@ -159,7 +159,7 @@ def measure(
     swaps, similar = [], []
     for target, (faces, rows) in enumerate(zip(bench.sets, bench.rows, strict=True)):
         source = 1 - target
-        amount = 0.0 if isinstance(network, Shared) else SHAPE
+        amount = 0.0 if isinstance(network, Shared) else DEFAULT_SHAPE
         change = amount * difference(neutral_face(faces.landmarks), views[source].neutral)
         moved = reshaped(faces.landmarks[rows], change)
         shown = torch.cat([pictures_of(faces.pixels[rows]), masks_of(faces.masks[rows])], 1)

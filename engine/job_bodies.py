@@ -134,7 +134,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
 
     from .model.model_folder import prepare, read_card
     from .model.training.trainer import train
-    from .model.training.training_step import join_ranks, leave_ranks, meet
+    from .model.training.training_step import barrier, join_ranks, leave_ranks
 
     try:
         check_limits(spec)
@@ -151,7 +151,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     if not rank:
         gathering = Part(reporter, 0.0, 0.1 if trains else 1.0)
         card = prepare(folder, spec.identities, spec.preset, gathering, spec.network, device)
-    meet()
+    barrier()
     if rank:
         card, reporter = read_card(folder), Silent()
     if trains:

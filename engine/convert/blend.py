@@ -7,9 +7,9 @@ import numpy as np
 
 from ..protocol import BlendMethod
 
-GRID = 32
+MEMBRANE_GRID = 32
 """Cells a side of the membrane."""
-BANDS = 6
+MAX_BANDS = 6
 
 
 def measure_membrane(face: np.ndarray, target: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -22,16 +22,16 @@ def measure_membrane(face: np.ndarray, target: np.ndarray, mask: np.ndarray) -> 
     # the rim: where the mask is neither open nor whole
     rim = np.clip(4 * mask * (1 - mask), 0, 1) ** 2
     weighted = np.dstack([(target.astype(np.float32) - face) * rim[..., None], rim])
-    cells = cv2.resize(weighted, (GRID, GRID), interpolation=cv2.INTER_AREA)
-    return pulled(cells[..., :3], cells[..., 3], 1e-3).ravel()
+    cells = cv2.resize(weighted, (MEMBRANE_GRID, MEMBRANE_GRID), interpolation=cv2.INTER_AREA)
+    return fill_by_pyramid(cells[..., :3], cells[..., 3], 1e-3).ravel()
 
 
 def membrane(vector: np.ndarray, size: int) -> np.ndarray:
     """A vector of `measure_membrane` as a (size, size, 3) map."""
-    return cv2.resize(vector.reshape(GRID, GRID, 3), (size, size), interpolation=cv2.INTER_CUBIC)
+    return cv2.resize(vector.reshape(MEMBRANE_GRID, MEMBRANE_GRID, 3), (size, size), interpolation=cv2.INTER_CUBIC)
 
 
-def pulled(weighted: np.ndarray, weight: np.ndarray, enough: float) -> np.ndarray:
+def fill_by_pyramid(weighted: np.ndarray, weight: np.ndarray, enough: float) -> np.ndarray:
     """Values known where there is weight, carried smoothly to where there is none.
 
     weighted (H, W, 3) float32 is value · weight. Pull and push over a pyramid: a cell without weight
@@ -40,21 +40,21 @@ def pulled(weighted: np.ndarray, weight: np.ndarray, enough: float) -> np.ndarra
     if min(weight.shape) <= 2 or (weight >= enough).all():
         return weighted / np.maximum(weight, enough)[..., None]
     both = cv2.pyrDown(np.dstack([weighted, weight]))
-    coarse = pulled(both[..., :3], both[..., 3], enough)
+    coarse = fill_by_pyramid(both[..., :3], both[..., 3], enough)
     fine = cv2.pyrUp(coarse, dstsize=weight.shape[::-1])
     missing = np.clip(1 - weight / enough, 0, 1)[..., None]
     known = np.where(weight[..., None] > 0, weighted / np.maximum(weight, 1e-6)[..., None], 0)
     return known + missing * (fine - known)
 
 
-def extended(face: np.ndarray, target: np.ndarray, known: np.ndarray) -> np.ndarray:
+def extend_face(face: np.ndarray, target: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The face (S, S, 3) carried on beyond its rim: outside `known` (S, S) 0..1 it is the target plus what the
     two differ by along the rim. A blend may then reach outwards without reading what is not there."""
     away = (face - target) * known[..., None]
-    return target + pulled(away, known, 0.5)
+    return target + fill_by_pyramid(away, known, 0.5)
 
 
-def blended(old: np.ndarray, new: np.ndarray, alpha: np.ndarray, method: BlendMethod) -> np.ndarray:
+def blend(old: np.ndarray, new: np.ndarray, alpha: np.ndarray, method: BlendMethod) -> np.ndarray:
     """`new` over `old`, (H, W, 3) float32 each, by alpha (H, W) float32 0..1; `old` where alpha is 0.
 
     multiband blends every octave over a width of its own (Burt and Adelson 1983); the others mix by alpha
@@ -65,7 +65,7 @@ def blended(old: np.ndarray, new: np.ndarray, alpha: np.ndarray, method: BlendMe
         change *= cv2.merge([alpha, alpha, alpha])
         change += old
         return change
-    bands = int(np.clip(np.log2(max(min(alpha.shape), 2)) - 3, 1, BANDS))
+    bands = int(np.clip(np.log2(max(min(alpha.shape), 2)) - 3, 1, MAX_BANDS))
     step = 1 << bands
     rows, columns = alpha.shape
     padding = (0, -rows % step, 0, -columns % step)

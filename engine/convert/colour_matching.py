@@ -13,16 +13,16 @@ import numpy as np
 from ..media.float_view import largest
 from ..protocol import ColourMethod
 
-STATISTICS = 96
+STATISTICS_SIZE = 96
 """Pixels a side on which colours are measured: finer ones are grain and hairs."""
-GRID = 32
+LIGHT_GRID = 32
 """Cells a side of the map of light."""
 LIGHT_SIGMA = 0.10
 """Width of the light's blur, in crop sides."""
-LEVELS = np.linspace(0, 255, 33)
+HISTOGRAM_LEVELS = np.linspace(0, 255, 33)
 _QUANTILES = (np.arange(32) + 0.5) / 32
-_FEWEST = 40
-GAINS = (0.8, 1.25)
+_MIN_SAMPLES = 40
+GAIN_RANGE = (0.8, 1.25)
 """Contrast is changed within these: two people's faces differ in relief by more than in light."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -44,23 +44,23 @@ def measure(method: ColourMethod, face: np.ndarray, target: np.ndarray, weight: 
     if method == "light":
         return _light(face, target, weight)
     ours, theirs = samples(face, target, weight)
-    if len(ours) < _FEWEST:
+    if len(ours) < _MIN_SAMPLES:
         return neutral(method)
-    alike = _alike(ours, theirs)
+    alike = _matching_pixels(ours, theirs)
     if method == "reinhard":
         a, b = _lab(ours), _lab(theirs)
-        gain = np.clip((_spread(b) + 0.3) / (_spread(a) + 0.3), *GAINS)
-        gain = 1 + _likeness(a, b) * (gain - 1)
+        gain = np.clip((_spread(b) + 0.3) / (_spread(a) + 0.3), *GAIN_RANGE)
+        gain = 1 + _correlation(a, b) * (gain - 1)
         return np.concatenate([gain, a[alike].mean(0), b[alike].mean(0)]).astype(np.float32)
     if method == "mkl":
         means = ours[alike].mean(0), theirs[alike].mean(0)
-        matrix = np.eye(3) + _likeness(ours, theirs).mean() * (_monge(ours, theirs) - np.eye(3))
+        matrix = np.eye(3) + _correlation(ours, theirs).mean() * (_monge(ours, theirs) - np.eye(3))
         return np.concatenate([matrix.ravel(), *means]).astype(np.float32)
     ours, theirs = ours[alike], theirs[alike]
     steps = []
     for channel in range(3):
         x, y = (np.quantile(values[:, channel], _QUANTILES) for values in (ours, theirs))
-        steps.append(np.interp(LEVELS, x + np.arange(32) * 1e-4, y - x))
+        steps.append(np.interp(HISTOGRAM_LEVELS, x + np.arange(32) * 1e-4, y - x))
     return np.concatenate(steps).astype(np.float32)
 
 
@@ -70,7 +70,9 @@ def neutral(method: ColourMethod) -> np.ndarray:
         return np.array([1, 1, 1, 0, 0, 0, 0, 0, 0], np.float32)
     if method == "mkl":
         return np.concatenate([np.eye(3).ravel(), np.zeros(6)]).astype(np.float32)
-    return np.zeros({"none": 0, "histogram": 3 * len(LEVELS), "light": GRID * GRID * 3}[method], np.float32)
+    return np.zeros(
+        {"none": 0, "histogram": 3 * len(HISTOGRAM_LEVELS), "light": LIGHT_GRID * LIGHT_GRID * 3}[method], np.float32
+    )
 
 
 def apply(method: ColourMethod, face: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -78,11 +80,11 @@ def apply(method: ColourMethod, face: np.ndarray, vector: np.ndarray) -> np.ndar
     if method == "none" or not vector.size:
         return face
     if method == "light":
-        grid = vector.reshape(GRID, GRID, 3)
+        grid = vector.reshape(LIGHT_GRID, LIGHT_GRID, 3)
         return face + cv2.resize(grid, face.shape[1::-1], interpolation=cv2.INTER_CUBIC)
     if method == "histogram":
-        steps = vector.reshape(3, len(LEVELS))
-        moved = [np.interp(face[..., c], LEVELS, LEVELS + steps[c]) for c in range(3)]
+        steps = vector.reshape(3, len(HISTOGRAM_LEVELS))
+        moved = [np.interp(face[..., c], HISTOGRAM_LEVELS, HISTOGRAM_LEVELS + steps[c]) for c in range(3)]
         return np.stack(moved, -1).astype(np.float32)
     ours, theirs = vector[-6:-3], vector[-3:]
     if method == "reinhard":
@@ -95,13 +97,13 @@ def apply(method: ColourMethod, face: np.ndarray, vector: np.ndarray) -> np.ndar
 
 def samples(face: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colours of both crops where they are skin and not clipped: two (N, 3) float32, pixel for pixel."""
-    face, target, weight = (_reduced(x, STATISTICS) for x in (face, target, weight))
+    face, target, weight = (_downscaled(x, STATISTICS_SIZE) for x in (face, target, weight))
     bright, dark = largest(np.maximum(face, target)), largest(np.minimum(face, target))
     used = (weight > 0.6) & (bright < 252) & (dark > 3)
     return face[used], target[used]
 
 
-def _alike(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+def _matching_pixels(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """Which pixels show the same thing in both faces: (N,) bool, skin mostly.
 
     The faces lie over one another; brows, lashes, glasses and beards do not match and would count as colour.
@@ -110,7 +112,7 @@ def _alike(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     used = np.ones(len(ours), bool)
     for part in (0.85, 0.7, 0.6):
         a, b = ours[used], theirs[used]
-        gain = np.clip((b.std(0) + 1) / (a.std(0) + 1), *GAINS)
+        gain = np.clip((b.std(0) + 1) / (a.std(0) + 1), *GAIN_RANGE)
         left = largest(np.abs((ours - a.mean(0)) * gain + b.mean(0) - theirs))
         used = left <= np.quantile(left, part)
     return used
@@ -121,9 +123,9 @@ def measure_tint(target: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
     In black-and-white or toned footage Cb = a + b·Y and Cr = c + d·Y, everywhere.
     """
-    small = _reduced(target, STATISTICS)
-    weight = _reduced(weight, STATISTICS) > 0.1
-    if weight.sum() < _FEWEST:
+    small = _downscaled(target, STATISTICS_SIZE)
+    weight = _downscaled(weight, STATISTICS_SIZE) > 0.1
+    if weight.sum() < _MIN_SAMPLES:
         weight = np.ones_like(weight)
     ycc = cv2.cvtColor(small / 255, cv2.COLOR_RGB2YCrCb)[weight][:, [0, 2, 1]] * 255
     y = np.stack([np.ones(len(ycc)), ycc[:, 0]], 1)
@@ -142,17 +144,17 @@ def apply_tint(face: np.ndarray, vector: np.ndarray) -> np.ndarray:
 
 
 def _light(face: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    size = 2 * GRID
-    away = _reduced(target, size) - _reduced(face, size)
-    used = _reduced(weight, size)
-    if used.sum() < _FEWEST:
+    size = 2 * LIGHT_GRID
+    away = _downscaled(target, size) - _downscaled(face, size)
+    used = _downscaled(weight, size)
+    if used.sum() < _MIN_SAMPLES:
         return neutral("light")
     sigma = LIGHT_SIGMA * size
     spread = cv2.GaussianBlur(np.dstack([away * used[..., None], used]), (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
     level = (away * used[..., None]).sum((0, 1)) / used.sum()
     # where the face is far, the light of the whole of it
     grid = (spread[..., :3] + 0.02 * level) / (spread[..., 3:] + 0.02)
-    return cv2.resize(grid, (GRID, GRID), interpolation=cv2.INTER_AREA).ravel()
+    return cv2.resize(grid, (LIGHT_GRID, LIGHT_GRID), interpolation=cv2.INTER_AREA).ravel()
 
 
 def _spread(values: np.ndarray) -> np.ndarray:
@@ -161,7 +163,7 @@ def _spread(values: np.ndarray) -> np.ndarray:
     return (high - low) / 2.563
 
 
-def _likeness(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+def _correlation(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     """How far contrast may be compared at all: (3,) 0..1, the part of one face's variance that the other explains.
 
     Faces of unlike relief differ in contrast under the same light; only where both rise and fall together does
@@ -179,7 +181,7 @@ def _monge(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     inverse = np.linalg.inv(root)
     matrix = inverse @ _root(root @ b @ root) @ inverse
     values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
-    return (vectors * np.clip(values, *GAINS)) @ vectors.T
+    return (vectors * np.clip(values, *GAIN_RANGE)) @ vectors.T
 
 
 def _root(matrix: np.ndarray) -> np.ndarray:
@@ -193,7 +195,7 @@ def _lab(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(flat, cv2.COLOR_RGB2LAB).reshape(rgb.shape)
 
 
-def _reduced(picture: np.ndarray, size: int) -> np.ndarray:
+def _downscaled(picture: np.ndarray, size: int) -> np.ndarray:
     if picture.shape[0] > size:
         picture = cv2.resize(picture, (size, size), interpolation=cv2.INTER_AREA)
     return picture.astype(np.float32)

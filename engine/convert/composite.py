@@ -14,21 +14,21 @@ from ..protocol import ConvertSettings
 from . import blend, colour_matching, grain_blur
 from .face_batch import Face
 from .frame_measures import Measures
-from .patch import SEEN, Place, warped_face, warped_mask
+from .patch import VISIBLE_ALPHA, Place, warped_face, warped_mask
 
-View = Callable[[Box], np.ndarray]
+ReadRegion = Callable[[Box], np.ndarray]
 """A rectangle x0, y0, x1, y1 of a frame as (h, w, 3) float32 RGB 0..1."""
-Mark = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
+EmbedMark = Callable[[np.ndarray, np.ndarray, np.ndarray, float], np.ndarray]
 """Puts the durable mark into a crop: face (S, S, 3) float32 RGB 0..255, mask (S, S) float32 0..1, the recast face's
 landmarks (468, 3) in the crop's pixels, its radius in the frame's → marked face."""
 
 
 def composite(
-    view: View,
+    view: ReadRegion,
     frame: int,
     faces: Sequence[tuple[Face, Place, Measures]],
     settings: ConvertSettings,
-    mark: Mark | None = None,
+    mark: EmbedMark | None = None,
 ) -> list[Patch]:
     """The patches of one frame's faces, farther ones first; each is finished over those before it.
 
@@ -36,15 +36,15 @@ def composite(
     """
     patches: list[Patch] = []
     for face, place, measures in faces:
-        fresh = finished(face, measures, settings)
+        fresh = finish_face(face, measures, settings)
         if mark is not None:
             fresh = mark(fresh, face.mask, face.placement.landmarks, face.placement.radius)
-        under, beneath = _so_far(view, place, patches)
+        under, beneath = _frame_with_patches(view, place, patches)
         if face.moved.any():
-            under, changed = _moved(under, face, place)
+            under, changed = _warp_frame_to_outline(under, face, place)
             beneath = changed + beneath * (1 - changed)
         new, alpha = warped_face(fresh, place), warped_mask(face.mask, place)
-        mixed = blend.blended(under * 255, new, alpha, settings.blend)
+        mixed = blend.blend(under * 255, new, alpha, settings.blend)
         if measures.grain.size:
             field = grain_blur.grain(place.shape, measures.grain, (frame, face.placement.track))
             if field is not None:
@@ -57,7 +57,7 @@ def composite(
     return patches
 
 
-def finished(face: Face, measures: Measures, settings: ConvertSettings) -> np.ndarray:
+def finish_face(face: Face, measures: Measures, settings: ConvertSettings) -> np.ndarray:
     """A face in its crop, (S, S, 3) float32 RGB 0..255, with all but the seam and the grain done."""
     fresh = colour_matching.apply(settings.colour, face.face, measures.colour)
     if measures.blur.size:
@@ -67,11 +67,11 @@ def finished(face: Face, measures: Measures, settings: ConvertSettings) -> np.nd
     fresh = colour_matching.apply_tint(fresh, measures.tint)
     if settings.blend == "multiband":
         known = np.clip(face.mask * 8, 0, 1)
-        fresh = blend.extended(fresh, face.target.astype(np.float32), known)
+        fresh = blend.extend_face(fresh, face.target.astype(np.float32), known)
     return fresh
 
 
-def pasted(rgb: np.ndarray, patches: Sequence[Patch]) -> tuple[np.ndarray, np.ndarray]:
+def paste_patches(rgb: np.ndarray, patches: Sequence[Patch]) -> tuple[np.ndarray, np.ndarray]:
     """A frame (H, W, 3) uint8 RGB with its patches, and the matte (H, W) float32 of them all."""
     picture, matte = rgb.copy(), np.zeros(rgb.shape[:2], np.float32)
     for patch in patches:
@@ -83,7 +83,7 @@ def pasted(rgb: np.ndarray, patches: Sequence[Patch]) -> tuple[np.ndarray, np.nd
     return picture, matte
 
 
-def _moved(under: np.ndarray, face: Face, place: Place) -> tuple[np.ndarray, np.ndarray]:
+def _warp_frame_to_outline(under: np.ndarray, face: Face, place: Place) -> tuple[np.ndarray, np.ndarray]:
     """The frame at a place, drawn to the face's new outline at its own resolution, and how much: (h, w) 0..1."""
     # where each pixel came from is smooth: linear interpolation has it exactly enough
     field = cv2.warpAffine(
@@ -94,7 +94,7 @@ def _moved(under: np.ndarray, face: Face, place: Place) -> tuple[np.ndarray, np.
         borderMode=cv2.BORDER_REPLICATE,
     )
     origin, changed = np.ascontiguousarray(field[..., :2]), field[..., 2]
-    changed = np.where(changed > SEEN, changed, np.float32(0))
+    changed = np.where(changed > VISIBLE_ALPHA, changed, np.float32(0))
     back = cv2.invertAffineTransform(place.matrix) - [[0, 0, 0.5], [0, 0, 0.5]]
     x, y = cv2.split(cv2.transform(origin, back))
     bent = cv2.remap(under, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
@@ -102,7 +102,7 @@ def _moved(under: np.ndarray, face: Face, place: Place) -> tuple[np.ndarray, np.
     return under, changed
 
 
-def _so_far(view: View, place: Place, patches: Sequence[Patch]) -> tuple[np.ndarray, np.ndarray]:
+def _frame_with_patches(view: ReadRegion, place: Place, patches: Sequence[Patch]) -> tuple[np.ndarray, np.ndarray]:
     """The frame at a place with the patches that lie there already, and their matte."""
     x0, y0, x1, y1 = place.box
     under, beneath = view(place.box), np.zeros(place.shape, np.float32)

@@ -22,13 +22,13 @@ from ..media.writer import MovieWriter
 from ..memory import give_back
 from ..protocol import ConvertSpec
 from ..reporter import Reporter
-from .composite import Mark
+from .composite import EmbedMark
 from .convert_settings import check_settings, earlier_results, save_settings
 from .face_batch import Face, crop_of
-from .frame_measures import REACH
-from .pipeline import ahead
+from .frame_measures import AVERAGING_RADIUS
+from .pipeline import prefetch
 from .plan import Placement, make_plan
-from .render import BATCH, Rendered, Work, measured, patched, recast_faces, settled
+from .render import FRAMES_PER_BATCH, Rendered, Work, average_neighbours, composite_frames, measure_batch, recast_faces
 from .segment_key import segment_key
 from .source_identities import load_sources
 from .worn import spectacles_of
@@ -42,7 +42,7 @@ def convert(
     spec: ConvertSpec,
     device: torch.device,
     report: Reporter,
-    mark: Mark | None = None,
+    mark: EmbedMark | None = None,
     certify: Certify | None = None,
 ) -> dict[str, int]:
     """Recast a scanned clip, or frames `spec.start` to `spec.end` of it, into `spec.output`.
@@ -133,8 +133,8 @@ def _stages(
     Reading, the network, measuring, compositing and the caller's writing each run in a thread of their own. Frames
     beside the ones asked for are read and measured, too, where a face goes on into them.
     """
-    begin = first - REACH if first - REACH >= start and _crosses(work.plan, first) else first
-    beyond = min(end, last + REACH) if _crosses(work.plan, last) else last
+    begin = first - AVERAGING_RADIUS if first - AVERAGING_RADIUS >= start and _crosses(work.plan, first) else first
+    beyond = min(end, last + AVERAGING_RADIUS) if _crosses(work.plan, last) else last
 
     def batches() -> Iterator[list[Frame]]:
         batch: list[Frame] = []
@@ -142,7 +142,7 @@ def _stages(
             for placement in work.plan.get(frame.index, ()):
                 crop_of(frame, placement)  # makes the bytes of it here, beside the network
             batch.append(frame)
-            if frame.index % BATCH == BATCH - 1:
+            if frame.index % FRAMES_PER_BATCH == FRAMES_PER_BATCH - 1:
                 yield batch
                 batch = []
         if batch:
@@ -155,17 +155,20 @@ def _stages(
 
     def rendered(made: Iterable[tuple[list[Frame], dict[int, list[Face]]]], pool: Executor) -> Iterator[Rendered]:
         for batch, faces in made:
-            yield from measured(batch, faces, work, pool)
+            yield from measure_batch(batch, faces, work, pool)
             for frame in batch:  # a picture waits for its neighbours as it was decoded, not twice
                 frame.let_go()
 
     workers = max(1, min(4, (os.cpu_count() or 2) - 1))
     with (
         ThreadPoolExecutor(workers, "understudy-composite") as pool,
-        ahead(batches()) as read,
-        ahead(recast(read)) as made,
-        ahead(rendered(made, pool), BATCH) as seen,
-        ahead(patched((i for i in settled(seen) if first <= i.frame.index < last), work, pool), BATCH) as finished,
+        prefetch(batches()) as read,
+        prefetch(recast(read)) as made,
+        prefetch(rendered(made, pool), FRAMES_PER_BATCH) as seen,
+        prefetch(
+            composite_frames((i for i in average_neighbours(seen) if first <= i.frame.index < last), work, pool),
+            FRAMES_PER_BATCH,
+        ) as finished,
     ):
         yield finished
 
@@ -174,6 +177,6 @@ def _crosses(plan: dict[int, list[Placement]], frame: int) -> bool:
     """Whether what is measured before a frame counts in it or after it, or the other way round."""
     before, after = (
         {p.track for n in frames for p in plan.get(n, ())}
-        for frames in (range(frame - REACH, frame), range(frame, frame + REACH))
+        for frames in (range(frame - AVERAGING_RADIUS, frame), range(frame, frame + AVERAGING_RADIUS))
     )
     return bool(before & after)

@@ -19,14 +19,14 @@ from ..model.draft.shape import move_picture
 from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source, recast
 from ..protocol import ConvertSettings
-from .mask import fitted
-from .occluder import uncovered
+from .mask import fit_mask
+from .occluder import fill_occluded
 from .plan import Placement
 
 HIDDEN, HIDDEN_CARRIED = (0.6, 0.8), (0.25, 0.45)
 """Where more of a face than the first share is hidden it begins to keep its own, and beyond the second nothing of it is
 recast; sooner where no mesh was measured: a fist before it may be all that is to be seen."""
-CACHED = 4 * 256**2
+CPU_BATCH_PIXELS = 4 * 256**2
 """Pixels of crops that a CPU recasts at once."""
 Member = tuple[Frame, Placement]
 
@@ -104,11 +104,11 @@ def render_faces(
         crops = np.concatenate([pictures, own_masks[..., None], in_front[..., None], shining], -1)
         shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
         shown, moved, field = move_picture(shown, measured, landmarks)
-        face, mask = dissolved(
+        face, mask = recast_with_dissolve(
             sources[name],
             [p for _, p in members],
             landmarks,
-            uncovered((shown[:, :3] - shown[:, 5:]).clamp(min=0), shown[:, 3:4], shown[:, 4:5]),
+            fill_occluded((shown[:, :3] - shown[:, 5:]).clamp(min=0), shown[:, 3:4], shown[:, 4:5]),
             shown[:, 3:4],
         )
         face = (face + shown[:, 5:]).clamp(max=1) if shining.any() else face  # what lenses reflect lies over any face
@@ -121,7 +121,7 @@ def render_faces(
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
         hidden = np.ascontiguousarray(shown[:, 4].cpu().numpy())
         for n, (frame, placement) in enumerate(members):
-            whole = np.float32(placement.opacity) * fitted(masks[n], placement, settings)
+            whole = np.float32(placement.opacity) * fit_mask(masks[n], placement, settings)
             whole *= seen(whole, hidden[n], placement.carried)
             mask = whole * (1 - hidden[n])
             found = hidden[n] if settings.keep_front and drawn.get(frame.index) is None else None
@@ -142,13 +142,13 @@ def _batches(
 ) -> Iterator[tuple[str, int, list[Member]]]:
     """The faces of one source and size that are recast at once: all, but on a CPU no more than stay in its cache."""
     for (name, size), members in groups.items():
-        at_once = max(1, CACHED // size**2) if device.type == "cpu" else len(members)
+        at_once = max(1, CPU_BATCH_PIXELS // size**2) if device.type == "cpu" else len(members)
         for n in range(0, len(members), at_once):
             yield name, size, members[n : n + at_once]
 
 
 @torch.inference_mode()
-def dissolved(
+def recast_with_dissolve(
     source: Source, placements: list[Placement], landmarks: np.ndarray, picture: torch.Tensor, own: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Faces and masks as `recast` makes them; where views change, from both, mixed."""

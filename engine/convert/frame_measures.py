@@ -12,9 +12,9 @@ from . import blend, colour_matching, grain_blur
 from .face_batch import Face
 from .patch import Place, warped_face, warped_mask
 
-REACH = 8
+AVERAGING_RADIUS = 8
 """Frames to each side that a frame's measures are averaged over."""
-SIGMA = 4.0
+AVERAGING_SIGMA = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,7 @@ class Measures:
 NOTHING = np.zeros(0, np.float32)
 
 
-def measure(face: Face, place: Place, under: np.ndarray, settings: ConvertSettings) -> Measures:
+def measure_face(face: Face, place: Place, under: np.ndarray, settings: ConvertSettings) -> Measures:
     """Measure one face against its frame; `under` (h, w, 3) float32 RGB 0..255 is the frame at `place`."""
     vector = colour_matching.measure(settings.colour, face.face, face.target, face.mask)
     tint = colour_matching.measure_tint(face.target, face.mask)
@@ -46,10 +46,10 @@ def measure(face: Face, place: Place, under: np.ndarray, settings: ConvertSettin
     return Measures(vector, tint, membrane, blur, grain)
 
 
-def averaged(own: int, frames: Sequence[int], measures: Sequence[Measures]) -> Measures:
+def average_measures(own: int, frames: Sequence[int], measures: Sequence[Measures]) -> Measures:
     """The measures of frame `own` from those of a track's frames around it, nearer ones counting more."""
     distance = np.array(frames, float) - own
-    weights = np.exp(-(distance**2) / (2 * SIGMA**2))
+    weights = np.exp(-(distance**2) / (2 * AVERAGING_SIGMA**2))
     weights /= weights.sum()
     columns = {}
     for field in fields(Measures):

@@ -11,21 +11,21 @@ import functools
 import cv2
 import numpy as np
 
-GRAIN = 3
+GRAIN_LENGTH = 3
 """Length of a grain vector: strength in luma and in chroma (8-bit levels), and size (blur in source pixels)."""
-_AGAIN = 1.0
+_REBLUR_SIGMA = 1.0
 """Blur by which edges are softened once more to see how soft they are, crop pixels."""
-_SLACK = 1.4
+_SHARPNESS_TOLERANCE = 1.4
 """Footage only this much softer than the recast is left alone: on clean footage two faces' edges differ by up to 1.3,
 and what is taken off softer footage for it is what the measured edges are softer by than a blur alone makes them."""
-_SHUTTER = 0.35
+_SHUTTER_SIGMA = 0.35
 """Deviation of the blur that a shutter open all the time leaves, in parts of the motion (a box has 1 / √12)."""
-_LEAST_GRAIN = 0.5
-_MOST_GRAIN = 30.0
-SHEET = 1024
+_MIN_GRAIN = 0.5
+_MAX_GRAIN = 30.0
+NOISE_SHEET_SIZE = 1024
 """Side of the sheet of noise that grain is cut out of, anywhere: drawing it anew takes ten times as long."""
 _FROM_YCC = np.array([[1, 1.403, 0], [1, -0.714, -0.344], [1, 0, 1.773]])
-COARSEST = 1.9
+MAX_COARSE_RATIO = 1.9
 """Detail whose strength grows by this much in a picture of half the size is no grain at all."""
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -48,13 +48,13 @@ def measure_blur(face: np.ndarray, target: np.ndarray, mask: np.ndarray, motion:
     ours, theirs = (cv2.GaussianBlur(np.float32(x) @ _LUMA, (0, 0), 0.7) for x in (face, target))
     both = np.stack([along, [-along[1], along[0]]])
     wanted = [
-        np.sqrt(max(see**2 - (_SLACK * have) ** 2, 0))
+        np.sqrt(max(see**2 - (_SHARPNESS_TOLERANCE * have) ** 2, 0))
         for have, see in zip(_softness(ours, inside, both), _softness(theirs, head, both), strict=True)
     ]
     if speed <= 1:
         return np.full(2, min(wanted), np.float32)
     across = min(wanted)
-    return np.array([np.clip(wanted[0], across, max(across, _SHUTTER * speed)), across], np.float32)
+    return np.array([np.clip(wanted[0], across, max(across, _SHUTTER_SIGMA * speed)), across], np.float32)
 
 
 def apply_blur(face: np.ndarray, vector: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -75,8 +75,8 @@ def measure_grain(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
     """
     ycc = cv2.cvtColor(np.ascontiguousarray(picture, np.float32) / 255, cv2.COLOR_RGB2YCrCb) * 255
     luma = _strength(ycc[..., 0], where)
-    if luma < _LEAST_GRAIN / 2:
-        return np.zeros(GRAIN, np.float32)
+    if luma < _MIN_GRAIN / 2:
+        return np.zeros(GRAIN_LENGTH, np.float32)
     chroma = (_strength(ycc[..., 1], where) + _strength(ycc[..., 2], where)) / 2
     half = ycc[: len(ycc) // 2 * 2, : ycc.shape[1] // 2 * 2, 0]
     coarse = cv2.resize(half, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
@@ -85,8 +85,8 @@ def measure_grain(picture: np.ndarray, where: np.ndarray) -> np.ndarray:
     size = float(np.interp(np.clip(spread / luma, ratios[0], ratios[-1]), ratios, sizes))
     gain = float(np.interp(size, sizes, seen))  # how much of grain of this size the filter lets through
     # what is coarser than any grain is the picture's own: pores, cloth, the blocks of a codec
-    sure = float(np.clip((COARSEST - spread / luma) / (COARSEST - ratios[-1]), 0, 1))
-    most = _MOST_GRAIN
+    sure = float(np.clip((MAX_COARSE_RATIO - spread / luma) / (MAX_COARSE_RATIO - ratios[-1]), 0, 1))
+    most = _MAX_GRAIN
     return np.array([sure * min(luma / gain, most), sure * min(chroma / gain, most), size], np.float32)
 
 
@@ -96,11 +96,11 @@ def grain(shape: tuple[int, int], vector: np.ndarray, seed: tuple[int, ...]) -> 
     None where there is too little to see.
     """
     luma, chroma, size = (float(v) for v in vector)
-    if luma < _LEAST_GRAIN:
+    if luma < _MIN_GRAIN:
         return None
-    sheet = _sheet(round(20 * size) / 20 if size > 0.2 else 0.0)
-    if max(shape) > SHEET // 2:  # room to choose a place in
-        sheet = np.tile(sheet, [1 + 2 * side // SHEET for side in shape])
+    sheet = _noise_sheet(round(20 * size) / 20 if size > 0.2 else 0.0)
+    if max(shape) > NOISE_SHEET_SIZE // 2:  # room to choose a place in
+        sheet = np.tile(sheet, [1 + 2 * side // NOISE_SHEET_SIZE for side in shape])
     # places in the sheet depend on the seed alone: the same frame gets the same grain whatever was made before it
     generator = np.random.Generator(np.random.SFC64(list(seed)))
     planes = []
@@ -127,11 +127,11 @@ def _softness(luma: np.ndarray, where: np.ndarray, directions: np.ndarray) -> li
         return np.abs(directions.astype(np.float32) @ np.stack(gradient))
 
     found = []
-    softer = cv2.GaussianBlur(luma, (0, 0), _AGAIN, borderType=cv2.BORDER_REPLICATE)
+    softer = cv2.GaussianBlur(luma, (0, 0), _REBLUR_SIGMA, borderType=cv2.BORDER_REPLICATE)
     for first, again in zip(slopes(luma), slopes(softer), strict=True):
         strong = first >= np.quantile(first, 0.9)
         ratio = np.quantile(first[strong] / np.maximum(again[strong], 1e-3), 0.8)
-        found.append(float(_AGAIN / np.sqrt(max(float(ratio) ** 2 - 1, 0.01))))
+        found.append(float(_REBLUR_SIGMA / np.sqrt(max(float(ratio) ** 2 - 1, 0.01))))
     return found
 
 
@@ -184,9 +184,9 @@ def _grain_table() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 @functools.lru_cache(8)
-def _sheet(size: float) -> np.ndarray:
+def _noise_sheet(size: float) -> np.ndarray:
     """(SHEET, SHEET) float32 grain of unit strength, blurred by `size`."""
-    plain = np.random.Generator(np.random.SFC64(2)).standard_normal((SHEET, SHEET), np.float32)
+    plain = np.random.Generator(np.random.SFC64(2)).standard_normal((NOISE_SHEET_SIZE, NOISE_SHEET_SIZE), np.float32)
     if not size:
         return plain
     soft = cv2.GaussianBlur(plain, (0, 0), size, borderType=cv2.BORDER_REFLECT)

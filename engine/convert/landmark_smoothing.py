@@ -1,4 +1,4 @@
-"""Landmarks made steady: what a face mesh jitters by is taken out, what the face does is kept."""
+"""Landmarks smoothed over time: the jitter of the face mesh is removed, motion is kept."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import numpy as np
 
 from ..faces.geometry.align import mesh_radius
 
-REACH = 4
+SMOOTHING_RADIUS = 4
 """Frames to each side that a fitted parabola leans on."""
-PIECE = 2048
+CHUNK_FRAMES = 2048
 """Frames that are smoothed at a time, so that memory does not grow with the length of a take."""
-JITTER = 0.012
+JITTER_SCALE = 0.012
 """Parts of the mesh's radius: what lies nearer to the parabola is jitter, what lies much farther is motion."""
 
 
-def steadied(landmarks: np.ndarray, frames: np.ndarray, amount: float) -> np.ndarray:
+def smooth_landmarks(landmarks: np.ndarray, frames: np.ndarray, amount: float) -> np.ndarray:
     """Smooth a track's landmarks (T, 468, 3) at ascending `frames` (T,) in time, without lag: same shape.
 
     A parabola is fitted to every coordinate over nine frames (Savitzky and Golay 1964), so that steady motion
@@ -26,18 +26,18 @@ def steadied(landmarks: np.ndarray, frames: np.ndarray, amount: float) -> np.nda
         return result
     for run in np.split(np.arange(len(frames)), np.flatnonzero(np.diff(frames) != 1) + 1):
         if len(run) > 2:
-            for first in range(0, len(run), PIECE):
+            for first in range(0, len(run), CHUNK_FRAMES):
                 # with as many frames to both sides as reach into the piece: the same as all of them in one
-                begin, end = max(first - REACH, 0), min(first + PIECE + REACH, len(run))
-                if begin and end - begin <= 2 * REACH:
-                    begin = max(end - 2 * REACH - 1, 0)
+                begin, end = max(first - SMOOTHING_RADIUS, 0), min(first + CHUNK_FRAMES + SMOOTHING_RADIUS, len(run))
+                if begin and end - begin <= 2 * SMOOTHING_RADIUS:
+                    begin = max(end - 2 * SMOOTHING_RADIUS - 1, 0)
                 made = _smoothed(landmarks[run[begin:end]].astype(np.float64), amount)
-                result[run[first : first + PIECE]] = made[first - begin : first - begin + PIECE]
+                result[run[first : first + CHUNK_FRAMES]] = made[first - begin : first - begin + CHUNK_FRAMES]
     return result
 
 
 def _smoothed(track: np.ndarray, amount: float) -> np.ndarray:
-    reach = min(REACH, (len(track) - 1) // 2)
+    reach = min(SMOOTHING_RADIUS, (len(track) - 1) // 2)
     if reach < 1:
         return track
     offsets = np.arange(-reach, reach + 1)
@@ -50,6 +50,6 @@ def _smoothed(track: np.ndarray, amount: float) -> np.ndarray:
     padded = np.concatenate([before, track, after])
     smooth = sum(w * padded[k : k + len(track)] for k, w in enumerate(weights))
     away = np.linalg.norm((track - smooth)[..., :2], axis=-1) / np.maximum(mesh_radius(track), 1e-6)[:, None]
-    trust = amount * np.exp(-((away / JITTER) ** 2))[..., None]
+    trust = amount * np.exp(-((away / JITTER_SCALE) ** 2))[..., None]
     steady: np.ndarray = track + trust * (smooth - track)
     return steady

@@ -9,7 +9,7 @@ from ..faces.geometry.align import LEFT_SIDE, RIGHT_SIDE
 from ..protocol import ConvertSettings
 from .plan import Placement
 
-OPEN = 0.02
+MASK_THRESHOLD = 0.02
 """A mask below this is no face."""
 
 
@@ -19,30 +19,30 @@ def face_width(placement: Placement) -> float:
     return float(np.linalg.norm(across))
 
 
-def fitted(mask: np.ndarray, placement: Placement, settings: ConvertSettings) -> np.ndarray:
+def fit_mask(mask: np.ndarray, placement: Placement, settings: ConvertSettings) -> np.ndarray:
     """The mask (S, S) float32 0..1 as the settings want it; never more than it was.
 
     Erode moves each side inwards in the crop, which is upright on the face; feather is a ramp of that width
     inside what is left, a smoothstep of the distance to its rim.
     """
     width = face_width(placement)
-    cut = guarded(mask, placement)
+    cut = subtract_nearer_faces(mask, placement)
     top, right, bottom, left = (round(value * width) for value in settings.erode)
     for rows, columns in ((top, 0), (-bottom, 0), (0, left), (0, -right)):
         if rows or columns:
-            cut = np.minimum(cut, _moved(cut, rows, columns))
+            cut = np.minimum(cut, _shifted(cut, rows, columns))
     ramp = settings.feather * width
     if ramp < 1:
         return cut
     # the picture's border is no rim of the face: distance is measured to where the mask is open inside it
-    inside = cv2.copyMakeBorder((cut > OPEN).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    inside = cv2.copyMakeBorder((cut > MASK_THRESHOLD).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
     t = np.clip(distance / ramp, 0, 1)
     soft: np.ndarray = np.minimum(cut, (t * t * (3 - 2 * t)).astype(np.float32))
     return soft
 
 
-def guarded(mask: np.ndarray, placement: Placement) -> np.ndarray:
+def subtract_nearer_faces(mask: np.ndarray, placement: Placement) -> np.ndarray:
     """The mask less the faces that stand nearer to the camera and get no recast of their own."""
     for outline in placement.nearer:
         shield: np.ndarray = np.zeros(mask.shape, np.uint8)
@@ -54,6 +54,6 @@ def guarded(mask: np.ndarray, placement: Placement) -> np.ndarray:
     return mask
 
 
-def _moved(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
+def _shifted(mask: np.ndarray, rows: int, columns: int) -> np.ndarray:
     shift = np.array([[1, 0, columns], [0, 1, rows]], np.float32)
     return cv2.warpAffine(mask, shift, mask.shape[::-1], flags=cv2.INTER_NEAREST, borderMode=cv2.BORDER_REPLICATE)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..faces.geometry.align import to_opencv
 
-SEEN = 1 / 510
+VISIBLE_ALPHA = 1 / 510
 """Less of the new face than this cannot change an 8-bit sample."""
 
 
@@ -41,7 +41,7 @@ def place_of(matrix: np.ndarray, mask: np.ndarray, width: int, height: int) -> P
     matrix (2, 3) is what cut the crop; mask (S, S) float32: only what it shows is looked at.
     """
     size = len(mask)
-    rows, columns = (np.flatnonzero((mask > SEEN).any(axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero((mask > VISIBLE_ALPHA).any(axis)) for axis in (1, 0))
     if not len(rows):
         return None
     left, right, top, bottom = columns[0] - 1, columns[-1] + 2, rows[0] - 1, rows[-1] + 2
@@ -58,7 +58,7 @@ def place_of(matrix: np.ndarray, mask: np.ndarray, width: int, height: int) -> P
 
 def warped_face(face: np.ndarray, place: Place) -> np.ndarray:
     """A crop's face (S, S, 3) float32 in the frame's pixels: (h, w, 3)."""
-    face, matrix = _reduced(face, place)
+    face, matrix = _downscaled(face, place)
     # enlarged: cubic keeps what the network drew; reduced: linear, as it was averaged
     enlarging = abs(np.linalg.det(matrix[:, :2])) < 1
     return cv2.warpAffine(
@@ -73,7 +73,7 @@ def warped_face(face: np.ndarray, place: Place) -> np.ndarray:
 
 def warped_mask(mask: np.ndarray, place: Place) -> np.ndarray:
     """A crop's mask (S, S) float32 0..1 in the frame's pixels: (h, w), 0 where it shows nothing."""
-    mask, matrix = _reduced(mask, place)
+    mask, matrix = _downscaled(mask, place)
     alpha = cv2.warpAffine(
         mask,
         to_opencv(matrix),
@@ -81,10 +81,10 @@ def warped_mask(mask: np.ndarray, place: Place) -> np.ndarray:
         flags=cv2.WARP_INVERSE_MAP | cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_CONSTANT,
     )
-    return np.where(alpha > SEEN, alpha, 0)
+    return np.where(alpha > VISIBLE_ALPHA, alpha, 0)
 
 
-def _reduced(picture: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
+def _downscaled(picture: np.ndarray, place: Place) -> tuple[np.ndarray, np.ndarray]:
     """A picture of the crop, and what leads to it: averaged first where it is far reduced, or it would shimmer."""
     factor = int(np.sqrt(abs(np.linalg.det(place.matrix[:, :2]))))  # crop pixels to a source pixel
     if factor < 2:

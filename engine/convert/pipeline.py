@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterable
 from typing import TypeVar
 
 T = TypeVar("T")
-_PATIENCE = 0.2
+_POLL_SECONDS = 0.2
 """Seconds after which a thread that waits looks whether it is still wanted."""
 
 
@@ -19,7 +19,7 @@ class _End:
 
 
 @contextlib.contextmanager
-def ahead(items: Iterable[T], depth: int = 1) -> Generator[Iterable[T], None, None]:
+def prefetch(items: Iterable[T], depth: int = 1) -> Generator[Iterable[T], None, None]:
     """`items`, made in a thread while the caller works on those before, at most `depth` waiting.
 
     An error in the thread is raised where the items are taken. On leaving, the thread is told to stop and
@@ -31,7 +31,7 @@ def ahead(items: Iterable[T], depth: int = 1) -> Generator[Iterable[T], None, No
     def put(item: T | _End) -> bool:
         while not stop.is_set():
             with contextlib.suppress(queue.Full):
-                waiting.put(item, timeout=_PATIENCE)
+                waiting.put(item, timeout=_POLL_SECONDS)
                 return True
         return False
 
@@ -52,7 +52,7 @@ def ahead(items: Iterable[T], depth: int = 1) -> Generator[Iterable[T], None, No
     def take() -> Generator[T, None, None]:
         while True:
             try:
-                item = waiting.get(timeout=_PATIENCE)
+                item = waiting.get(timeout=_POLL_SECONDS)
             except queue.Empty:
                 if stop.is_set():
                     return

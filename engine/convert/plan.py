@@ -16,22 +16,22 @@ from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source
 from ..protocol import Swap
 from ..reporter import Reporter, Silent
-from .landmark_smoothing import steadied
+from .landmark_smoothing import smooth_landmarks
 
-TAKE = 2048
+FACES_PER_CHUNK = 2048
 """Faces that are looked at together: the choice of views compares every one with every view, and memory must not grow
 with the length of a take. So many, spread over the film, also tell a person's usual face."""
 RENDER_SIZES = (96, 128, 192, 256, 384, 512)
-ENLARGED = 1.25
+MAX_ENLARGEMENT = 1.25
 """By how much a recast crop may be enlarged where there is a larger size: beyond its own size a crop of 49 to 122
 pixels gains little (40 to 50 dB from one of 256 pixels, whatever the size), and below .8 of it loses detail."""
-CHANGE = (1, 2, 3, 2, 1)
+DISSOLVE_WEIGHTS = (1, 2, 3, 2, 1)
 """How much the views of the frames around a frame count in it: a change of views is a dissolve, or it would be seen."""
-ALIKE = 2
+SAME_VIEW_FRAMES = 2
 """Views so near to one another in the source's film show the same."""
 SHOWN = [0, 2]
 """The views whose change is seen: the one that shows the face, and the one that shows the eyes."""
-FADE = 6
+FADE_FRAMES = 6
 """Frames over which a recast face gives way to the footage's own before the mesh fails on it (a profile, mostly),
 and comes back after it: what cannot be recast is left alone, and nothing jumps."""
 
@@ -108,20 +108,20 @@ def make_plan(
             names = ", ".join(map(str, known)) or "nobody"
             raise NoFaceError(f"Person {swap.person} does not appear in this clip; the scan knows {names}.")
         failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0) & (not meshless))
-        usual = alignments.landmarks[rows[:: -(-len(rows) // TAKE)]]
+        usual = alignments.landmarks[rows[:: -(-len(rows) // FACES_PER_CHUNK)]]
         rest = neutral_face(usual)
         change = difference(rest, source.views.neutral)
         change *= 0.0 if meshless else shape
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
-            faces = steadied(alignments.landmarks[own], alignments.frame[own], smooth)
+            faces = smooth_landmarks(alignments.landmarks[own], alignments.frame[own], smooth)
             seen = None if alignments.irises is None else alignments.irises[own]
-            opacity = fading(alignments.frame[own], alignments.frame[failed[alignments.track[failed] == track]])
-            side = _side(faces)
-            for part in range(0, len(own), TAKE):
+            opacity = fade_opacity(alignments.frame[own], alignments.frame[failed[alignments.track[failed] == track]])
+            side = _track_crop_side(faces)
+            for part in range(0, len(own), FACES_PER_CHUNK):
                 report.check()
-                some = slice(part, part + TAKE)
-                for frame, placement in _follow(
+                some = slice(part, part + FACES_PER_CHUNK)
+                for frame, placement in _place_track(
                     alignments.frame[own[some]],
                     faces[some],
                     None if seen is None else seen[some],
@@ -135,36 +135,36 @@ def make_plan(
                     side,
                 ):
                     plan.setdefault(frame, []).append(placement)
-    _guard(plan, alignments, set(people))
+    _add_nearer_outlines(plan, alignments, set(people))
     for placements in plan.values():
         placements.sort(key=lambda p: p.radius)
     return plan
 
 
-def fading(frames: np.ndarray, failed: np.ndarray) -> np.ndarray:
+def fade_opacity(frames: np.ndarray, failed: np.ndarray) -> np.ndarray:
     """How much of a recast face shows at each of a track's frames, (T,) 0..1, by how near the mesh fails on it."""
     if not len(failed):
         return np.ones(len(frames))
     distance = np.abs(frames[:, None] - failed).min(1)
-    t = np.clip(distance / (FADE + 1), 0, 1)
+    t = np.clip(distance / (FADE_FRAMES + 1), 0, 1)
     return t * t * (3 - 2 * t)
 
 
-def dissolving(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray | None, float]]:
+def view_dissolves(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray | None, float]]:
     """Which other views each of a track's frames shows, and their share, because views change there or nearby.
 
     frames (T,) ascending, choices (T, V). Only the first view and the eyes' count: the other fills what the first
     lacks, and its change is not seen. The source's next few frames are no change either: they hardly differ. (None, 0)
     where none is.
     """
-    reach = len(CHANGE) // 2
+    reach = len(DISSOLVE_WEIGHTS) // 2
     shown: list[tuple[np.ndarray | None, float]] = []
     for n, own in enumerate(choices):
         around = range(max(n - reach, 0), min(n + reach + 1, len(frames)))
         near = {
-            k: CHANGE[k - n + reach] for k in around if frames[k] - frames[n] == k - n
+            k: DISSOLVE_WEIGHTS[k - n + reach] for k in around if frames[k] - frames[n] == k - n
         }  # nothing is missing between
-        others = {k: count for k, count in near.items() if (np.abs(choices[k] - own)[SHOWN] > ALIKE).any()}
+        others = {k: count for k, count in near.items() if (np.abs(choices[k] - own)[SHOWN] > SAME_VIEW_FRAMES).any()}
         if others:
             most = max(others, key=lambda k: others[k])
             shown.append((choices[most], sum(others.values()) / sum(near.values())))
@@ -173,13 +173,13 @@ def dissolving(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray
     return shown
 
 
-def _side(faces: np.ndarray) -> float:
+def _track_crop_side(faces: np.ndarray) -> float:
     """Side of a track's crops in source pixels, where the face is near."""
     sides = [1 / max(float(np.linalg.norm(crop_matrix(face, 1)[0, :2])), 1e-6) for face in faces]
     return float(np.quantile(sides, 0.9))
 
 
-def _follow(
+def _place_track(
     frames: np.ndarray,
     faces: np.ndarray,
     irises: np.ndarray | None,
@@ -194,10 +194,10 @@ def _follow(
 ) -> list[tuple[int, Placement]]:
     """The placements of one track, in frame order, rendered at one size throughout."""
     choices = choose_views(faces, source.views, neutral, irises)
-    others = dissolving(frames, choices)
+    others = view_dissolves(frames, choices)
     doubt = doubts(faces, choices, source.views, neutral, irises)
     limit = int(source.views.pixels.shape[-1])
-    size = next((s for s in RENDER_SIZES if side <= ENLARGED * s), RENDER_SIZES[-1])
+    size = next((s for s in RENDER_SIZES if side <= MAX_ENLARGEMENT * s), RENDER_SIZES[-1])
     size = min(size, limit)
     middles = faces[..., :2].mean(1)
     placed = []
@@ -225,7 +225,7 @@ def _follow(
     return placed
 
 
-def _guard(plan: dict[int, list[Placement]], alignments: Alignments, swapped: set[int]) -> None:
+def _add_nearer_outlines(plan: dict[int, list[Placement]], alignments: Alignments, swapped: set[int]) -> None:
     """Give every placement the outlines of those who keep their own face and stand nearer to the camera."""
     kept = np.flatnonzero(~np.isin(alignments.person, sorted(swapped)))
     for row in kept:

@@ -16,14 +16,14 @@ from ..media.float_view import Patch
 from ..media.reader import Frame
 from ..model.recast import Source
 from ..protocol import ConvertSettings
-from .composite import Mark, composite, pasted
+from .composite import EmbedMark, composite, paste_patches
 from .face_batch import Face, render_faces
-from .frame_measures import REACH, Measures, averaged, measure
-from .occluder import steady
+from .frame_measures import AVERAGING_RADIUS, Measures, average_measures, measure_face
+from .occluder import median_over_time
 from .patch import Place, place_of
 from .plan import Placement
 
-BATCH = 8
+FRAMES_PER_BATCH = 8
 """Frames that are recast together. Batches begin at frames that are multiples of it: a resumed conversion, or one of
 another range, must make the very batches of an uninterrupted one, since a network's sums depend on its batch."""
 
@@ -44,7 +44,7 @@ class Work:
     sources: dict[str, Source]
     settings: ConvertSettings
     device: torch.device
-    mark: Mark | None = None
+    mark: EmbedMark | None = None
     scan: Path | None = None
     worn: Mapping[int, Spectacles] = field(default_factory=dict)
     """Track → the spectacles of its face (`worn.spectacles_of`)."""
@@ -54,12 +54,12 @@ def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
     """One frame recast by itself: (H, W, 3) uint8 RGB, and its matte (H, W) float32 0..1."""
     (rendered,) = render([frame], work, None)
     patches = composite(frame.view, frame.index, rendered.faces, work.settings, work.mark)
-    return pasted(frame.rgb, patches)
+    return paste_patches(frame.rgb, patches)
 
 
 def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rendered]:
     """Recast and measure the faces of one batch."""
-    return measured(frames, recast_faces(frames, work), work, pool)
+    return measure_batch(frames, recast_faces(frames, work), work, pool)
 
 
 def recast_faces(frames: list[Frame], work: Work) -> dict[int, list[Face]]:
@@ -67,7 +67,9 @@ def recast_faces(frames: list[Frame], work: Work) -> dict[int, list[Face]]:
     return render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan, work.worn)
 
 
-def measured(frames: list[Frame], made: dict[int, list[Face]], work: Work, pool: Executor | None) -> list[Rendered]:
+def measure_batch(
+    frames: list[Frame], made: dict[int, list[Face]], work: Work, pool: Executor | None
+) -> list[Rendered]:
     """Measure the recast faces of a batch against their frames."""
 
     def look(frame: Frame) -> Rendered:
@@ -76,7 +78,7 @@ def measured(frames: list[Frame], made: dict[int, list[Face]], work: Work, pool:
         for face in made.get(frame.index, ()):
             place = place_of(face.placement.matrix, np.maximum(face.whole, face.moved), width, height)
             if place is not None:
-                faces.append((face, place, measure(face, place, frame.part(place.box), work.settings)))
+                faces.append((face, place, measure_face(face, place, frame.part(place.box), work.settings)))
         return Rendered(frame, faces)
 
     with_faces = [frame for frame in frames if frame.index in made]
@@ -84,7 +86,7 @@ def measured(frames: list[Frame], made: dict[int, list[Face]], work: Work, pool:
     return [looked.get(frame.index) or Rendered(frame, []) for frame in frames]
 
 
-def settled(rendered: Iterable[Rendered]) -> Iterator[Rendered]:
+def average_neighbours(rendered: Iterable[Rendered]) -> Iterator[Rendered]:
     """The same frames in their order, REACH frames later, with measures averaged over each face's neighbours."""
     window: deque[Rendered] = deque()
     waiting: deque[Rendered] = deque()
@@ -96,29 +98,29 @@ def settled(rendered: Iterable[Rendered]) -> Iterator[Rendered]:
             near = {
                 other.frame.index: (beside, measures)
                 for other in window
-                if abs(other.frame.index - middle.frame.index) <= REACH
+                if abs(other.frame.index - middle.frame.index) <= AVERAGING_RADIUS
                 for beside, _, measures in other.faces
                 if (beside.placement.track, beside.placement.source) == key
             }
             here = middle.frame.index
             if face.hidden is not None:
                 before, after = (near[n][0].hidden if n in near else None for n in (here - 1, here + 1))
-                face = replace(face, mask=face.whole * (1 - steady(before, face.hidden, after)))
-            faces.append((face, place, averaged(here, list(near), [m for _, m in near.values()])))
+                face = replace(face, mask=face.whole * (1 - median_over_time(before, face.hidden, after)))
+            faces.append((face, place, average_measures(here, list(near), [m for _, m in near.values()])))
         return Rendered(middle.frame, faces)
 
     for item in rendered:
         window.append(item)
         waiting.append(item)
-        while waiting and item.frame.index - waiting[0].frame.index >= REACH:
+        while waiting and item.frame.index - waiting[0].frame.index >= AVERAGING_RADIUS:
             yield settle(waiting.popleft())
-        while window[0].frame.index < item.frame.index - 2 * REACH:
+        while window[0].frame.index < item.frame.index - 2 * AVERAGING_RADIUS:
             window.popleft()
     while waiting:
         yield settle(waiting.popleft())
 
 
-def patched(frames: Iterable[Rendered], work: Work, pool: Executor) -> Iterator[tuple[Frame, list[Patch]]]:
+def composite_frames(frames: Iterable[Rendered], work: Work, pool: Executor) -> Iterator[tuple[Frame, list[Patch]]]:
     """Every frame with its patches, in order; a few frames are composited at a time."""
 
     def finish(item: Rendered) -> list[Patch]:
@@ -127,7 +129,7 @@ def patched(frames: Iterable[Rendered], work: Work, pool: Executor) -> Iterator[
     begun: deque[tuple[Frame, Future[list[Patch]] | None]] = deque()
     for item in frames:
         begun.append((item.frame, pool.submit(finish, item) if item.faces else None))
-        while len(begun) > BATCH:
+        while len(begun) > FRAMES_PER_BATCH:
             frame, future = begun.popleft()
             yield frame, future.result() if future else []
     for frame, future in begun:

@@ -12,10 +12,10 @@ import numpy as np
 from ..faces.facesets.masks import drawn_path
 from ..model.model_folder import faceset_path, read_card
 from ..protocol import ConvertSpec, to_json
-from .frame_measures import REACH
+from .frame_measures import AVERAGING_RADIUS
 from .plan import Placement
 
-MAKING = 8
+RENDER_VERSION = 8
 """Counted up when the same settings begin to give another picture."""
 
 
@@ -29,7 +29,7 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
 
     def key(first: int, last: int) -> str:
         digest = hashlib.sha256()
-        frames = range(max(start, first - REACH), min(end, last + REACH))
+        frames = range(max(start, first - AVERAGING_RADIUS), min(end, last + AVERAGING_RADIUS))
         if not any(frame in plan for frame in range(first, last)):
             return "untouched"
         digest.update(made_by)
@@ -57,7 +57,7 @@ def _fingerprint(spec: ConvertSpec) -> bytes:
     if spec.use_refiner:
         files.append(folder / "weights.safetensors")
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) if f.is_file() else None for f in files]
-    told = {"making": MAKING, "settings": to_json(spec.settings), "files": stamps, "refiner": spec.use_refiner}
+    told = {"making": RENDER_VERSION, "settings": to_json(spec.settings), "files": stamps, "refiner": spec.use_refiner}
     # the mark in the faces is that of the scan and the model (`provenance.recasts.mark_number`)
     card_file = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
     return json.dumps([told, card.identities, str(folder), card_file, spec.scan], sort_keys=True).encode()

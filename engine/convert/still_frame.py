@@ -32,7 +32,7 @@ from .source_identities import make_sources, require_known
 from .worn import spectacles_of
 
 DRAFT_FACES, DRAFT_SIZE = 48, 256
-KEPT = 6
+CACHE_SIZE = 6
 """Scans, models, plans kept at a time; the one not asked for longest goes first."""
 
 
@@ -88,7 +88,7 @@ class StillRecaster:
         return picture
 
     def _scan(self, folder: Path) -> Alignments:
-        stamp = stamp_of(folder / alignments.FILE_NAME)
+        stamp = file_stamp(folder / alignments.FILE_NAME)
         loaded: Alignments = self._keep(("scan", folder, stamp), lambda: load_alignments(folder))
         return loaded
 
@@ -101,7 +101,7 @@ class StillRecaster:
                 raise MediaError(f"{path.name} has another size than when it was scanned. Scan it again.")
             return frame
 
-        found: Frame = self._keep(("frame", path, stamp_of(path), index), read)
+        found: Frame = self._keep(("frame", path, file_stamp(path), index), read)
         return found
 
     def _sources(self, spec: PreviewSpec) -> tuple[dict[str, Source], int, Hashable]:
@@ -117,8 +117,8 @@ class StillRecaster:
         card = read_card(folder)
         require_known(card, names)
         files = [faceset_path(folder, card, name) for name in card.identities]
-        faces = ("facesets", folder, card.preset, *(stamp_of(path) for path in files))
-        weights = ("weights", folder, card.preset, stamp_of(folder / "weights.safetensors"))
+        faces = ("facesets", folder, card.preset, *(file_stamp(path) for path in files))
+        weights = ("weights", folder, card.preset, file_stamp(folder / "weights.safetensors"))
         prepared: dict[str, Source] = self._keep(
             ("sources", *faces),
             lambda: make_sources(card, facesets(folder, card), None, set(card.identities), self._device),
@@ -133,7 +133,7 @@ class StillRecaster:
         return read_card(folder).steps, refiner.to(self._device) if refiner is not None else None
 
     def _draft_source(self, identity: Identity) -> tuple[Source, Hashable]:
-        stamps = tuple((m.scan, m.person, stamp_of(Path(m.scan) / alignments.FILE_NAME)) for m in identity.material)
+        stamps = tuple((m.scan, m.person, file_stamp(Path(m.scan) / alignments.FILE_NAME)) for m in identity.material)
         key = ("draft", identity.name, stamps)
 
         def make() -> Source:
@@ -147,7 +147,7 @@ class StillRecaster:
         self, scan: Alignments, spec: PreviewSpec, sources: dict[str, Source], stamp: Hashable
     ) -> dict[int, list[Placement]]:
         swaps = tuple((swap.person, swap.identity) for swap in spec.swaps)
-        scanned = stamp_of(Path(spec.scan) / alignments.FILE_NAME)
+        scanned = file_stamp(Path(spec.scan) / alignments.FILE_NAME)
         kinds = tuple(type(source.refiner).__name__ for source in sources.values())
         key = ("plan", spec.scan, scanned, swaps, stamp, kinds, spec.settings.smooth, spec.settings.shape)
         plan: dict[int, list[Placement]] = self._keep(
@@ -161,7 +161,7 @@ class StillRecaster:
             return {}
         path = Path(scan.clip.path)
         tracks = tuple(sorted(p.track for p in plan.get(spec.frame, ())))
-        key = ("worn", path, stamp_of(path), spec.scan, stamp_of(Path(spec.scan) / alignments.FILE_NAME), tracks)
+        key = ("worn", path, file_stamp(path), spec.scan, file_stamp(Path(spec.scan) / alignments.FILE_NAME), tracks)
         worn: dict[int, Spectacles] = self._keep(key, lambda: spectacles_of(path, plan, [spec.frame], self._device))
         return worn
 
@@ -171,14 +171,14 @@ class StillRecaster:
             made = make()
             kind = key[0] if isinstance(key, tuple) else key
             same = [k for k in self._kept if isinstance(k, tuple) and k[0] == kind]
-            for old in same[: max(0, len(same) - KEPT + 1)]:
+            for old in same[: max(0, len(same) - CACHE_SIZE + 1)]:
                 del self._kept[old]
             self._kept[key] = made
         self._kept.move_to_end(key)
         return self._kept[key]
 
 
-def stamp_of(path: Path) -> tuple[int, int]:
+def file_stamp(path: Path) -> tuple[int, int]:
     """Tells a file from a later one of the same name; (0, 0) where there is none."""
     try:
         status = path.stat()

@@ -19,12 +19,12 @@ from ..faces.facesets.faceset import Faceset, gather, load_faceset
 from ..protocol import Identity, Network, Preset, TrainSettings, from_json, parse_json
 from ..reporter import Part, Reporter
 from .draft.gaze import irises
-from .networks.refiner_network import SIZES, widened
+from .networks.refiner_network import SIZES, upgrade_weights
 from .networks.shared_encoder import Net, make_network
 
 SCHEMA = 1
 DRAFT_FACES = 256
-FINEST = 768
+MAX_CROP = 768
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class ModelCard:
 
 def faceset_size(preset: Preset) -> int:
     """Side of the crops kept for a preset: twice what its network sees, for the draft's finer detail."""
-    return min(FINEST, 2 * SIZES[preset][0]) if preset in SIZES else DRAFT_FACES
+    return min(MAX_CROP, 2 * SIZES[preset][0]) if preset in SIZES else DRAFT_FACES
 
 
 def read_card(folder: Path) -> ModelCard:
@@ -169,7 +169,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
                     raise ValueError(f"{name} holds numbers that are not finite")
-            return widened(tensors), facts
+            return upgrade_weights(tensors), facts
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
 

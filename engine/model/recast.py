@@ -16,11 +16,11 @@ from .draft.mesh_raster import Geometry, geometry, triangle_map
 from .draft.warp import Views, moved
 from .networks.precision import autocast
 from .networks.refiner_network import Refined, refiner_input
-from .networks.shared_encoder import Net, Shared, window
+from .networks.shared_encoder import Net, Shared, border_window
 
-FEATHER = 0.02
+EDGE_WIDTH = 0.02
 """Width of the soft edge, in crop sides; it lies inside the face."""
-DOUBTED = 0.06
+DETAIL_CHANGE = 0.06
 """A change to the draft by this much (RGB 0..1, evened out) is taken to two thirds."""
 
 
@@ -47,7 +47,7 @@ def target_geometry(landmarks: np.ndarray, size: int, device: torch.device) -> G
 def soft_edge(inside: torch.Tensor) -> torch.Tensor:
     """A face's silhouette (B, 1, S, S) 0..1 drawn in and softened, 0 at its rim, itself a little within."""
     size = inside.shape[-1]
-    reach = max(1, round(FEATHER * size))
+    reach = max(1, round(EDGE_WIDTH * size))
     # a face that leaves the crop must not end in a hard line: the picture's border counts as its rim
     return (blur(eroded(inside, reach), reach / 2) * inside).clamp(0, 1)
 
@@ -75,8 +75,10 @@ def recast(
     """
     device, size = picture.device, picture.shape[-1]
     if isinstance(source.refiner, Shared) and not drafts_only:
-        face, logits, _ = _through(source, source.refiner, _resize(picture, source.network_size))
-        return _resize(face, size), soft_edge(_resize(_sure(logits), size) * window(size, device) * own_mask)
+        face, logits, _ = _run_network(source, source.refiner, _resized(picture, source.network_size))
+        return _resized(face, size), soft_edge(
+            _resized(_mask_of_logits(logits), size) * border_window(size, device) * own_mask
+        )
     target = target_geometry(landmarks, size, device)
     pixels = (picture * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     seen = irises(pixels, landmarks, device)
@@ -91,27 +93,27 @@ def recast(
         small, small_picture, small_draft = target, picture, drafted
     else:
         small = target_geometry((landmarks * (small_size / size)).astype(np.float32), small_size, device)
-        small_picture = _resize(picture, small_size)
-        small_draft = Draft(*(_resize(x, small_size) for x in vars(drafted).values()))
+        small_picture = _resized(picture, small_size)
+        small_draft = Draft(*(_resized(x, small_size) for x in vars(drafted).values()))
     if rows is not None:
         small = small.at(rows)
     inputs = refiner_input(small, small_draft, small_picture[every], source.shape)
-    result = _through(source, source.refiner, inputs)
+    result = _run_network(source, source.refiner, inputs)
     assert result.flow is not None
     change = result.face - moved(inputs[:, :3], result.flow)
     # a network that learns to err little errs to the soft side: where it would change little the draft, which is sharp
     # and finer than the network's picture, is kept; where it would change much (a mouth, a fold) the draft is wrong
     strength = blur(change.abs().mean(1, keepdim=True) * small.inside, 0.015 * small_size)
-    doubt = 1 - torch.exp(-((strength / DOUBTED) ** 2))
+    doubt = 1 - torch.exp(-((strength / DETAIL_CHANGE) ** 2))
     flow = F.interpolate(result.flow, size=(size, size), mode="bilinear", align_corners=False)
     fine = moved(drafted.face, flow, "bicubic").clamp(0, 1)
-    detail = fine - _resize(_resize(fine, small_size), size)
-    raised = _resize((doubt * change + 1) / 2, size) * 2 - 1  # what is resized lies in 0..1
-    face = (fine - _resize(doubt, size) * detail + raised).clamp(0, 1)
-    return face, mask * _resize(_sure(result.mask), size)
+    detail = fine - _resized(_resized(fine, small_size), size)
+    raised = _resized((doubt * change + 1) / 2, size) * 2 - 1  # what is resized lies in 0..1
+    face = (fine - _resized(doubt, size) * detail + raised).clamp(0, 1)
+    return face, mask * _resized(_mask_of_logits(result.mask), size)
 
 
-def _through(source: Source, network: Net, inputs: torch.Tensor) -> Refined:
+def _run_network(source: Source, network: Net, inputs: torch.Tensor) -> Refined:
     batch: list[torch.Tensor | None] = [None] * len(network.decoders)
     batch[source.decoder] = inputs
     with autocast(inputs.device):
@@ -125,12 +127,12 @@ def _through(source: Source, network: Net, inputs: torch.Tensor) -> Refined:
     return result
 
 
-def _sure(logits: torch.Tensor) -> torch.Tensor:
+def _mask_of_logits(logits: torch.Tensor) -> torch.Tensor:
     """Mask 0..1. Nearly sure is sure: what is left of the target's face inside the mask takes from the likeness."""
     return ((logits.sigmoid() - 0.1) / 0.7).clamp(0, 1)
 
 
-def _resize(x: torch.Tensor, size: int) -> torch.Tensor:
+def _resized(x: torch.Tensor, size: int) -> torch.Tensor:
     if x.shape[-1] == size:
         return x
     if x.shape[-1] > size:

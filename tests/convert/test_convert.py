@@ -14,7 +14,7 @@ import torch
 from understudy.engine.convert import conversion as conversion
 from understudy.engine.convert.face_batch import render_faces, seen
 from understudy.engine.convert.patch import place_of, warped_face, warped_mask
-from understudy.engine.convert.plan import dissolving, make_plan
+from understudy.engine.convert.plan import make_plan, view_dissolves
 from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.errors import DataError, NoFaceError, Stopped
@@ -225,15 +225,15 @@ def test_a_change_of_views_is_a_dissolve() -> None:
     choices[6:10, 0] = [90, 91, 92, 93]  # the source's own frames go on: no change
     choices[10:, 0] = 93
     choices[12:, 0] = 200  # another picture, but frames are missing before it
-    shares = [share for _, share in dissolving(frames, choices)]
+    shares = [share for _, share in view_dissolves(frames, choices)]
     np.testing.assert_allclose(shares[:8], np.r_[0, 0, 0, 0, 1, 3, 3, 1] / 9)
     assert not any(shares[8:])
-    others = [other for other, _ in dissolving(frames, choices)]
+    others = [other for other, _ in view_dissolves(frames, choices)]
     assert others[3] is None and others[5].tolist() == [90, 40, 40] and others[6].tolist() == [7, 40, 40]
     choices[:, 0], choices[6:, 2] = 7, 60  # other eyes in the same face are a change, too
-    np.testing.assert_allclose([share for _, share in dissolving(frames, choices)][:8], shares[:8])
+    np.testing.assert_allclose([share for _, share in view_dissolves(frames, choices)][:8], shares[:8])
     choices[:, 2], choices[6:, 1] = 40, 90  # another filling is none
-    assert not any(share for _, share in dissolving(frames, choices))
+    assert not any(share for _, share in view_dissolves(frames, choices))
 
 
 def test_a_dissolve_shows_both_views(tmp_path: Path, astronaut_scan: Any, carphone_folder: Path) -> None:

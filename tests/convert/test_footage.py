@@ -16,7 +16,7 @@ import torch
 from understudy.engine.convert import conversion as conversion
 from understudy.engine.convert.grain_blur import measure_grain
 from understudy.engine.convert.plan import make_plan
-from understudy.engine.convert.render import Rendered, Work, render, settled
+from understudy.engine.convert.render import Rendered, Work, average_neighbours, render
 from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.faces.geometry.align import crop_box, crop_matrix
@@ -185,7 +185,7 @@ def test_a_seamless_blend_wavers_less_than_single_frames_do(carphone_scan: Any, 
 
     alone = steps(rendered)
     assert alone > 0.1
-    assert steps(settled(rendered)) < 0.4 * alone
+    assert steps(average_neighbours(rendered)) < 0.4 * alone
 
 
 def test_reading_recasting_measuring_and_writing_have_threads_of_their_own(
@@ -214,7 +214,7 @@ def test_reading_recasting_measuring_and_writing_have_threads_of_their_own(
 
     monkeypatch.setattr(conversion, "read_frames", reading)
     monkeypatch.setattr(conversion, "recast_faces", noted("recast", casting))
-    monkeypatch.setattr(conversion, "measured", noted("measure", conversion.measured))
+    monkeypatch.setattr(conversion, "measure_batch", noted("measure", conversion.measure_batch))
     monkeypatch.setattr(conversion.MovieWriter, "write", noted("write", conversion.MovieWriter.write))
     recast(scan, drafts, tmp_path / "recast.mkv")
     threads: Iterable[int] = [next(iter(some)) for some in seen.values() if len(some) == 1]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert.plan import FADE, fading, make_plan
+from understudy.engine.convert.plan import FADE_FRAMES, fade_opacity, make_plan
 from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.media.reader import read_frames
@@ -21,9 +21,9 @@ CPU = torch.device("cpu")
 
 
 def test_a_face_fades_towards_frames_on_which_the_mesh_fails() -> None:
-    assert (fading(np.arange(9), np.array([], int)) == 1).all()
-    shown = fading(np.arange(30), np.arange(30, 35))
-    assert (shown[: 30 - FADE] == 1).all() and (np.diff(shown[29 - FADE :]) < 0).all()
+    assert (fade_opacity(np.arange(9), np.array([], int)) == 1).all()
+    shown = fade_opacity(np.arange(30), np.arange(30, 35))
+    assert (shown[: 30 - FADE_FRAMES] == 1).all() and (np.diff(shown[29 - FADE_FRAMES :]) < 0).all()
     assert shown[-1] < 0.1 and np.abs(np.diff(shown)).max() < 0.25
 
 

@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.convert import blend, colour_matching, grain_blur, landmark_smoothing
-from understudy.engine.convert.frame_measures import Measures, averaged
-from understudy.engine.convert.landmark_smoothing import steadied
-from understudy.engine.convert.mask import face_width, fitted
+from understudy.engine.convert.frame_measures import Measures, average_measures
+from understudy.engine.convert.landmark_smoothing import smooth_landmarks
+from understudy.engine.convert.mask import face_width, fit_mask
 from understudy.engine.convert.plan import Placement
 from understudy.engine.faces.geometry.align import crop, crop_matrix
 from understudy.engine.media.reader import read_frames
@@ -111,8 +111,8 @@ def test_softness_is_measured_and_a_sharp_footage_is_left_alone(face: np.ndarray
 def test_a_blend_is_the_face_inside_and_the_footage_outside(method: Any, face: np.ndarray) -> None:
     mask = oval()
     mask[mask < 0.02] = 0
-    new = blend.extended(face + 30 * (mask > 0.01)[..., None], face, np.clip(mask * 8, 0, 1))
-    mixed = blend.blended(face, new, mask, method)
+    new = blend.extend_face(face + 30 * (mask > 0.01)[..., None], face, np.clip(mask * 8, 0, 1))
+    mixed = blend.blend(face, new, mask, method)
     assert (mixed[mask == 0] == face[mask == 0]).all()
     assert np.abs(mixed - face - 30)[cv2.erode((mask > 0.99).astype(np.uint8), np.ones((41, 41))) > 0].max() < 6
     membrane = blend.membrane(blend.measure_membrane(face + 30, face, mask), SIZE)
@@ -122,7 +122,7 @@ def test_a_blend_is_the_face_inside_and_the_footage_outside(method: Any, face: n
 def test_each_side_is_drawn_in_by_itself(placement: Placement) -> None:
     mask = np.zeros((SIZE, SIZE), np.float32)
     mask[40:220, 60:200] = 1
-    whole = fitted(mask, placement, ConvertSettings(feather=0.0))
+    whole = fit_mask(mask, placement, ConvertSettings(feather=0.0))
     assert (whole == mask).all()
     width = face_width(placement)
 
@@ -134,10 +134,10 @@ def test_each_side_is_drawn_in_by_itself(placement: Placement) -> None:
         erode = [0.0] * 4
         erode[side] = 0.2
         moved = np.abs(
-            np.subtract(extent(fitted(mask, placement, ConvertSettings(erode=erode, feather=0.0))), extent(mask))
+            np.subtract(extent(fit_mask(mask, placement, ConvertSettings(erode=erode, feather=0.0))), extent(mask))
         )
         assert moved[side] == pytest.approx(0.2 * width, abs=2) and not moved[np.arange(4) != side].any()
-    soft = fitted(mask, placement, ConvertSettings(feather=0.3))
+    soft = fit_mask(mask, placement, ConvertSettings(feather=0.3))
     assert (soft <= mask).all() and soft[128, 128] == 1 and (soft > 0).sum() <= (mask > 0).sum()
 
 
@@ -147,10 +147,10 @@ def test_a_long_take_is_steadied_in_pieces_as_in_one(
 ) -> None:
     random = np.random.default_rng(5)
     track = astronaut_scan.landmarks[0] + random.normal(0, 0.5, (frames, 468, 3)).astype(np.float32)
-    whole = steadied(track, np.arange(frames), 1.0)
+    whole = smooth_landmarks(track, np.arange(frames), 1.0)
     assert np.abs(whole - track).max() > 0.1
-    monkeypatch.setattr(landmark_smoothing, "PIECE", 10)
-    assert (steadied(track, np.arange(frames), 1.0) == whole).all()
+    monkeypatch.setattr(landmark_smoothing, "CHUNK_FRAMES", 10)
+    assert (smooth_landmarks(track, np.arange(frames), 1.0) == whole).all()
 
 
 def test_landmarks_are_steadied_but_motion_is_kept(astronaut_scan: Any) -> None:
@@ -158,19 +158,21 @@ def test_landmarks_are_steadied_but_motion_is_kept(astronaut_scan: Any) -> None:
     t = np.arange(40, dtype=np.float32)[:, None, None]
     moving = base + np.float32([3, 1, 0]) * t + np.float32([0, 0.05, 0]) * t**2
     frames = np.arange(40)
-    assert np.abs(steadied(moving, frames, 1.0) - moving)[..., :2].max() < 0.05  # no lag, not at the ends either
+    assert (
+        np.abs(smooth_landmarks(moving, frames, 1.0) - moving)[..., :2].max() < 0.05
+    )  # no lag, not at the ends either
     scale = float(np.ptp(base[:, 0]))
     noise = np.random.default_rng(0).normal(0, 0.0012 * scale, moving.shape)  # what a face mesh jitters by
     noisy = moving + noise.astype(np.float32)
-    left = [np.abs(steadied(noisy, frames, a) - moving)[..., :2].std() for a in (0.0, 1.0)]
+    left = [np.abs(smooth_landmarks(noisy, frames, a) - moving)[..., :2].std() for a in (0.0, 1.0)]
     assert left[1] < 0.7 * left[0]
     blink = moving.copy()
     blink[20, 159, 1] += 0.05 * scale
-    assert steadied(blink, frames, 1.0)[20, 159, 1] - moving[20, 159, 1] > 0.04 * scale
+    assert smooth_landmarks(blink, frames, 1.0)[20, 159, 1] - moving[20, 159, 1] > 0.04 * scale
     torn = np.r_[np.arange(20), np.arange(300, 320)]  # nothing is smoothed over a gap
     assert (
         np.abs(
-            steadied(np.where(t < 20, moving, moving + 400), torn, 1.0) - np.where(t < 20, moving, moving + 400)
+            smooth_landmarks(np.where(t < 20, moving, moving + 400), torn, 1.0) - np.where(t < 20, moving, moving + 400)
         ).max()
         < 0.05
     )
@@ -182,5 +184,5 @@ def test_measures_are_averaged_around_a_frame() -> None:
         return Measures(np.array([value], np.float32), np.ones(5, np.float32), empty, empty, empty)
 
     waver = [of(v) for v in (0, 10, 0, 10, 0, 10, 0)]
-    assert averaged(3, range(7), waver).colour[0] == pytest.approx(5, abs=1.5)
-    assert averaged(3, [3], [of(4.0)]).colour[0] == 4
+    assert average_measures(3, range(7), waver).colour[0] == pytest.approx(5, abs=1.5)
+    assert average_measures(3, [3], [of(4.0)]).colour[0] == 4

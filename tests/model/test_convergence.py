@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from understudy.engine.model.training.convergence import DRIFTS, WORDS, Score, best_of, judge
+from understudy.engine.model.training.convergence import SWAPS_WORSEN_TEXT, VERDICT_TEXTS, Score, assess, best_of
 
 # two men, crops of 64 pixels, looked at every 5 s: step, seconds, held-out loss, identity, expression, training loss
 DRIFTING = [
@@ -92,21 +92,21 @@ def curve(
 
 
 def test_nothing_is_said_at_first() -> None:
-    assert judge(curve(lambda t: t**-0.5)[:4])[:2] == ("improving", None)
-    assert judge(DRIFTING[:6])[:2] == ("improving", None)
+    assert assess(curve(lambda t: t**-0.5)[:4])[:2] == ("improving", None)
+    assert assess(DRIFTING[:6])[:2] == ("improving", None)
     assert best_of(DRIFTING[:1]) is None  # the draft is no trained state
 
 
 def test_a_loss_that_falls_goes_on_and_one_that_does_not_is_done() -> None:
-    verdict, left, words = judge(curve(lambda t: t**-0.5, noise=0.0))
-    assert verdict == "improving" and left is not None and left > 1200 and words == WORDS["improving"]
-    assert judge(curve(lambda t: t**-0.5)).verdict == "improving"
+    verdict, left, words = assess(curve(lambda t: t**-0.5, noise=0.0))
+    assert verdict == "improving" and left is not None and left > 1200 and words == VERDICT_TEXTS["improving"]
+    assert assess(curve(lambda t: t**-0.5)).verdict == "improving"
     for noise in (0.0, 0.01):
-        assert judge(curve(lambda t: 0.1 + 0.1 * 0.7**t, noise=noise))[:2] == ("converged", 0.0)
+        assert assess(curve(lambda t: 0.1 + 0.1 * 0.7**t, noise=noise))[:2] == ("converged", 0.0)
     nothing_to_see = curve(lambda t: 0.004 * t**-0.5)  # it falls like the first one
-    assert judge(nothing_to_see).verdict == "converged"
+    assert assess(nothing_to_see).verdict == "converged"
     flat = curve(lambda t: 0.1 + 0.1 * 0.7**t, noise=0.0)
-    lefts = [judge(flat[:n]).seconds or 0.0 for n in (9, 13, 17)]
+    lefts = [assess(flat[:n]).seconds or 0.0 for n in (9, 13, 17)]
     assert lefts == sorted(lefts, reverse=True) and lefts[0] > 0  # the estimate comes down as it flattens
 
 
@@ -114,20 +114,20 @@ def test_swaps_that_still_get_better_keep_a_training_from_being_done() -> None:
     def flat(t: int) -> float:
         return 0.1 + 0.1 * 0.7**t
 
-    moving = judge(curve(flat, lambda t: 0.6 + 0.4 * t**-0.5))
+    moving = assess(curve(flat, lambda t: 0.6 + 0.4 * t**-0.5))
     assert moving.verdict in ("improving", "slowing") and moving.seconds
-    assert judge(curve(flat, lambda t: 0.9 + 0.1 * 0.7**t)).verdict == "converged"
+    assert assess(curve(flat, lambda t: 0.9 + 0.1 * 0.7**t)).verdict == "converged"
     unmeasured = [replace(s, identity=0.0, expression=0.0) for s in curve(flat, lambda t: t**-0.5)]
-    assert judge(unmeasured).verdict == "converged"
+    assert assess(unmeasured).verdict == "converged"
 
 
 def test_held_out_faces_that_get_worse_are_named() -> None:
     learned = curve(lambda t: 0.09 + 0.0002 * (t - 10) ** 2)
-    assert judge(learned) == ("overfitting", 0.0, WORDS["overfitting"])
+    assert assess(learned) == ("overfitting", 0.0, VERDICT_TEXTS["overfitting"])
     best = best_of(learned)
     assert best is not None and abs(best.step - 200) <= 60
     worse_throughout = curve(lambda t: 0.09 + 0.0002 * (t - 10) ** 2, trained=lambda t: 1 + 0.1 * t)
-    assert judge(worse_throughout).verdict != "overfitting"  # it is no better on what it trains on: too high a rate
+    assert assess(worse_throughout).verdict != "overfitting"  # it is no better on what it trains on: too high a rate
 
 
 @pytest.mark.parametrize(
@@ -136,19 +136,19 @@ def test_held_out_faces_that_get_worse_are_named() -> None:
 def test_swaps_that_get_worse_while_the_held_out_loss_falls_are_named(
     scores: list[Score], named: tuple[int, int], kept: tuple[int, int]
 ) -> None:
-    first = next(n for n in range(1, len(scores) + 1) if judge(scores[:n]).verdict == "overfitting")
+    first = next(n for n in range(1, len(scores) + 1) if assess(scores[:n]).verdict == "overfitting")
     assert named[0] < scores[first - 1].step < named[1]
-    assert judge(scores) == ("overfitting", 0.0, DRIFTS)
+    assert assess(scores) == ("overfitting", 0.0, SWAPS_WORSEN_TEXT)
     best = best_of(scores)
     assert best is not None and kept[0] < best.step < kept[1]  # not the last, whose held-out loss is least
 
 
 def test_a_drift_is_named_and_noise_is_none() -> None:
     drifting = curve(lambda t: t**-0.5, lambda t: 0.97 if t < 12 else 0.97 + 0.003 * (t - 12))
-    assert judge(drifting[:16]).verdict != "overfitting" and judge(drifting).words == DRIFTS
+    assert assess(drifting[:16]).verdict != "overfitting" and assess(drifting).words == SWAPS_WORSEN_TEXT
     for seed in range(20):
         dice = np.random.default_rng(seed)
         steady = [replace(s, expression=1.2 * (1 + 0.02 * dice.standard_normal())) for s in curve(lambda t: t**-0.5)]
-        assert all(judge(steady[:n]).verdict != "overfitting" for n in range(5, len(steady) + 1))
+        assert all(assess(steady[:n]).verdict != "overfitting" for n in range(5, len(steady) + 1))
     last = best_of(curve(lambda t: t**-0.5, noise=0.0))
     assert last is not None and last.step == 800

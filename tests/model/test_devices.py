@@ -18,7 +18,7 @@ from understudy.engine.model.model_folder import facesets, prepare, read_card
 from understudy.engine.model.networks import perceptual_losses, precision, refiner_network
 from understudy.engine.model.networks.shared_encoder import make_network
 from understudy.engine.model.training import checkpoints, trainer, training_step
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.protocol import Identity, Material, Network, TrainSettings
 from understudy.engine.reporter import Silent
 
@@ -61,15 +61,15 @@ def test_the_fastest_way_is_chosen_and_what_fails_is_said(network: Any) -> None:
     plain = torch.nn.Module()
     plain.forward = slower(network, 0.05)  # type: ignore[method-assign]
     ways = {"slow": slower(network, 0.2), "broken": broken, "quick": quick}
-    assert precision.choose(plain, ways, batch(), told) is quick
+    assert precision.choose_fastest(plain, ways, batch(), told) is quick
     assert "broken: RuntimeError: no kernel for this card" in told.texts[0] and "runs quick" in told.texts[1]
-    assert precision.choose(network, {"slow": slower(network, 0.2)}, batch(), told) is network
+    assert precision.choose_fastest(network, {"slow": slower(network, 0.2)}, batch(), told) is network
     assert all(p.grad is None for p in network.parameters())  # trying leaves no gradients
 
     def full(*inputs: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    assert precision.choose(network, {"quick": quick, "full": full}, batch(), told) is network
+    assert precision.choose_fastest(network, {"quick": quick, "full": full}, batch(), told) is network
     assert "no memory to try" in told.texts[-1]
 
 
@@ -80,10 +80,10 @@ def test_without_a_compiler_training_goes_on_as_it_is(network: Any, monkeypatch:
     monkeypatch.setattr(config, "force_disable_caches", True)
     torch._dynamo.reset()
     told = Told()
-    ways = {name: precision._compiled(network, options) for name, options in precision.WAYS.items()}
-    assert precision.choose(network, ways, batch(), told) is network
+    ways = {name: precision._compiled(network, options) for name, options in precision.COMPILE_OPTIONS.items()}
+    assert precision.choose_fastest(network, ways, batch(), told) is network
     assert sum("cannot run compiled" in text for text in told.texts) == 2 and "as it is" in told.texts[-1]
-    assert precision.fastest(network, batch(), told) is network  # on a CPU nothing is tried
+    assert precision.fastest_run(network, batch(), told) is network  # on a CPU nothing is tried
 
 
 def test_what_torch_compiles_lies_in_the_home_folder(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_what_torch_compiles_lies_in_the_home_folder(tmp_path: Path) -> None:
 
 def test_a_batch_grows_with_the_memory() -> None:
     giga = 1 << 30
-    assert [precision.fitting(giga, n * giga) for n in (1, 3, 4, 7, 8, 16, 80)] == [1, 1, 2, 2, 4, 4, 4]
+    assert [precision.fitting_factor(giga, n * giga) for n in (1, 3, 4, 7, 8, 16, 80)] == [1, 1, 2, 2, 4, 4, 4]
     assert precision.batch_factor(CPU, lambda *inputs: None, batch()) == 1
 
 
@@ -126,21 +126,21 @@ def test_a_step_reads_nothing_back(
         Identity(name=name, material=[Material(scan=str(scan), person=0)])
         for name, scan in (("man", carphone_folder), ("woman", astronaut_folder))
     ]
-    monkeypatch.setattr(perceptual_losses, "EVERY", 1)
+    monkeypatch.setattr(perceptual_losses, "PERCEPTUAL_STEPS", 1)
     monkeypatch.setattr(perceptual_losses, "ADVERSARIAL_STEPS", (0, 4))
     card = prepare(tmp_path, people, "quick", Silent(), kind)
     card = replace(card, settings=TrainSettings(likeness=True, adversarial=True))
     sets = facesets(tmp_path, read_card(tmp_path))
-    materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
-    state, shape = checkpoints.begin_of(card, CPU), trainer.canonical_shape(sets)
-    for _ in range(training_step.ECHOES):  # the first ones make what is kept
+    materials = [make_training_set(s, make_views(s, CPU), 64, Silent()) for s in sets]
+    state, shape = checkpoints.new_training_for(card, CPU), trainer.canonical_shape(sets)
+    for _ in range(training_step.BATCH_REPEATS):  # the first ones make what is kept
         training_step.step(state, materials, shape, Silent())
     with NoWaiting(), pytest.raises(AssertionError, match="waits"):
         shape.sum().item()
     with NoWaiting(), pytest.raises(AssertionError, match="waits"):
         torch.linalg.inv(torch.eye(3))
-    for _ in range(training_step.ECHOES):
+    for _ in range(training_step.BATCH_REPEATS):
         with NoWaiting():
             losses = training_step.step(state, materials, shape, Silent())
         assert losses.isfinite().all()
-    assert state.step == 2 * training_step.ECHOES
+    assert state.step == 2 * training_step.BATCH_REPEATS

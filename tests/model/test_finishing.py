@@ -13,7 +13,7 @@ from understudy.engine.model.draft.views import make_views
 from understudy.engine.model.model_folder import ModelCard, read_card
 from understudy.engine.model.networks import losses, perceptual_losses, refiner_network
 from understudy.engine.model.training import checkpoints, training_step
-from understudy.engine.model.training.dataset import Material, make_material
+from understudy.engine.model.training.dataset import TrainingSet, make_training_set
 from understudy.engine.model.training.trainer import canonical_shape
 from understudy.engine.protocol import TrainSettings
 from understudy.engine.reporter import Silent
@@ -31,13 +31,13 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def materials(small: None, carphone_faces: Any, astronaut_faces: Any) -> list[Material]:
-    return [make_material(s, make_views(s, CPU), 64, Silent()) for s in (carphone_faces, astronaut_faces)]
+def materials(small: None, carphone_faces: Any, astronaut_faces: Any) -> list[TrainingSet]:
+    return [make_training_set(s, make_views(s, CPU), 64, Silent()) for s in (carphone_faces, astronaut_faces)]
 
 
 @pytest.fixture
 def network(carphone_folder: Path) -> FaceNet:
-    found = perceptual_losses.make_finishing(TrainSettings(likeness=True), 8, CPU).likeness
+    found = perceptual_losses.make_perceptual(TrainSettings(likeness=True), 8, CPU).likeness
     assert found is not None
     return found
 
@@ -101,30 +101,30 @@ def test_a_critic_looks_only_where_the_face_is(carphone_faces: Any) -> None:
 
 
 def test_weights_rise_by_themselves() -> None:
-    assert [perceptual_losses.risen(step, (200, 600)) for step in (0, 199, 399, 599, 9999)] == [0.0, 0.0, 0.5, 1.0, 1.0]
-    alone = perceptual_losses.make_finishing(TrainSettings(adversarial=True), 8, CPU)
+    assert [perceptual_losses.ramp(step, (200, 600)) for step in (0, 199, 399, 599, 9999)] == [0.0, 0.0, 0.5, 1.0, 1.0]
+    alone = perceptual_losses.make_perceptual(TrainSettings(adversarial=True), 8, CPU)
     first = perceptual_losses.ADVERSARIAL_STEPS[0]
     assert (
-        not perceptual_losses.due(alone, first - 2)
-        and perceptual_losses.due(alone, first)
-        and not perceptual_losses.due(alone, first + 1)
+        not perceptual_losses.perceptual_due(alone, first - 2)
+        and perceptual_losses.perceptual_due(alone, first)
+        and not perceptual_losses.perceptual_due(alone, first + 1)
     )
-    assert not perceptual_losses.due(perceptual_losses.make_finishing(TrainSettings(), 8, CPU), first)
+    assert not perceptual_losses.perceptual_due(perceptual_losses.make_perceptual(TrainSettings(), 8, CPU), first)
 
 
 def test_a_training_with_both_goes_on_along_the_same_curve(
-    tmp_path: Path, materials: list[Material], carphone_faces: Any
+    tmp_path: Path, materials: list[TrainingSet], carphone_faces: Any
 ) -> None:
     shape = canonical_shape([carphone_faces])
-    steady, broken = (checkpoints.begin_of(CARD, CPU) for _ in range(2))
-    plain = training_step.begin(2, 8, CPU)
+    steady, broken = (checkpoints.new_training_for(CARD, CPU) for _ in range(2))
+    plain = training_step.new_training(2, 8, CPU)
     curve, alone = ([training_step.step(s, materials, shape, Silent()) for _ in range(9)] for s in (steady, plain))
     assert torch.allclose(curve[0], alone[0])
     pairs = zip(steady.refiner.parameters(), plain.refiner.parameters(), strict=True)
     assert max(float((a - b).abs().max()) for a, b in pairs) > 1e-4  # it learned something else
     for _ in range(5):
         training_step.step(broken, materials, shape, Silent())
-    checkpoints.keep(tmp_path, CARD, broken)
+    checkpoints.save_checkpoint(tmp_path, CARD, broken)
     assert read_card(tmp_path).settings == BOTH
     resumed = checkpoints.resume(tmp_path, CARD, CPU)
     assert resumed is not None and resumed.finishing.optimiser and resumed.finishing.optimiser.state

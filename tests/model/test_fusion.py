@@ -70,7 +70,7 @@ def test_eyes_of_several_frames_are_not_mixed(carphone_faces: Any) -> None:
 
 def test_targets_stand_in_somebody_elses_light_but_not_in_their_own(carphone_faces: Any, astronaut_faces: Any) -> None:
     sets = (carphone_faces, astronaut_faces)
-    materials = [dataset.make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
+    materials = [dataset.make_training_set(s, make_views(s, CPU), 64, Silent()) for s in sets]
     generator = torch.Generator().manual_seed(1)
     draws = dataset.draw(materials, [(0, 40)], 0, generator)
     assert set(draws.lender.tolist()) == {-1, 1} and 0.55 < (draws.lender == 1).float().mean() < 0.95

@@ -18,7 +18,7 @@ from understudy.engine.model.draft.views import make_views
 from understudy.engine.model.model_folder import facesets, load_refiner, prepare, read_card
 from understudy.engine.model.networks import perceptual_losses, refiner_network
 from understudy.engine.model.training import checkpoints, trainer, training_step, validation
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.protocol import Identity, Material, TrainSettings, TrainSpec, Verdict, to_json
 from understudy.engine.reporter import Silent
 
@@ -62,8 +62,8 @@ def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
 def ready(folder: Path) -> tuple[training_step.Training, list[Any], torch.Tensor]:
     card = read_card(folder)
     sets = facesets(folder, card)
-    materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
-    return training_step.begin(len(sets), 8, CPU), materials, trainer.canonical_shape(sets)
+    materials = [make_training_set(s, make_views(s, CPU), 64, Silent()) for s in sets]
+    return training_step.new_training(len(sets), 8, CPU), materials, trainer.canonical_shape(sets)
 
 
 def test_a_network_gone_astray_goes_back_and_slows_down(
@@ -74,7 +74,7 @@ def test_a_network_gone_astray_goes_back_and_slows_down(
     state, materials, shape = ready(folder)
     for _ in range(3):
         training_step.step(state, materials, shape, Silent())
-    checkpoints.keep(folder, card, state)
+    checkpoints.save_checkpoint(folder, card, state)
 
     class Poisons(Told):
         """Puts a not-a-number into the very weights, at the sixth step."""
@@ -88,18 +88,18 @@ def test_a_network_gone_astray_goes_back_and_slows_down(
                     next(self.watch.training.refiner.parameters())[0] = float("nan")
 
     told = Poisons()
-    watching = trainer._Watch
+    watching = trainer._Monitor
 
     def watch(*arguments: Any) -> Any:
         told.watch = watching(*arguments)
         return told.watch
 
-    monkeypatch.setattr(trainer, "_Watch", watch)
+    monkeypatch.setattr(trainer, "_Monitor", watch)
     done = trainer.train(folder, card, 0.06, CPU, told)
     assert "poisoned" in told.texts
-    assert any("was no number" in t and "from step 3 at 0.5" in t for t in told.texts)
+    assert any("became NaN" in t and "from step 3 at 0.5" in t for t in told.texts)
     kept = checkpoints.resume(folder, done, CPU)
-    assert kept is not None and kept.rate == 0.5 and kept.step > 3 and checkpoints.is_sound(kept)
+    assert kept is not None and kept.rate == 0.5 and kept.step > 3 and checkpoints.is_finite(kept)
     refiner = load_refiner(folder, done)
     assert refiner is not None and all(p.isfinite().all() for p in refiner.parameters())
 
@@ -110,8 +110,8 @@ def test_weights_that_stay_poisoned_end_in_a_sentence(tmp_path: Path, people: li
     state, _, _ = ready(folder)
     with torch.no_grad():
         state.refiner.encoder.stages[0][0].weight[:] = 1e38  # sound as numbers go, but nothing comes of it
-    checkpoints.keep(folder, card, state)
-    with pytest.raises(DataError, match="no number"):
+    checkpoints.save_checkpoint(folder, card, state)
+    with pytest.raises(DataError, match="became NaN"):
         trainer.train(folder, card, 1.0, CPU, Told())
 
 
@@ -152,7 +152,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, peopl
     state, materials, shape = ready(folder)
     for _ in range(5):
         training_step.step(state, materials, shape, Silent())
-        checkpoints.keep(folder, card, state)
+        checkpoints.save_checkpoint(folder, card, state)
     names = sorted(p.name for p in folder.glob("checkpoint*"))
     assert names == ["checkpoint-1.safetensors", "checkpoint-2.safetensors", "checkpoint.safetensors"]
     newest = folder / names[-1]
@@ -207,7 +207,7 @@ def test_training_without_a_limit_ends_by_itself(
     tmp_path: Path, people: list[Identity], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(trainer, "SCORE_SECONDS", 0.4)
-    monkeypatch.setattr(trainer, "SHARE", 1.0)
+    monkeypatch.setattr(trainer, "MAX_OVERHEAD_RATIO", 1.0)
     monkeypatch.setattr("understudy.engine.model.training.convergence.SETTLED", 5)
     monkeypatch.setattr(training_step, "LEARNING_RATE", 1e-7)  # nothing more to learn at this rate
     folder = tmp_path / "model"
@@ -275,7 +275,7 @@ def test_two_processes_train_as_one(
     assert sorted(rank for rank, _ in done) == ["0", "1"] and len({steps for _, steps in done}) == 1
     assert read_card(folder).steps == int(done[0][1]) > 0
     _, materials, shape = ready(folder)
-    alone = training_step.begin(2, 8, CPU, settings=TrainSettings(adversarial=True))
+    alone = training_step.new_training(2, 8, CPU, settings=TrainSettings(adversarial=True))
     expected = [training_step.step(alone, materials, shape, Silent()) for _ in range(4)]
     assert torch.allclose(torch.tensor(together), torch.stack(expected), rtol=1e-3)
 

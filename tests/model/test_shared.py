@@ -22,7 +22,7 @@ from understudy.engine.model.draft.views import make_views
 from understudy.engine.model.model_folder import facesets, load_refiner, prepare, read_card
 from understudy.engine.model.networks import refiner_network, shared_encoder
 from understudy.engine.model.training import checkpoints, trainer, training_step
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.protocol import ConvertSettings, Identity, Material, Swap, TrainSpec
 from understudy.engine.reporter import Silent
 
@@ -51,8 +51,8 @@ def people(tmp_path: Path, carphone_scan: Any, astronaut_folder: Path) -> list[I
 def ready(folder: Path) -> tuple[training_step.Training, list[Any], torch.Tensor]:
     card = read_card(folder)
     sets = facesets(folder, card)
-    materials = [make_material(s, make_views(s, CPU), 64, Silent()) for s in sets]
-    return checkpoints.begin_of(card, CPU), materials, trainer.canonical_shape(sets)
+    materials = [make_training_set(s, make_views(s, CPU), 64, Silent()) for s in sets]
+    return checkpoints.new_training_for(card, CPU), materials, trainer.canonical_shape(sets)
 
 
 def test_a_faceset_holds_what_the_track_carried_when_asked(tmp_path: Path, people: list[Identity]) -> None:
@@ -77,7 +77,7 @@ def test_it_learns_and_resumes_on_the_same_curve(tmp_path: Path, people: list[Id
     broken, _, _ = ready(tmp_path / "model")
     for _ in range(3):
         training_step.step(broken, materials, shape, Silent())
-    checkpoints.keep(tmp_path / "model", card, broken)
+    checkpoints.save_checkpoint(tmp_path / "model", card, broken)
     resumed = checkpoints.resume(tmp_path / "model", card, CPU)
     assert resumed is not None
     again = [training_step.step(resumed, materials, shape, Silent()) for _ in range(3)]
@@ -139,7 +139,7 @@ def test_a_folder_keeps_its_network_and_somebody_added_takes_nothing(tmp_path: P
     folder = tmp_path / "model"
     card = prepare(folder, people[:1], "quick", Silent(), "shared")
     state, _, _ = ready(folder)
-    checkpoints.keep(folder, card, state)
+    checkpoints.save_checkpoint(folder, card, state)
     with pytest.raises(DataError, match="with the network shared"):
         prepare(folder, people[:1], "quick", Silent(), "refine")
     more = prepare(folder, people, "quick", Silent(), "shared")

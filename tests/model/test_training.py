@@ -35,15 +35,15 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def materials(small: None, carphone_faces: Any, astronaut_faces: Any) -> list[dataset.Material]:
-    return [dataset.make_material(s, make_views(s, CPU), 64, Silent()) for s in (carphone_faces, astronaut_faces)]
+def materials(small: None, carphone_faces: Any, astronaut_faces: Any) -> list[dataset.TrainingSet]:
+    return [dataset.make_training_set(s, make_views(s, CPU), 64, Silent()) for s in (carphone_faces, astronaut_faces)]
 
 
 def shape_of(*sets: Any) -> torch.Tensor:
     return trainer.canonical_shape(list(sets))
 
 
-def held_loss(state: training_step.Training, materials: list[dataset.Material], shape: torch.Tensor) -> float:
+def held_loss(state: training_step.Training, materials: list[dataset.TrainingSet], shape: torch.Tensor) -> float:
     """The loss on 64 samples that are the same every time."""
     draws = dataset.draw(materials, [(0, 64)], 0, torch.Generator().manual_seed(3))
     inputs, truth, _, weight, _ = dataset.render(materials, draws, shape)
@@ -59,11 +59,13 @@ def test_candidates_are_never_held_out_nor_the_frame_itself_or_its_neighbours(
     held, trained = dataset.hold_out(carphone_faces)
     count = len(carphone_faces)
     assert len(held) and not set(held) & set(trained)
-    assert carphone_faces.frame[held].min() - carphone_faces.frame[trained].max() > dataset.NEIGHBOURS
+    assert carphone_faces.frame[held].min() - carphone_faces.frame[trained].max() > dataset.EXCLUDED_NEIGHBOURS
     candidates = dataset.find_candidates(carphone_faces, make_views(carphone_faces, CPU), trained)
     for row, views in enumerate(candidates):
         assert set(views % count) <= set(trained)
-        assert (abs(views % count - row) > dataset.NEIGHBOURS).all() or len(trained) <= 2 * dataset.NEIGHBOURS + 1
+        assert (abs(views % count - row) > dataset.EXCLUDED_NEIGHBOURS).all() or len(
+            trained
+        ) <= 2 * dataset.EXCLUDED_NEIGHBOURS + 1
     nothing, everything = dataset.hold_out(astronaut_faces)
     assert not len(nothing) and len(everything) == 1
     alone = dataset.find_candidates(astronaut_faces, make_views(astronaut_faces, CPU), everything)
@@ -76,19 +78,21 @@ def test_whole_tracks_are_held_out_where_there_are_several(carphone_faces: Any) 
     assert set(shot[held]) == {2} and set(shot[trained]) == {0, 1, 3}
 
 
-def test_before_the_first_step_the_recast_is_the_draft(materials: list[dataset.Material], carphone_faces: Any) -> None:
-    state = training_step.begin(2, 8, CPU)
+def test_before_the_first_step_the_recast_is_the_draft(
+    materials: list[dataset.TrainingSet], carphone_faces: Any
+) -> None:
+    state = training_step.new_training(2, 8, CPU)
     draws = dataset.draw(materials, [(0, 4)], 0, state.generator)
     inputs, truth, mask, weight, own = dataset.render(materials, draws, shape_of(carphone_faces))
-    assert inputs.shape == (4, refiner_network.INPUTS, 64, 64) and truth.shape == (4, 3, 64, 64)
+    assert inputs.shape == (4, refiner_network.INPUT_CHANNELS, 64, 64) and truth.shape == (4, 3, 64, 64)
     assert mask.shape == weight.shape == (4, 1, 64, 64) and own.all()
     result = state.refiner([inputs, None])
     assert result[1] is None and result[0] is not None
     assert torch.equal(result[0][0], inputs[:, :3].clamp(0, 1))
 
 
-def test_training_learns(materials: list[dataset.Material], carphone_faces: Any) -> None:
-    state = training_step.begin(2, 8, CPU)
+def test_training_learns(materials: list[dataset.TrainingSet], carphone_faces: Any) -> None:
+    state = training_step.new_training(2, 8, CPU)
     shape = shape_of(carphone_faces)
     before = held_loss(state, materials, shape)
     for _ in range(400):  # it mends the strength of fine detail first, which costs a good draft some likeness
@@ -97,16 +101,16 @@ def test_training_learns(materials: list[dataset.Material], carphone_faces: Any)
 
 
 def test_resume_continues_the_same_curve(
-    tmp_path: Path, materials: list[dataset.Material], carphone_faces: Any
+    tmp_path: Path, materials: list[dataset.TrainingSet], carphone_faces: Any
 ) -> None:
     shape = shape_of(carphone_faces)
-    steady = training_step.begin(2, 8, CPU)
+    steady = training_step.new_training(2, 8, CPU)
     curve = [training_step.step(steady, materials, shape, Silent()) for _ in range(6)]
-    broken = training_step.begin(2, 8, CPU)
+    broken = training_step.new_training(2, 8, CPU)
     for _ in range(3):
         training_step.step(broken, materials, shape, Silent())
     broken.scores.append(Score(3, 9.0, 0.1, 0.3, 2.0, 0.12, 0.9))
-    checkpoints.keep(tmp_path, CARD, broken)
+    checkpoints.save_checkpoint(tmp_path, CARD, broken)
     resumed = checkpoints.resume(tmp_path, CARD, CPU)
     assert resumed is not None and resumed.step == 3 and resumed.scores == broken.scores
     again = [training_step.step(resumed, materials, shape, Silent()) for _ in range(3)]
@@ -177,8 +181,8 @@ def test_a_model_folder_is_not_taken_over_by_other_people(tmp_path: Path, carpho
 def test_damaged_files_say_so(small: None, tmp_path: Path, damage: str) -> None:
     card = replace(CARD, steps=1)
     write_card(tmp_path, card)
-    state = training_step.begin(2, 8, CPU)
-    checkpoints.keep(tmp_path, card, state)
+    state = training_step.new_training(2, 8, CPU)
+    checkpoints.save_checkpoint(tmp_path, card, state)
     for name in ("checkpoint.safetensors", "weights.safetensors"):
         path = tmp_path / name
         good = path.read_bytes() if path.is_file() else b"0" * 1000
@@ -194,35 +198,35 @@ def test_damaged_files_say_so(small: None, tmp_path: Path, damage: str) -> None:
         read_card(tmp_path)
 
 
-def test_a_single_portrait_borrows_from_the_others(materials: list[dataset.Material], carphone_faces: Any) -> None:
-    assert training_step.own_share(1) == 2 and training_step.own_share(1000) == training_step.BATCH // 2
+def test_a_single_portrait_borrows_from_the_others(materials: list[dataset.TrainingSet], carphone_faces: Any) -> None:
+    assert training_step.own_share(1) == 2 and training_step.own_share(1000) == training_step.BATCH_SIZE // 2
     batch = training_step.draw_all(materials, torch.Generator().manual_seed(0))
     his = training_step.own_share(len(materials[0].views))
     sizes = [
-        training_step.BATCH - 2,
-        training_step.BATCH - his,
+        training_step.BATCH_SIZE - 2,
+        training_step.BATCH_SIZE - his,
     ]  # as many as the other's decoder wants, more than one's own
     assert [len(d) for d in batch.drawn] == sizes
     who = torch.cat([d.material for d in batch.drawn])
     (man, woman), (_, own) = batch.rows, batch.own
-    assert len(man) == len(woman) == training_step.BATCH and own.sum() == 2
+    assert len(man) == len(woman) == training_step.BATCH_SIZE and own.sum() == 2
     assert (who[woman[own]] == 1).all() and (who[woman[~own]] == 0).all()
     assert set(man[:his].tolist()) < set(woman[~own].tolist())  # the very faces that his own decoder sees
-    assert len(set(woman.tolist())) == training_step.BATCH
+    assert len(set(woman.tolist())) == training_step.BATCH_SIZE
 
 
 def test_faces_that_are_lent_are_encoded_once_with_the_same_result(
-    materials: list[dataset.Material], carphone_faces: Any
+    materials: list[dataset.TrainingSet], carphone_faces: Any
 ) -> None:
-    state, shape = training_step.begin(2, 8, CPU), shape_of(carphone_faces)
+    state, shape = training_step.new_training(2, 8, CPU), shape_of(carphone_faces)
     training_step.step(state, materials, shape, Silent())
     batch = training_step.draw_all(materials, torch.Generator().manual_seed(0))
     encoded = []
     state.refiner.encoder.register_forward_pre_hook(lambda module, args: encoded.append(len(args[0])))
-    (inputs, rows), columns = training_step.pictures_of(state.refiner, materials, batch, shape)
+    (inputs, rows), columns = training_step.make_inputs(state.refiner, materials, batch, shape)
     together = state.refiner(inputs, rows)
     count = sum(len(d) for d in batch.drawn)
-    assert encoded == [count] and [len(c) for c in columns] == 3 * [count] and count < 2 * training_step.BATCH
+    assert encoded == [count] and [len(c) for c in columns] == 3 * [count] and count < 2 * training_step.BATCH_SIZE
     faces = torch.cat([x for x in inputs if x is not None])
     alone = state.refiner([faces[r] for r in rows])
     for a, b in zip(together, alone, strict=True):
@@ -235,21 +239,21 @@ def test_faces_that_are_lent_are_encoded_once_with_the_same_result(
 
 
 def test_every_batch_is_made_once_and_shown_in_a_mirror_too(
-    materials: list[dataset.Material], carphone_faces: Any, monkeypatch: pytest.MonkeyPatch
+    materials: list[dataset.TrainingSet], carphone_faces: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state, shape = training_step.begin(2, 8, CPU), shape_of(carphone_faces)
+    state, shape = training_step.new_training(2, 8, CPU), shape_of(carphone_faces)
     made, shown = [], []
-    real = training_step.pictures_of
-    monkeypatch.setattr(training_step, "pictures_of", lambda *a: made.append(real(*a)) or made[-1])
+    real = training_step.make_inputs
+    monkeypatch.setattr(training_step, "make_inputs", lambda *a: made.append(real(*a)) or made[-1])
     state.refiner.register_forward_pre_hook(lambda module, args: shown.append(args[0]))
     for _ in range(4):
         training_step.step(state, materials, shape, Silent())
     assert len(made) == 2 and len(shown) == 4
     for first, mirrored in zip(shown[::2], shown[1::2], strict=True):
         for a, b in zip(first, mirrored, strict=True):
-            others = [n for n in range(refiner_network.INPUTS) if n != refiner_network.ACROSS]
+            others = [n for n in range(refiner_network.INPUT_CHANNELS) if n != refiner_network.X_CHANNEL]
             assert torch.equal(a[:, others], b[:, others].flip(3))
             assert torch.equal(
-                a[:, refiner_network.ACROSS], -b[:, refiner_network.ACROSS].flip(2)
+                a[:, refiner_network.X_CHANNEL], -b[:, refiner_network.X_CHANNEL].flip(2)
             )  # the right cheek becomes the left
     assert not torch.equal(shown[0][0], shown[2][0])

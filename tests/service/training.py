@@ -51,7 +51,7 @@ def timed(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         return losses
 
     trainer.step = one
-    trainer._Watch.verdict = lambda self: False  # it is to go on, drawn faces converge soon
+    trainer._Monitor.verdict = lambda self: False  # it is to go on, drawn faces converge soon
     return job_bodies.run(kind, spec, reporter)
 
 

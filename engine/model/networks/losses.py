@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from ...faces.networks.dlib import FaceNet
 from ..draft.filters import blur, luma
 
-DETAIL = 4.0
+DETAIL_LOSS_WEIGHT = 4.0
 """Weight of `detail_loss` beside `face_loss`."""
-SEEN = 3
+FEATURE_LEVELS = 3
 """Levels of the recognition network whose features count, from the finest: after its stem and two stages."""
 
 
@@ -48,7 +48,7 @@ def detail_loss(face: torch.Tensor, truth: torch.Tensor, weight: torch.Tensor) -
     """
     both = torch.cat([luma(face), luma(truth)], 1)
     strength = (blur((both - blur(both, 1.5)) ** 2, 2.5) + 1e-5).sqrt()
-    return DETAIL * _weighted((strength[:, :1] - strength[:, 1:]).abs(), weight)
+    return DETAIL_LOSS_WEIGHT * _weighted((strength[:, :1] - strength[:, 1:]).abs(), weight)
 
 
 def _weighted(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
@@ -70,14 +70,14 @@ def likeness_loss(network: FaceNet, face: torch.Tensor, truth: torch.Tensor) -> 
         true_features, true_embedding = network.features(truth)
     features, embedding = network.features(face)
     apart = [
-        (_pointing(a) - _pointing(b)).square().sum(1).mean((1, 2))
-        for a, b in zip(features[:SEEN], true_features[:SEEN], strict=True)
+        (_unit_features(a) - _unit_features(b)).square().sum(1).mean((1, 2))
+        for a, b in zip(features[:FEATURE_LEVELS], true_features[:FEATURE_LEVELS], strict=True)
     ]
     identity = (embedding.float() - true_embedding.float()).square().sum(1)
     return (torch.stack(apart).mean(0) + identity) / 2
 
 
-def _pointing(features: torch.Tensor) -> torch.Tensor:
+def _unit_features(features: torch.Tensor) -> torch.Tensor:
     return F.normalize(features.float(), dim=1, eps=1e-3)
 
 

@@ -49,9 +49,9 @@ def autocast(device: torch.device) -> torch.autocast:
     return torch.autocast(device.type, dtype or torch.bfloat16, enabled=dtype is not None)
 
 
-WAYS: dict[str, dict[str, Any]] = {"compiled": {}, "compiled, with CUDA graphs": {"mode": "reduce-overhead"}}
+COMPILE_OPTIONS: dict[str, dict[str, Any]] = {"compiled": {}, "compiled, with CUDA graphs": {"mode": "reduce-overhead"}}
 """What torch.compile is asked for; the plain network is always there to fall back on."""
-WORTH = 0.95
+MIN_SPEED_GAIN = 0.95
 """Part of the plain network's time that another way may take to be chosen."""
 
 Inputs = tuple[list[torch.Tensor | None], list[torch.Tensor]]
@@ -59,7 +59,7 @@ Inputs = tuple[list[torch.Tensor | None], list[torch.Tensor]]
 Run = Callable[..., Any]
 
 
-def fastest(network: nn.Module, inputs: Inputs, report: Reporter) -> Run:
+def fastest_run(network: nn.Module, inputs: Inputs, report: Reporter) -> Run:
     """The way to run a network forwards and backwards that is the fastest on its device, by trying; why is logged.
 
     `inputs` is a batch like those to come. On a CPU compiling takes longer than a short training gains by it, and
@@ -71,10 +71,12 @@ def fastest(network: nn.Module, inputs: Inputs, report: Reporter) -> Run:
     if not importlib.util.find_spec("triton"):
         report.log("Training without torch.compile: Triton is not installed.")
         return network
-    return choose(network, {name: _compiled(network, options) for name, options in WAYS.items()}, inputs, report)
+    return choose_fastest(
+        network, {name: _compiled(network, options) for name, options in COMPILE_OPTIONS.items()}, inputs, report
+    )
 
 
-def choose(plain: nn.Module, ways: dict[str, Run], inputs: Inputs, report: Reporter) -> Run:
+def choose_fastest(plain: nn.Module, ways: dict[str, Run], inputs: Inputs, report: Reporter) -> Run:
     """The plain network, or of the other ways the fastest, where one is worth it; those that fail are passed over."""
     chosen: Run = plain
     name = "as it is"
@@ -89,7 +91,7 @@ def choose(plain: nn.Module, ways: dict[str, Run], inputs: Inputs, report: Repor
                 first = (str(error).splitlines() or [""])[0][:160]
                 report.log(f"Training cannot run {other}: {type(error).__name__}: {first}", "warning")
                 continue
-            if seconds < WORTH * best:
+            if seconds < MIN_SPEED_GAIN * best:
                 chosen, name, best = way, other, seconds
         report.log(f"The network runs {name}: {1000 * best:.1f} ms a step, {1000 * before:.1f} ms as it is.")
     except torch.OutOfMemoryError:
@@ -128,7 +130,7 @@ def _step_seconds(run: Run, inputs: Inputs, tries: int = 5) -> float:
     return best
 
 
-LARGEST = 4
+MAX_BATCH_FACTOR = 4
 """Times the usual batch: more faces in a step cost a large graphics card nothing, up to here."""
 
 
@@ -143,12 +145,12 @@ def batch_factor(device: torch.device, run: Run, inputs: Inputs) -> int:
         _step_seconds(run, inputs, 1)
     except torch.OutOfMemoryError:
         return 1
-    return fitting(torch.cuda.max_memory_allocated(device) - before, free)
+    return fitting_factor(torch.cuda.max_memory_allocated(device) - before, free)
 
 
-def fitting(used: int, free: int) -> int:
+def fitting_factor(used: int, free: int) -> int:
     """How many usual batches (a power of two up to LARGEST) fit where one takes `used` bytes: into half of the free."""
     factor = 1
-    while factor < LARGEST and 2 * factor * used <= free / 2:
+    while factor < MAX_BATCH_FACTOR and 2 * factor * used <= free / 2:
         factor *= 2
     return factor

@@ -21,22 +21,22 @@ from ..draft.draft import Draft
 from ..draft.mesh_raster import Geometry, spread
 from ..draft.warp import moved
 
-INPUTS = 3 + 3 + 3 + 3 + 3 + 3 + 1 + 1
+INPUT_CHANNELS = 3 + 3 + 3 + 3 + 3 + 3 + 1 + 1
 """Draft, second view, texture of all frames, the target's light, its mouth opening, canonical mesh coordinates,
 coverage, inside."""
-ACROSS = 15
+X_CHANNEL = 15
 """The channel of these that changes its sign where a face is mirrored: the canonical x."""
 
 SIZES: dict[Preset, tuple[int, int]] = {"quick": (128, 24), "standard": (256, 48), "fine": (512, 64)}
 """Preset → side of the crop in pixels, channels at the finest level."""
 
-SLOPE = 0.1
-SURE = 4.0
-CHANGE = 0.2
+LEAKY_SLOPE = 0.1
+MASK_BIAS = 4.0
+CHANGE_SCALE = 0.2
 """The draft is nearly right: small changes come easily, so that the first steps spoil nothing."""
-MOVE = 0.04
+FLOW_SCALE = 0.04
 """The same for how far the draft is moved, in -1..1 of a crop."""
-RIM = 0.05
+FLOW_RIM = 0.05
 """Within this of the face's rim, in crop sides, the draft is moved less: there is nothing outside to move in."""
 
 
@@ -45,7 +45,7 @@ def _block(inputs: int, outputs: int, stride: int = 1, convolutions: int = 2) ->
     for n in range(convolutions):
         first = n == 0
         layers.append(nn.Conv2d(inputs if first else outputs, outputs, 3, stride if first else 1, 1))
-        layers.append(nn.LeakyReLU(SLOPE, inplace=True))
+        layers.append(nn.LeakyReLU(LEAKY_SLOPE, inplace=True))
     return nn.Sequential(*layers)
 
 
@@ -59,7 +59,7 @@ class Encoder(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
         widths = [width, 2 * width, 4 * width, 6 * width]
-        self.stages = nn.ModuleList([_block(4 * INPUTS, width, convolutions=1)])
+        self.stages = nn.ModuleList([_block(4 * INPUT_CHANNELS, width, convolutions=1)])
         self.stages.extend(_block(i, o, 2) for i, o in pairwise(widths))
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
@@ -116,14 +116,16 @@ class Refiner(nn.Module):
         self.decoders = nn.ModuleList(Decoder(width) for _ in range(identities))
         for module in self.modules():
             if isinstance(module, nn.Conv2d) and module.bias is not None:
-                nn.init.kaiming_normal_(module.weight, a=SLOPE)
+                nn.init.kaiming_normal_(module.weight, a=LEAKY_SLOPE)
                 nn.init.zeros_(module.bias)
         for decoder in self.decoders:  # before the first step the refined face is the draft itself
             head = decoder.get_submodule("head")
             assert isinstance(head, nn.Conv2d)
             nn.init.zeros_(head.weight)
             assert head.bias is not None
-            nn.init.constant_(head.bias[12:16], SURE)  # the mask's four, as they are folded: all of the draft is face
+            nn.init.constant_(
+                head.bias[12:16], MASK_BIAS
+            )  # the mask's four, as they are folded: all of the draft is face
 
     def forward(
         self, inputs: list[torch.Tensor | None], rows: list[torch.Tensor] | None = None
@@ -134,22 +136,22 @@ class Refiner(nn.Module):
         identity's after the other's, each decoder is given, borrowed ones too: (R_k,) int64.
         """
         results: list[Refined | None] = []
-        for decoder, given in zip(self.decoders, shared_out(self.encoder, inputs, rows), strict=True):
+        for decoder, given in zip(self.decoders, encode_batch(self.encoder, inputs, rows), strict=True):
             if given is None:
                 results.append(None)
                 continue
             x, features = given
             change, move = (part.float() for part in decoder(features))
             move = F.interpolate(move, scale_factor=2, mode="bilinear", align_corners=False)
-            reach = round(RIM * x.shape[-1])
+            reach = round(FLOW_RIM * x.shape[-1])
             within = (2 * F.avg_pool2d(x[:, -1:], 2 * reach + 1, 1, reach) - 1).clamp(0, 1)
-            flow = MOVE * within * move
-            face = moved(x[:, :3], flow) + CHANGE * change[:, :3]
+            flow = FLOW_SCALE * within * move
+            face = moved(x[:, :3], flow) + CHANGE_SCALE * change[:, :3]
             results.append(Refined(face.clamp(0, 1), change[:, 3:], flow))
         return results
 
 
-def shared_out(
+def encode_batch(
     encoder: Callable[[torch.Tensor], list[torch.Tensor]],
     inputs: list[torch.Tensor | None],
     rows: list[torch.Tensor] | None,
@@ -183,17 +185,17 @@ def refiner_input(
 def mirrored_input(inputs: torch.Tensor) -> torch.Tensor:
     """What a network sees (B, INPUTS or 3, S, S), in a mirror."""
     found = inputs.flip(3)
-    if found.shape[1] > ACROSS:
-        found[:, ACROSS] *= -1
+    if found.shape[1] > X_CHANNEL:
+        found[:, X_CHANNEL] *= -1
     return found
 
 
-def widened(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def upgrade_weights(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Weights, averages and moments of a refiner from before it saw the texture of all frames and moved the draft.
 
     What it lacks begins at zero, as if it had never mattered; others are given back as they are.
     """
-    first, before = "encoder.stages.0.0.weight", 4 * (INPUTS - 3)
+    first, before = "encoder.stages.0.0.weight", 4 * (INPUT_CHANNELS - 3)
     if not any(name.endswith(first) and t.ndim == 4 and t.shape[1] == before for name, t in tensors.items()):
         return tensors
     result = dict(tensors)

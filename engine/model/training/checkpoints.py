@@ -15,35 +15,38 @@ from ...reporter import Reporter, Silent
 from ..model_folder import ModelCard, load_tensors, named_weights, save_tensors, write_card
 from ..networks.refiner_network import SIZES
 from .convergence import Score
-from .training_step import Training, begin, dice
+from .training_step import Training, new_training, rng_state
 
-KEPT = 3
+CHECKPOINTS_KEPT = 3
 """Checkpoints kept: the newest, and those before it in case it is damaged."""
 
 
 def checkpoint_files(folder: Path) -> list[Path]:
     """Where checkpoints lie, newest first."""
-    return [folder / "checkpoint.safetensors", *(folder / f"checkpoint-{n}.safetensors" for n in range(1, KEPT))]
+    return [
+        folder / "checkpoint.safetensors",
+        *(folder / f"checkpoint-{n}.safetensors" for n in range(1, CHECKPOINTS_KEPT)),
+    ]
 
 
-def is_sound(training: Training) -> bool:
-    """Whether all weights are numbers."""
+def is_finite(training: Training) -> bool:
+    """Whether all weights are finite."""
     networks = filter(None, (training.refiner, training.finishing.critic))
     return all(bool(torch.isfinite(p).all()) for network in networks for p in network.parameters())
 
 
-def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
-    """Write a checkpoint and the card; the ones before are kept. Raises DataError when the weights are no numbers."""
-    if not is_sound(training):
-        raise DataError("Training went astray (the network is no number). Start again: it goes on from its checkpoint.")
+def save_checkpoint(folder: Path, card: ModelCard, training: Training) -> ModelCard:
+    """Write a checkpoint and the card; the ones before are kept. Raises DataError when weights are NaN or infinite."""
+    if not is_finite(training):
+        raise DataError("The weights became NaN. Start again: it goes on from its checkpoint.")
     tensors = {f"model.{k}": v for k, v in training.refiner.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in training.average.state_dict().items()}
-    tensors |= _moments("optimiser.", training.refiner, training.optimiser)
+    tensors |= _optimiser_tensors("optimiser.", training.refiner, training.optimiser)
     critic = training.finishing
     if critic.critic and critic.optimiser:
         tensors |= {f"critic.{k}": v for k, v in critic.critic.state_dict().items()}
-        tensors |= _moments("critic-optimiser.", critic.critic, critic.optimiser)
-    tensors["generator"] = dice(training)
+        tensors |= _optimiser_tensors("critic-optimiser.", critic.critic, critic.optimiser)
+    tensors["generator"] = rng_state(training)
     facts = _facts(card, training) | {
         "seconds": training.seconds,
         "rate": training.rate,
@@ -62,13 +65,13 @@ def keep(folder: Path, card: ModelCard, training: Training) -> ModelCard:
     return card
 
 
-def _moments(prefix: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+def _optimiser_tensors(prefix: str, network: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """What an optimiser remembers, as `prefix`, what it is, and the parameter's name."""
     names = {id(p): n for n, p in network.named_parameters()}
     return {f"{prefix}{key}.{names[id(p)]}": v for p, state in optimiser.state.items() for key, v in state.items()}
 
 
-def _remember(
+def _restore_optimiser(
     optimiser: torch.optim.Optimizer, parameter: nn.Parameter, prefix: str, name: str, tensors: dict[str, torch.Tensor]
 ) -> None:
     """Give an optimiser back what `_moments` kept of a parameter by this name, if anything."""
@@ -84,15 +87,15 @@ def _remember(
     }
 
 
-def put_out(folder: Path, card: ModelCard, training: Training) -> None:
+def export_weights(folder: Path, card: ModelCard, training: Training) -> None:
     """Write the averaged weights as those that conversion uses."""
     save_tensors(folder / "weights.safetensors", training.average.state_dict(), _facts(card, training))
 
 
-def begin_of(card: ModelCard, device: torch.device) -> Training:
+def new_training_for(card: ModelCard, device: torch.device) -> Training:
     """A new training of a model that is described by its card."""
     size, width = SIZES[card.preset]
-    return begin(len(card.identities), width, device, card.network, size, card.settings)
+    return new_training(len(card.identities), width, device, card.network, size, card.settings)
 
 
 def resume(folder: Path, card: ModelCard, device: torch.device, report: Reporter | None = None) -> Training | None:
@@ -118,8 +121,8 @@ def resume(folder: Path, card: ModelCard, device: torch.device, report: Reporter
 
 
 def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
-    tensors, facts = _migrated(*load_tensors(path))
-    training = begin_of(card, device)
+    tensors, facts = _upgraded(*load_tensors(path))
+    training = new_training_for(card, device)
     try:
         known = list(facts.get("identities", card.identities))
         for network, prefix in ((training.refiner, "model."), (training.average, "average.")):
@@ -133,14 +136,14 @@ def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
                     continue  # new in the model: its decoder's optimiser starts afresh
                 part[1] = numbers[part[1]]
             old = ".".join(part)
-            _remember(training.optimiser, parameter, "optimiser.", old, tensors)
+            _restore_optimiser(training.optimiser, parameter, "optimiser.", old, tensors)
         critic = training.finishing
         if critic.critic and critic.optimiser and any(k.startswith("critic.") for k in tensors):  # else it is new
             critic.critic.load_state_dict(
                 {k.removeprefix("critic."): v for k, v in tensors.items() if k.startswith("critic.")}
             )
             for name, parameter in critic.critic.named_parameters():
-                _remember(critic.optimiser, parameter, "critic-optimiser.", name, tensors)
+                _restore_optimiser(critic.optimiser, parameter, "critic-optimiser.", name, tensors)
         training.generator.set_state(tensors["generator"])
         training.step, training.seconds, training.rate = (
             int(facts["step"]),
@@ -155,7 +158,7 @@ def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
     return training
 
 
-def _migrated(
+def _upgraded(
     tensors: dict[str, torch.Tensor], facts: dict[str, Any]
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """A checkpoint of the time before averages, rates and scores were kept: the network is its own average so far."""
@@ -177,7 +180,7 @@ def warm_start(other: Path, other_card: ModelCard, card: ModelCard, device: torc
             f"{card.preset} and {card.network}. Begin from a model of the same preset and network, or without one."
         )
     tensors, facts = load_tensors(other / "weights.safetensors")
-    training = begin_of(card, device)
+    training = new_training_for(card, device)
     weights = named_weights(tensors, list(facts.get("identities", other_card.identities)), card.identities)
     try:
         training.refiner.load_state_dict(weights)

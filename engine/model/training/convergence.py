@@ -11,21 +11,21 @@ import numpy as np
 
 from ...protocol import Verdict
 
-WORTH = 0.02
+MIN_GAIN = 0.02
 """Training is done when as much training again would improve neither the held-out loss nor the swaps by this part."""
-FLOOR = 0.02
+LOSS_FLOOR = 0.02
 """A loss this low leaves nothing to see: where drafts are right already (one photograph and little movement), gains
 are counted in parts of it, and training is soon done."""
-SLOW = 0.05
-WORSE = 0.02
+SLOWING_GAIN = 0.05
+OVERFIT_MARGIN = 0.02
 """A held-out loss this much worse than the best, time after time while the training loss falls, means overfitting."""
-DRIFT = 0.04
+SWAP_MARGIN = 0.04
 """So do swaps this much worse than the best ones, while the held-out loss falls: the network comes to know each
 person's own performance by heart, and shows that."""
-NOISE = 5
+SMOOTHING_WINDOW = 5
 """Looks over which swaps are evened out (from one to the next they differ by 2 %, few faces being recast)."""
-TIMES = 3
-SETTLED = 150
+CONSECUTIVE = 3
+MIN_STEPS = 150
 """Steps before which nothing is said: the learning rate has to warm up first."""
 
 
@@ -49,7 +49,7 @@ class Score:
     total: float
 
 
-class Judgement(NamedTuple):
+class Assessment(NamedTuple):
     """How training stands, about how many seconds until it is done (None while unknown), and that in words."""
 
     verdict: Verdict
@@ -62,36 +62,36 @@ def best_of(scores: list[Score]) -> Score | None:
 
     Of those whose swaps are about as good as the best ones', the one that does best on held-out faces.
     """
-    swaps = _swaps(scores)
+    swaps = _swap_distance(scores)
     trained = [n for n, s in enumerate(scores) if s.step]
     if not trained:
         return None
-    allowed = (1 + DRIFT) * min(swaps[n] for n in trained)
+    allowed = (1 + SWAP_MARGIN) * min(swaps[n] for n in trained)
     return min((scores[n] for n in trained if swaps[n] <= allowed), key=lambda s: s.loss)
 
 
-def judge(scores: list[Score]) -> Judgement:
+def assess(scores: list[Score]) -> Assessment:
     """How training stands: by the held-out loss and by the swaps, where those can be measured.
 
     The gain of the last doubling of training time, and by how much it was less than that of the doubling
     before, foretell the next one's.
     """
     seen = [s for s in scores if s.step]
-    if len(seen) < 4 or seen[-1].step < SETTLED:
-        return Judgement("improving", None, WORDS["improving"])
+    if len(seen) < 4 or seen[-1].step < MIN_STEPS:
+        return Assessment("improving", None, VERDICT_TEXTS["improving"])
     losses = _smooth(np.array([s.loss for s in seen]), 3)
-    swaps = _swaps(scores)[-len(seen) :]
-    if _memorises(seen):
-        return Judgement("overfitting", 0.0, WORDS["overfitting"])
-    if _drifts(losses, swaps):
-        return Judgement("overfitting", 0.0, DRIFTS)
+    swaps = _swap_distance(scores)[-len(seen) :]
+    if _is_overfitting(seen):
+        return Assessment("overfitting", 0.0, VERDICT_TEXTS["overfitting"])
+    if _swaps_worsen(losses, swaps):
+        return Assessment("overfitting", 0.0, SWAPS_WORSEN_TEXT)
     seconds = np.array([s.seconds for s in seen])
-    expected, left = max(_foretold(seconds, losses, FLOOR), _foretold(seconds, swaps, 0.0))
-    verdict: Verdict = "converged" if expected < WORTH else "slowing" if expected < SLOW else "improving"
-    return Judgement(verdict, left, WORDS[verdict])
+    expected, left = max(_predicted_gain(seconds, losses, LOSS_FLOOR), _predicted_gain(seconds, swaps, 0.0))
+    verdict: Verdict = "converged" if expected < MIN_GAIN else "slowing" if expected < SLOWING_GAIN else "improving"
+    return Assessment(verdict, left, VERDICT_TEXTS[verdict])
 
 
-def _foretold(seconds: np.ndarray, values: np.ndarray, floor: float) -> tuple[float, float]:
+def _predicted_gain(seconds: np.ndarray, values: np.ndarray, floor: float) -> tuple[float, float]:
     """By which part the next doubling of time improves values, and the seconds until that is not worth it."""
     now = seconds[-1]
     last, before = (
@@ -100,19 +100,19 @@ def _foretold(seconds: np.ndarray, values: np.ndarray, floor: float) -> tuple[fl
     )
     shrink = min(0.9, max(0.25, last / before)) if before > 0 else 0.5
     expected = last * shrink
-    if expected < WORTH:
+    if expected < MIN_GAIN:
         return expected, 0.0
-    doublings = math.log(WORTH / expected) / math.log(shrink)
+    doublings = math.log(MIN_GAIN / expected) / math.log(shrink)
     return expected, float(now) * (2.0 ** min(doublings, 12.0) - 1)
 
 
-def _swaps(scores: list[Score]) -> np.ndarray:
+def _swap_distance(scores: list[Score]) -> np.ndarray:
     """How far all swaps are from right, in parts of what they were at the first look; 1 where that is not measured."""
     found = np.ones(len(scores))
     if scores and scores[0].identity > 0 and scores[0].expression > 0:
         first = scores[0]
         found[:] = [(s.identity / first.identity + s.expression / first.expression) / 2 for s in scores]
-    return _smooth(found, NOISE)
+    return _smooth(found, SMOOTHING_WINDOW)
 
 
 def _smooth(values: np.ndarray, looks: int) -> np.ndarray:
@@ -121,25 +121,31 @@ def _smooth(values: np.ndarray, looks: int) -> np.ndarray:
     return np.array([np.median(values[max(0, n - reach) : n + reach + 1]) for n in range(len(values))])
 
 
-def _memorises(scores: list[Score]) -> bool:
+def _is_overfitting(scores: list[Score]) -> bool:
     """Whether held-out faces get worse while those that are trained on get better."""
     best = min(range(len(scores)), key=lambda n: scores[n].loss)
-    late = scores[best + 1 :][-TIMES:]
+    late = scores[best + 1 :][-CONSECUTIVE:]
     least = scores[best]
-    return len(late) == TIMES and all(s.loss > (1 + WORSE) * least.loss and s.trained < least.trained for s in late)
+    return len(late) == CONSECUTIVE and all(
+        s.loss > (1 + OVERFIT_MARGIN) * least.loss and s.trained < least.trained for s in late
+    )
 
 
-def _drifts(losses: np.ndarray, swaps: np.ndarray) -> bool:
+def _swaps_worsen(losses: np.ndarray, swaps: np.ndarray) -> bool:
     """Whether swaps get worse while held-out faces of the people's own get better."""
     best = int(swaps.argmin())
-    late = range(best + 1, len(swaps))[-TIMES:]
-    return len(late) == TIMES and all(swaps[n] > (1 + DRIFT) * swaps[best] and losses[n] < losses[best] for n in late)
+    late = range(best + 1, len(swaps))[-CONSECUTIVE:]
+    return len(late) == CONSECUTIVE and all(
+        swaps[n] > (1 + SWAP_MARGIN) * swaps[best] and losses[n] < losses[best] for n in late
+    )
 
 
-WORDS: dict[Verdict, str] = {
+VERDICT_TEXTS: dict[Verdict, str] = {
     "improving": "Still improving.",
     "slowing": "Improving more slowly.",
     "converged": "Converged: as much training again would improve neither faces nor swaps by 2 %.",
     "overfitting": "Overfitting: it gets better on the faces it trains on and worse on others. The best state is kept.",
 }
-DRIFTS = "Overfitting: each person's own face still gets better, but the swaps get worse. The best state is kept."
+SWAPS_WORSEN_TEXT = (
+    "Overfitting: each person's own face still gets better, but the swaps get worse. The best state is kept."
+)

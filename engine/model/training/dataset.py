@@ -1,6 +1,6 @@
 """What a training reads: one identity's faces on the device, what is held out of them, and the drawing of batches.
 
-A batch is drawn in two parts. `draw` throws the dice, on the CPU and in one place, so that a resumed run, a run
+A batch is drawn in two parts. `draw` takes the random numbers, on the CPU, once, so that a resumed run, a run
 in smaller parts and a run on several devices see the very same batches; `render` makes pictures of any part of
 what was drawn, on the device.
 """
@@ -25,28 +25,28 @@ from ..networks.refiner_network import mirrored_input, refiner_input
 
 CANDIDATES = 32
 """Views among which a frame's warp is drawn, never its own neighbours."""
-MISFIT = 6.0
+MAX_FIT_COST = 6.0
 """They fit as well as those that conversion finds for another person's performance, which is worse than a person's
 own frames could: evenly from the best one to this cost. (Actors a and b as each other: 2 to 7, for themselves 0.5.)"""
-STRANGERS = 16
+LIGHT_CANDIDATES = 16
 """Faces of somebody else among which the one is drawn whose tones a sample's light comes from."""
-STRANGE = 0.75
+LIGHT_SWAP_SHARE = 0.75
 """Part of the samples whose light comes from somebody else, as a swap's does."""
-NEIGHBOURS = 12
+EXCLUDED_NEIGHBOURS = 12
 """Frames before and after that are too alike to learn from."""
-JITTER = 0.004
+WARP_JITTER = 0.004
 """How far warps are led astray, in crop sides: conversion warps onto other people's faces, which never fit so well
 as a person's own."""
 DETAIL_WEIGHT = 3.0
 """Eyes, brows and lips count this much more than skin."""
-HELD = 0.12
+HELD_OUT_SHARE = 0.12
 """Part of an identity's faces that training never sees, to be judged by."""
-FEWEST = 48
+MIN_FACES_TO_HOLD_OUT = 48
 """An identity with fewer faces needs them all."""
 
 
 @dataclass(frozen=True)
-class Material:
+class TrainingSet:
     """One identity on the device at the network's size S, ready to be drawn from.
 
     The truth for frame j is view j: `views.pixels[j]`. maps (N, S, S) int16; candidates (N, K) int64 views, none
@@ -66,7 +66,7 @@ class Material:
 
 @dataclass(frozen=True)
 class Draws:
-    """B samples as the dice fell, all (B, …) on the CPU: whose frame and which, its views, light, warp and side.
+    """B samples as they were drawn, all (B, …) on the CPU: whose frame and which, its views, light, warp and side.
 
     `lender` is the material in whose tones the target is shown (-1: in its own), `lent` the view of that. `own` says
     whether the sample is of the decoder's own identity.
@@ -98,26 +98,28 @@ def hold_out(faceset: Faceset) -> tuple[np.ndarray, np.ndarray]:
     """
     count = len(faceset)
     rows = np.arange(count)
-    if count < FEWEST:
+    if count < MIN_FACES_TO_HOLD_OUT:
         return rows[:0], rows
     shots, sizes = np.unique(faceset.shot, return_counts=True)
-    small = sizes <= 2 * HELD * count
-    if len(shots) > 1 and sizes[small].sum() >= 0.5 * HELD * count:
+    small = sizes <= 2 * HELD_OUT_SHARE * count
+    if len(shots) > 1 and sizes[small].sum() >= 0.5 * HELD_OUT_SHARE * count:
         taken, chosen = 0, []
         for shot in shots[small][np.argsort(-sizes[small], kind="stable")]:
-            if taken < HELD * count:
+            if taken < HELD_OUT_SHARE * count:
                 chosen.append(shot)
                 taken += int((faceset.shot == shot).sum())
         held = np.isin(faceset.shot, chosen)
         return rows[held], rows[~held]
     longest = rows[faceset.shot == shots[sizes.argmax()]]
     longest = longest[np.argsort(faceset.frame[longest], kind="stable")]
-    held_rows = np.sort(longest[-max(1, round(HELD * count)) :])
-    near = (faceset.shot == faceset.shot[held_rows[0]]) & (faceset.frame >= faceset.frame[held_rows].min() - NEIGHBOURS)
+    held_rows = np.sort(longest[-max(1, round(HELD_OUT_SHARE * count)) :])
+    near = (faceset.shot == faceset.shot[held_rows[0]]) & (
+        faceset.frame >= faceset.frame[held_rows].min() - EXCLUDED_NEIGHBOURS
+    )
     return held_rows, rows[~near]
 
 
-def make_material(faceset: Faceset, views: Views, size: int, report: Reporter) -> Material:
+def make_training_set(faceset: Faceset, views: Views, size: int, report: Reporter) -> TrainingSet:
     """Put one identity on the device: raster its geometry, and find what each frame may be warped from."""
     count, scale, device = len(faceset), size / faceset.size, views.landmarks.device
     landmarks = (faceset.landmarks * scale).astype(np.float32)
@@ -136,7 +138,7 @@ def make_material(faceset: Faceset, views: Views, size: int, report: Reporter) -
         ]
         return torch.cat(parts)
 
-    return Material(
+    return TrainingSet(
         views=replace(
             views,
             pixels=reduced(views.pixels),
@@ -147,7 +149,7 @@ def make_material(faceset: Faceset, views: Views, size: int, report: Reporter) -
         candidates=torch.from_numpy(find_candidates(faceset, views, trained)),
         weights=torch.from_numpy(weights),
         held=next(rows for rows in (held[~faceset.coarse[held]], trained[~faceset.coarse[trained]]) if len(rows)),
-        jitter=size * JITTER,
+        jitter=size * WARP_JITTER,
         coarse=torch.from_numpy(faceset.coarse.copy()),
     )
 
@@ -156,7 +158,9 @@ def find_candidates(faceset: Faceset, views: Views, trained: np.ndarray) -> np.n
     """For each frame the views that fit it best, of trained rows and not its own neighbours in time: (N, K) int64."""
     count = len(faceset)
     cost = fit_cost(views.pose[:count], views.expression[:count], views)
-    barred = (faceset.shot[:, None] == faceset.shot) & (abs(faceset.frame[:, None] - faceset.frame) <= NEIGHBOURS)
+    barred = (faceset.shot[:, None] == faceset.shot) & (
+        abs(faceset.frame[:, None] - faceset.frame) <= EXCLUDED_NEIGHBOURS
+    )
     np.fill_diagonal(barred, True)
     cost += 1e6 * np.concatenate([barred, barred], 1)  # last resort where a faceset holds nothing else
     unseen = np.ones(count, bool)
@@ -164,7 +168,7 @@ def find_candidates(faceset: Faceset, views: Views, trained: np.ndarray) -> np.n
     cost += 1e9 * np.concatenate([unseen, unseen])
     order = cost.argsort(1, kind="stable")  # what judges a training takes the first ones
     sorted_cost = np.take_along_axis(cost, order, 1)
-    fit = (sorted_cost <= np.maximum(MISFIT, sorted_cost[:, :1])).sum(1).clip(CANDIDATES, 2 * count)
+    fit = (sorted_cost <= np.maximum(MAX_FIT_COST, sorted_cost[:, :1])).sum(1).clip(CANDIDATES, 2 * count)
     fit = np.minimum(fit, np.maximum(1, (sorted_cost < 1e6).sum(1)))  # where fewer good ones are there, they repeat
     place = np.linspace(0, 1, min(CANDIDATES, max(1, 2 * count - 1))) * (fit[:, None] - 1)
     return np.take_along_axis(order, place.round().astype(np.int64), 1)
@@ -177,8 +181,8 @@ def pose_weights(pose: np.ndarray) -> np.ndarray:
     return (weight / weight.sum()).astype(np.float32)
 
 
-def draw(materials: list[Material], who: list[tuple[int, int]], own: int, generator: torch.Generator) -> Draws:
-    """Throw the dice for a decoder's batch: `who` lists materials and how many faces of each, `own` is its own."""
+def draw(materials: list[TrainingSet], who: list[tuple[int, int]], own: int, generator: torch.Generator) -> Draws:
+    """Draw a decoder's batch: `who` lists materials and how many faces of each, `own` is its own."""
     parts = []
     for number, count in who:
         if not count:
@@ -188,7 +192,7 @@ def draw(materials: list[Material], who: list[tuple[int, int]], own: int, genera
         # the first view fits better, as the one that conversion chooses
         dice = torch.rand(count, 2, generator=generator) ** torch.tensor([2.0, 1.0])
         pick = (dice * material.candidates.shape[1]).long().clamp(max=material.candidates.shape[1] - 1)
-        lender, lent = lights(materials, number, frame, generator)
+        lender, lent = draw_light_source(materials, number, frame, generator)
         parts.append(
             Draws(
                 material=torch.full((count,), number),
@@ -205,8 +209,8 @@ def draw(materials: list[Material], who: list[tuple[int, int]], own: int, genera
     return Draws(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Draws)})
 
 
-def lights(
-    materials: list[Material], number: int, frame: torch.Tensor, generator: torch.Generator
+def draw_light_source(
+    materials: list[TrainingSet], number: int, frame: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Whose tones each frame of one material is shown in, and which of their views: like a swap's target, somebody
     else in nearly the same pose with nearly the same expression."""
@@ -216,19 +220,19 @@ def lights(
     lent = torch.zeros(count, dtype=torch.int64)
     if len(materials) == 1:
         return lent - 1, lent
-    lender = torch.where(dice[:, 0] < STRANGE, other + (other >= number), -1)
+    lender = torch.where(dice[:, 0] < LIGHT_SWAP_SHARE, other + (other >= number), -1)
     views, rows = materials[number].views, frame.numpy()
     for who in torch.unique(lender[lender >= 0]).tolist():
         mine = lender == who
         some = rows[mine.numpy()]
         cost = fit_cost(views.pose[some], views.expression[some], materials[who].views)
-        best = torch.from_numpy(cost.argsort(1, kind="stable")[:, :STRANGERS])
+        best = torch.from_numpy(cost.argsort(1, kind="stable")[:, :LIGHT_CANDIDATES])
         pick = (dice[mine, 1] * best.shape[1]).long().clamp(max=best.shape[1] - 1)
         lent[mine] = best.gather(1, pick[:, None])[:, 0]
     return lender, lent
 
 
-def render(materials: list[Material], draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def render(materials: list[TrainingSet], draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
     """Make the pictures of what was drawn, in the order of their materials.
 
     Returns refiner input, truth (B, 3, S, S) RGB 0..1, mask and loss weight (B, 1, S, S), and own (B,) bool.
@@ -241,17 +245,17 @@ def render(materials: list[Material], draws: Draws, shape: torch.Tensor) -> tupl
     return tuple(torch.cat(columns) for columns in zip(*parts, strict=True))
 
 
-def _render(materials: list[Material], number: int, draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
+def _render(materials: list[TrainingSet], number: int, draws: Draws, shape: torch.Tensor) -> tuple[torch.Tensor, ...]:
     material = materials[number]
     device = material.maps.device
     frame = draws.frame.to(device, non_blocking=True)
     view = take(material.views.pixels, frame).float() / 255
-    truth, mask = relit(view[:, :3], draws.light.to(device, non_blocking=True)), view[:, 3:]
+    truth, mask = augment_light(view[:, :3], draws.light.to(device, non_blocking=True)), view[:, 3:]
     target = geometry(material.views.landmarks[frame], material.maps[frame])
     bend = torch.cat([torch.ones_like(shape[:, :1]), shape, shape[:, :2] ** 2, shape[:, :1] * shape[:, 1:2]], 1)
     shift = bend @ (material.jitter * draws.bend.to(device, non_blocking=True))
     gaze = None if material.views.irises is None else material.views.irises[frame]
-    shown = _shown_by(materials, target, truth, draws, shape)
+    shown = _with_other_tones(materials, target, truth, draws, shape)
     choice = draws.choice.to(device, non_blocking=True)
     drafted = draft(target, shown, material.views, choice, mask, shift, gaze)
     inputs = refiner_input(target, drafted, shown, shape)
@@ -264,8 +268,8 @@ def _render(materials: list[Material], number: int, draws: Draws, shape: torch.T
     return inputs, truth, mask, weight
 
 
-def _shown_by(
-    materials: list[Material], target: Geometry, truth: torch.Tensor, draws: Draws, shape: torch.Tensor
+def _with_other_tones(
+    materials: list[TrainingSet], target: Geometry, truth: torch.Tensor, draws: Draws, shape: torch.Tensor
 ) -> torch.Tensor:
     """The targets as somebody else would have played them, in the same light: (B, 3, S, S) RGB 0..1.
 
@@ -277,14 +281,14 @@ def _shown_by(
     for who in torch.unique(draws.lender[draws.lender >= 0]).tolist():
         rows = draws.lender == who
         texture, _, seen = warp(target, materials[who].views, draws.lent.to(truth.device))
-        texture = relit(texture, draws.light.to(truth.device))  # black-and-white for a black-and-white truth
+        texture = augment_light(texture, draws.light.to(truth.device))  # black-and-white for a black-and-white truth
         strange = texture - tone(texture, seen, where) + tone(truth, target.inside, where)
         seen = blur(seen, 0.02 * target.size) * seen * (1 - target.mouth) * rows.to(truth.device)[:, None, None, None]
         result = result + seen * (strange.clamp(0, 1) - result)
     return result
 
 
-def relit(picture: torch.Tensor, dice: torch.Tensor) -> torch.Tensor:
+def augment_light(picture: torch.Tensor, dice: torch.Tensor) -> torch.Tensor:
     """The same faces in another exposure, white balance and contrast; now and then without colour. dice (B, 7) 0..1."""
     d = dice[:, :, None, None]
     gain = 1 + (d[:, :1] - 0.5) * 0.5 + (d[:, 1:4] - 0.5) * 0.16

@@ -21,23 +21,23 @@ from ...faces.geometry.align import unposed
 from ...reporter import Reporter
 from ..draft.views import make_views
 from ..model_folder import ModelCard, facesets, read_card
-from ..networks.precision import Inputs, batch_factor, fastest
+from ..networks.precision import Inputs, batch_factor, fastest_run
 from ..networks.refiner_network import SIZES
-from .checkpoints import begin_of, is_sound, keep, put_out, resume, warm_start
-from .convergence import best_of, judge
-from .dataset import Material, make_material
+from .checkpoints import export_weights, is_finite, new_training_for, resume, save_checkpoint, warm_start
+from .convergence import assess, best_of
+from .dataset import TrainingSet, make_training_set
 from .tensorboard import Curves
 from .training_preview import Preview
-from .training_step import Training, batch_size, draw_all, pictures_of, ranks, step
+from .training_step import Training, batch_size, draw_all, make_inputs, ranks, step
 from .validation import Scorer
 
 CHECKPOINT_SECONDS = 30.0
 SCORE_SECONDS, PREVIEW_SECONDS = 15.0, 8.0
 """At least this long between two looks; each may take no more than a thirtieth of the time."""
-SHARE = 30.0
-READ_EVERY = 10
+MAX_OVERHEAD_RATIO = 30.0
+LOSS_READ_STEPS = 10
 """Steps between two readings of the losses where reading them makes the device wait."""
-LOWEST_RATE = 1 / 64
+MIN_RATE_FACTOR = 1 / 64
 
 
 def canonical_shape(sets: list[Faceset]) -> torch.Tensor:
@@ -64,26 +64,26 @@ def train(
     sets = facesets(folder, card)
     report.progress(0.0, "Preparing the faces for training")
     views = [make_views(s, device) for s in sets]
-    materials = [make_material(s, v, size, report) for s, v in zip(sets, views, strict=True)]
+    materials = [make_training_set(s, v, size, report) for s, v in zip(sets, views, strict=True)]
     shape = canonical_shape(sets).to(device)
     training = resume(folder, card, device, report)
     if training is None and base is not None:
         training = warm_start(base, read_card(base), card, device)
         report.log(f"Begins with what {base.name} has learned")
-    training = training or begin_of(card, device)
+    training = training or new_training_for(card, device)
     if card.settings.likeness and training.finishing.likeness is None:
         report.log(
             "Training without the likeness: the face networks are not at hand (understudy models fetch).", "warning"
         )
-    report.log(f"Training at step {training.step}, {training.seconds / 60:.1f} of {_limit(minutes)} done")
-    every = 1 if device.type == "cpu" else READ_EVERY
+    report.log(f"Training at step {training.step}, {training.seconds / 60:.1f} of {_limit_text(minutes)} done")
+    every = 1 if device.type == "cpu" else LOSS_READ_STEPS
     watch = None
     if not rank:
         scorer = Scorer(sets, views, materials, shape, training.refiner)
-        watch = _Watch(folder, card, minutes, training, scorer, report)
+        watch = _Monitor(folder, card, minutes, training, scorer, report)
     if watch:
         watch.preview = Preview(folder, card, sets, views, watch.scorer, report)
-        watch.card = keep(folder, card, training)
+        watch.card = save_checkpoint(folder, card, training)
     _connect(training, materials, shape, report)
     done = training.seconds >= 60 * minutes
     while not done:
@@ -94,16 +94,16 @@ def train(
             dist.all_reduce(losses)
         values = losses.tolist()
         if not all(map(math.isfinite, values)):
-            training = _back(folder, card, training, device, report)
+            training = _roll_back(folder, card, training, device, report)
             _connect(training, materials, shape, report)
             if watch:
                 watch.training = training
             continue
-        done = _agreed(bool(watch and watch.look(values)), device)
+        done = _broadcast_stop(bool(watch and watch.look(values)), device)
     return watch.finish() if watch else replace(card, steps=training.step)
 
 
-class _Watch:
+class _Monitor:
     """What the first process does beside the steps: telling, scoring, showing, keeping."""
 
     preview: Preview
@@ -149,9 +149,9 @@ class _Watch:
         return self.stopped is not None or training.seconds >= 60 * self.minutes
 
     def keep(self) -> None:
-        """Write a checkpoint, unless the network went astray since the losses were last read."""
-        if is_sound(self.training):
-            self.card = keep(self.folder, self.card, self.training)
+        """Write a checkpoint, unless weights became NaN since the losses were last read."""
+        if is_finite(self.training):
+            self.card = save_checkpoint(self.folder, self.card, self.training)
         self.kept = time.monotonic()
 
     def score(self) -> None:
@@ -163,15 +163,15 @@ class _Watch:
         self.curves.add(score.step, {"held out/loss": score.loss, "swap/identity": score.identity})
         self.curves.add(score.step, {"swap/expression": score.expression, "held out/total": score.total})
         if score.step and best_of(self.training.scores) is score:
-            put_out(self.folder, self.card, self.training)
+            export_weights(self.folder, self.card, self.training)
             self.keep()
         now = time.monotonic()
-        self.next_score = now + max(SCORE_SECONDS, SHARE * (now - begun))
+        self.next_score = now + max(SCORE_SECONDS, MAX_OVERHEAD_RATIO * (now - begun))
 
     def verdict(self) -> bool:
         """Say how training stands; whether it is done."""
         scores = self.training.scores
-        verdict, self.left, words = judge(scores)
+        verdict, self.left, words = assess(scores)
         numbers = f"step {scores[-1].step}: held-out loss {scores[-1].loss:.4f}"
         if self.scorer.cases:
             numbers += f", {scores[-1].identity:.3f} to the source, expression {scores[-1].expression:.2f} %"
@@ -184,7 +184,7 @@ class _Watch:
         begun = time.monotonic()
         self.preview.save(self.training)
         now = time.monotonic()
-        self.next_preview = now + max(PREVIEW_SECONDS, SHARE * (now - begun))
+        self.next_preview = now + max(PREVIEW_SECONDS, MAX_OVERHEAD_RATIO * (now - begun))
 
     def finish(self) -> ModelCard:
         """Keep everything; pass on Stopped."""
@@ -192,7 +192,7 @@ class _Watch:
             if self.stopped is None:
                 self.score()
             elif best_of(self.training.scores) is None:
-                put_out(self.folder, self.card, self.training)
+                export_weights(self.folder, self.card, self.training)
         self.keep()
         self.curves.close()
         if self.stopped is not None:
@@ -208,11 +208,11 @@ class _Watch:
         return min(1.0, max(parts, default=0.0))
 
 
-def _limit(minutes: float) -> str:
+def _limit_text(minutes: float) -> str:
     return f"{minutes:g} minutes" if math.isfinite(minutes) else "as many minutes as it takes"
 
 
-def _connect(training: Training, materials: list[Material], shape: torch.Tensor, report: Reporter) -> None:
+def _connect(training: Training, materials: list[TrainingSet], shape: torch.Tensor, report: Reporter) -> None:
     """Run the network over all processes, or in the way that is the fastest on its device, and with its batch."""
     if ranks()[1] > 1:
         training.network = nn.parallel.DistributedDataParallel(training.refiner)
@@ -223,31 +223,31 @@ def _connect(training: Training, materials: list[Material], shape: torch.Tensor,
 
     def batch() -> Inputs:
         drawn = draw_all(materials, torch.Generator().manual_seed(0), training.refiner, training.factor)
-        return pictures_of(training.refiner, materials, drawn, shape)[0]
+        return make_inputs(training.refiner, materials, drawn, shape)[0]
 
     if not training.step:  # a resumed one keeps its batch, whatever memory is free today
         training.factor = batch_factor(shape.device, training.refiner, batch())
         report.log(f"{training.factor * batch_size(len(materials))} faces of each identity in a step")
-    training.network = fastest(training.refiner, batch(), report)
+    training.network = fastest_run(training.refiner, batch(), report)
 
 
-def _back(folder: Path, card: ModelCard, training: Training, device: torch.device, report: Reporter) -> Training:
+def _roll_back(folder: Path, card: ModelCard, training: Training, device: torch.device, report: Reporter) -> Training:
     """The last good checkpoint, to go on at half the rate. Raises DataError when that was no use."""
     rate = training.rate / 2
     before = resume(folder, card, device, report)
-    if before is None or rate < LOWEST_RATE:
-        raise DataError("Training went astray (its loss is no number), at low rates too. Look at its faces.")
+    if before is None or rate < MIN_RATE_FACTOR:
+        raise DataError("The loss became NaN, at low learning rates too. Check the faces of the identities.")
     before.rate = min(rate, before.rate / 2)
     before.seconds = training.seconds
     report.log(
-        f"The loss at step {training.step} was no number. Going on from step {before.step} at "
+        f"The loss at step {training.step} became NaN. Going on from step {before.step} at "
         f"{before.rate:.3g} of the learning rate.",
         "warning",
     )
     return before
 
 
-def _agreed(stop: bool, device: torch.device) -> bool:
+def _broadcast_stop(stop: bool, device: torch.device) -> bool:
     """What the first process decided, in all of them."""
     if ranks()[1] == 1:
         return stop

@@ -19,16 +19,16 @@ from ..draft.warp import Views
 from ..model_folder import ModelCard
 from ..networks.precision import autocast
 from ..networks.refiner_network import SIZES, Refiner
-from ..networks.shared_encoder import Net, render_for, window
+from ..networks.shared_encoder import Net, border_window, render_for
 from ..recast import Source, recast, soft_edge
 from .training_step import Training
 from .validation import Scorer, SwapCase
 
 COLUMNS = 6
-WIDTH = 720
+PREVIEW_WIDTH = 720
 """Pixels: four, five and six pictures beside each other fill it."""
-MOST_PAIRS = 4
-LONGEST = 240
+MAX_PAIRS = 4
+MAX_TIMELAPSE = 240
 """Pictures of a timelapse; when there are more, every other one goes."""
 
 
@@ -43,7 +43,7 @@ class Preview:
 
     def save(self, training: Training) -> None:
         """Make the picture of how the training is now, and report it."""
-        groups = [self._swap(case, training.average) for case in self.scorer.cases[:MOST_PAIRS]]
+        groups = [self._swap(case, training.average) for case in self.scorer.cases[:MAX_PAIRS]]
         if not groups:  # one identity alone, or no nets to choose cases by
             groups = [self._reenacted(number, training.average) for number in range(len(self.sets))]
         path = self.folder / "preview.jpg"
@@ -51,7 +51,7 @@ class Preview:
         write_bytes(path, cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 92])[1].tobytes())
         self._lapse(path, training.step)
         names = self.card.identities
-        pairs = " · ".join(f"{names[c.target]} as {names[c.source]}" for c in self.scorer.cases[:MOST_PAIRS])
+        pairs = " · ".join(f"{names[c.target]} as {names[c.source]}" for c in self.scorer.cases[:MAX_PAIRS])
         shown = f"{pairs}: target, re-enactment, recast, mask" if pairs else "frames and their re-enactment"
         self.report.preview(path, f"Step {training.step}. {shown}")
 
@@ -61,7 +61,7 @@ class Preview:
         with writing(lapse / f"{step:08d}.jpg") as partial:
             shutil.copyfile(path, partial)
         pictures = sorted(lapse.glob("*.jpg"))
-        if len(pictures) > LONGEST:
+        if len(pictures) > MAX_TIMELAPSE:
             for picture in pictures[1::2]:
                 picture.unlink()
 
@@ -85,7 +85,9 @@ class Preview:
         assert result is not None
         face, logits, _ = result
         refined = isinstance(refiner, Refiner)  # its last input is the mesh's silhouette
-        mask = logits.sigmoid() * (soft_edge(inputs[:, -1:]) if refined else window(truth.shape[-1], truth.device))
+        mask = logits.sigmoid() * (
+            soft_edge(inputs[:, -1:]) if refined else border_window(truth.shape[-1], truth.device)
+        )
         return [_pictures(truth), _pictures(truth + mask * (face - truth))]
 
 
@@ -94,7 +96,7 @@ def grid(kinds: list[np.ndarray]) -> np.ndarray:
     the pictures are few, so that WIDTH is filled however many there are."""
     most = max(map(len, kinds))
     beside = next(n for n in (4, 2, 1) if n <= len(kinds) and n * most <= COLUMNS)
-    side = WIDTH // (beside * most)
+    side = PREVIEW_WIDTH // (beside * most)
     strips = [_strip(pictures, most, side) for pictures in kinds]
     return np.concatenate([np.concatenate(strips[k : k + beside], 1) for k in range(0, len(strips), beside)])
 

@@ -1,4 +1,4 @@
-"""One training: its network, optimiser and dice, and the step that moves it."""
+"""One training: its network, optimiser and random state, and one step of it."""
 
 from __future__ import annotations
 
@@ -14,32 +14,38 @@ from ...errors import UnderstudyError
 from ...protocol import Network, TrainSettings
 from ...reporter import Reporter
 from ..networks.losses import detail_loss, face_loss, mask_loss
-from ..networks.perceptual_losses import Finishing, critic_due, due, finish, make_finishing
+from ..networks.perceptual_losses import (
+    PerceptualNetworks,
+    critic_due,
+    make_perceptual,
+    perceptual_due,
+    perceptual_loss,
+)
 from ..networks.precision import Inputs, Run, autocast
 from ..networks.refiner_network import mirrored_input
 from ..networks.shared_encoder import Net, Shared, draw_crops, make_network, render_for
 from .convergence import Score
-from .dataset import Draws, Material, draw
+from .dataset import Draws, TrainingSet, draw
 
-BATCH = 8
+BATCH_SIZE = 8
 """Faces of each identity in one step."""
-JOINT = 64
+MAX_JOINT_BATCH = 64
 """Faces of all identities together in one step, at most; with many of them, each gets fewer."""
-ENOUGH, OWN_SHARE = 100, (0.25, 0.5)
+MANY_FACES, OWN_SHARE = 100, (0.25, 0.5)
 """Part of a decoder's batch is borrowed from the model's other people (the draft says whose face it is), or it learns
 one person's usual face by heart and shows that where another performance calls for more. The shares of its own are
 those of a single picture and of this many faces."""
 LEARNING_RATE = 1e-3
-WARM_UP = 30
-COOLING = 3000
+WARM_UP_STEPS = 30
+DECAY_STEPS = 3000
 """Steps after which the rate has come down to 0.7 of what it was; it falls with the square root."""
-ECHOES = 2
+BATCH_REPEATS = 2
 """Steps for which the pictures of a batch are used, every other time mirrored: making them takes a fifth of a step."""
-MEMORY = 0.999
+EMA_DECAY = 0.999
 """How much of the averaged weights, which are what a training puts out, each step keeps in the long run."""
 
 
-Fed = tuple[Inputs, list[torch.Tensor]]
+BatchInputs = tuple[Inputs, list[torch.Tensor]]
 """What the network is called with, and truth, mask and weight of all faces, one identity's after the other's."""
 
 
@@ -47,7 +53,7 @@ Fed = tuple[Inputs, list[torch.Tensor]]
 class Training:
     """Everything that a checkpoint keeps. `average` are the weights that are put out; `rate` scales the learning rate.
 
-    `drawn` is the batch last drawn, `before` the dice's state before, `fed` its pictures, a list of its parts.
+    `drawn` is the batch last drawn, `batch_rng` the random state before it, `inputs` its pictures, a list of its parts.
     `parts` is in how many goes a batch is computed, doubled when memory runs out; `factor` how many usual batches a
     step's is made of, more than one where a graphics card has the memory.
     """
@@ -56,7 +62,7 @@ class Training:
     average: Net
     optimiser: torch.optim.AdamW
     generator: torch.Generator
-    finishing: Finishing
+    finishing: PerceptualNetworks
     step: int = 0
     seconds: float = 0.0
     rate: float = 1.0
@@ -65,11 +71,11 @@ class Training:
     factor: int = 1
     network: Run | None = None
     drawn: Batch | None = None
-    before: torch.Tensor | None = None
-    fed: list[Fed] = field(default_factory=list)
+    batch_rng: torch.Tensor | None = None
+    inputs: list[BatchInputs] = field(default_factory=list)
 
 
-def begin(
+def new_training(
     identities: int,
     width: int,
     device: torch.device,
@@ -83,7 +89,7 @@ def begin(
     refiner = refiner.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's stubs
     average = copy.deepcopy(refiner).requires_grad_(False)
     optimiser = torch.optim.AdamW(refiner.parameters(), LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-3, fused=True)
-    finishing = make_finishing(settings or TrainSettings(), width, device)
+    finishing = make_perceptual(settings or TrainSettings(), width, device)
     return Training(refiner, average, optimiser, torch.Generator().manual_seed(0), finishing)
 
 
@@ -101,28 +107,28 @@ def join_ranks() -> int:
     return ranks()[0]
 
 
-def meet() -> None:
-    """Wait for the other processes, where there are any."""
+def barrier() -> None:
+    """Wait until all processes get here."""
     if ranks()[1] > 1:
         dist.barrier()
 
 
 def leave_ranks() -> None:
-    """Part from the other processes, where there are any: all at once, or one that ends takes down who still speaks."""
+    """Leave the process group together, so that none ends while another still communicates."""
     if ranks()[1] > 1:
-        meet()
+        barrier()
         dist.destroy_process_group()
 
 
 def batch_size(identities: int) -> int:
     """Faces of each identity in one step."""
-    return max(2, min(BATCH, JOINT // identities))
+    return max(2, min(BATCH_SIZE, MAX_JOINT_BATCH // identities))
 
 
-def own_share(count: int, batch: int = BATCH) -> int:
+def own_share(count: int, batch: int = BATCH_SIZE) -> int:
     """How many of a decoder's batch are of its own identity, which has `count` faces."""
     low, high = OWN_SHARE
-    return round(batch * (low + (high - low) * min(1.0, count / ENOUGH)))
+    return round(batch * (low + (high - low) * min(1.0, count / MANY_FACES)))
 
 
 @dataclass(frozen=True)
@@ -149,7 +155,7 @@ class Batch:
 
 
 def draw_all(
-    materials: list[Material], generator: torch.Generator, network: Net | None = None, factor: int = 1
+    materials: list[TrainingSet], generator: torch.Generator, network: Net | None = None, factor: int = 1
 ) -> Batch:
     """One step's batch: every decoder's own identity first, the rest borrowed from one of the others.
 
@@ -176,14 +182,17 @@ def draw_all(
     return Batch(drawn, rows, [torch.arange(batch) < own for own in shares])
 
 
-def step(training: Training, materials: list[Material], shape: torch.Tensor, report: Reporter) -> torch.Tensor:
+def step(training: Training, materials: list[TrainingSet], shape: torch.Tensor, report: Reporter) -> torch.Tensor:
     """One step for all identities; returns their losses on their own faces (identities,), still on the device.
 
     Where memory runs out, the batch is computed in twice as many parts from then on.
     Raises UnderstudyError when even single faces do not fit.
     """
     rate = (
-        LEARNING_RATE * training.rate * min(1.0, (training.step + 1) / WARM_UP) / (1 + training.step / COOLING) ** 0.5
+        LEARNING_RATE
+        * training.rate
+        * min(1.0, (training.step + 1) / WARM_UP_STEPS)
+        / (1 + training.step / DECAY_STEPS) ** 0.5
     )
     for group in training.optimiser.param_groups:
         group["lr"] = rate
@@ -195,60 +204,62 @@ def step(training: Training, materials: list[Material], shape: torch.Tensor, rep
             losses = _gradients(training, materials, batch, shape)
             break
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_memory(error):
+            if not _is_out_of_memory(error):
                 raise
         if training.parts * ranks()[1] >= min(len(r) for r in batch.rows):
             raise UnderstudyError(
                 "There is not enough memory to train this model. Close other programs, or choose a smaller preset."
             )
         training.parts *= 2
-        training.fed = []
+        training.inputs = []
         if shape.device.type == "cuda":
             torch.cuda.empty_cache()
         report.log(f"Memory ran out: each batch is computed in {training.parts} parts from now on.", "warning")
     torch.nn.utils.clip_grad_norm_(training.refiner.parameters(), 1.0)
     training.optimiser.step()
-    _teach_critic(training)
+    _step_critic(training)
     training.step += 1
-    keep = min(MEMORY, (1 + training.step) / (10 + training.step))
+    keep = min(EMA_DECAY, (1 + training.step) / (10 + training.step))
     with torch.no_grad():
         torch._foreach_lerp_(list(training.average.parameters()), list(training.refiner.parameters()), 1 - keep)
     return losses
 
 
-def dice(training: Training) -> torch.Tensor:
-    """The state of the dice from which a training that was interrupted here goes on with the same batches."""
-    if training.step % ECHOES and training.before is not None:
-        return training.before
+def rng_state(training: Training) -> torch.Tensor:
+    """The random state from which an interrupted training draws the same batches again."""
+    if training.step % BATCH_REPEATS and training.batch_rng is not None:
+        return training.batch_rng
     return training.generator.get_state()
 
 
-def _next_batch(training: Training, materials: list[Material]) -> Batch:
+def _next_batch(training: Training, materials: list[TrainingSet]) -> Batch:
     """This step's batch: a new one, or the last one again."""
-    if training.drawn is None or not training.step % ECHOES:
-        training.before = training.generator.get_state()
+    if training.drawn is None or not training.step % BATCH_REPEATS:
+        training.batch_rng = training.generator.get_state()
         training.drawn = draw_all(materials, training.generator, training.refiner, training.factor)
-        training.fed = []
+        training.inputs = []
     return training.drawn
 
 
-def _fed(training: Training, materials: list[Material], part: int, share: Batch, shape: torch.Tensor) -> Fed:
+def _batch_inputs(
+    training: Training, materials: list[TrainingSet], part: int, share: Batch, shape: torch.Tensor
+) -> BatchInputs:
     """The pictures of one part of this step's batch, made or kept."""
-    if len(training.fed) <= part:
-        training.fed.append(pictures_of(training.refiner, materials, share, shape))
-    return mirrored(training.fed[part]) if training.step % 2 else training.fed[part]
+    if len(training.inputs) <= part:
+        training.inputs.append(make_inputs(training.refiner, materials, share, shape))
+    return mirrored_batch(training.inputs[part]) if training.step % 2 else training.inputs[part]
 
 
-def _gradients(training: Training, materials: list[Material], batch: Batch, shape: torch.Tensor) -> torch.Tensor:
+def _gradients(training: Training, materials: list[TrainingSet], batch: Batch, shape: torch.Tensor) -> torch.Tensor:
     """Add up the gradients of this process's share of a batch, part by part; losses as `step` returns them."""
     rank, world = ranks()
     network = training.network or training.refiner
     parts = training.parts * world
-    looked_at = due(training.finishing, training.step)
+    looked_at = perceptual_due(training.finishing, training.step)
     losses = torch.zeros(len(materials), device=shape.device)
     for part in range(training.parts):
         share = batch.part(slice(part * world + rank, None, parts))
-        inputs, pictures = _fed(training, materials, part, share, shape)
+        inputs, pictures = _batch_inputs(training, materials, part, share, shape)
         with autocast(shape.device):
             results = network(*inputs)
         total = torch.zeros((), device=shape.device)
@@ -269,7 +280,7 @@ def _gradients(training: Training, materials: list[Material], batch: Batch, shap
             columns = [torch.cat(column) for column in zip(*owned_faces, strict=True)]
             face, truth, within = columns
             each = 1 / sum(len(o) for o in batch.own)
-            finished = finish(training.finishing, training.step, face, truth, within, each)
+            finished = perceptual_loss(training.finishing, training.step, face, truth, within, each)
             total = total + len(batch.own) * each * finished.sum()
         last = part == training.parts - 1
         if isinstance(network, nn.parallel.DistributedDataParallel) and not last:
@@ -280,7 +291,7 @@ def _gradients(training: Training, materials: list[Material], batch: Batch, shap
     return losses
 
 
-def _teach_critic(training: Training) -> None:
+def _step_critic(training: Training) -> None:
     """The critic's own step, where it was due, with the gradients that all processes found."""
     critic, optimiser = training.finishing.critic, training.finishing.optimiser
     if critic is None or optimiser is None or not critic_due(training.finishing, training.step):
@@ -293,7 +304,7 @@ def _teach_critic(training: Training) -> None:
     optimiser.step()
 
 
-def pictures_of(network: Net, materials: list[Material], batch: Batch, shape: torch.Tensor) -> Fed:
+def make_inputs(network: Net, materials: list[TrainingSet], batch: Batch, shape: torch.Tensor) -> BatchInputs:
     """What the network is called with, and truth, mask and weight of all faces, one identity's after the other's."""
     made = [render_for(network, materials, d, shape) if len(d) else None for d in batch.drawn]
     columns = zip(*(m[1:4] for m in made if m), strict=True)
@@ -301,12 +312,12 @@ def pictures_of(network: Net, materials: list[Material], batch: Batch, shape: to
     return ([None if m is None else m[0] for m in made], rows), [torch.cat(column) for column in columns]
 
 
-def mirrored(fed: Fed) -> Fed:
+def mirrored_batch(fed: BatchInputs) -> BatchInputs:
     """The same faces seen in a mirror."""
     (inputs, rows), pictures = fed
     return ([None if x is None else mirrored_input(x) for x in inputs], rows), [x.flip(3) for x in pictures]
 
 
-def _is_memory(error: BaseException) -> bool:
+def _is_out_of_memory(error: BaseException) -> bool:
     words = ("out of memory", "can't allocate memory", "not enough memory")
     return isinstance(error, torch.OutOfMemoryError) or any(w in str(error).lower() for w in words)

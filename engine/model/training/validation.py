@@ -17,19 +17,19 @@ from ..draft.views import EXPRESSIVE_VERTICES, choose_views
 from ..draft.warp import Views
 from ..networks.losses import face_loss
 from ..networks.precision import autocast
-from ..networks.shared_encoder import Net, Shared, render_for, straight_dice
+from ..networks.shared_encoder import Net, Shared, identity_warp, render_for
 from ..recast import Source, recast
 from .convergence import Score
-from .dataset import Draws, Material, lights, render
+from .dataset import Draws, TrainingSet, draw_light_source, render
 from .training_step import Training
 
-FACES = 12
+FACES_PER_IDENTITY = 12
 """Held-out faces of each identity that are re-enacted, and half as many that are recast."""
-KNOWN = 32
+EMBEDDING_FACES = 32
 """Faces whose mean embedding says who the source is."""
-MOST_SWAPS = 6
+MAX_SWAPS = 6
 EYE_CORNERS = (33, 263)
-SHAPE = ConvertSettings().shape
+DEFAULT_SHAPE = ConvertSettings().shape
 
 
 @dataclass(frozen=True)
@@ -53,14 +53,14 @@ class SwapCase:
 def swap_pairs(identities: int) -> list[tuple[int, int]]:
     """Target and source of the swaps that are followed: every one, or each identity's with the next two."""
     pairs = [(a, b) for a in range(identities) for b in range(identities) if a != b]
-    return pairs if len(pairs) <= MOST_SWAPS else [(n, (n + k) % identities) for k in (1, 2) for n in range(identities)]
+    return pairs if len(pairs) <= MAX_SWAPS else [(n, (n + k) % identities) for k in (1, 2) for n in range(identities)]
 
 
 class Scorer:
     """Scores a training by the same faces every time; see `Score`."""
 
     def __init__(
-        self, sets: list[Faceset], views: list[Views], materials: list[Material], shape: torch.Tensor, network: Net
+        self, sets: list[Faceset], views: list[Views], materials: list[TrainingSet], shape: torch.Tensor, network: Net
     ) -> None:
         self.shared = isinstance(network, Shared)  # knows no draft to compare with, and takes the target's own outline
         self.views, self.materials, self.shape = views, materials, shape
@@ -76,18 +76,18 @@ class Scorer:
 
     def _identity(self, faceset: Faceset) -> np.ndarray:
         assert self.nets
-        rows = np.linspace(0, len(faceset) - 1, min(KNOWN, len(faceset))).round().astype(int)
+        rows = np.linspace(0, len(faceset) - 1, min(EMBEDDING_FACES, len(faceset))).round().astype(int)
         found: np.ndarray = self.nets[0].embed(list(faceset.pixels[rows]), faceset.landmarks[rows]).mean(0)
         return found
 
     def _case(self, sets: list[Faceset], target: int, source: int) -> SwapCase:
         assert self.nets
         faces, held = sets[target], self.materials[target].held
-        rows = held[np.linspace(0, len(held) - 1, min(FACES // 2, len(held))).round().astype(int)]
+        rows = held[np.linspace(0, len(held) - 1, min(FACES_PER_IDENTITY // 2, len(held))).round().astype(int)]
         own = faces.landmarks[rows]
         rest = neutral_face(faces.landmarks)
         change = difference(rest, self.views[source].neutral)
-        moved = reshaped(own, (0.0 if self.shared else SHAPE) * change)
+        moved = reshaped(own, (0.0 if self.shared else DEFAULT_SHAPE) * change)
         pixels = np.concatenate([faces.pixels[rows], faces.masks[rows, ..., None]], -1)
         shown = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
         shown, *_ = move_picture(shown, own, moved)
@@ -120,7 +120,7 @@ class Scorer:
         identity, expression = np.mean(swaps, 0).tolist() if swaps else (0.0, 0.0)
         found = (loss, identity, expression)
         if self.draft is None:
-            self.draft = found if training.step == 0 else _draft_of(training) or found
+            self.draft = found if training.step == 0 else _draft_scores(training) or found
         parts = [now / max(before, 1e-6) for now, before in zip(found, self.draft, strict=True) if before > 0]
         return Score(training.step, training.seconds, *found, trained, float(np.mean(parts)))
 
@@ -159,13 +159,15 @@ class Scorer:
         return float(identity), float((100 * distance / eyes).mean())
 
 
-def _fixed_draws(number: int, materials: list[Material], network: Net) -> Draws:
+def _fixed_draws(number: int, materials: list[TrainingSet], network: Net) -> Draws:
     """Held-out faces of one identity, with views that fit as badly as a swap's, in others' light as in training."""
     material = materials[number]
-    rows = material.held[np.linspace(0, len(material.held) - 1, min(FACES, len(material.held))).round().astype(int)]
+    rows = material.held[
+        np.linspace(0, len(material.held) - 1, min(FACES_PER_IDENTITY, len(material.held))).round().astype(int)
+    ]
     frame = torch.from_numpy(rows)
     count = len(rows)
-    lender, lent = lights(materials, number, frame, torch.Generator().manual_seed(number))
+    lender, lent = draw_light_source(materials, number, frame, torch.Generator().manual_seed(number))
     places = [material.candidates.shape[1] * k // 8 for k in (2, 3)]
     return Draws(
         material=torch.full((count,), number),
@@ -174,13 +176,13 @@ def _fixed_draws(number: int, materials: list[Material], network: Net) -> Draws:
         frame=frame,
         choice=material.candidates[frame][:, places],
         light=torch.full((count, 7), 0.5),
-        bend=straight_dice(network, count),
+        bend=identity_warp(network, count),
         flip=torch.zeros(count, dtype=torch.bool),
         own=torch.ones(count, dtype=torch.bool),
     )
 
 
-def _draft_of(training: Training) -> tuple[float, float, float] | None:
+def _draft_scores(training: Training) -> tuple[float, float, float] | None:
     """What the draft scored when this training began."""
     first = next((s for s in training.scores if s.step == 0), None)
     return (first.loss, first.identity, first.expression) if first else None
