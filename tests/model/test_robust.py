@@ -208,7 +208,7 @@ def test_training_without_a_limit_ends_by_itself(
 ) -> None:
     monkeypatch.setattr(trainer, "SCORE_SECONDS", 0.4)
     monkeypatch.setattr(trainer, "MAX_OVERHEAD_RATIO", 1.0)
-    monkeypatch.setattr("understudy.engine.model.training.convergence.SETTLED", 5)
+    monkeypatch.setattr("understudy.engine.model.training.convergence.MIN_STEPS", 5)
     monkeypatch.setattr(training_step, "LEARNING_RATE", 1e-7)  # nothing more to learn at this rate
     folder = tmp_path / "model"
     card = prepare(folder, people[:2], "quick", Silent())
@@ -227,15 +227,15 @@ from understudy.engine.model.training import trainer, training_step
 refiner_network.SIZES["quick"] = (64, 8)
 perceptual_losses.ADVERSARIAL_STEPS = (0, 2)
 from understudy.engine.model.model_folder import facesets, read_card
-from understudy.engine.model.training.dataset import make_material
+from understudy.engine.model.training.dataset import make_training_set
 from understudy.engine.model.draft.views import make_views
 from understudy.engine.protocol import TrainSettings
 from understudy.engine.reporter import Silent
 rank = training_step.join_ranks()
 folder = Path(sys.argv[1])
 sets = facesets(folder, read_card(folder))
-materials = [make_material(s, make_views(s, torch.device("cpu")), 64, Silent()) for s in sets]
-state = training_step.begin(len(sets), 8, torch.device("cpu"), settings=TrainSettings(adversarial=True))
+materials = [make_training_set(s, make_views(s, torch.device("cpu")), 64, Silent()) for s in sets]
+state = training_step.new_training(len(sets), 8, torch.device("cpu"), settings=TrainSettings(adversarial=True))
 trainer._connect(state, materials, trainer.canonical_shape(sets), Silent())
 for _ in range(4):
     losses = training_step.step(state, materials, trainer.canonical_shape(sets), Silent())
