@@ -30,6 +30,9 @@ FOLDERS = (
 )
 """Of a project: what holds files of ours. Footage beside them may lie anywhere."""
 
+READ = ("consent", "provenance", "people.safetensors")
+"""Of a project: what any job may read."""
+
 
 def require_inside(spec: JobSpec | PreviewSpec) -> None:
     """Raise UnderstudyError when what a job reads of its project, or writes into it, leads out of it by a link."""
@@ -46,7 +49,7 @@ def require_inside(spec: JobSpec | PreviewSpec) -> None:
         _require(Path(place), project)
     if isinstance(spec, ForgetSpec):
         return  # which looks at each file itself, and removes a link as such
-    for path in (*read, *(str(project / name) for name in ("consent", "provenance"))):
+    for path in (*read, *(str(project / name) for name in READ)):
         require_closed(Path(path), project)
 
 
@@ -78,13 +81,12 @@ def _read(spec: JobSpec | PreviewSpec) -> Iterator[str]:
             yield from (spec.scan, spec.model)
         case PreviewSpec():
             yield from (spec.scan, *([spec.model] if spec.model else []))
-        case PeopleSpec():
-            yield spec.scan
+        case PeopleSpec():  # who is known from the other scans of the project
+            yield from (spec.scan, str(Path(spec.project or project_of(spec.scan), "scans")))
         case VoiceSpec():
             yield spec.voice
         case ScanSpec():
-            yield spec.output
-            yield str(Path(spec.project or project_of(spec.output), "scans", ".observed"))
+            yield from (spec.output, str(Path(spec.project or project_of(spec.output), "scans")))
         case VoiceTrainSpec():
             yield spec.output
         case TrainSpec():

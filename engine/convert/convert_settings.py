@@ -12,6 +12,7 @@ from ..errors import DataError
 from ..media.partial_output import ENDING, settings_file
 from ..media.segment_reuse import Earlier
 from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, check_limits, from_json, parse_json, to_json
+from ..provenance.erase import read_json
 
 
 def check_settings(settings: ConvertSettings) -> None:
@@ -43,10 +44,11 @@ def save_settings(
 def earlier_results(output: Path) -> list[Earlier]:
     """The movies in the output's folder that segments may be taken from, the newest first."""
     found = []
-    for path in sorted(output.parent.glob(f"*{ENDING}"), key=lambda p: -p.stat().st_mtime):
+    for path in sorted(output.parent.glob(f"*{ENDING}"), key=lambda p: -p.lstat().st_mtime):
+        movie = path.with_name(path.name.removesuffix(ENDING))
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-            told = parse_json(path.read_text(encoding="utf-8"))["written"]
-            found.append(Earlier.of(path.with_name(path.name.removesuffix(ENDING)), told))
+            if not movie.is_symlink():  # those may lead anywhere
+                found.append(Earlier.of(movie, read_json(path)["written"]))
     return found
 
 

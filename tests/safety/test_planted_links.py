@@ -14,6 +14,7 @@ import torch
 from understudy.engine import arrays, durable, job_bodies
 from understudy.engine.cli import execute
 from understudy.engine.commands.train import named_people
+from understudy.engine.convert.convert_settings import earlier_results
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.writer import MovieWriter
@@ -205,6 +206,8 @@ PLANTED = {
     "consent/ann.json": ["train", "convert", "report"],
     "provenance/1.json": ["report"],
     "scans/.observed/1/media.json": ["scan"],
+    "scans/other/edits.json": ["scan", "people"],
+    "people.safetensors": ["scan", "people", "convert"],
 }
 
 
@@ -299,3 +302,17 @@ def test_a_report_on_records_that_are_none(tmp_path: Path, victim: Path) -> None
     (project / "consent" / "eve.json").write_text('{"forgotten": "2026-11-30"}')
     with pytest.raises(UnderstudyError, match="damaged"):
         all_consents(project)
+
+
+def test_an_earlier_take_behind_a_link_is_none(tmp_path: Path) -> None:
+    told = '{"written": {"segments": [], "facts": {}}}'
+    (tmp_path / "elsewhere.json").write_text(told)
+    folder = tmp_path / "recasts"
+    folder.mkdir()
+    (folder / "a.mp4.understudy.json").symlink_to(tmp_path / "elsewhere.json")
+    (folder / "b.mp4.understudy.json").symlink_to(tmp_path / "missing")
+    assert earlier_results(folder / "c.mp4") == []
+    (folder / "d.mp4.understudy.json").write_text(told)
+    assert [one.movie for one in earlier_results(folder / "c.mp4")] == [folder / "d.mp4"]
+    (folder / "d.mp4").symlink_to(tmp_path / "elsewhere.json")
+    assert earlier_results(folder / "c.mp4") == []
