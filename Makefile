@@ -36,7 +36,11 @@ announce-demo:
 	@echo "fetches the face networks and the footage, then recasts a face in Blender and trains for $(MINUTES) minutes."
 	@echo "On two processor cores all of it takes about $$(( $(firstword $(subst ., ,$(MINUTES))) + 4 )) minutes."
 
-test: lint blenders test-engine test-blender
+# the engine's tests and Blender's side by side: each leaves much of a second core idle
+test: lint blenders models footage
+	@$(MAKE) --no-print-directory test-blender >.build/test-blender.log 2>&1 & beside=$$!; \
+	$(MAKE) --no-print-directory test-engine; engine=$$?; \
+	wait $$beside; blender=$$?; cat .build/test-blender.log; exit $$((engine + blender))
 
 lint: engine
 	$(ENGINE)/bin/ruff check

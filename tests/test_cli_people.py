@@ -24,14 +24,14 @@ BOTH = ["--consent", "face=Eileen Collins: public domain", "--consent", "target=
 pytestmark = pytest.mark.skipif(bool(weights.missing()), reason="the face networks are not fetched (`make models`)")
 
 
-@pytest.mark.parametrize("output", ["file", "file/model"])
-def test_a_model_cannot_be_where_a_file_is(run, record_consent, carphone_folder, output):
+@pytest.mark.parametrize(("output", "why"), [("file", "a file is there"), ("file/model", "no folder")])
+def test_a_model_cannot_be_where_a_file_is(run, record_consent, carphone_folder, output, why):
     Path("file").write_text("something else")
     record_consent("project", "Ann")
     words = ["--identity", f"Ann={carphone_folder}", "-o", output, "--preset", "draft", "--project", "project"]
     code, answer, said = run("train", *words)
     assert code == 1
-    assert "a file is there" in answer["error"]
+    assert why in answer["error"]
     assert "Traceback" not in said
     assert Path("file").read_text() == "something else"
 
