@@ -48,7 +48,7 @@ The same, step by step
   understudy scan shot.mp4 -o work/shot
   understudy scan actor.mp4 -o work/actor
   understudy train --identity Ann=work/actor --identity Bob=work/shot -o work/model
-  understudy convert work/shot --model work/model --swap 0=Ann -o recast.mp4
+  understudy convert work/shot --model work/model --swap 0:Bob=Ann -o recast.mp4
 
 Commands
 {commands}

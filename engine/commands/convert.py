@@ -68,7 +68,7 @@ class Convert:
 
 Examples
   understudy convert work/shot --model work/model --swap 0:Cleo=Ann --swap 2:Dan=Bob -o recast.mp4
-  understudy convert work/shot --model work/model --swap 0=Ann --set colour=mkl --set erode=0,0.02,0,0.02 -o b.mov
+  understudy convert work/shot --model work/model --swap 0:Bob=Ann --set colour=mkl --set erode=0,0.02,0,0.02 -o b.mov
   understudy convert --like b.mov work/shot2 -o c.mov
 
 Settings (lengths in parts of the face's width)
