@@ -13,20 +13,18 @@ Surfaces of what is pasted: these clips, and the pictures in scikit-image.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..geometry.align import hull_mask
 from ..geometry.topology import BROWS, EYES
+from .u_net import UNet
 
 SIZE = 96
 """Side of what the network sees, in pixels; it is the whole crop."""
@@ -46,33 +44,11 @@ _PARTS: list[list[list[int]]] = [
 CHANNELS = 3 + 1 + len(_PARTS)
 
 
-class Net(nn.Module):
-    """A small U-Net: (N, CHANNELS, SIZE, SIZE) as `network_input` makes it → (N, 1, SIZE, SIZE) logits of hidden."""
+class Net(UNet):
+    """(N, CHANNELS, SIZE, SIZE) as `network_input` makes it → (N, 1, SIZE, SIZE) logits of hidden."""
 
-    def __init__(self, widths: Sequence[int] = (8, 16, 32, 48, 64)) -> None:
-        super().__init__()
-        self.stem = _block(CHANNELS, widths[0])
-        self.down = nn.ModuleList(nn.Sequential(_block(a, b, 2), _block(b, b)) for a, b in itertools.pairwise(widths))
-        self.up = nn.ModuleList(_block(a + b, a) for a, b in itertools.pairwise(widths))
-        self.out = nn.Conv2d(widths[0], 1, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """See the class."""
-        kept = [self.stem(x)]
-        for level in self.down:
-            kept.append(level(kept[-1]))
-        y = kept.pop()
-        for level in reversed(self.up):
-            beside = kept.pop()
-            y = level(torch.cat([F.interpolate(y, size=beside.shape[-2:], mode="nearest"), beside], 1))
-        answer: Tensor = self.out(y)
-        return answer
-
-
-def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+    def __init__(self) -> None:
+        super().__init__(CHANNELS, 1, (8, 16, 32, 48, 64))
 
 
 def expected(landmarks: np.ndarray, size: int = SIZE) -> np.ndarray:
@@ -93,11 +69,16 @@ def network_input(pixels: Tensor, layers: Tensor) -> Tensor:
     A face's own mean and contrast are taken out: dark and pale skin, day and night come in alike.
     """
     picture, where = pixels.float() / 255, layers.float() / 255
-    hull = where[:, :1]
+    middle, spread = tones(picture, where[:, :1])
+    return torch.cat([(picture - middle) / (spread + 0.03) / 2, where - 0.5], 1)
+
+
+def tones(picture: Tensor, hull: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean (N, 3, 1, 1) and contrast (N, 1, 1, 1) of pictures (N, 3, S, S) in faces' hulls (N, 1, S, S) 0..1."""
     area = hull.sum((2, 3), keepdim=True).clamp_min(1)
     middle = (picture * hull).sum((2, 3), keepdim=True) / area
     spread = (((picture - middle) ** 2 * hull).sum((2, 3), keepdim=True) / area).mean(1, keepdim=True).sqrt()
-    return torch.cat([(picture - middle) / (spread + 0.03) / 2, where - 0.5], 1)
+    return middle, spread
 
 
 WEIGHTS = Path(__file__).with_name("occlusion.safetensors")

@@ -9,8 +9,6 @@ whose. Skin, brows, eyes and lips are told by the mesh itself.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +20,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from .occlusion import CHANNELS as LAYERED
-from .occlusion import expected, network_input
+from .occlusion import expected, tones
+from .u_net import UNet
 
 SIZE = 192
 """Side of what the network sees, in pixels; it is the whole crop."""
@@ -34,32 +33,15 @@ WEIGHTS = Path(__file__).with_name("parser.safetensors")
 _CHANNELS = 4 * 3 + LAYERED - 3
 
 
-class ParserNet(nn.Module):
+class ParserNet(UNet):
     """A U-Net on half the side: (N, _CHANNELS, S/2, S/2) as `folded` makes it → (N, classes, S, S) logits."""
 
-    def __init__(self, widths: Sequence[int] = (16, 32, 48, 64, 80)) -> None:
-        super().__init__()
-        self.stem = _block(_CHANNELS, widths[0])
-        self.down = nn.ModuleList(nn.Sequential(_block(a, b, 2), _block(b, b)) for a, b in itertools.pairwise(widths))
-        self.up = nn.ModuleList(_block(a + b, a) for a, b in itertools.pairwise(widths))
-        self.out = nn.Conv2d(widths[0], 4 * len(CLASSES), 3, padding=1)
+    def __init__(self) -> None:
+        super().__init__(_CHANNELS, 4 * len(CLASSES), (16, 32, 48, 64, 80))
 
     def forward(self, x: Tensor) -> Tensor:
         """See the class."""
-        kept = [self.stem(x)]
-        for level in self.down:
-            kept.append(level(kept[-1]))
-        y = kept.pop()
-        for level in reversed(self.up):
-            beside = kept.pop()
-            y = level(torch.cat([F.interpolate(y, size=beside.shape[-2:], mode="nearest"), beside], 1))
-        return F.pixel_shuffle(self.out(y), 2)
-
-
-def _block(inputs: int, outputs: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
-    )
+        return F.pixel_shuffle(super().forward(x), 2)
 
 
 def folded(pixels: Tensor, layers: Tensor) -> Tensor:
@@ -69,13 +51,10 @@ def folded(pixels: Tensor, layers: Tensor) -> Tensor:
     """
     side = layers.shape[-1]
     small = F.avg_pool2d(pixels.float(), pixels.shape[-1] // side)
-    x = network_input(small, layers)
-    hull = layers[:, :1].float() / 255
-    area = hull.sum((2, 3), keepdim=True).clamp_min(1)
-    middle = (small / 255 * hull).sum((2, 3), keepdim=True) / area
-    spread = (((small / 255 - middle) ** 2 * hull).sum((2, 3), keepdim=True) / area).mean(1, keepdim=True).sqrt()
+    where = layers.float() / 255
+    middle, spread = tones(small / 255, where[:, :1])
     fine = F.pixel_unshuffle((pixels.float() / 255 - middle) / (spread + 0.03) / 2, 2)
-    return torch.cat([fine, x[:, 3:]], 1).contiguous(memory_format=torch.channels_last)
+    return torch.cat([fine, where - 0.5], 1).contiguous(memory_format=torch.channels_last)
 
 
 @cache
