@@ -8,20 +8,19 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..arrays import write_json
 from ..durable import hash_file
 from ..errors import DataError
-from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, parse_json, to_json
+from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, to_json
 from ..reporter import Reporter
 from .consent import project_folder, read_consent, replaced, today
 from .credentials import Claim, Ingredient, read_credentials, sidecar, sign_all
-from .erase import entries, is_file
 from .outputs import hash_of, outputs_of, require_output
+from .records import keep_record, read_records
 
 FOLDER = "provenance"
 
@@ -151,8 +150,7 @@ def certify(
         mark_reason=spec.settings.mark_reason if number is None else "",
         credentials=credentials,
     )
-    (project / FOLDER).mkdir(parents=True, exist_ok=True)
-    write_json(project / FOLDER / f"{identifier}.json", asdict(record))
+    keep_record(project / FOLDER, record)
     return {sidecar(final): sidecar(whole) for final, whole in made.items() if sidecar(whole).is_file()}
 
 
@@ -180,14 +178,7 @@ def all_recasts(project: Path) -> list[Recast]:
 
 def recorded(project: Path) -> list[tuple[Path, Recast]]:
     """The same, each with the file of its record."""
-    found = []
-    files = [path for path in entries(project / FOLDER) if path.suffix == ".json" and is_file(path)]
-    for path in sorted(files, key=lambda p: p.stat().st_mtime):
-        try:
-            found.append((path, from_json(Recast, parse_json(path.read_text(encoding="utf-8")))))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is damaged ({error}). Move it away to go on.") from None
-    return found
+    return read_records(project / FOLDER, Recast)
 
 
 def _clip(scan: Path) -> Clip:

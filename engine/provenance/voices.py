@@ -5,19 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..arrays import write_json
 from ..durable import hash_file
-from ..errors import DataError
-from ..protocol import VoiceSpec, from_json, parse_json, to_json
+from ..protocol import VoiceSpec, to_json
 from ..reporter import Reporter
 from .consent import project_folder, read_consent, today
 from .credentials import Claim, Ingredient, sidecar, sign
-from .erase import entries, folders, is_file, is_folder, read_json
+from .erase import folders, is_folder, read_json
 from .outputs import require_output
+from .records import keep_record, read_records
 
 FOLDER = "provenance/voices"
 
@@ -105,8 +104,7 @@ def certify_voice(
         mark_reason=facts["markReason"],
         credentials=credentials,
     )
-    (project / FOLDER).mkdir(parents=True, exist_ok=True)
-    write_json(project / FOLDER / f"{identifier}.json", asdict(record))
+    keep_record(project / FOLDER, record)
     return {sidecar(output): sidecar(whole)} if sidecar(whole).is_file() else {}
 
 
@@ -115,14 +113,7 @@ def recorded_voices(project: Path) -> list[tuple[Path, VoiceRecast]]:
 
     Raises DataError when a record is damaged.
     """
-    found = []
-    files = [path for path in entries(project / FOLDER) if path.suffix == ".json" and is_file(path)]
-    for path in sorted(files if is_folder(project / "provenance") else [], key=lambda p: p.stat().st_mtime):
-        try:
-            found.append((path, from_json(VoiceRecast, parse_json(path.read_text(encoding="utf-8")))))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path} is damaged ({error}). Move it away to go on.") from None
-    return found
+    return read_records(project / FOLDER, VoiceRecast) if is_folder(project / "provenance") else []
 
 
 def voices_of_identity(project: Path, identity: str) -> list[Path]:

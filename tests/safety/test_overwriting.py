@@ -14,12 +14,9 @@ from understudy.engine.errors import UnderstudyError
 from understudy.engine.protocol import (
     ConvertSettings,
     ConvertSpec,
-    Identity,
-    Material,
     ReportSpec,
     SoundClip,
     Swap,
-    TrainSpec,
     VoiceSpec,
 )
 from understudy.engine.provenance.credentials import Claim, sidecar, sign
@@ -38,20 +35,6 @@ class AtTheLast(Silent):
     def progress(self, fraction: float, message: str) -> None:
         if message.startswith("Recasting frame") and not self.place.exists():
             self.place.write_bytes(b"a grade of three days")
-
-
-@pytest.fixture(scope="module")
-def project(
-    tmp_path_factory: pytest.TempPathFactory, carphone_folder: Path, astronaut_folder: Path, record_consent: Any
-) -> Path:
-    folder: Path = tmp_path_factory.mktemp("films") / "film.understudy"
-    for scan in (carphone_folder, astronaut_folder):
-        shutil.copytree(scan, folder / "scans" / scan.name)
-    record_consent(folder, "woman", "man")
-    people = [Identity(name="woman", material=[Material(scan=str(folder / "scans" / astronaut_folder.name), person=0)])]
-    model = TrainSpec(identities=people, output=str(folder / "models" / "one"), preset="draft", project=str(folder))
-    job_bodies.run("train", model, Silent())
-    return folder
 
 
 @pytest.fixture

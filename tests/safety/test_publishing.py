@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,27 +14,12 @@ from understudy.engine.errors import UnderstudyError
 from understudy.engine.media.partial_output import matte_path
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.writer import MovieWriter
-from understudy.engine.protocol import ConvertSettings, ConvertSpec, Identity, Material, Swap, TrainSpec
+from understudy.engine.protocol import ConvertSettings, ConvertSpec, Swap
 from understudy.engine.provenance.credentials import Claim, read_credentials, sidecar, sign_all
 from understudy.engine.provenance.recasts import all_recasts
 from understudy.engine.reporter import Silent
 
 FRAMES = 6
-
-
-@pytest.fixture(scope="module")
-def project(
-    tmp_path_factory: pytest.TempPathFactory, carphone_folder: Path, astronaut_folder: Path, record_consent: Any
-) -> Path:
-    """A project with two scans, a draft model of the woman, and consent."""
-    folder: Path = tmp_path_factory.mktemp("films") / "film.understudy"
-    for scan in (carphone_folder, astronaut_folder):
-        shutil.copytree(scan, folder / "scans" / scan.name)
-    record_consent(folder, "woman", "man")
-    people = [Identity(name="woman", material=[Material(scan=str(folder / "scans" / astronaut_folder.name), person=0)])]
-    model = TrainSpec(identities=people, output=str(folder / "models" / "one"), preset="draft", project=str(folder))
-    job_bodies.run("train", model, Silent())
-    return folder
 
 
 def spec_of(project: Path, carphone_folder: Path, name: str, **more: Any) -> ConvertSpec:
