@@ -11,14 +11,9 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from .durable import write_bytes, writing
+from .durable import writing
 from .errors import DataError
 from .protocol import parse_json
-
-
-def write_json(path: Path, data: Any, indent: int | None = 1) -> None:
-    """Write JSON under `path` in one step; without indent what is long and read by programs only."""
-    write_bytes(path, json.dumps(data, indent=indent).encode())
 
 
 def write_arrays(path: Path, kind: str, schema: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:

@@ -1,7 +1,4 @@
-"""Files that survive a crash, and locks that a crash lets go. Standard library only.
-
-`engine.arrays` does the same for arrays, but with numpy, which the supervisor never loads.
-"""
+"""Files that survive a crash, and locks that a crash lets go. Standard library only; arrays: `engine.arrays`."""
 
 from __future__ import annotations
 
@@ -136,9 +133,11 @@ def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
         partial.write_bytes(data)
 
 
-def write_json(path: Path, data: Any, mode: int = 0o666) -> None:
-    """Put `data` under `path` in one step; on disk when this returns. `mode` holds from the file's creation on."""
-    write_bytes(path, json.dumps(data, indent=1, allow_nan=False).encode("ascii"), mode)
+def write_json(path: Path, data: Any, mode: int = 0o666, indent: int | None = 1) -> None:
+    """Put `data` under `path` in one step; on disk when this returns. `mode` holds from the file's creation on.
+
+    Without indent what is long and read by programs only. Raises ValueError for NaN and infinity."""
+    write_bytes(path, json.dumps(data, indent=indent, allow_nan=False).encode("ascii"), mode)
 
 
 def raise_flag(path: Path) -> None:

@@ -11,7 +11,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from .durable import open_regular
+from .durable import open_regular, write_json
 from .errors import MediaError
 from .protocol import ConvertSpec, JobSpec, ScanSpec, TrainSpec, parse_json
 
@@ -22,8 +22,6 @@ PIECE = 1 << 20  # bytes
 
 def remember(spec: ScanSpec, seen: dict[str, Any]) -> None:
     """Keep with a scan what its footage was when the scan began (`facts`)."""
-    from .arrays import write_json  # brings numpy, which jobs that read no footage do without
-
     write_json(Path(spec.output) / FILE_NAME, {"schema": SCHEMA, "path": spec.clip.path, **seen})
 
 

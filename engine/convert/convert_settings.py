@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..arrays import write_json
+from ..durable import write_json
 from ..errors import DataError
 from ..media.partial_output import ENDING, settings_file
 from ..media.segment_reuse import Earlier

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ..arrays import write_json
+from ..durable import write_json
 from ..errors import NoFaceError, UnderstudyError
 from ..footage_stamp import FILE_NAME as SOURCE
 from ..media.reader import MediaInfo, probe, require_range

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..arrays import write_json
+from ..durable import write_json
 from ..protocol import parse_json
 
 LENGTH = 120

@@ -11,8 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..arrays import write_json
-from ..durable import hash_file, writing
+from ..durable import hash_file, write_json, writing
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.facesets.faceset import Faceset, gather, load_faceset

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..arrays import write_json
+from ..durable import write_json
 from ..errors import DataError
 from ..protocol import from_json, parse_json
 from .erase import entries, is_file

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..arrays import read_arrays, write_arrays, write_json
-from ..durable import hash_file
+from ..arrays import read_arrays, write_arrays
+from ..durable import hash_file, write_json
 from ..errors import DataError, NoVoiceError
 from ..media.waveform import SoundInfo, probe_sound, read_spans, resample, to_float
 from ..protocol import SoundClip, from_json, parse_json

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from ..arrays import write_json
-from ..durable import make_private
+from ..durable import make_private, write_json
 from ..errors import MediaError, Stopped, UnderstudyError
 from ..media.partial_output import empty_partial, partial_folder, publish, require_own_partial
 from ..media.waveform import (
@@ -247,7 +246,7 @@ def _work_folder(output: Path, spec: VoiceSpec, info: SoundInfo) -> Path:
     if not note_file.is_file() or note_file.read_text(encoding="utf-8") != json.dumps(key):
         empty_partial(output)
         work.mkdir(parents=True, exist_ok=True)
-        write_json(note_file, key, None)
+        write_json(note_file, key, indent=None)
     return work
 
 

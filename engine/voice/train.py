@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..arrays import write_arrays, write_json
+from ..arrays import write_arrays
+from ..durable import write_json
 from ..errors import UnderstudyError
 from ..protocol import VoiceTrainSpec
 from ..provenance.consent import project_folder

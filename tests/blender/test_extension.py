@@ -23,7 +23,7 @@ def test_the_zip_holds_what_is_needed_and_no_more(package):
         manifest = tomllib.loads(file.read("blender_manifest.toml").decode())
     top = {name.split("/")[0] for name in inside}
     assert top == NEEDED
-    assert {"addon/operators/convert.py", "engine/protocol.py", "engine/faces/geometry/mesh_topology.json"} <= set(
+    assert {"addon/operators/convert.py", "engine/protocol/jobs.py", "engine/faces/geometry/mesh_topology.json"} <= set(
         inside
     )
     assert not [name for name in inside if "__pycache__" in name or "/." in name or name.endswith((".part", ".pyc"))]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from understudy.engine import job_bodies
-from understudy.engine.arrays import write_json
+from understudy.engine.durable import write_json
 from understudy.engine.errors import DataError, NoFaceError, UnderstudyError
 from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.faces.people import edits, gallery, roster

@@ -67,8 +67,7 @@ def write_sound_picture(path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Path], object]] = {
-    "x.json": lambda path: arrays.write_json(path, {}),
-    "y.json": lambda path: durable.write_json(path, {}),
+    "x.json": lambda path: durable.write_json(path, {}),
     "x.safetensors": lambda path: arrays.write_arrays(path, "kind", 1, {"a": np.zeros(3)}, {}),
     "weights.safetensors": lambda path: save_tensors(path, {"a": torch.zeros(3)}, {}),
     "x.png": write_picture,

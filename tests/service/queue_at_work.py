@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from understudy.engine import arrays
+from understudy.engine import durable
 from understudy.engine.errors import NoFaceError
 from understudy.engine.protocol import Clip, ScanSpec, to_json
 from understudy.engine.reporter import Reporter
@@ -63,7 +63,7 @@ def runner(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     for step in range(done, STEPS):
         reporter.log(f"step {step}")
         reporter.progress((step + 1) / STEPS, "")
-        arrays.write_json(checkpoint, step + 1)
+        durable.write_json(checkpoint, step + 1)
         if HOOK:
             HOOK[0](step)
         reporter.check()

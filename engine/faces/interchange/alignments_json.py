@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import write_json
-from ...durable import writing
+from ...durable import write_json, writing
 from ...errors import DataError, MediaError, NoFaceError
 from ...media.reader import probe
 from ...protocol import Clip, ScanSummary, from_json, project_of, to_json

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import write_json
-from ...durable import lock, writing
+from ...durable import lock, write_json, writing
 from ...errors import MediaError, NoFaceError, UnderstudyError
 from ...protocol import PeopleEdit, PersonSummary, project_of, to_json
 from ...reporter import Reporter

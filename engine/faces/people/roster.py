@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import write_json
+from ...durable import write_json
 from ...errors import DataError
 from ...protocol import parse_json
 from ..alignments import Alignments

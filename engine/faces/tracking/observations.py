@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import read_arrays, write_arrays, write_json
+from ...arrays import read_arrays, write_arrays
+from ...durable import write_json
 from ...errors import DataError
 from ...media.pictures import is_pictures, picture_files
 from ...protocol import parse_json

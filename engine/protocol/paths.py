@@ -1,0 +1,49 @@
+"""Where things lie: the user's folder, the engine's address, the project of a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+INSIDE_A_PROJECT = ("scans", "models", "recasts", "voices")
+"""Folders of a project folder that hold one folder or file for each scan, model, …."""
+
+
+def project_of(path: str | Path) -> Path:
+    """The project folder that a scan, model, voice or recast lies in: the nearest parent named `*.understudy`, else
+    the folder that holds it, or the one above where that is called as one of `INSIDE_A_PROJECT`.
+
+    Specs whose `project` is empty mean this one of their `output` (or `scan`)."""
+    path = Path(path)
+    holds = path.parent.parent if path.parent.name in INSIDE_A_PROJECT else path.parent
+    return next((parent for parent in path.parents if parent.suffix == ".understudy"), holds)
+
+
+def home() -> Path:
+    """The user's Understudy folder: models, jobs and the running engine's address.
+
+    `UNDERSTUDY_HOME` names another. Not created here.
+    """
+    named = os.environ.get("UNDERSTUDY_HOME")
+    if named:
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", Path.home())) / "Understudy"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "Understudy"
+    return Path(os.environ.get("XDG_DATA_HOME", Path.home() / ".local" / "share")) / "understudy"
+
+
+def make_home() -> Path:
+    """`home`, made if need be so that nobody else on this computer looks into it. Raises OSError."""
+    folder = home()
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.environ.get("UNDERSTUDY_HOME") and folder.stat().st_mode & 0o077 and sys.platform != "win32":
+        folder.chmod(0o700)  # an older version made it; a folder that the user named keeps their permissions
+    return folder
+
+
+def address_file() -> Path:
+    """Where a running engine writes its `EngineInfo` and token (mode 0600)."""
+    return home() / "engine.json"
