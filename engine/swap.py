@@ -17,7 +17,7 @@ from .media.formats import check_output
 from .media.pictures import picture_files
 from .media.reader import MediaInfo, probe, require_range
 from .protocol import Clip, ConvertSpec, Identity, Material, Preset, ScanSpec, Swap, TrainSpec, to_json
-from .provenance.outputs import footage, ours, require_writable
+from .provenance.outputs import footage, places_of, require_places
 
 FACE, TARGET = "face", "target"
 
@@ -45,8 +45,9 @@ def examine(request: Request, recordings: Sequence[Path] = ()) -> tuple[MediaInf
     shot, face = probe(request.shot), probe(request.face)
     require_range(shot, request.start, request.end)
     check_output(request.output, shot)
-    material = [request.shot, request.face, *recordings]
-    require_writable(request.output, [*material, *footage(request.work)], request.overwrite, ours(request.work))
+    inputs = [request.shot, request.face, *recordings, *footage(request.work)]
+    places = [request.output] if recordings else places_of(request.output)  # a recast voice keeps no settings
+    require_places(places, inputs, request.overwrite, request.work)
     return shot, face
 
 

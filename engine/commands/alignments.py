@@ -33,7 +33,8 @@ class Export:
         from ..provenance.outputs import footage, require_writable
 
         scanned = [path for path in self.scan.rglob("*") if path.is_file()]
-        require_writable(self.output, [*scanned, *footage(project_of(self.scan.resolve()))], self.overwrite)
+        inputs = [*scanned, *footage(project_of(self.scan.resolve()))]
+        require_writable(self.output, inputs, self.overwrite, kind="JSON")
         with watching("Run the same command again.") as reporter, reporter.stage("Exporting"):
             if self.format == "faceswap":
                 count = export_faceswap(self.scan, self.output, reporter, self.person)

@@ -70,7 +70,8 @@ Project = Annotated[
 Overwrite = Annotated[
     bool,
     tyro.conf.arg(
-        help="Write also over a file that Understudy did not make, or that was changed since; never over footage.",
+        help="Write also over what Understudy made and somebody changed since, or over another file of the same kind; "
+        "never over footage that is no recast of Understudy's, a consent or other files of a project.",
         help_behavior_hint="",
     ),
 ]

@@ -55,7 +55,7 @@ class ForgetSpec:
 class ReportSpec:
     """Write the report of who was recast where, and with whose permission, to `output` (.html).
 
-    `overwrite` lets it take the place of a file that is no report, or a changed one.
+    `overwrite` lets it take the place of a page that is no report, or a changed one.
     """
 
     project: str

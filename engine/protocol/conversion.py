@@ -69,7 +69,7 @@ class ConvertSpec:
     `use_refiner` False converts with the draft even where a trained network is there. `start` and `end`
     narrow the range to a part of the scanned clip (None: all of it). `layer` writes only the recast face
     with straight alpha, and its matte beside it, in place of the whole frame. `overwrite` lets it take the place of a
-    file that Understudy did not make; material never goes.
+    changed recast, or of a file that is no footage (`provenance.overwriting`).
     """
 
     scan: str

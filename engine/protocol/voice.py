@@ -62,7 +62,7 @@ class VoiceSpec:
 
     The output is as long as the whole track, and differs within the clip only where the voice speaks. `target` is the
     identity whose voice is replaced, `identity` whose voice is heard: both consented. `draft` leaves a trained network
-    aside. `overwrite` lets it take the place of a file that Understudy did not make; material never goes.
+    aside. `overwrite` lets it take the place of a changed recast, or of a file that is no footage.
     """
 
     clip: SoundClip

@@ -1,7 +1,8 @@
 """What may be written under a name of the user's: a new file, or one in place of a recast of ours; never over material.
 
 A recast is ours when it carries intact content credentials of a recast, or when the project records it with the very
-contents it has. So what somebody graded, cut or drew over under the same name is theirs.
+contents it has. So what somebody graded, cut or drew over under the same name is theirs. What `--overwrite` replaces
+beside that, and what not even it does: `overwriting`.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import Any
 
 from ..durable import hash_file
 from ..errors import UnderstudyError
-from ..media.partial_output import matte_path, require_own_partial
+from ..media.partial_output import ENDING, matte_path, require_own_partial, settings_file
 from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, project_of
-from .credentials import are_recasts, sidecar
+from .credentials import FORMATS, are_recasts, recasts_in, sidecar
 from .erase import folders, read_json
+from .overwriting import Kind, is_settings, require_replaceable
 
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
+OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
+"""What file managers leave in a folder of pictures."""
 
 
 def outputs_of(path: Path) -> list[Path]:
@@ -43,41 +47,60 @@ def require_output(spec: JobSpec) -> None:
     if isinstance(spec, ReportSpec):
         from .report import is_report  # which is made of the project's recasts, and so of this module
 
-        require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report)
+        require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report, "page")
     if not isinstance(spec, ConvertSpec | VoiceSpec):
         return
     output, project = Path(spec.output), Path(spec.project) if spec.project else project_of(spec.output)
     require_own_partial(output)
-    is_ours = ours(project)
     if isinstance(spec, VoiceSpec):
         inputs = [Path(spec.clip.path), *_kept(project), *_recordings(output, Path(spec.voice))]
+        require_places([output], inputs, spec.overwrite, project)
     else:
         inputs = [*_footage_of(Path(spec.scan)), *_kept(project), *_kept(project_of(spec.model))]
-    outputs = [output]
-    if isinstance(spec, ConvertSpec) and spec.layer:
-        outputs.append(matte_path(output))
-    for path in outputs:
-        require_writable(path, inputs, spec.overwrite, is_ours)
-        if path.suffix and not os.path.lexists(path):  # credentials of something else that is called alike
-            require_writable(sidecar(path), inputs, spec.overwrite, is_ours)
+        require_places(places_of(output, spec.layer), inputs, spec.overwrite, project)
+
+
+def places_of(output: Path, layer: bool = False) -> list[Path]:
+    """What a conversion writes beside credentials: the recast, of a layer its matte, and what made it."""
+    return [output, *([matte_path(output)] if layer else []), settings_file(output)]
+
+
+def require_places(places: Iterable[Path], inputs: Iterable[Path], overwrite: bool, project: Path) -> None:
+    """Raise UnderstudyError, as `require_writable` does, for the first of `places_of` that a job may not write, or for
+    credentials of something else that is called alike."""
+    is_ours, inputs = ours(project), list(inputs)
+    for path in places:
+        if path.name.endswith(ENDING):
+            require_writable(path, inputs, overwrite, is_settings, "JSON")
+            continue
+        require_writable(path, inputs, overwrite, is_ours)
+        if path.suffix and path.suffix.lower() not in FORMATS:
+            require_writable(sidecar(path), inputs, overwrite, is_ours)
 
 
 def require_writable(
-    output: Path, inputs: Iterable[Path], overwrite: bool, is_ours: Callable[[Path], bool] = lambda path: False
+    output: Path,
+    inputs: Iterable[Path],
+    overwrite: bool,
+    is_ours: Callable[[Path], bool] = lambda path: False,
+    kind: Kind = "media",
 ) -> None:
     """Raise UnderstudyError when `output` is one of the files it is made of, even with `overwrite`; without it, when
-    something is there that is not ours."""
+    something is there that is not ours, and with it, when that is not `overwriting.require_replaceable`."""
     if not os.path.lexists(output):
         return
     for path in inputs:
         with contextlib.suppress(OSError):
             if output.samefile(path):
                 raise UnderstudyError(f"{output} is one of the files that this is made from. Choose another name.")
-    if not overwrite and not is_ours(output):
+    if is_ours(output):
+        return
+    if not overwrite:
         raise UnderstudyError(
             f"{output} exists, and is nothing that Understudy made and that is as it was made. Choose another name, "
             "move it away, or, on the command line, say --overwrite."
         )
+    require_replaceable(output, kind, _says_recast)
 
 
 def ours(project: Path) -> Callable[[Path], bool]:
@@ -87,9 +110,21 @@ def ours(project: Path) -> Callable[[Path], bool]:
         files = outputs_of(path)
         if not files:
             return path.is_dir() and not any(path.iterdir())
-        return _is_recorded(project, path) or are_recasts(files)
+        return not _beside(path, files) and (_is_recorded(project, path) or are_recasts(files))
 
     return is_ours
+
+
+def _says_recast(path: Path) -> bool:
+    """Whether a file, or a folder of pictures and nothing else, says of itself that it is a recast, changed or not."""
+    files = outputs_of(path)
+    return bool(files) and not _beside(path, files) and all(recasts_in(files))
+
+
+def _beside(path: Path, files: list[Path]) -> set[Path]:
+    """What else is in a folder than pictures and their credentials: it would go when the folder is replaced."""
+    inside = set(path.iterdir()) if path.is_dir() else set()
+    return {one for one in inside - {*files, *map(sidecar, files)} if one.name not in OF_THE_SYSTEM}
 
 
 def footage(project: Path) -> Iterator[Path]:

@@ -11,14 +11,13 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..media.partial_output import matte_path, settings_file
 from ..protocol import ConvertSpec, from_json
 from .credentials import FORMATS, recasts_in, sidecar
 from .erase import entries, is_file, is_folder, read_json, settled
 from .outputs import hash_of, outputs_of
 
 RECASTS = "recasts"
-SETTINGS = ".understudy.json"
-"""What the name of a recast and this is called says how it was made (`convert.convert_settings`)."""
 UNPROVEN = (
     "It is that recast to the last bit, but outside the project, and without the credentials that would prove it. "
     "Its record is kept. Remove it yourself."
@@ -124,12 +123,10 @@ def _by_name(project: Path, place: Path) -> bool:
 
 def _with_companions(project: Path, names: list[Path], recorded: Recorded, own: list[Path]) -> Found:
     """`own`, and what was written beside the recast under its names: a layer's matte, the settings that made it."""
-    from ..media.partial_output import matte_path
-
     paths, left = own.copy(), []
     alone = Recorded(id=recorded.id, output=recorded.output)
     for name in dict.fromkeys(names):
-        matte, settings = matte_path(name), name.with_name(name.name + SETTINGS)
+        matte, settings = matte_path(name), settings_file(name)
         mattes = _own(project, matte, alone, ())
         if own and not mattes and (is_file(matte) or is_folder(matte)):
             left.append(Left(str(matte), "It may be the recast's matte, but does not say so."))
