@@ -225,6 +225,11 @@ def _retiming_keys(strip: bpy.types.Strip) -> tuple[RetimingKey, ...]:
     return tuple(RetimingKey(index=k.strip_frame_index, factor=k.retiming_factor, flag=k.flag) for k in read)
 
 
+def picture_stream(strip: bpy.types.Strip) -> int:
+    """Which of its file's pictures a strip shows (`protocol.Clip.stream`)."""
+    return int(getattr(strip, "stream_index", 0)) if strip.type == "MOVIE" else 0
+
+
 def stored_frames(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:
     """How many frames the strip's source has; opens a movie."""
     _, frames, trim_start, trim_end = content(strip)
@@ -268,6 +273,7 @@ def _stored_frames(scene: bpy.types.Scene, strip: bpy.types.MovieStrip, shown: i
         return shown
     probe = new_movie(scene.sequence_editor.strips, "understudy probe", strip.filepath, HIGHEST_CHANNEL, 1)
     try:
+        probe.stream_index = strip.stream_index
         return content(probe)[1]
     finally:
         remove_strip(scene.sequence_editor.strips, probe)

@@ -550,6 +550,7 @@ STRINGS: dict[str, str] = {
     "A newer Understudy wrote this .blend: update the add-on to go on with it.":
         "此 .blend 由更新版本的 Understudy 写成：请更新插件后继续。",
     "Keys": "快捷键",
+    "Only {n} frames of “{name}” have a picture: the range is shorter now": "“{name}”只有 {n} 帧有画面：范围已缩短",
     "Placed “{name}” on channel {channel}": "已将“{name}”放到频道 {channel}",
     "Updated “{name}”": "已更新“{name}”",
     "Set In Point": "设置入点",

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import bpy
 
-from ...engine import protocol
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..sequencer import recasts
@@ -49,7 +48,7 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
         return
     try:
         told = project_files.read_json(folder / "scans" / name / "scan.json")["clip"]
-        clip = protocol.Clip(path=told["path"], start=of["source_start"], end=of["source_end"])
+        clip = project.clip(told["path"], of["source_start"], of["source_end"], int(told.get("stream", 0)))
         cast.remember(state)
         people_store.fill(shot.scan, clip, str(folder / "scans" / name))
     except (OSError, ValueError, KeyError, TypeError, people_store.ScanUnreadable):
@@ -58,6 +57,7 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     moved = compat.span(strip)[0] - of["start"] if source == strip else 0
     shot.strip_id, shot.strip_name, shot.channel = of["strip_id"], of["strip_name"], of["channel"]
     shot.start, shot.end, shot.stored_frames = of["start"] + moved, of["end"] + moved, of.get("stored_frames", 0)
+    shot.existing_frames, shot.stream = of.get("existing_frames", 0), clip.stream
     shot.source, shot.source_start, shot.source_end = clip.path, of["source_start"], of["source_end"]
     state.person = NOBODY
     cast.use(state, kept_json.swaps(of.get("swaps", "")))

@@ -10,8 +10,8 @@ import bpy
 from ...engine import protocol
 from .. import compat
 from ..i18n import tr
-from ..sequencer import placing, recasts
-from ..state import cast, consent_records, hooks, people_store, steps
+from ..sequencer import marking, placing, recasts
+from ..state import cast, consent_records, hooks, people_store, project, steps
 from ..state.properties import NOBODY
 from ..viewport import preview
 from . import follow
@@ -31,12 +31,12 @@ def take_in(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) 
 
 
 def _scan_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
-    state, about = scene.understudy, steps.about(job)
+    about = steps.about(job)
     clip = protocol.from_json(protocol.Clip, about["clip"])
     folder = str(result.get("scan") or job.output)
     people_store.forget_pictures()
     preview.forget_faces()
-    found = [_fill(state, target, clip, folder) for target in (about["target"], *about.get("also", ()))]
+    found = [_fill(scene, target, clip, folder) for target in (about["target"], *about.get("also", ()))]
     if not any(found):
         return ""  # another range was marked, or the identity removed, meanwhile
     if all(people_store.main_person(scan) == NOBODY for scan in found if scan):
@@ -44,14 +44,18 @@ def _scan_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any
     return tr("Find People")
 
 
-def _fill(state: UnderstudyState, target: str, clip: protocol.Clip, folder: str) -> UnderstudyScan | None:
+def _fill(scene: bpy.types.Scene, target: str, clip: protocol.Clip, folder: str) -> UnderstudyScan | None:
     """Put a scan where it was asked for; None when that is not there any more."""
+    state = scene.understudy
     try:
         if target == steps.SHOT:
             shot = state.shot
-            if (shot.source, shot.source_start, shot.source_end) != (clip.path, clip.start, clip.end):
+            if project.shot_clip(shot) != clip:
                 return None
             people_store.fill(shot.scan, clip, folder)
+            if marking.cut_to_scan(scene):
+                hooks.say(tr("Only {n} frames of “{name}” have a picture: the range is shorter now",
+                             n=shot.existing_frames, name=shot.strip_name))  # fmt: skip
             cast.settle(state)
             return shot.scan
         material = material_named(state, target)
@@ -83,7 +87,7 @@ def _people_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, A
     preview.forget_faces()
     for scan in _scans(state):
         if scan.folder == folder:
-            clip = protocol.Clip(path=scan.clip_path, start=scan.clip_start, end=scan.clip_end)
+            clip = project.clip(scan.clip_path, scan.clip_start, scan.clip_end, scan.clip_stream)
             try:
                 people_store.fill(scan, clip, folder)
             except people_store.ScanUnreadable as error:

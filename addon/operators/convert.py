@@ -80,6 +80,7 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
         "source_start": shot.source_start,
         "source_end": shot.source_end,
         "stored_frames": shot.stored_frames,
+        "existing_frames": shot.existing_frames,
         "scan": Path(shot.scan.folder).name,
         "person": swaps[0].person,
         "person_name": ", ".join(people_store.called(person) for person in shown),
@@ -104,7 +105,7 @@ def order_of(scene: bpy.types.Scene) -> dict[str, Any]:
     timing = compat.strip_timing(scene, strip, stored_frames=shot.stored_frames)
     if timing.plain or timing.still:
         return {"order": "plain", "content_start": timing.content_start}
-    marked = timeline.mark(timing, (shot.start, shot.end))
+    marked = timeline.mark(timing, (shot.start, shot.end), shot.existing_frames)
     if (marked.source_start, marked.source_end) != (shot.source_start, shot.source_end):
         raise timeline.RangeError(
             "“{name}” shows other frames than were marked: mark the range again.", name=strip.name

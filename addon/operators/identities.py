@@ -35,15 +35,14 @@ def new_identity(state: bpy.types.PropertyGroup, stem: str) -> UnderstudyIdentit
     return identity
 
 
-def add_material(
-    scene: bpy.types.Scene, path: str, start: int, end: int | None, identity: str, scan: bool
-) -> UnderstudyIdentity:
+def add_material(scene: bpy.types.Scene, clip: protocol.Clip, identity: str, scan: bool) -> UnderstudyIdentity:
     """Add footage to the identity of that key ("": to a new one) and look through it at once."""
     state = scene.understudy
-    to = steps.identity_named(state, identity) or new_identity(state, Path(path).stem)
+    to = steps.identity_named(state, identity) or new_identity(state, Path(clip.path).stem)
     material = to.materials.add()
     material.key = uuid.uuid4().hex
-    material.clip_path, material.clip_start, material.clip_end = path, start, end or 0
+    material.clip_path, material.clip_stream = clip.path, clip.stream
+    material.clip_start, material.clip_end = clip.start, clip.end or 0
     state.identity = to.key
     if scan:
         scan_material(scene, material)
@@ -57,7 +56,7 @@ def add_file(scene: bpy.types.Scene, file: str, identity: str, scan: bool) -> st
         return tr("There is no file or folder at {path}.", path=path)
     if path.is_file() and path.suffix.lower() not in _MOVIES | strip_media.PICTURES:
         return tr("{name} is neither a movie nor a picture that Understudy reads.", name=path.name)
-    add_material(scene, str(path), 0, None, identity, scan)
+    add_material(scene, project.clip(str(path), 0, None, 0), identity, scan)
     return ""
 
 
@@ -103,7 +102,8 @@ class UNDERSTUDY_OT_add_identity(_Adding, bpy.types.Operator):
             path = strip_media.source_path(strip)
         except timeline.RangeError as error:
             return self.refuse(tr(error.template, **error.facts))
-        add_material(scene, path, start, end, self.identity, self.scan)
+        clip = project.clip(path, start, end, compat.picture_stream(strip))
+        add_material(scene, clip, self.identity, self.scan)
         return {"FINISHED"}
 
 
@@ -150,8 +150,8 @@ class UNDERSTUDY_OT_add_identity_person(Undoable, bpy.types.Operator):
         if person is None:
             return self.refuse(tr("Select a person first."))
         number, name, folder = person.person, people_store.called(person), scan.folder
-        clip = protocol.Clip(path=scan.clip_path, start=scan.clip_start, end=scan.clip_end)
-        identity = add_material(scene, clip.path, clip.start, clip.end, "", scan=False)
+        clip = project.clip(scan.clip_path, scan.clip_start, scan.clip_end, scan.clip_stream)
+        identity = add_material(scene, clip, "", scan=False)
         identity.name = name
         try:
             people_store.fill(identity.materials[0].scan, clip, folder)

@@ -66,7 +66,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
     except timeline.RangeError as error:
         return tr(error.template, **error.facts)
     project.folder(scene.understudy)  # an unsaved .blend gets its folder's name here, where writing is allowed
-    marking.take(scene.understudy, strip, source, marked, stored)
+    marking.take(scene, strip, source, marked, stored)
     return ""
 
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 import bpy
 from bpy.props import BoolProperty, EnumProperty, StringProperty
 
-from ...engine import protocol
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
 from ..sequencer import scene_strips, strip_media, timeline
-from ..state import hooks, people_store, steps
+from ..state import hooks, people_store, project, steps
 from .common import Undoable
 from .convert import queue
 from .identities import add_file
@@ -50,7 +49,7 @@ def go_on(scene: bpy.types.Scene, ended: str) -> None:
         return
     shot = state.shot
     if shot.strip_id and not shot.scan.folder and not steps.scanning(state, steps.SHOT):
-        start_scan(scene, protocol.Clip(path=shot.source, start=shot.source_start, end=shot.source_end), steps.SHOT)
+        start_scan(scene, project.shot_clip(shot), steps.SHOT)
     for one in [one for identity in state.identities for one in identity.materials]:
         if not one.scan.folder and not steps.scanning(state, one.key):
             scan_material(scene, one)

@@ -31,7 +31,7 @@ def start_scan(scene: bpy.types.Scene, clip: protocol.Clip, target: str) -> None
 
 def scan_material(scene: bpy.types.Scene, material: bpy.types.PropertyGroup) -> None:
     """Scan the footage of a material."""
-    clip = protocol.Clip(path=material.clip_path, start=material.clip_start, end=material.clip_end or None)
+    clip = project.clip(material.clip_path, material.clip_start, material.clip_end or None, material.clip_stream)
     start_scan(scene, clip, material.key)
 
 
@@ -48,9 +48,7 @@ class UNDERSTUDY_OT_scan_shot(Outside, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        shot = scene.understudy.shot
-        clip = protocol.Clip(path=shot.source, start=shot.source_start, end=shot.source_end)
-        start_scan(scene, clip, steps.SHOT)
+        start_scan(scene, project.shot_clip(scene.understudy.shot), steps.SHOT)
         return {"FINISHED"}
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...engine import protocol
 from .. import compat
 from ..state import cast, people_store, project
 from ..state.properties import NOBODY, SCHEMA
@@ -15,20 +14,22 @@ if TYPE_CHECKING:
 
 
 def take(
-    state: bpy.types.PropertyGroup, strip: bpy.types.Strip, source: str, marked: timeline.MarkedRange, stored: int
+    scene: bpy.types.Scene, strip: bpy.types.Strip, source: str, marked: timeline.MarkedRange, stored: int
 ) -> None:
     """Remember a marked range, with the people and the cast that are known of it."""
+    state = scene.understudy
     shot = state.shot
     cast.remember(state)
-    before = (shot.source, shot.source_start, shot.source_end)
+    before = project.shot_clip(shot)
     shot.strip_id, shot.strip_name, shot.channel = strip_media.remember(strip), strip.name, strip.channel
     shot.start, shot.end, shot.stored_frames = marked.start, marked.end, stored
     shot.source, shot.source_start, shot.source_end = source, marked.source_start, marked.source_end
-    if before != (shot.source, shot.source_start, shot.source_end):
+    shot.stream, shot.existing_frames = compat.picture_stream(strip), 0
+    if before != project.shot_clip(shot):
         people_store.clear(shot.scan)
         state.swaps.clear()
         state.person = NOBODY
-        _known_people(state)
+        _known_people(scene)
     state.error = ""
     state.schema = SCHEMA
 
@@ -54,15 +55,33 @@ def where(scene: bpy.types.Scene) -> tuple[int, int, int] | None:
     return (start, end, strip.channel) if start < end else None
 
 
-def _known_people(state: bpy.types.PropertyGroup) -> None:
+def cut_to_scan(scene: bpy.types.Scene) -> bool:
+    """Leave out of the marked range what has no picture: Blender counts on where sound or subtitles outlast it, and
+    holds the last frame. Answers whether there was such a thing. Raises RangeError when nothing is left."""
+    shot = scene.understudy.shot
+    if shot.scan.clip_end >= shot.source_end:
+        return False
+    shot.existing_frames = shot.scan.clip_end
+    strip = strip_media.find_shot(scene, shot)
+    if strip is not None:
+        timing = compat.strip_timing(scene, strip, stored_frames=shot.stored_frames)
+        marked = timeline.mark(timing, (shot.start, shot.end), shot.existing_frames)
+        shot.start, shot.end, shot.source_start = marked.start, marked.end, marked.source_start
+    shot.source_end = shot.existing_frames
+    return True
+
+
+def _known_people(scene: bpy.types.Scene) -> None:
     """The people of frames that were looked through before, and who of them got whose face."""
+    state = scene.understudy
     shot = state.shot
-    clip = protocol.Clip(path=shot.source, start=shot.source_start, end=shot.source_end)
+    clip = project.shot_clip(shot)
     folder = project.scan_folder(state, clip)
     if not (folder / "scan.json").is_file():
         return
     try:
         people_store.fill(shot.scan, clip, str(folder))
+        cut_to_scan(scene)
     except people_store.ScanUnreadable:
         return  # it is looked through anew
     cast.settle(state)

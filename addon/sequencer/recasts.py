@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 _NEEDED = {"strip_id", "strip_name", "channel", "start", "end", "source_start", "source_end"}
-_NUMBERS = ("channel", "start", "end", "source_start", "source_end", "stored_frames", "person")
+_NUMBERS = ("channel", "start", "end", "source_start", "source_end", "stored_frames", "existing_frames", "person")
 _TEXTS = (
     *("strip_id", "strip_name", "source", "scan", "person_name", "identity", "identity_name", "swaps", "model"),
     *("preset", "format", "consent", "job", "order", "frames_json", "covers", "look", "credentials"),

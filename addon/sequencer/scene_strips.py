@@ -155,7 +155,7 @@ def _place(scene: bpy.types.Scene, ended: Rendering) -> None:
         return
     movie.transform.scale_x, movie.transform.scale_y = strip.transform.scale_x, strip.transform.scale_y
     marked = timeline.mark(compat.strip_timing(scene, movie))
-    marking.take(scene.understudy, movie, str(ended.movie), marked, compat.stored_frames(scene, movie))
+    marking.take(scene, movie, str(ended.movie), marked, compat.stored_frames(scene, movie))
     if hooks.go_on is not None and scene.understudy.recast_with_defaults:
         hooks.go_on(scene, "done")
 

@@ -175,8 +175,10 @@ def timeline_frame(timing: StripTiming, source: int) -> int:
     return next((frame for frame in content if source_frame(timing, frame) == source), timing.content_start)
 
 
-def mark(timing: StripTiming, limits: tuple[int, int] | None = None) -> MarkedRange:
+def mark(timing: StripTiming, limits: tuple[int, int] | None = None, existing: int = 0) -> MarkedRange:
     """What the strip shows between its handles, cut down to `limits` (a range on the timeline) when given.
+
+    `existing`, where it is known: how many of the source's frames have a picture; the others only hold the last one.
 
     Frames on which a handle was pulled past the footage only hold its first or last frame; they
     are left out. Raises RangeError when nothing is left or the strip is of an unsupported kind.
@@ -186,6 +188,8 @@ def mark(timing: StripTiming, limits: tuple[int, int] | None = None) -> MarkedRa
     if not timing.still:
         start = max(start, timing.content_start)
         end = min(end, timing.content_start + timing.content_frames)
+    if existing and timing.plain and not timing.still:
+        end = min(end, timing.content_start + existing - timing.trim_start)
     if limits is not None:
         start, end = max(start, limits[0]), min(end, limits[1])
     if end <= start:
@@ -198,6 +202,8 @@ def mark(timing: StripTiming, limits: tuple[int, int] | None = None) -> MarkedRa
         first = source_frame(timing, start)
         return MarkedRange(start=start, end=end, source_start=first, source_end=first + end - start)
     frames = tuple(source_frame(timing, frame) for frame in range(start, end))
+    if existing:
+        frames = tuple(min(frame, existing - 1) for frame in frames)
     backward = frames == tuple(range(frames[0], frames[0] - len(frames), -1))
     return MarkedRange(
         start=start,

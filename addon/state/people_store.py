@@ -43,7 +43,7 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
                                 error=error)) from None  # fmt: skip
     clear(scan)
     scan.folder, scan.clip_path = folder, clip.path
-    scan.clip_start, scan.clip_end = clip.start, clip.end or summary.frames
+    scan.clip_stream, scan.clip_start, scan.clip_end = clip.stream, clip.start, _end(summary)
     scan.width, scan.height = summary.width, summary.height
     with hooks.quiet():
         for found in summary.people:
@@ -57,11 +57,15 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
                 person.box = found.box
 
 
+def _end(summary: protocol.ScanSummary) -> int:
+    return summary.clip.start + summary.frames if summary.clip.end is None else summary.clip.end
+
+
 def clear(scan: UnderstudyScan) -> None:
     """As if never scanned."""
     scan.people.clear()
     scan.folder = scan.clip_path = ""
-    scan.clip_start = scan.clip_end = scan.width = scan.height = 0
+    scan.clip_stream = scan.clip_start = scan.clip_end = scan.width = scan.height = 0
 
 
 def there(scan: UnderstudyScan) -> list[UnderstudyPerson]:

@@ -21,7 +21,7 @@ from . import project_files
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .properties import UnderstudyState
+    from .properties import UnderstudyShot, UnderstudyState
 
 _saving_to = ""  # the .blend being written, which a saved copy does not make the open one
 
@@ -62,10 +62,20 @@ def folder_if_named(state: UnderstudyState) -> Path | None:
     return folder(state) if bpy.data.filepath or state.project_id else None
 
 
+def clip(path: str, start: int, end: int | None, stream: int) -> protocol.Clip:
+    """Frames of a file as Blender shows them; where all are meant (no `end`), those that are stored."""
+    return protocol.Clip(path=path, start=start, end=end, stream=stream, played=end is not None)
+
+
+def shot_clip(shot: UnderstudyShot) -> protocol.Clip:
+    """The frames that are marked."""
+    return clip(shot.source, shot.source_start, shot.source_end, shot.stream)
+
+
 def scan_folder(state: UnderstudyState, clip: protocol.Clip) -> Path:
     """The scan of these frames of this file as it is now: the same frames again are the same folder."""
     path = Path(clip.path)
-    facts = f"{clip.path}|{clip.start}|{clip.end}"
+    facts = f"{clip.path}|{clip.start}|{clip.end}" + (f"|{clip.stream}" if clip.stream else "")
     if project_files.is_file(path):
         facts += f"|{path.stat().st_size}|{path.stat().st_mtime_ns}"
     return folder(state) / "scans" / f"{slug(path.stem)}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}"

@@ -108,8 +108,9 @@ class UnderstudyScan(bpy.types.PropertyGroup):
     """A clip that was looked through for faces. `folder` is empty until that is done."""
 
     clip_path: StringProperty()
+    clip_stream: IntProperty()
     clip_start: IntProperty()
-    clip_end: IntProperty()
+    clip_end: IntProperty(description="Not past the last frame that exists")
     width: IntProperty()
     height: IntProperty()
     folder: StringProperty()
@@ -127,7 +128,9 @@ class UnderstudyShot(bpy.types.PropertyGroup):
     source: StringProperty(description="The movie, picture or folder of pictures")
     source_start: IntProperty()
     source_end: IntProperty()
-    stored_frames: IntProperty(description="How many frames the source has")
+    stream: IntProperty(description="Which of the source's pictures")
+    stored_frames: IntProperty(description="How many frames Blender counts in the source")
+    existing_frames: IntProperty(description="How many of them have a picture; 0 while all are thought to")
     scan: PointerProperty(type=UnderstudyScan)
 
 
@@ -136,6 +139,7 @@ class UnderstudyMaterial(bpy.types.PropertyGroup):
 
     key: StringProperty()
     clip_path: StringProperty()
+    clip_stream: IntProperty(description="Which of the file's pictures")
     clip_start: IntProperty()
     clip_end: IntProperty(description="0: to the last frame")
     scan: PointerProperty(type=UnderstudyScan)

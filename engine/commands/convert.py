@@ -83,6 +83,7 @@ Writes
         """Recast the shot."""
         from .. import job_bodies
         from ..convert.convert_settings import check_settings
+        from ..media.footage import footage_of
         from ..media.formats import check_output
         from ..media.reader import probe
         from ..model.model_folder import read_card
@@ -92,7 +93,7 @@ Writes
         spec = self._asked()
         check_settings(spec.settings)
         scan, model, swaps = Path(spec.scan), Path(spec.model), spec.swaps
-        check_output(self.output, probe(Path(read_summary(scan).clip.path)), spec.format, spec.layer)
+        check_output(self.output, probe(footage_of(read_summary(scan).clip)), spec.format, spec.layer)
         for swap in swaps:
             require_person(scan, swap.person)
         read_card(model)

@@ -15,6 +15,7 @@ from ..errors import DataError
 from ..faces.alignments import Alignments, load_alignments
 from ..faces.facesets.masks import check_drawn
 from ..media.float_view import Patch
+from ..media.footage import Footage, footage_of
 from ..media.reader import Frame, MediaInfo, probe, read_frames
 from ..media.segments import LENGTH
 from ..media.sound import lost_tracks
@@ -61,7 +62,7 @@ def convert(
     alignments = load_alignments(Path(spec.scan))
     if not spec.swaps:
         raise DataError("Nobody is to be recast. Choose a person and the identity that appears.")
-    info = probe(Path(alignments.clip.path))
+    info = probe(footage_of(alignments.clip))
     if (info.width, info.height) != (alignments.width, alignments.height):
         raise DataError(
             f"{info.path.name} is {info.width}×{info.height} now, but was {alignments.width}×{alignments.height} when "
@@ -75,7 +76,7 @@ def convert(
     plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
-    worn = spectacles_of(info.path, plan, range(start, end), device, report) if settings.keep_front else {}
+    worn = spectacles_of(info.footage, plan, range(start, end), device, report) if settings.keep_front else {}
     work = Work(plan, sources, settings, device, mark, Path(spec.scan), worn)
     counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
     writer = MovieWriter(
@@ -92,7 +93,7 @@ def convert(
     repeated: list[int] = []
     with writer:
         for first, last in writer.missing():
-            with _stages(info.path, first, last, start, end, work) as frames:
+            with _stages(info.footage, first, last, start, end, work) as frames:
                 for frame, patches in frames:
                     report.check()
                     writer.write(frame, patches)
@@ -126,7 +127,7 @@ def range_of(spec: ConvertSpec, alignments: Alignments, info: MediaInfo) -> tupl
 
 @contextlib.contextmanager
 def _stages(
-    path: Path, first: int, last: int, start: int, end: int, work: Work
+    footage: Footage, first: int, last: int, start: int, end: int, work: Work
 ) -> Iterator[Iterable[tuple[Frame, list[Patch]]]]:
     """Frames `first` to `last` of the range `start` to `end`, with their patches.
 
@@ -138,7 +139,7 @@ def _stages(
 
     def batches() -> Iterator[list[Frame]]:
         batch: list[Frame] = []
-        for frame in read_frames(path, begin, beyond):
+        for frame in read_frames(footage, begin, beyond):
             for placement in work.plan.get(frame.index, ()):
                 crop_of(frame, placement)  # makes the bytes of it here, beside the network
             batch.append(frame)

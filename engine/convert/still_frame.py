@@ -20,6 +20,7 @@ from ..faces.alignments import Alignments, load_alignments
 from ..faces.facesets.faceset import gather
 from ..faces.facesets.spectacles import Spectacles
 from ..faces.geometry.align import crop_matrix, to_opencv
+from ..media.footage import footage_of
 from ..media.reader import Frame, read_frames
 from ..model.model_folder import ModelCard, faceset_path, facesets, load_refiner, read_card
 from ..model.recast import Source
@@ -93,15 +94,16 @@ class StillRecaster:
         return loaded
 
     def _frame(self, scan: Alignments, index: int) -> Frame:
-        path = Path(scan.clip.path)
+        footage = footage_of(scan.clip)
+        path = footage.path
 
         def read() -> Frame:
-            frame = next(iter(read_frames(path, index, index + 1)))
+            frame = next(iter(read_frames(footage, index, index + 1)))
             if frame.rgb.shape[:2] != (scan.height, scan.width):
                 raise MediaError(f"{path.name} has another size than when it was scanned. Scan it again.")
             return frame
 
-        found: Frame = self._keep(("frame", path, file_stamp(path), index), read)
+        found: Frame = self._keep(("frame", footage, file_stamp(path), index), read)
         return found
 
     def _sources(self, spec: PreviewSpec) -> tuple[dict[str, Source], int, Hashable]:
@@ -159,10 +161,11 @@ class StillRecaster:
         """What the faces of this frame wear."""
         if not spec.settings.keep_front:
             return {}
-        path = Path(scan.clip.path)
+        footage = footage_of(scan.clip)
         tracks = tuple(sorted(p.track for p in plan.get(spec.frame, ())))
-        key = ("worn", path, file_stamp(path), spec.scan, file_stamp(Path(spec.scan) / alignments.FILE_NAME), tracks)
-        worn: dict[int, Spectacles] = self._keep(key, lambda: spectacles_of(path, plan, [spec.frame], self._device))
+        stamps = file_stamp(footage.path), file_stamp(Path(spec.scan) / alignments.FILE_NAME)
+        key = ("worn", footage, *stamps, spec.scan, tracks)
+        worn: dict[int, Spectacles] = self._keep(key, lambda: spectacles_of(footage, plan, [spec.frame], self._device))
         return worn
 
     def _keep(self, key: Hashable, make: Callable[[], Any]) -> Any:

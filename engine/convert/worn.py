@@ -10,6 +10,7 @@ import torch
 
 from ..faces.facesets.spectacles import Spectacles, learned, wears
 from ..faces.networks.parser import parse
+from ..media.footage import Footage
 from ..media.reader import Frame, read_frames
 from ..reporter import Reporter, Silent
 from .face_batch import crop_of
@@ -22,7 +23,7 @@ FIRST = 2
 
 
 def spectacles_of(
-    path: Path,
+    footage: Path | Footage,
     plan: dict[int, list[Placement]],
     frames: Iterable[int],
     device: torch.device,
@@ -43,10 +44,10 @@ def spectacles_of(
     for track, placed in sorted(tracks.items()):
         evenly = np.linspace(0, len(placed) - 1, min(LOOKED, len(placed))).round().astype(int).tolist()
         first = {evenly[len(evenly) * (2 * n + 1) // (2 * FIRST)] for n in range(FIRST)}
-        seen = {n: _looked(path, placed[n], device, report) for n in sorted(first)}
+        seen = {n: _looked(footage, placed[n], device, report) for n in sorted(first)}
         if not any(wears(told, landmarks) for _, landmarks, told in seen.values()):
             continue
-        seen |= {n: _looked(path, placed[n], device, report) for n in evenly if n not in seen}
+        seen |= {n: _looked(footage, placed[n], device, report) for n in evenly if n not in seen}
         pixels, landmarks, told = (np.stack(x) for x in zip(*(seen[n] for n in evenly), strict=True))
         if (worn := learned(pixels, landmarks, told)) is not None:
             found[track] = worn
@@ -54,11 +55,11 @@ def spectacles_of(
 
 
 def _looked(
-    path: Path, placed: tuple[int, Placement], device: torch.device, report: Reporter
+    footage: Path | Footage, placed: tuple[int, Placement], device: torch.device, report: Reporter
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A face's crop, its landmarks in it, and what the parser tells of it."""
     report.check()
     index, placement = placed
-    frame: Frame = next(iter(read_frames(path, index, index + 1)))
+    frame: Frame = next(iter(read_frames(footage, index, index + 1)))
     pixels = crop_of(frame, placement)
     return pixels, placement.measured, parse(pixels[None], placement.measured[None], device)[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from ..durable import write_json
 from ..errors import NoFaceError, UnderstudyError
 from ..footage_stamp import FILE_NAME as SOURCE
+from ..media.footage import footage_of
 from ..media.reader import MediaInfo, probe, require_range
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
@@ -44,13 +46,15 @@ def scan(
     anything else in it; then `output` is as it was.
     """
     torch.set_flush_denormal(True)
-    path = Path(clip.path)
-    info = probe(path)
+    footage = footage_of(clip)
+    path = footage.path
+    info = probe(footage)
     end = require_range(info, clip.start, clip.end)
+    clip = replace(clip, end=None if clip.end is None else end)
     names = chosen(detectors)
     with replacing(output) as folder:
-        store = Store(project or project_of(output), path, names)
-        observe(path, clip.start, end, store, Part(reporter, 0.0, 0.95), names, device)
+        store = Store(project or project_of(output), footage, names)
+        observe(footage, clip.start, end, store, Part(reporter, 0.0, 0.95), names, device)
         reporter.progress(0.95, "Sorting the faces into people")
         alignments = assemble(store.read(clip.start, end), clip, info)
         if not (alignments.person >= 0).any():

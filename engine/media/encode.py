@@ -20,7 +20,7 @@ from av.video.stream import VideoStream
 
 from ..errors import MediaError
 from .colour_spaces import LIMITED, is_float, matrix_of, range_of, transfer_of, usual_matrix
-from .frametable import frame_table, video_stream
+from .frametable import frame_table
 from .linear import display_signal, to_linear
 from .open import create_movie, open_movie
 from .planes import chroma_steps, planar, planar_name, reformatted
@@ -28,6 +28,7 @@ from .reader import MediaInfo
 from .recipes import RGB, Recipe, coded_size
 from .signal import alpha_of, from_signal, signal_of
 from .sound import Timed, sound_tracks
+from .streams import video_stream
 from .tone_mapping import LINEAR
 
 SOUND_AHEAD = 0.5  # seconds by which sound is written before its picture
@@ -46,7 +47,7 @@ def clock_of(info: MediaInfo, start: int, end: int) -> Clock:
     """A constant rate's own times; of a variable rate, those of the footage."""
     if not info.variable_frame_rate:
         return Clock(np.arange(end - start), end - start, 1 / info.fps)
-    table = frame_table(info.path)
+    table = frame_table(info.footage)
     times = table.times[start:end] - table.times[start]
     usual = max(1, round(1 / info.fps / table.time_base))
     last = int(table.times[end] - table.times[start]) if end < len(table) else int(times[-1]) + usual
@@ -273,20 +274,20 @@ def _packets(pieces: list[Path]) -> Iterator[Any]:
 def _follow_movie(stream: VideoStream, info: MediaInfo) -> None:
     """Take the source's pixel aspect and rotation."""
     with open_movie(info.path) as source:
-        if aspect := video_stream(source, info.path).sample_aspect_ratio:
+        if aspect := video_stream(source, info.path, info.stream).sample_aspect_ratio:
             stream.codec_context.sample_aspect_ratio = aspect
     if info.rotation:
         stream.set_display_rotation(info.rotation)
 
 
 def _tracks(container: OutputContainer, target: Path, info: MediaInfo, start: int, end: int) -> list[Iterator[Timed]]:
-    table = frame_table(info.path)
+    table = frame_table(info.footage)
     if info.variable_frame_rate:
         clock = clock_of(info, start, end)
         at = float(table.times[start] * table.time_base)
         span = (at, at + float(clock.end * clock.base))
     else:
         # Where a constant rate puts the frame: its own time may be rounded to a millisecond.
-        at = float((table.times[0] * table.time_base if table.seekable else 0) + start / info.fps)
+        at = table.begin + float(start / info.fps)
         span = (at, at + float((end - start) / info.fps))
     return sound_tracks(container, target, info.path, span, start == 0 and end == len(table))

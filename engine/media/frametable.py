@@ -8,21 +8,20 @@ stream is decoded once and never sought in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
+from .footage import Footage, as_footage
 from .open import open_movie
+from .played import as_played
+from .streams import decoded, video_stream
 
 ONE_PACKET_ONE_FRAME = {"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "png", "tiff", "qtrle"}
 PROVED = 8  # so many frames are decoded to see that the packets' times hold (packed B-frames break them)
@@ -33,13 +32,15 @@ STANDARD_RATES = [Fraction(n, d) for n, d in ((24, 1), (25, 1), (30, 1), (50, 1)
 
 @dataclass(frozen=True, kw_only=True)
 class FrameTable:
-    """The shown frames of one video stream.
+    """The shown frames of one video stream. Its length is how many are counted.
 
     times         (N,) int64, presentation time of each frame in `time_base`, ascending; or, when
                   `seekable` is False, nothing more than a count in shown order
     keys          (K,) int64, presentation times of the frames that decode without others
     rate          frames a second; of a variable rate, the mean
     variable      frames are not where a constant rate would put them, by more than half a frame
+    begin         seconds of the stream's clock at which the first counted frame is due
+    order         (M,) int64, ascending: which of `times` each counted frame shows; None where each is counted once
     """
 
     times: np.ndarray
@@ -48,65 +49,56 @@ class FrameTable:
     rate: Fraction
     variable: bool
     seekable: bool
+    begin: float = 0.0
+    order: np.ndarray | None = None
 
     def __len__(self) -> int:
-        return len(self.times)
+        return len(self.times if self.order is None else self.order)
 
 
-def video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The stream that is the picture (cover art does not count). Raises MediaError without one."""
-    for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
-            return stream
-    raise MediaError(f"{path} has no picture in it, only other streams. Choose a movie or a picture.")
-
-
-def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    """Frames in shown order; packets that cannot be decoded are passed over, as players do."""
-    for packet in container.demux(stream):
-        if packet.is_corrupt and packet.size:
-            continue  # cut off in the middle: it would show as garbage
-        try:
-            yield from packet.decode()
-        except av.FFmpegError:
-            continue
-
-
-def frame_table(path: Path) -> FrameTable:
+def frame_table(where: Path | Footage) -> FrameTable:
     """The table of a movie file, remembered while the file does not change.
 
-    Raises MediaError when the file is missing, is no movie, or not one frame decodes.
+    Raises MediaError when the file is missing, is no movie, not one frame decodes, or it does not tell when frames are
+    shown although they are to be counted so.
     """
+    footage = as_footage(where)
     try:
-        stat = path.stat()
+        stat = footage.path.stat()
     except OSError:
-        raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.") from None
-    return _frame_table(path, stat.st_mtime_ns, stat.st_size)
+        raise MediaError(f"{footage.path} is not there. Check the path, or whether the disk is connected.") from None
+    return _frame_table(footage, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=16)
-def _frame_table(path: Path, modified: int, size: int) -> FrameTable:
+def _frame_table(footage: Footage, modified: int, size: int) -> FrameTable:
+    path, number = footage.path, footage.stream
     with open_movie(path) as container:
-        stream = video_stream(container, path)
+        stream = video_stream(container, path, number)
         first = [frame.pts for frame in islice(decoded(container, stream), PROVED)]
         if not first:
             raise MediaError(f"Not one frame of {path} can be decoded; it is damaged or incomplete. Export it again.")
         codec = stream.codec_context.codec
         rates = [stream.average_rate, stream.guessed_rate, stream.base_rate]
         time_base = stream.time_base or Fraction(1, 1000)
+        begin, guessed = stream.start_time, stream.guessed_rate
         indexed = _index_times(stream) if codec.intra_only else None
     found = None
     if (codec.intra_only or codec.canonical_name in ONE_PACKET_ONE_FRAME) and None not in first:
-        found = (indexed, indexed) if indexed is not None else _packet_times(path)
+        found = (indexed, indexed) if indexed is not None else _packet_times(path, number)
     times, keys, seekable = np.empty(0, np.int64), np.empty(0, np.int64), False
     if found is not None:
         # A stream cut in an open group begins with pictures that no decoder can show.
         times, keys = found[0][found[0] >= first[0]], found[1]
         seekable = times[: len(first)].tolist() == first
     if not seekable:
-        times, keys = _decoded_times(path), np.empty(0, np.int64)
+        times, keys = _decoded_times(path, number), np.empty(0, np.int64)
     rate, variable = _rate(times, time_base, [r for r in rates if r])
-    return FrameTable(times=times, keys=keys, time_base=time_base, rate=rate, variable=variable, seekable=seekable)
+    at = float(times[0] * time_base) if seekable else 0.0
+    table = FrameTable(
+        times=times, keys=keys, time_base=time_base, rate=rate, variable=variable, seekable=seekable, begin=at
+    )
+    return as_played(table, footage, begin or 0, guessed or rate) if footage.played else table
 
 
 def _index_times(stream: VideoStream) -> np.ndarray | None:
@@ -118,12 +110,12 @@ def _index_times(stream: VideoStream) -> np.ndarray | None:
     return times if bool(np.all(np.diff(times) > 0)) else None
 
 
-def _packet_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+def _packet_times(path: Path, number: int) -> tuple[np.ndarray, np.ndarray] | None:
     """Shown times and key times from packets alone; None where they do not tell."""
     times: list[int] = []
     keys: list[int] = []
     with open_movie(path) as container:
-        for packet in container.demux(video_stream(container, path)):
+        for packet in container.demux(video_stream(container, path, number)):
             if not packet.size or packet.is_corrupt:
                 continue
             if packet.pts is None:
@@ -136,10 +128,10 @@ def _packet_times(path: Path) -> tuple[np.ndarray, np.ndarray] | None:
     return (unique, np.unique(np.array(keys, np.int64))) if len(unique) == len(times) else None
 
 
-def _decoded_times(path: Path) -> np.ndarray:
+def _decoded_times(path: Path, number: int) -> np.ndarray:
     """Shown times by decoding everything; invented (-1) where a frame has none."""
     with open_movie(path) as container:
-        frames = decoded(container, video_stream(container, path))
+        frames = decoded(container, video_stream(container, path, number))
         return np.array([-1 if frame.pts is None else frame.pts for frame in frames], np.int64)
 
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
@@ -16,13 +16,15 @@ import numpy as np
 from ..errors import MediaError
 from .colour_spaces import FULL, cuttable, is_float, range_of, to_rgb, transfer_of
 from .float_view import Patch, view_of
-from .frametable import FrameTable, decoded, frame_table, video_stream
+from .footage import Footage, as_footage
+from .frametable import FrameTable, frame_table
 from .mastering import mastering_of
 from .open import open_movie
 from .pictures import is_pictures, picture_files, read_picture
 from .planes import planar
 from .signal import Box
 from .sound import readable
+from .streams import decoded, video_stream
 from .timecode import timecode_of
 
 PICTURE_RATE = Fraction(24)
@@ -50,6 +52,7 @@ class MediaInfo:
     field_order           "" is progressive; "tff" or "bff" is interlaced, that field first
     timecode              of frame 0, as hh:mm:ss:ff (; before ff is drop-frame); "" without one
     mastering, light      HDR10's static metadata as encoders take it; "" without (see `media.mastering`)
+    stream, played        which pictures, and how they are counted (`protocol.Clip`)
     """
 
     path: Path
@@ -74,6 +77,13 @@ class MediaInfo:
     timecode: str = ""
     mastering: str = ""
     light: str = ""
+    stream: int = 0
+    played: bool = False
+
+    @property
+    def footage(self) -> Footage:
+        """What `read_frames` reads to give these frames."""
+        return Footage(path=self.path, stream=self.stream, played=self.played)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,37 +155,45 @@ class Frame:
         return turn(view_of(self._planar, coded_box(box or shown, width, height, self.rotation)), self.rotation)
 
 
-def probe(path: Path) -> MediaInfo:
+def probe(where: Path | Footage) -> MediaInfo:
     """Look at a movie, a picture or a folder of pictures.
 
     Raises MediaError with what to do when it is missing, unreadable, empty or has no picture.
     """
-    path = Path(path)
+    footage = as_footage(where)
+    path = footage.path
     if not path.exists():
         raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
-    return _probe_pictures(path) if is_pictures(path) else _probe_movie(path)
+    return _probe_pictures(path) if is_pictures(path) else _probe_movie(footage)
 
 
-def read_frames(path: Path, start: int = 0, end: int | None = None) -> Iterator[Frame]:
+def read_frames(where: Path | Footage, start: int = 0, end: int | None = None) -> Iterator[Frame]:
     """Frames `start` to `end` (exclusive; None is to the last), exact, in order, one at a time.
 
     A frame that cannot be decoded shows the picture before it (at the range's beginning, after it), and says that it
     is `repeated`. Raises MediaError at once when the range is empty or outside the footage, and while reading when
     nothing of it can be decoded.
     """
-    path = Path(path)
+    footage = as_footage(where)
+    path = footage.path
     if not path.exists():
         raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
     if is_pictures(path):
         files = picture_files(path)
         end = _checked_end(path, start, end, len(files))
         return _read_pictures(files, start, end)
-    table = frame_table(path)
-    return _read_movie(path, table, start, _checked_end(path, start, end, len(table)))
+    table = frame_table(footage)
+    end = _checked_end(path, start, end, len(table))
+    return _read_movie(footage, table, start, end) if table.order is None else _read_played(footage, table, start, end)
 
 
 def require_range(info: MediaInfo, start: int, end: int | None) -> int:
-    """The end of a range of frames (None is to the last). Raises MediaError when it is not inside the footage."""
+    """The end of a range of frames (None is to the last), cut to the footage where it is counted as it is played.
+
+    Raises MediaError when it is not inside the footage.
+    """
+    if info.played and end is not None and start < info.frames:
+        end = min(end, info.frames)
     return _checked_end(info.path, start, info.frames if end is None else end, info.frames)
 
 
@@ -224,16 +242,18 @@ def _probe_pictures(path: Path) -> MediaInfo:
     )
 
 
-def _probe_movie(path: Path) -> MediaInfo:
-    table = frame_table(path)
+def _probe_movie(footage: Footage) -> MediaInfo:
+    table, path = frame_table(footage), footage.path
     with open_movie(path) as container:
-        stream = video_stream(container, path)
+        stream = video_stream(container, path, footage.stream)
         frames = list(islice(decoded(container, stream), FLAGGED))
         order = stream.codec_context.field_order
         interlaced = any(frame.interlaced_frame for frame in frames)
         mastering, light = mastering_of(frames[0])
         return MediaInfo(
             path=path,
+            stream=footage.stream,
+            played=footage.played,
             mastering=mastering,
             light=light,
             fps=table.rate,
@@ -299,15 +319,25 @@ def _read_pictures(files: list[Path], start: int, end: int) -> Iterator[Frame]:
         read_picture(files[start])  # raises, naming it
 
 
-def _read_movie(path: Path, table: FrameTable, start: int, end: int) -> Iterator[Frame]:
-    size, good = None, None
+def _read_played(footage: Footage, table: FrameTable, start: int, end: int) -> Iterator[Frame]:
+    """Frames counted as they are played: some stored ones several times, others not at all."""
+    order = cast(np.ndarray, table.order)[start:end].tolist()
+    at = 0
+    for frame in _read_movie(footage, table, order[0], order[-1] + 1):
+        while at < len(order) and order[at] == frame.index:
+            yield Frame(start + at, frame.native, frame.repeated)
+            at += 1
+
+
+def _read_movie(footage: Footage, table: FrameTable, start: int, end: int) -> Iterator[Frame]:
+    size, good, path = None, None, footage.path
     wanted = start
-    for native in _frames_from(path, table, start):
+    for native in _frames_from(footage, table, start):
         if table.seekable:
             if native.pts is None:
                 continue
             place = int(np.searchsorted(table.times, native.pts))
-            if place < wanted or place == len(table) or table.times[place] != native.pts:
+            if place < wanted or place == len(table.times) or table.times[place] != native.pts:
                 continue  # none of those that are counted
             for lost in range(wanted, min(place, end)):
                 yield Frame(lost, good or native, True)
@@ -331,7 +361,7 @@ def _read_movie(path: Path, table: FrameTable, start: int, end: int) -> Iterator
         yield Frame(lost, good, True)
 
 
-def _frames_from(path: Path, table: FrameTable, start: int) -> Iterator[av.VideoFrame]:
+def _frames_from(footage: Footage, table: FrameTable, start: int) -> Iterator[av.VideoFrame]:
     """Decoded frames from shown frame `start` on.
 
     Seeks to the last key frame but one before it: pictures after a key frame may lean on those
@@ -340,24 +370,24 @@ def _frames_from(path: Path, table: FrameTable, start: int) -> Iterator[av.Video
     """
     before = table.keys[table.keys <= table.times[start]] if table.seekable else table.keys
     if len(before) >= 3:
-        frames = _sought(path, int(before[-2]), int(table.times[start]))
+        frames = _sought(footage, int(before[-2]), int(table.times[start]))
         first = next(frames, None)
         if first is not None:
             yield first
             yield from frames
             return
-    with open_movie(path) as container:
-        stream = video_stream(container, path)
+    with open_movie(footage.path) as container:
+        stream = video_stream(container, footage.path, footage.stream)
         stream.thread_type = "AUTO"
         for index, frame in enumerate(_shown(decoded(container, stream), table)):
             if index >= start:
                 yield frame
 
 
-def _sought(path: Path, key: int, target: int) -> Iterator[av.VideoFrame]:
+def _sought(footage: Footage, key: int, target: int) -> Iterator[av.VideoFrame]:
     """Frames from time `target` on, decoded from the key frame at `key`; nothing if that fails."""
-    with open_movie(path) as container:
-        stream = video_stream(container, path)
+    with open_movie(footage.path) as container:
+        stream = video_stream(container, footage.path, footage.stream)
         stream.thread_type = "AUTO"
         try:
             container.seek(key, stream=stream)

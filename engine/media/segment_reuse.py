@@ -18,10 +18,10 @@ from av.packet import Packet
 
 from ..errors import MediaError
 from .encode import add_picture
-from .frametable import video_stream
 from .open import create_movie, open_movie
 from .reader import MediaInfo
 from .recipes import Recipe, coded_size
+from .streams import video_stream
 
 START_CODE = b"\x00\x00\x00\x01"
 

@@ -65,7 +65,7 @@ class MovieWriter:
 
         with MovieWriter(output, info, start, end, format="prores-hq", key=key) as writer:
             for first, last in writer.missing():
-                for frame in read_frames(info.path, first, last):
+                for frame in read_frames(info.footage, first, last):
                     writer.write(frame, patches_of(frame))
 
     `output` is a movie, or a folder for a format of pictures (`formats.suffix_of` tells). `layer` writes only the

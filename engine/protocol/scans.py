@@ -17,11 +17,18 @@ class Clip:
     """A range of source frames of one media file: a movie, one picture, or a folder of pictures.
 
     `end` None means to the last frame.
+
+    stream   which of a movie's pictures: 0 is the first stream that is no cover, n the n-th of all, counted from 0
+    played   frames are counted as Blender plays them, at the movie's constant rate from its start time on, so that a
+             variable rate repeats and skips some. Then `end` may lie past the last frame: the clip is cut there.
+             Otherwise each frame that is stored is counted once
     """
 
     path: str
     start: int = 0
     end: int | None = None
+    stream: int = 0
+    played: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -126,7 +126,10 @@ def scan(spec: dict, now: dict) -> dict:
     for i in range(len(people)):
         png(output / f"person-{i}.png", 32, 32, ((60 + 60 * i) % 256, 120, 180))
     (output / "boxes.json").write_text(json.dumps(boxes))
-    write_people(output, people, spec["clip"])
+    clip = spec["clip"]
+    if clip["end"] and now.get("existing"):  # the engine cuts what is counted as it is played
+        clip = {**clip, "end": min(clip["end"], now["existing"])}
+    write_people(output, people, clip)
     return {"scan": str(output), "people": len(people), "frames": 20}
 
 

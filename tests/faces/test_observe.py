@@ -18,6 +18,7 @@ from understudy.engine.faces.alignments import SHAPES, Alignments, load_alignmen
 from understudy.engine.faces.scan import scan
 from understudy.engine.faces.tracking import observations, observe
 from understudy.engine.faces.tracking.measure import Measurer
+from understudy.engine.media.footage import Footage
 from understudy.engine.protocol import Clip
 from understudy.engine.reporter import Silent
 
@@ -149,8 +150,8 @@ def test_detectors_are_chosen_and_kept_apart(movie: Path, tmp_path: Path, looked
 
 
 def test_what_a_face_was_survives_writing_and_reading(movie: Path, tmp_path: Path, looked: list[int]) -> None:
-    store = observations.Store(tmp_path, movie, ["mtcnn"])
-    observe.observe(movie, 4, 14, store, Silent(), ["mtcnn"])
+    store = observations.Store(tmp_path, Footage(path=movie), ["mtcnn"])
+    observe.observe(Footage(path=movie), 4, 14, store, Silent(), ["mtcnn"])
     seen = store.read(6, 11)  # of the run 4 to 12
     assert (seen.start, seen.end, seen.signatures.shape) == (4, 12, (8, 27, 48, 3))
     assert [face.frame for face in seen.faces] == list(range(4, 12))

@@ -149,12 +149,13 @@ def test_nothing_reads_from_a_pipe_or_a_device(tmp_path: Path) -> None:
 @needs_links
 def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
     from understudy.engine.faces.tracking.observations import facts_of
+    from understudy.engine.media.footage import Footage
 
     encoded = cv2.imencode(".png", np.zeros((64, 64, 3), np.uint8))[1].tobytes()
     for name in (b"caf\xe9.png", b"good.png"):
         Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + name)).write_bytes(encoded)
     assert probe(tmp_path).frames == 2
-    assert facts_of(tmp_path, ["mtcnn"])["files"]
+    assert facts_of(Footage(path=tmp_path), ["mtcnn"])["files"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

@@ -10,6 +10,7 @@ import numpy as np
 
 from ...arrays import read_arrays, write_arrays
 from ...errors import DataError, NoFaceError
+from ...media.footage import footage_of
 from ...media.pictures import are_photographs
 from ...media.reader import read_frames
 from ...protocol import Identity
@@ -232,7 +233,7 @@ def gather(
             by_frame.setdefault(int(alignments.frame[row]), []).append(int(row))
         first, last = min(by_frame), max(by_frame)
         photographs = are_photographs(Path(alignments.clip.path))
-        for frame in read_frames(Path(alignments.clip.path), first, last + 1):
+        for frame in read_frames(footage_of(alignments.clip), first, last + 1):
             report.check()
             if not photographs and frame.rgb.shape[:2] != (alignments.height, alignments.width):
                 raise DataError(f"{alignments.clip.path} has another size than when it was scanned. Scan it again.")

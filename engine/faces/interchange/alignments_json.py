@@ -13,6 +13,7 @@ import numpy as np
 
 from ...durable import write_json, writing
 from ...errors import DataError, MediaError, NoFaceError
+from ...media.footage import footage_of
 from ...media.reader import probe
 from ...protocol import Clip, ScanSummary, from_json, project_of, to_json
 from ...reporter import Part, Reporter
@@ -114,7 +115,7 @@ def import_json(source: Path, output: Path, report: Reporter, media: Path | None
     data = _read(source)
     alignments = _alignments(source, data, media)
     clip = alignments.clip
-    info = probe(Path(clip.path))
+    info = probe(footage_of(clip))
     if (info.width, info.height) != (alignments.width, alignments.height):
         raise MediaError(
             f"{info.path.name} is {info.width}×{info.height}, but {source.name} is for {alignments.width}×"

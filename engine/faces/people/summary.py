@@ -9,6 +9,7 @@ import numpy as np
 
 from ...durable import write_bytes
 from ...errors import DataError
+from ...media.footage import footage_of
 from ...media.reader import read_frames
 from ...protocol import PITCH_EDGES, YAW_EDGES, ScanSummary, from_json, parse_json
 from ..alignments import Alignments
@@ -97,7 +98,7 @@ def merit(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
 def write_thumbnail(path: Path, alignments: Alignments, row: int) -> None:
     """A square JPEG of the head, as it stands in the picture. Raises MediaError when the footage is gone."""
     frame = int(alignments.frame[row])
-    image = next(iter(read_frames(Path(alignments.clip.path), frame, frame + 1))).rgb
+    image = next(iter(read_frames(footage_of(alignments.clip), frame, frame + 1))).rgb
     points = alignments.landmarks[row, :, :2].astype(np.float64)
     low, high = points.min(0), points.max(0)
     side = 1.8 * (high - low).max()

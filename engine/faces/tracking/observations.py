@@ -21,6 +21,7 @@ import numpy as np
 from ...arrays import read_arrays, write_arrays
 from ...durable import write_json
 from ...errors import DataError
+from ...media.footage import Footage
 from ...media.pictures import is_pictures, picture_files
 from ...protocol import parse_json
 from ..alignments import LANDMARKS
@@ -43,12 +44,15 @@ class Observed:
     faces: list[Face]
 
 
-def facts_of(path: Path, detectors: Sequence[str]) -> dict[str, object]:
-    """What tells one media file, as it is now, from another."""
+def facts_of(footage: Footage, detectors: Sequence[str]) -> dict[str, object]:
+    """What tells the frames of one media file, as it is now, from others."""
+    path = footage.path
     files = picture_files(path) if is_pictures(path) else [path]
     stats = [file.stat() for file in files]
     names = hashlib.sha256(b"\n".join(os.fsencode(file.name) for file in files)).hexdigest()[:16]
+    counted = {} if footage.is_whole_file else {"stream": footage.stream, "played": footage.played}
     return {
+        **counted,
         "path": str(path.resolve()),
         "files": names,
         "size": sum(s.st_size for s in stats),
@@ -61,7 +65,7 @@ def facts_of(path: Path, detectors: Sequence[str]) -> dict[str, object]:
 class Store:
     """The observed frames of one media file in a project folder."""
 
-    def __init__(self, project: Path, media: Path, detectors: Sequence[str]) -> None:
+    def __init__(self, project: Path, media: Footage, detectors: Sequence[str]) -> None:
         self.facts = facts_of(media, detectors)
         key = hashlib.sha256(json.dumps(self.facts, sort_keys=True).encode()).hexdigest()[:16]
         self.all = project / "scans" / ".observed"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ...media.footage import Footage
 from ...media.pictures import are_photographs, picture_files
 from ...media.reader import Frame, read_frames
 from ...reporter import Reporter
@@ -23,7 +24,7 @@ BYTES = 128_000_000
 
 
 def observe(
-    path: Path,
+    footage: Footage,
     start: int,
     end: int,
     store: Store,
@@ -44,7 +45,7 @@ def observe(
     count = end - start
     done = count - sum(b - a for a, b in gaps)
     for first, last in gaps:
-        for run in _runs(path, first, last, store, measurer, reporter):
+        for run in _runs(footage, first, last, store, measurer, reporter):
             store.write(run)
             seen = Counter(face.frame for face in run.faces)
             for frame in range(run.start, run.end):
@@ -54,16 +55,16 @@ def observe(
 
 
 def _runs(
-    path: Path, first: int, last: int, store: Store, measurer: Measurer, reporter: Reporter
+    footage: Footage, first: int, last: int, store: Store, measurer: Measurer, reporter: Reporter
 ) -> Iterator[Observed]:
     """Runs of frames, measured; decoding the next one goes on meanwhile."""
     unknown = store.missing(max(first - shots.MEMORY, 0), first)
     known_from = unknown[-1][1] if unknown else max(first - shots.MEMORY, 0)
     earlier = store.read(known_from, first) if known_from < first else None
-    photographs = are_photographs(path)
-    reading = read_frames(path, first - 1 if earlier else first, last)
+    photographs = are_photographs(footage.path)
+    reading = read_frames(footage, first - 1 if earlier else first, last)
     before = next(reading).rgb if earlier else None
-    frames = _Frames(_named(reading, path, reporter))
+    frames = _Frames(_named(reading, footage.path, reporter))
     signatures = earlier.signatures if earlier else np.empty((0, shots.HEIGHT, shots.WIDTH, 3), np.uint8)
     faces = [face for face in earlier.faces if face.frame == first - 1] if earlier else []
     with ThreadPoolExecutor(1, "decode") as pool:
