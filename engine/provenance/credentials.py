@@ -118,15 +118,15 @@ def read_credentials(path: Path) -> Credentials | None:
     return Credentials(**found) if found else None
 
 
-def recasts_in(paths: list[Path]) -> list[str]:
+def recasts_in(paths: list[Path], whole: bool = False) -> list[str]:
     """Of each file the id of the recast that its content credentials say it is, empty where they say nothing of that.
 
-    Those beside a file count only where they fit it.
+    Those beside a file count only where they fit it; those in it, too, when it is asked for as it was made, `whole`.
     """
     asked = [path for path in paths if path.suffix.lower() in FORMATS or sidecar(path).is_file()]
     if not asked:
         return [""] * len(paths)
-    answer = _apart({"recasts": [str(path.absolute()) for path in asked]}, asked)["ids"]
+    answer = _apart({"recasts": [str(path.absolute()) for path in asked], "whole": whole}, asked)["ids"]
     found = dict(zip(asked, answer, strict=True))
     return [str(found.get(path, "")) for path in paths]
 

@@ -14,7 +14,8 @@ from ..media.partial_output import partial_folder
 from ..protocol import consent_file, home
 from .begun import all_begun, recasts_of
 from .consent import SUBJECTS, read_consent, today, withdraw
-from .erase import entries, erase, folders, is_file, is_folder, read_json, settled, size_of
+from .erase import entries, erase, is_file, is_folder, read_json, settled, size_of
+from .face_folders import LEADS_OUT, Card, holding, is_understudys, links_out
 from .recast_files import RECASTS, Found, Left, Recorded, find_recast
 from .recasts import Recast, recorded
 from .voices import VoiceRecast, recorded_voices, voices_of_identity
@@ -54,7 +55,10 @@ def holdings(project: Path, identity: str) -> Holdings:
     _add_recasts(found, project, name)
     _add_faces(found, project, name)
     for folder in voices_of_identity(project, identity):
-        found.add(folder, "voice: recordings and network")
+        _add_folder(found, project, folder, "voice.json", "voice: recordings and network")
+    if found.items or any(consent_file(project, identity, subject).is_file() for subject in SUBJECTS):
+        going = [item.path for item in found.items if is_folder(item.path)]
+        found.left += [Left(str(link), LEADS_OUT.format(to)) for link, to in links_out(project, going)]
     return found
 
 
@@ -110,6 +114,7 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
         going += made_of_it if recast.output_sha256 else []
     others = {settled(recast.output) for record, recast in records if (record, recast) not in going}
     unnamed = _add_begun(found, project, name)  # recorded, and killed before they had their names
+    results: list[tuple[Path, str, Found]] = []
     for record, recast in going:
         meant = Recorded(
             id=recast.id,
@@ -121,11 +126,14 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
         voice = isinstance(recast, VoiceRecast)
         for path in files.paths:
             found.add(path, "recast in which their voice is heard" if voice else "recast that shows their face")
-        if not files.whole and recast.id in unnamed:
-            files = Found()
-        found.left += files.left
-        if files.whole:
+        results.append((record, recast.id, files))
+    goes = {str(item.path) for item in found.items}
+    for record, identifier, files in results:
+        left = [one for one in files.left if one.path not in goes]  # another recast of theirs took its place
+        if files.whole or (files.left and not left) or identifier in unnamed:
             found.add(record, "record of that recast")
+        if files.whole or identifier not in unnamed:
+            found.left += left
 
 
 def _appear_in(recast: Recast | VoiceRecast) -> set[str]:
@@ -137,30 +145,39 @@ def _add_faces(found: Holdings, project: Path, name: str) -> None:
     """Models and scans of the face; where there are any, all that shows faces and does not say whose."""
     before = len(found.items)
     faces: set[str] = set()  # alignments' hash and person, as models name their material
-    for folder in folders(project, "models"):
+    for folder in holding(project, "model.json"):
         card = read_json(folder / "model.json")
         people = [str(person).strip().casefold() for person in _list(card.get("identities"))]
         if name in people:
-            found.add(folder, "model, facesets and preview")
+            _add_folder(found, project, folder, "model.json", "model, facesets and preview")
             material = _list(card.get("material"))[people.index(name) :]
             faces |= {str(face) for face in _list(material[0] if material else [])}
-    for folder in folders(project, "scans"):
+    scans = holding(project, "scan.json")
+    for folder in scans:
         summary = read_json(folder / "scan.json")
         people = [str(p.get("name", "")).strip().casefold() for p in _list(summary.get("people")) if _is_known(p)]
         alignments = folder / FILE_NAME
         digest = hash_file(alignments) if faces and is_file(alignments) else ""
         if name in people or any(face.rpartition(":")[0] == digest for face in faces if digest):
-            found.add(folder, "scan: faces, embeddings, thumbnails")
+            _add_folder(found, project, folder, "scan.json", "scan: faces, embeddings, thumbnails")
     consented = read_consent(project, name) is not None
     if len(found.items) > before or before or consented or _known_as(project, name):
-        _add_anybodys(found, project)
+        _add_anybodys(found, project, {folder.parent for folder in scans})
 
 
-def _add_anybodys(found: Holdings, project: Path) -> None:
-    """What holds faces and does not say whose they are."""
+def _add_folder(found: Holdings, project: Path, folder: Path, card: Card, what: str) -> None:
+    """A scan, model or voice; where other things are in it than Understudy's it stays, and is told."""
+    if is_understudys(project, folder, card):
+        found.add(folder, what)
+    else:
+        found.left.append(Left(str(folder), f"It is theirs ({what}), but holds other files, too. Remove it yourself."))
+
+
+def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
+    """What holds faces and does not say whose they are; `elsewhere` are the folders around scans."""
     scans = project / "scans"
     inner = [scans / "scans"] if is_folder(scans) else []  # of scans that were told no project
-    for folder in [project, scans, *inner]:
+    for folder in dict.fromkeys([project, scans, *inner, *sorted(elsewhere)]):
         for path in entries(folder):
             if path.name == ".observed" and is_folder(path):
                 found.add(path, "what the networks saw of every face")

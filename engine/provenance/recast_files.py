@@ -1,8 +1,10 @@
-"""Where the files of a recast are, and which of them are surely its own.
+"""Where the files of a recast are, and which of them are surely its own, as it was made.
 
-A record is a file that may come from anybody, and so may the path in it. In the project's `recasts/` a name is
-enough. Elsewhere in the project a file counts that is what was recorded (SHA-256), or that says itself which recast it
-is: its content credentials carry the record's id. Outside the project only the credentials count.
+A record is a file that may come from anybody, and so may the path in it. In the project a file counts that is what was
+recorded (SHA-256). Outside it must also say itself which recast it is: its content credentials carry the record's id,
+and fit. There only what has the very name is looked at; the folder around it is listed, and a folder of pictures
+entered, only where something there proves that the recast was made there: itself, or the settings beside it. What was
+changed since stays, and is told.
 """
 
 from __future__ import annotations
@@ -22,6 +24,13 @@ UNPROVEN = (
     "It is that recast to the last bit, but outside the project, and without the credentials that would prove it. "
     "Its record is kept. Remove it yourself."
 )
+
+
+CHANGED = (
+    "It has the name of that recast, but is not, or not surely, it as it was made: it may have been changed since. Its "
+    "record is kept. Remove it yourself."
+)
+MIXED = "Not all of its pictures are surely that recast's as they were made; the others stay. Remove them yourself."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +61,8 @@ class Found:
 
 
 def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()) -> Found:
-    """What there is of a recast, under its name or another one in the same folder, or in the project's `recasts/`.
+    """What there is of a recast: under its name, in the project's `recasts/`, and its copies and itself renamed in the
+    same folder.
 
     `project` is resolved; `others` are the outputs of recasts that stay, which may have taken this one's name.
     """
@@ -61,35 +71,58 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
         return Found(left=[Left(recorded.output, "Its record names no place on this computer.")], whole=False)
     moved = settled(project / RECASTS / output.name)  # a project that was moved has them elsewhere than recorded
     places = list(dict.fromkeys([output, moved or output]))
-    theirs = [output] if output not in others else []
+    own = {place: _own(project, place, recorded, others) for place in places}
     for place in places:
-        if own := _own(project, place, recorded, others):
-            return _with_companions(project, [place, *theirs], recorded, own)
-    alike = [other for place in places for other in _alike(project, place, recorded)]
-    for other in alike:
-        if own := _own(project, other, recorded, others):
-            return _with_companions(project, [other, *theirs], recorded, own)
-    if output in others and (is_file(output) or is_folder(output)):
-        return Found()  # a later recast took its place
-    found = _with_companions(project, [*theirs, *places[1:]], recorded, [])
-    told = [Left(str(other), UNPROVEN) for other in alike] or [_not_found(output, recorded)]
-    return replace(found, left=[*told, *found.left], whole=False)
+        if own[place] or project in place.parents or _made(settings_file(place), recorded):
+            for other in _alike(project, place, recorded):
+                own.setdefault(other, _own(project, other, recorded, others))
+    names = [place for place, found in own.items() if found]
+    theirs = [output] if output not in others else []
+    if not names:
+        if output in others and (is_file(output) or is_folder(output)):
+            return Found()  # a later recast took its place
+        names = places[1:]
+    found = _with_companions(project, [*names, *theirs], recorded, [path for paths in own.values() for path in paths])
+    told = [Left(str(path), UNPROVEN) for path, files in own.items() if path not in places and not files]
+    if own[output]:
+        there = outputs_of(output) if is_folder(output) and output not in own[output] else []
+        mixed = [Left(str(output), MIXED)] if set(there) - set(own[output]) else []
+        return replace(found, left=[*told, *mixed, *found.left], whole=not told)
+    if is_file(output) or is_folder(output):
+        told += [Left(str(output), CHANGED)] if theirs else []
+    elif not any(own.values()) and not told:
+        told.append(_not_found(output, recorded))
+    return replace(found, left=[*told, *found.left], whole=not told)
 
 
 def _own(project: Path, place: Path, recorded: Recorded, others: Collection[Path]) -> list[Path]:
     """What of a file or folder is surely the recast's: itself, or of a folder with other things in it its pictures."""
+    inside = project in place.parents
     if is_file(place):
         parts = [place]
-    elif is_folder(place):
+    elif is_folder(place) and (inside or _made(settings_file(place), recorded)):
         parts = [path for path in outputs_of(place) if is_file(path)]
     else:
         return []
-    inside = project in place.parents
-    if inside and (_same(place, recorded) or (_by_name(project, place) and place not in others)):
+    known = recorded.output_sha256 and (inside or recorded.output_bytes)
+    whole = bool(known) and _same(place, recorded)
+    if inside and (whole or (not known and project / RECASTS in place.parents and place not in others)):
         own = set(parts)
+    elif is_file(place) and known and not whole:
+        own = set()
     else:
-        own = {path for path, found in zip(parts, recasts_in(parts), strict=True) if found == recorded.id}
-    own |= {beside for path in own if is_file(beside := sidecar(path)) and path.suffix.lower() not in FORMATS}
+        own = _saying(parts, recorded)
+    return _with_credentials(place, own)
+
+
+def _saying(parts: list[Path], recorded: Recorded) -> set[Path]:
+    """Those of the files that say themselves that they are this recast, and are as they were made."""
+    return {path for path, found in zip(parts, recasts_in(parts, whole=True), strict=True) if found == recorded.id}
+
+
+def _with_credentials(place: Path, own: set[Path]) -> list[Path]:
+    """The files with the credentials beside them; the folder `place` itself where it holds nothing else."""
+    own = own | {beside for path in own if is_file(beside := sidecar(path)) and path.suffix.lower() not in FORMATS}
     if place not in own and own.issuperset(entries(place)):
         return [place] if own else []
     return sorted(own)
@@ -108,35 +141,34 @@ def _same(place: Path, recorded: Recorded) -> bool:
 def _alike(project: Path, place: Path, recorded: Recorded) -> list[Path]:
     """What is in the folder of `place` to the last bit what was recorded, under whatever name with the same ending.
 
-    Outside the project nothing is opened whose size is not the recorded one.
+    Outside the project nothing is opened whose size is not the recorded one, and no folder.
     """
-    if not recorded.output_sha256 or (project not in place.parents and not recorded.output_bytes):
+    inside = project in place.parents
+    if not recorded.output_sha256 or not (inside or recorded.output_bytes):
         return []
     named = [path for path in entries(place.parent) if path.suffix.lower() == place.suffix.lower()]
-    kinds = [path for path in named if is_file(path) or is_folder(path)]
+    kinds = [path for path in named if is_file(path) or (inside and is_folder(path))]
     return [path for path in kinds if not path.name.startswith(".") and _same(path, recorded)]
-
-
-def _by_name(project: Path, place: Path) -> bool:
-    return project / RECASTS in place.parents
 
 
 def _with_companions(project: Path, names: list[Path], recorded: Recorded, own: list[Path]) -> Found:
     """`own`, and what was written beside the recast under its names: a layer's matte, the settings that made it."""
     paths, left = own.copy(), []
-    alone = Recorded(id=recorded.id, output=recorded.output)
     for name in dict.fromkeys(names):
         matte, settings = matte_path(name), settings_file(name)
-        mattes = _own(project, matte, alone, ())
+        made = _made(settings, recorded)
+        parts = [matte] if is_file(matte) else []
+        if is_folder(matte) and (project in matte.parents or made):
+            parts = [path for path in outputs_of(matte) if is_file(path)]
+        mattes = _with_credentials(matte, _saying(parts, recorded)) if parts else []
         if own and not mattes and (is_file(matte) or is_folder(matte)):
-            left.append(Left(str(matte), "It may be the recast's matte, but does not say so."))
-        ours = is_file(settings) and (_by_name(project, settings) or (own and _made(settings, recorded)))
-        paths += [*mattes, *([settings] if ours else [])]
+            left.append(Left(str(matte), "It may be the recast's matte, but does not say so, or was changed since."))
+        paths += [*mattes, *([settings] if made and (own or project / RECASTS in settings.parents) else [])]
     return Found(list(dict.fromkeys(paths)), left)
 
 
 def _made(settings: Path, recorded: Recorded) -> bool:
-    """Whether a file of settings says that it made this recast's output."""
+    """Whether a file of settings, no link, says that it made this recast's output."""
     try:
         return settled(from_json(ConvertSpec, read_json(settings).get("convert")).output) == settled(recorded.output)
     except ValueError:
@@ -144,8 +176,9 @@ def _made(settings: Path, recorded: Recorded) -> bool:
 
 
 def _not_found(output: Path, recorded: Recorded) -> Left:
-    if is_file(output) or is_folder(output):
-        why = "What has this name is not, or not surely, that recast"
-    else:
-        why = "It was not found under this name" + (", nor under another there" if recorded.output_sha256 else "")
-    return Left(str(output), f"{why}. Its record is kept. If the recast is still somewhere, remove it yourself.")
+    beside = ", nor under another there" if recorded.output_sha256 else ""
+    return Left(
+        str(output),
+        f"It was not found under this name{beside}. Its record is kept. If the recast is still somewhere, remove it "
+        "yourself.",
+    )

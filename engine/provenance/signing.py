@@ -45,7 +45,7 @@ def main() -> None:
             first, *_ = [_sign(Path(path), claim, signer) for path in order["sign"]]
             answer: dict[str, Any] = {"id": first}
         elif "recasts" in order:
-            answer = {"ids": [_recast(Path(path)) for path in order["recasts"]]}
+            answer = {"ids": [_recast(Path(path), order["whole"]) for path in order["recasts"]]}
         elif "intact" in order:
             answer = {"intact": all(_is_recast(Path(path)) for path in order["intact"])}
         else:
@@ -58,13 +58,14 @@ def main() -> None:
     print(json.dumps(answer), flush=True)
 
 
-def _recast(path: Path) -> str:
-    """The id of the recast that a file says it is; empty where it says nothing of that, or cannot be read."""
+def _recast(path: Path, whole: bool) -> str:
+    """The id of the recast that a file says it is; empty where it says nothing of that, cannot be read, or, where it is
+    asked for `whole`, was changed."""
     try:
         found = _read(path)
     except (UnderstudyError, OSError):
         return ""
-    return str(found.facts.get("id", "")) if found and not (found.sidecar and found.tampered) else ""
+    return str(found.facts.get("id", "")) if found and not ((found.sidecar or whole) and found.tampered) else ""
 
 
 def _read(path: Path) -> Credentials | None:

@@ -14,7 +14,8 @@ from ..protocol import VoiceSpec, to_json
 from ..reporter import Reporter
 from .consent import project_folder, read_consent, today
 from .credentials import Claim, Ingredient, sidecar, sign
-from .erase import folders, is_folder, read_json
+from .erase import is_folder, read_json
+from .face_folders import holding
 from .outputs import require_output
 from .records import keep_record, read_records
 
@@ -120,7 +121,9 @@ def voices_of_identity(project: Path, identity: str) -> list[Path]:
     """The voice folders of a project that hold an identity's voice."""
     name = identity.strip().casefold()
     return [
-        path for path in folders(project, "voices") if str(_card(path).get("identity", "")).strip().casefold() == name
+        path
+        for path in holding(project, "voice.json")
+        if str(_card(path).get("identity", "")).strip().casefold() == name
     ]
 
 

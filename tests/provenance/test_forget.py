@@ -7,15 +7,16 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from understudy.engine import job_bodies
+from understudy.engine.convert.convert_settings import save_settings
 from understudy.engine.durable import hash_file
 from understudy.engine.errors import UnderstudyError
-from understudy.engine.protocol import ForgetSpec, consent_file, project_of
+from understudy.engine.protocol import ConvertSpec, ForgetSpec, consent_file, project_of
 from understudy.engine.provenance.begun import Begun, all_begun, begun, recasts_of
 from understudy.engine.provenance.consent import read_consent
 from understudy.engine.provenance.credentials import Claim, sign
@@ -24,70 +25,7 @@ from understudy.engine.reporter import Silent
 
 ID = "0123456789abcdef"
 Record = Callable[..., Path]
-
-
-@pytest.fixture(autouse=True)
-def own_home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "home").mkdir()
-    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture
-def film(tmp_path: Path, record_consent: Any) -> Path:
-    """A project that knows Ann."""
-    folder = tmp_path / "films" / "film.understudy"
-    record_consent(folder, "Ann", "Bob")
-    return folder
-
-
-@pytest.fixture
-def record(film: Path) -> Record:
-    """Write the record of a recast in which Ann appears."""
-
-    def write(output: Path | str, identifier: str = ID, **facts: Any) -> Path:
-        path = film / "provenance" / f"{identifier}.json"
-        path.parent.mkdir(exist_ok=True)
-        data = {
-            "id": identifier, "date": "2026-11-30", "output": str(output), "output_sha256": "", "source": "/shot.mp4",
-            "source_sha256": "ab", "start": 0, "end": 8, "frames": 8, "recast": 8, "model": "", "model_sha256": "",
-            "cast": [{"person": 0, "identity": "Ann", "target": "Bob"}],
-        }  # fmt: skip
-        path.write_text(json.dumps(data | facts))
-        return path
-
-    return write
-
-
-@pytest.fixture
-def recast(make_clip: Any) -> Callable[..., dict[str, Any]]:
-    """Make a movie with credentials of a recast; gives what a record says of it."""
-
-    def make(path: Path, identifier: str = ID) -> dict[str, Any]:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        make_clip(path, 8)
-        sign(path, Claim(path.name, "A face was replaced.", [], {"id": identifier}))
-        return {"output_sha256": hash_file(path), "output_bytes": path.stat().st_size}
-
-    return make
-
-
-watches: list[list[str]] = []  # of what this process opens; a hook cannot be taken away again
-
-
-def note_opened(event: str, arguments: tuple[Any, ...]) -> None:
-    for opened in watches if event in ("open", "os.listdir", "os.scandir") else []:
-        opened.append(os.path.realpath(arguments[0]) if isinstance(arguments[0], str | os.PathLike) else "")
-
-
-sys.addaudithook(note_opened)
-
-
-@pytest.fixture
-def opened() -> Iterator[list[str]]:
-    """The files and folders that are opened while the test runs, all links resolved."""
-    watches.append([])
-    yield watches[-1]
-    watches.pop()
+pytestmark = pytest.mark.usefixtures("own_home")
 
 
 def forget(project: Path, identity: str = "Ann") -> dict[str, Any]:
@@ -224,6 +162,7 @@ def test_pictures_outside_go_by_what_each_says_itself(
         cv2.imwrite(str(folder / f"{n}.png"), make_counter_picture(n, 96, 64))
         if n < 2:
             sign(folder / f"{n}.png", Claim("shot", "A face was replaced.", [], {"id": ID}))
+    save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(folder)))
     gone = record(folder)
     forget(film)
     assert [p.name for p in folder.iterdir()] == ["2.png"] and not gone.exists()

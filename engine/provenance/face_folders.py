@@ -1,0 +1,66 @@
+"""Where in a project scans, models and voices lie, at whatever depth; links are told, and never followed. Standard
+library only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from ..project_links import ENDING
+from .erase import is_file, is_folder
+
+Card = Literal["scan.json", "model.json", "voice.json"]
+CARDS: tuple[Card, ...] = ("scan.json", "model.json", "voice.json")
+"""What a folder holds that is a scan, a model or a voice."""
+HOLDERS: dict[Card, str] = {"scan.json": "scans", "model.json": "models", "voice.json": "voices"}
+"""Folders of a project in which everything of that kind is Understudy's."""
+ENDINGS = {".json", ".safetensors", ".faceset", ".jpg", ".png"}
+"""Of all files that Understudy leaves in a scan, a model or a voice."""
+LEADS_OUT = (
+    "It is a link that leads out of the project, to {}, and is not looked into. If their face or voice is there, "
+    "remove it yourself."
+)
+
+
+def holding(project: Path, card: Card) -> list[Path]:
+    """The folders of a project that hold a scan, a model or a voice. No link is followed, and no other project in this
+    one is entered."""
+    return [folder for folder, files in _walk(project) if card in files and is_file(folder / card)]
+
+
+def is_understudys(project: Path, folder: Path, card: Card) -> bool:
+    """Whether all that is in a folder is Understudy's: by its place in the project, or by the names in it."""
+    if folder.parent in (project, project / HOLDERS[card]):
+        return True
+    return all(Path(name).suffix in ENDINGS or name in (".lock",) for _, _, files in os.walk(folder) for name in files)
+
+
+def links_out(project: Path, folders: list[Path]) -> Iterator[tuple[Path, Path]]:
+    """The links that lead out of a project to what may be a scan, a model or a voice, or to a file of one, and where
+    to; `folders` are scans, models and voices."""
+    for folder, _ in _walk(project):
+        inside = any(folder == one or one in folder.parents for one in folders)
+        with os.scandir(folder) as found:
+            for entry in sorted(found, key=lambda one: one.name):
+                if entry.is_symlink() and (inside or entry.name in CARDS or _leads_to_folder(entry)):
+                    target = Path(os.path.realpath(entry.path))
+                    if not target.is_relative_to(project):
+                        yield Path(entry.path), target
+
+
+def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _walk(project: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder of a project with the names of its files, but for hidden ones and other projects."""
+    if not is_folder(project):
+        return
+    for folder, names, files in os.walk(project):
+        names[:] = sorted(name for name in names if not name.startswith(".") and not name.endswith(ENDING))
+        yield Path(folder), files
