@@ -23,6 +23,9 @@ def follow() -> None:
     before = _followed.get(scene.name)
     followed(scene)
     strip = compat.active_strip(scene)
+    if strip is not None and _followed[scene.name] != before:  # a copy, perhaps
+        recasts.own_ids(scene)
+        followed(scene)
     if strip is not None and strip.get(STRIP_RECORD) and _followed[scene.name] != before:
         show(scene, strip)
         hooks.redraw_sequencers()

@@ -256,6 +256,14 @@ class UNDERSTUDY_OT_report(Outside, bpy.types.Operator):
         return {"FINISHED"}
 
 
+def rendered_to(scene: bpy.types.Scene) -> str:
+    """Where the scene's render goes; "" where its path is no template that Blender knows."""
+    try:
+        return bpy.path.abspath(scene.render.frame_path(frame=scene.frame_start))
+    except RuntimeError:
+        return ""
+
+
 class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
     """Add content credentials to a render. Not undoable: it is a file outside the .blend."""
 
@@ -275,7 +283,7 @@ class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         scene = compat.sequencer_scene(context)
-        self.filepath = bpy.path.abspath(scene.render.frame_path(frame=scene.frame_start))
+        self.filepath = rendered_to(scene)
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
 

@@ -198,8 +198,8 @@ class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        strip = active_recast(context)
         recasts.own_ids(scene)
+        strip = active_recast(context)
         about = placing.about_of(strip)
         folder = project.folder(scene.understudy)
         model = folder / "models" / about["model"]

@@ -56,6 +56,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
     """Mark what a strip shows, a scene strip once it is rendered. Answers why not, "" when it is marked."""
     if strip.type == "SCENE":
         return scene_strips.begin(scene, strip)
+    recasts.own_ids(scene)
     strip = recasts.source_of(scene, strip)
     try:
         strip = footage_of(strip, scene.frame_current)

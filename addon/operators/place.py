@@ -62,6 +62,7 @@ class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
+        recasts.own_ids(scene)
         takes = recasts.takes(scene, active_recast(context))
         seen = next((i for i, take in enumerate(takes) if not take.mute), -self.step)
         strip = takes[(seen + self.step) % len(takes)]
@@ -83,6 +84,7 @@ class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
+        recasts.own_ids(scene)
         below = placing.remove(scene, active_recast(context))
         if below is not None:  # the panel goes on with what is there
             scene.sequence_editor.active_strip = below
@@ -99,6 +101,7 @@ class UNDERSTUDY_OT_follow_source(_Take, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
+        recasts.own_ids(scene)
         strip = active_recast(context)
         for piece in recasts.pieces(scene, strip):
             source = recasts.source_of(scene, piece)

@@ -33,6 +33,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     """
     if not Path(made).exists():
         raise CannotPlace(tr("The recast is not at {path}: recast again.", path=made))
+    recasts.own_ids(scene)
     start, end, channel = about["start"], about["end"], about["channel"]
     source = strip_media.find(
         scene, about["strip_id"], about["strip_name"], about["source_start"], about.get("stored_frames", 0)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from .. import compat
 from ..constants import RECAST_ID, STRIP_ID, STRIP_RECORD
 from ..state import kept_json
-from . import strip_media
+from . import copies, strip_media
 
 if TYPE_CHECKING:
     import bpy
@@ -50,7 +50,8 @@ def _is_whole(record: Any) -> bool:
 
 
 def own_ids(scene: bpy.types.Scene) -> None:
-    """Give every recast that has none, or a copied one, an id of its own (not while drawing)."""
+    """Give recasts that have none, or a copied one, and copied sources an id of their own (not while drawing)."""
+    copies.own_sources(scene)
     same: dict[str, list[bpy.types.Strip]] = {}
     for strip in placed(scene):
         same.setdefault(id_of(strip), []).append(strip)
@@ -116,17 +117,10 @@ def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Str
     for other in placed(scene):
         if other == strip or other[STRIP_RECORD].get("job") != strip[STRIP_RECORD].get("job"):
             continue
-        left, right = _shown(other)
-        if all(right <= a or b <= left for a, b in map(_shown, found)):
+        left, right = copies.shown(other)
+        if all(right <= a or b <= left for a, b in map(copies.shown, found)):
             found.append(other)
     return found
-
-
-def _shown(strip: bpy.types.Strip) -> tuple[int, int]:
-    """The handles counted from where the strip's content begins."""
-    left, right = compat.span(strip)
-    start, _, trim, _ = compat.content(strip)
-    return left - start + trim, right - start + trim
 
 
 def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:

@@ -35,7 +35,7 @@ settings.file_format = "FFMPEG"
 ffmpeg = scene.render.ffmpeg
 ffmpeg.format, ffmpeg.codec, ffmpeg.audio_codec = "MKV", "FFV1", "NONE"
 scene.render.use_file_extension = False
-scene.render.filepath = path
+scene.render.filepath = path.replace("{", "{{").replace("}", "}}")  # in output paths, braces are templates
 scene.render.use_sequencer = use == "SEQUENCER"
 bpy.ops.render.render(animation=True, scene=name)
 sys.stdout.flush()

@@ -233,7 +233,9 @@ def test_content_credentials_name_what_is_seen(scene, clips, engine, ready, reca
 
 
 def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, engine, tmp_path):
-    """By a second Blender, while this one goes on."""
+    """By a second Blender, while this one goes on; what a path has in braces is no template."""
+    (tmp_path / "{shot} #1 [a] 50%").mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "{shot} #1 [a] 50%" / "{film}.blend"))
     other = bpy.data.scenes.new("inner")
     footage.prepare(other)
     other.render.fps = 24
@@ -257,3 +259,79 @@ def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, 
     assert shot.strip_id == movie["understudy_id"] and movie.channel == 2
     assert [footage.shown(scene, frame, tmp_path)[0] for frame in range(14, 22)] == list(range(4, 12))
     assert sorted(f.suffix for f in Path(shot.source).parent.iterdir()) == [".log", ".mkv"]
+
+
+def duplicate(addon, scene, names, by, up=0):
+    """Shift-D of these strips, moved on by so many frames and so many channels."""
+    for strip in scene.sequence_editor.strips:
+        strip.select = strip.name in names
+    before = {strip.name for strip in scene.sequence_editor.strips}
+    with timelines.sequencer_context():
+        bpy.ops.sequencer.duplicate()
+    made = [strip for strip in scene.sequence_editor.strips if strip.name not in before]
+    for strip in made:
+        name = "content_start" if bpy.app.version >= (5, 1, 0) else "frame_start"
+        setattr(strip, name, getattr(strip, name) + by)
+        strip.channel = (2 if strip.get("understudy") else 1) + up
+    return sorted(made, key=lambda one: one.channel)
+
+
+@pytest.mark.parametrize(("by", "up"), [(100, 0), (0, 4)])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_copy_of_a_shot_and_its_recast_is_a_shot_of_its_own(addon, scene, clips, ready, recast, by, up, cut):
+    source = ready(flow.add_shot(scene, clips))
+    first = recast(draft=True)
+    names = {source.name, first.name}
+    if cut:
+        names.add(source.split(frame=30, split_method="SOFT").name)
+    made = duplicate(addon, scene, names, by, up)
+    copy, copied = made[0], made[-1]
+    scene.sequence_editor.active_strip = scene.sequence_editor.strips["shot"]
+    second = recast(draft=True)
+    assert addon.compat.span(second) == (20, 40) and second.channel > first.channel
+    assert first.mute and not second.mute and not copied.mute
+    assert source["understudy_id"] == first["understudy"]["strip_id"] == second["understudy"]["strip_id"]
+    assert copy["understudy_id"] == copied["understudy"]["strip_id"] != source["understudy_id"]
+    ids = [strip["understudy_id"] for strip in scene.sequence_editor.strips if strip.get("understudy_id")]
+    assert len(set(ids)) == 2 and len(ids) == (4 if cut else 2)
+    assert addon.recasts.takes(scene, copied) == [copied]
+    assert addon.placing.remove(scene, copied) in made
+    assert [addon.recasts.source_of(scene, one).name for one in (first, second)] == ["shot", "shot"]
+
+
+def test_a_copied_shot_that_is_marked_is_not_the_first(addon, scene, clips, ready, recast):
+    source = ready(flow.add_shot(scene, clips))
+    recast(draft=True)
+    (copy,) = duplicate(addon, scene, {source.name}, 60)
+    scene.sequence_editor.active_strip = copy
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert (scene.understudy.shot.start, scene.understudy.shot.strip_id) == (80, copy["understudy_id"])
+    assert copy["understudy_id"] != source["understudy_id"]
+    placed = recast(draft=True)
+    assert addon.compat.span(placed) == (80, 100)
+    assert [one.mute for one in flow.placed(scene)] == [False, False]
+
+
+def test_a_copied_scene_keeps_its_own(addon, scene, clips, ready, recast, tmp_path):
+    ready(flow.add_shot(scene, clips))
+    first = recast(draft=True)
+    other = scene.copy()
+    theirs = next(s for s in other.sequence_editor.strips if s.get("understudy"))
+    again = recast(draft=True)
+    assert first.mute and not again.mute and not theirs.mute
+    assert addon.recasts.source_of(other, theirs).id_data == other
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"), copy=True)
+    with bpy.data.libraries.load(str(tmp_path / "film.blend")) as (_there, here):
+        here.scenes = [scene.name]
+    appended = here.scenes[0]
+    addon.recasts.own_ids(appended)
+    made = addon.recasts.placed(appended)
+    assert [one.mute for one in made] == [True, False]
+    assert {addon.recasts.source_of(appended, one).name for one in made} == {"shot"}
+
+
+def test_where_a_render_goes_is_no_fault(addon, scene):
+    scene.render.filepath = "/tmp/{nothing of that name}/film"
+    assert addon.operators.consent.rendered_to(scene) == ""
+    scene.render.filepath = "/tmp/{{braces}}/film"
+    assert addon.operators.consent.rendered_to(scene).startswith("/tmp/{braces}/film")

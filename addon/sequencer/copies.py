@@ -1,0 +1,92 @@
+"""Copies of strips that a recast belongs to get an id of their own, and so do the recasts that were copied with them.
+
+Blender copies custom properties when a strip is duplicated or pasted, and when it is cut. The halves of a cut keep one
+id: no source frame shows in both. A strip that shows a frame which another of that id shows is a copy of it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from .. import compat
+from ..constants import STRIP_ID, STRIP_RECORD
+
+if TYPE_CHECKING:
+    import bpy
+
+
+def own_sources(scene: bpy.types.Scene) -> None:
+    """Give copied sources ids of their own (not while drawing). The one whose name a recast or the marked range knows
+    keeps the id, and what was cut off it."""
+    strips = list(compat.all_strips(scene))
+    same: dict[str, list[bpy.types.Strip]] = {}
+    for strip in strips:
+        if strip.get(STRIP_ID) and not strip.get(STRIP_RECORD):
+            same.setdefault(strip[STRIP_ID], []).append(strip)
+    for known, sharing in same.items():
+        if len(sharing) < 2:
+            continue
+        recasts = [s for s in strips if s.get(STRIP_RECORD) and s[STRIP_RECORD].get("strip_id") == known]
+        groups = _groups(sharing, _names(scene, known, recasts))
+        of = {strip: _over(strip, groups) for strip in recasts}
+        for number, group in enumerate(groups[1:], 1):
+            own = uuid.uuid4().hex
+            for strip in group:
+                strip[STRIP_ID] = own
+            for recast in (recast for recast, over in of.items() if over == number):
+                recast[STRIP_RECORD]["strip_id"], recast[STRIP_RECORD]["strip_name"] = own, group[0].name
+
+
+def _names(scene: bpy.types.Scene, known: str, recasts: list[bpy.types.Strip]) -> set[str]:
+    """What the source of this id was called when it was marked."""
+    shot = scene.understudy.shot
+    marked = {shot.strip_name} if shot.strip_id == known else set()
+    return marked | {str(recast[STRIP_RECORD].get("strip_name", "")) for recast in recasts}
+
+
+def _groups(sharing: list[bpy.types.Strip], names: set[str]) -> list[list[bpy.types.Strip]]:
+    """The original with its cut off parts first, then each copy with its own."""
+    first = min(sharing, key=lambda strip: (strip.name not in names, strip.name))
+    begin = compat.content(first)[0]
+    groups: list[list[bpy.types.Strip]] = []
+    for strip in sorted(sharing, key=lambda s: (s != first, compat.content(s)[0] != begin, s.channel, s.name)):
+        fitting = [group for group in groups if all(_apart(strip, one) for one in group)]
+        start = compat.content(strip)[0]
+        fitting.sort(key=lambda group: (start != compat.content(group[0])[0], strip.channel != group[0].channel))
+        if fitting:
+            fitting[0].append(strip)
+        else:
+            groups.append([strip])
+    return groups
+
+
+def _apart(a: bpy.types.Strip, b: bpy.types.Strip) -> bool:
+    """Whether no source frame shows in both."""
+    (left, right), (other_left, other_right) = shown(a), shown(b)
+    return right <= other_left or other_right <= left
+
+
+def shown(strip: bpy.types.Strip) -> tuple[int, int]:
+    """The handles counted from where the strip's content begins."""
+    left, right = compat.span(strip)
+    start, _, trim, _ = compat.content(strip)
+    return left - start + trim, right - start + trim
+
+
+def _over(recast: bpy.types.Strip, groups: list[list[bpy.types.Strip]]) -> int:
+    """The number of the group whose strip a recast lies over, frame for frame: the nearest below; 0, the original's,
+    where it lies over none."""
+    record = recast[STRIP_RECORD]
+    from_source = int(record["start"]) - int(record.get("content_start", record["start"]))
+    begin, (left, right) = compat.content(recast)[0], compat.span(recast)
+    found = [
+        (strip.channel > recast.channel, abs(recast.channel - strip.channel), number)
+        for number, group in enumerate(groups)
+        for strip in group
+        if strip.parent_meta() == recast.parent_meta()
+        and begin - compat.content(strip)[0] == from_source
+        and compat.span(strip)[0] < right
+        and left < compat.span(strip)[1]
+    ]
+    return min(found)[2] if found else 0
