@@ -189,6 +189,18 @@ def strip_timing(scene: bpy.types.Scene, strip: bpy.types.Strip, *, stored_frame
         keys=keys,
         factor_frames=available if bpy.app.version >= (5, 0, 0) else available - 1,
         outer=outer,
+        speed_control=_speed_control(scene, strip),
+    )
+
+
+def _speed_control(scene: bpy.types.Scene, strip: bpy.types.Strip) -> str:
+    """The name of a Speed Control over a strip, or over a meta around it; "" without one."""
+    inside: list[bpy.types.Strip] = []
+    while strip is not None:
+        inside.append(strip)
+        strip = strip.parent_meta()
+    return next(
+        (one.name for one in all_strips(scene) if one.type == "SPEED" and one.input_1 in inside and not one.mute), ""
     )
 
 

@@ -551,6 +551,8 @@ STRINGS: dict[str, str] = {
         "此 .blend 由更新版本的 Understudy 写成：请更新插件后继续。",
     "Keys": "快捷键",
     "Only {n} frames of “{name}” have a picture: the range is shorter now": "“{name}”只有 {n} 帧有画面：范围已缩短",
+    "The Speed Control “{effect}” changes the speed of “{name}”: mute or delete it, and change the speed of "
+    "the strip itself (Strip > Retiming).": "“{effect}”（速度控制）改变了“{name}”的速度：请静音或删除它，改用片段自身的变速（片段 > 重新计时）。",
     "Placed “{name}” on channel {channel}": "已将“{name}”放到频道 {channel}",
     "Updated “{name}”": "已更新“{name}”",
     "Set In Point": "设置入点",

@@ -46,6 +46,7 @@ class StripTiming:
     are the handles, cut to those of the metas around the strip. `still`: every timeline frame shows the one picture.
     `rate` source frames pass with each timeline frame (1 where frames are shown one by one). `keys` of retiming tell
     parts of the source; the whole, a factor of 1, is frame `factor_frames` (the last one or, from Blender 5, one more).
+    `outer` and `speed_control` name a meta and an effect that change the time of what they are around or over.
     """
 
     name: str
@@ -63,6 +64,7 @@ class StripTiming:
     keys: tuple[RetimingKey, ...] = ()
     factor_frames: int = 0
     outer: str = ""
+    speed_control: str = ""
 
     @property
     def plain(self) -> bool:
@@ -98,6 +100,13 @@ def refuse_unsupported(timing: StripTiming) -> None:
         raise RangeError(
             "The meta strip “{meta}” around “{name}” is retimed or reversed: undo that, recast, then do it again.",
             meta=timing.outer,
+            name=timing.name,
+        )
+    if timing.speed_control:
+        raise RangeError(
+            "The Speed Control “{effect}” changes the speed of “{name}”: mute or delete it, and change the speed of "
+            "the strip itself (Strip > Retiming).",
+            effect=timing.speed_control,
             name=timing.name,
         )
 
@@ -222,8 +231,8 @@ def material(timing: StripTiming) -> tuple[int, int | None]:
     """
     if timing.type not in {"MOVIE", "IMAGE"}:
         refuse_unsupported(timing)
-    if timing.outer:
-        return 0, None  # which frames show through the meta is of no account for a face
+    if timing.outer or timing.speed_control:
+        return 0, None  # which frames show through is of no account for a face
     marked = mark(timing)
     return marked.source_start, marked.source_end
 

@@ -277,10 +277,35 @@ def in_a_reversed_meta(addon, scene, clips):
     return strip
 
 
+def effect(addon, scene, kind, *inputs, channel=5):
+    """An effect over strips, as long as the first, made as each Blender wants it."""
+    begin, end = addon.compat.span(inputs[0])
+    length = {"length": end - begin} if bpy.app.version >= (5, 0, 0) else {"frame_end": end}
+    names = dict(zip(("input1", "input2"), inputs, strict=False))
+    return scene.sequence_editor.strips.new_effect(kind.lower(), kind, channel, begin, **length, **names)
+
+
+def under_a_speed_control(addon, scene, clips):
+    strip = plain(addon, scene, clips)
+    effect(addon, scene, "SPEED", strip)
+    return strip
+
+
+def in_a_meta_under_a_speed_control(addon, scene, clips):
+    strip = plain(addon, scene, clips)
+    effect(addon, scene, "SPEED", put_into_meta(scene, strip))
+    return strip
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
-    [(in_a_reversed_meta, "retimed or reversed"), (colour, "choose a movie or image strip")],
-)  # fmt: skip
+    [
+        (under_a_speed_control, "mute or delete it"),
+        (in_a_meta_under_a_speed_control, "mute or delete it"),
+        (in_a_reversed_meta, "retimed or reversed"),
+        (colour, "choose a movie or image strip"),
+    ],
+)
 def test_what_is_not_supported_is_said_in_one_sentence(addon, scene, clips, make, said):
     timing = addon.compat.strip_timing(scene, make(addon, scene, clips))
     with pytest.raises(addon.timeline.RangeError, match=said) as told:
@@ -303,3 +328,15 @@ def test_free_channel(addon):
     assert free(taken, 1, 0, 50, 128) == 5
     with pytest.raises(addon.timeline.RangeError, match="No channel above 1"):
         free(taken, 1, 0, 50, 4)
+
+
+def test_a_speed_control_that_is_muted_changes_nothing(addon, scene, clips, tmp_path):
+    strip = under_a_speed_control(addon, scene, clips)
+    speed = scene.sequence_editor.strips["speed"]
+    speed.speed_control, speed.speed_factor = "MULTIPLY", 0.5
+    assert footage.shown(scene, 20, tmp_path)[0] != 10
+    assert addon.timeline.material(addon.compat.strip_timing(scene, strip)) == (0, None)
+    speed.mute = True
+    assert footage.shown(scene, 20, tmp_path)[0] == 10
+    marked = addon.timeline.mark(addon.compat.strip_timing(scene, strip))
+    assert (marked.source_start, marked.source_end) == (0, 48)
