@@ -13,6 +13,7 @@ from typing import Any
 import tyro
 
 from .commands import COMMANDS, NotUnderstood
+from .commands.arguments import OPTIONS
 from .commands.path_arguments import examine, examine_home
 from .errors import Stopped, UnderstudyError
 from .plain_words import of_file, of_memory
@@ -132,7 +133,7 @@ def _parse(arguments: Sequence[str]) -> Any:
         )
     name, wrong = f"understudy {arguments[0]}", io.StringIO()
     try:
-        with contextlib.redirect_stderr(wrong):
+        with contextlib.redirect_stderr(wrong), OPTIONS:
             return tyro.cli(
                 command,
                 prog=name,

@@ -30,7 +30,6 @@ from .protocol import (
     TrainSpec,
     VoiceSpec,
     VoiceTrainSpec,
-    check_limits,
     home,
     make_home,
 )
@@ -39,6 +38,7 @@ from .provenance.outputs import require_output
 from .remote.file_sync import clear_mirror
 from .remote.link import chosen
 from .reporter import Part, Reporter, Silent
+from .settings import check_settings
 
 # Read when torch loads its OpenMP. Threads that spin while they wait make every step many times slower as
 # soon as another program (Blender, say) wants the same cores.
@@ -136,10 +136,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     from .model.training.trainer import train
     from .model.training.training_step import barrier, join_ranks, leave_ranks
 
-    try:
-        check_limits(spec)
-    except ValueError as error:
-        raise UnderstudyError(str(error)) from None
+    check_settings(spec)
     minutes = math.inf if spec.minutes is None else spec.minutes
     folder = Path(spec.output)
     trains = spec.preset != "draft"

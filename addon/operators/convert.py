@@ -15,7 +15,7 @@ from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
 from ..sequencer import placing, recasts, strip_media, timeline
-from ..state import consent_records, people_store, project, properties, steps
+from ..state import consent_records, people_store, project, settings_group, steps
 from .common import Outside
 from .train import train_spec
 
@@ -56,7 +56,7 @@ def convert_spec(scene: bpy.types.Scene, model: str, about: dict[str, Any]) -> p
         use_refiner=about["preset"] != "draft",
         format=about["format"],
         layer=about["layer"],
-        settings=properties.settings(state.fit),
+        settings=settings_group.read(state.fit, protocol.ConvertSettings),
         project=str(folder),
     )
 

@@ -6,13 +6,10 @@ import bpy
 from bl_operators.presets import AddPresetBase
 from bl_ui.utils import PresetPanel
 
+from ...engine.protocol import ConvertSettings
 from . import steps
+from .settings_group import properties_of
 
-FIELDS = (
-    "shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain",
-    "keep_front",
-    "erode_top", "erode_right", "erode_bottom", "erode_left",
-)  # fmt: skip
 FOLDER = "understudy/fit"
 
 
@@ -35,7 +32,7 @@ class UNDERSTUDY_OT_fit_preset_add(AddPresetBase, bpy.types.Operator):
     preset_defines = (
         "fit = (getattr(bpy.context.workspace, 'sequencer_scene', None) or bpy.context.scene).understudy.fit",
     )
-    preset_values = tuple(f"fit.{name}" for name in FIELDS)
+    preset_values = tuple(f"fit.{name}" for name in properties_of(ConvertSettings))
     preset_subdir = FOLDER
 
     @classmethod

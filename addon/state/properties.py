@@ -19,7 +19,7 @@ from bpy.props import (
 )
 
 from ...engine import protocol
-from . import hooks
+from . import hooks, settings_group
 
 NOBODY = -1
 
@@ -52,18 +52,6 @@ FORMATS = (
     ("png", "PNG Pictures", "A folder of pictures, lossless, with alpha"),
     ("tiff", "TIFF Pictures", "A folder of pictures, 16 bit"),
     ("exr", "OpenEXR Pictures", "A folder of pictures, half float"),
-)
-COLOURS = (
-    ("light", "Light", "Take on the light of the face below, shade by shade"),
-    ("reinhard", "Mean and Spread", "Take on the mean and spread of the colours below"),
-    ("mkl", "Linked Mean and Spread", "Take on the mean and spread of the colours below, red, green and blue together"),
-    ("histogram", "Histogram", "Take on the distribution of the colours below"),
-    ("none", "None", "Keep the face's own colours"),
-)
-BLENDS = (
-    ("feather", "Feather", "A soft edge"),
-    ("multiband", "Multiband", "Coarse detail blends wide, fine detail narrow"),
-    ("seamless", "Seamless", "Gradients are joined so that no edge remains"),
 )
 BASES = (
     ("own face", "Own Face", "It is my own face"),
@@ -192,57 +180,10 @@ class UnderstudyJob(bpy.types.PropertyGroup):
     last_seq: IntProperty(description="The last event of the engine that was seen")
 
 
-_USUAL, _LIMITS = protocol.ConvertSettings(), protocol.limits_of(protocol.ConvertSettings)
-
-
 class UnderstudyFit(bpy.types.PropertyGroup):
     """How a recast face is fitted into the picture: `protocol.ConvertSettings`."""
 
-    erode_top: FloatProperty(
-        name="Top", description="How far the face's edge is drawn in at the top, in parts of the face's width",
-        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
-    )  # fmt: skip
-    erode_right: FloatProperty(
-        name="Right", description="How far the face's edge is drawn in at the right, in parts of the face's width",
-        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
-    )  # fmt: skip
-    erode_bottom: FloatProperty(
-        name="Bottom", description="How far the face's edge is drawn in at the bottom, in parts of the face's width",
-        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
-    )  # fmt: skip
-    erode_left: FloatProperty(
-        name="Left", description="How far the face's edge is drawn in at the left, in parts of the face's width",
-        soft_max=0.3, min=_LIMITS["erode"].low, max=_LIMITS["erode"].high,
-    )  # fmt: skip
-    feather: FloatProperty(
-        name="Feather", description="Width of the soft edge, in parts of the face's width",
-        default=_USUAL.feather, min=_LIMITS["feather"].low, max=_LIMITS["feather"].high,
-    )  # fmt: skip
-    colour: EnumProperty(
-        name="Colour", description="How the face takes on the colour of the one below", items=COLOURS,
-        default=_USUAL.colour,
-    )  # fmt: skip
-    blend: EnumProperty(name="Blend", description="How the seam is hidden", items=BLENDS, default=_USUAL.blend)
-    shape: FloatProperty(
-        name="Own Shape",
-        description="How much of their own proportions the new face keeps; 0: those of the face below",
-        default=_USUAL.shape, min=_LIMITS["shape"].low, max=_LIMITS["shape"].high, subtype="FACTOR",
-    )  # fmt: skip
-    smooth: FloatProperty(
-        name="Steady", description="How much of the jitter from frame to frame is taken out",
-        default=_USUAL.smooth, min=_LIMITS["smooth"].low, max=_LIMITS["smooth"].high, subtype="FACTOR",
-    )  # fmt: skip
-    match_sharpness: BoolProperty(
-        name="Match Softness", description="Give the face the softness and motion blur of the picture around it",
-        default=True,
-    )  # fmt: skip
-    match_grain: BoolProperty(
-        name="Match Grain", description="Give the face the grain or noise of the picture around it", default=True
-    )
-    keep_front: BoolProperty(
-        name="Keep What Is in Front", description="Hands and microphones in front of the face stay in front of it",
-        default=True,
-    )  # fmt: skip
+    __annotations__ = settings_group.properties_of(protocol.ConvertSettings)
 
 
 class UnderstudyConsentRow(bpy.types.PropertyGroup):
@@ -336,21 +277,6 @@ CLASSES = (
     UnderstudyState,
     UnderstudyView,
 )
-
-
-def settings(fit: UnderstudyFit) -> protocol.ConvertSettings:
-    """What the engine is told about fitting the face."""
-    return protocol.ConvertSettings(
-        erode=[round(v, 4) for v in (fit.erode_top, fit.erode_right, fit.erode_bottom, fit.erode_left)],
-        feather=round(fit.feather, 4),
-        colour=fit.colour,
-        blend=fit.blend,
-        shape=round(fit.shape, 4),
-        smooth=round(fit.smooth, 4),
-        match_sharpness=fit.match_sharpness,
-        match_grain=fit.match_grain,
-        keep_front=fit.keep_front,
-    )
 
 
 def register() -> None:

@@ -26,8 +26,7 @@ from ..i18n import tr
 from ..jobs import jobs
 from ..preferences import engine_python, preferences
 from ..sequencer import picture_geometry, strip_media, timeline
-from ..state import face_boxes, hooks, project, steps
-from ..state.properties import settings
+from ..state import face_boxes, hooks, project, settings_group, steps
 from . import view_transform
 
 if TYPE_CHECKING:
@@ -137,7 +136,7 @@ def spec_for(state: UnderstudyState, view: UnderstudyView, frame: int, width: in
         identities=[] if model else identities,
         view=view.view,
         width=width,
-        settings=settings(state.fit),
+        settings=settings_group.read(state.fit, protocol.ConvertSettings),
         project=str(project.folder(state)) if bpy.data.filepath or state.project_id else "",
     )
 

@@ -6,11 +6,11 @@ import contextlib
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_type_hints
 
 import tyro
 
-from ..errors import ConsentError, Stopped
+from ..errors import ConsentError, DataError, Stopped
 from ..errors import NotUnderstood as NotUnderstood
 from ..printing import complain
 from ..protocol import (
@@ -18,13 +18,17 @@ from ..protocol import (
     Identity,
     Material,
     Preset,
+    Setting,
     Subject,
     Swap,
     TrainSpec,
+    VoiceSettings,
     from_json,
     limits_of,
+    settings_of,
     to_json,
 )
+from ..settings import check_settings
 from .path_arguments import examine_path
 
 if TYPE_CHECKING:
@@ -81,20 +85,43 @@ Json = Annotated[
 
 
 def settings_manual(kind: type[Any]) -> str:
-    """The settings as the docstring of their dataclass describes them, each with its limits and what it is unless
-    named."""
+    """The settings of a dataclass, each with its limits, what it is unless named, and its choices."""
     lines: list[str] = []
-    values, limits = to_json(kind()), limits_of(kind)
-    for line in (kind.__doc__ or "").splitlines():
-        name = line.strip().split(" ")[0]
-        if name in values:
-            value = values[name]
-            told = ",".join(f"{v:g}" for v in value) if isinstance(value, list) else str(value).lower()
-            told = f"{limits[name].words()}; {told}" if name in limits else told
-            lines.append(f"  {line.strip()} [{told}]" if told else f"  {line.strip()}")
-        elif lines and line.startswith(" " * 12):
-            lines.append(f"  {line[4:]}")
+    values = to_json(kind())
+    for one in settings_of(kind):
+        value = values[one.name]
+        usual = ",".join(f"{v:g}" for v in value) if isinstance(value, list) else str(value).lower()
+        usual = f"{one.limits.words()}; {usual}" if one.limits else usual
+        described = [_help(one) + (f" [{usual}]" if usual else "")]
+        described += [f"  {choice:12}{words}" for choice, (_, words) in one.choices.items()]
+        names = [one.name, *[""] * len(described)]
+        lines += [f"  {name:18}{text}" for name, text in zip(names, described, strict=False)]
     return "\n".join(lines)
+
+
+def _help(one: Setting) -> str:
+    return one.help.format(part=", ".join(one.limits.parts)) if one.limits else one.help
+
+
+OPTIONS = tyro.constructors.ConstructorRegistry()
+"""How tyro reads a dataclass of the protocol whose fields are settings: one option for each."""
+
+
+@OPTIONS.struct_rule
+def _options(of: tyro.constructors.StructTypeInfo) -> tyro.constructors.StructConstructorSpec | None:
+    if of.type is not VoiceSettings:
+        return None
+    hints, usual = get_type_hints(VoiceSettings), VoiceSettings()
+    options = []
+    for one in settings_of(VoiceSettings):
+        value = getattr(usual, one.name)
+        choices = "; ".join(f"{choice}: {words}" for choice, (_, words) in one.choices.items())
+        told = f"{_help(one)}. {choices}".strip()
+        hint = hints[one.name]
+        if value is None:  # shown as a number, which "None" is not
+            hint = Annotated[hint, tyro.conf.arg(metavar=get_args(hint)[0].__name__.upper(), help_behavior_hint="")]
+        options.append(tyro.constructors.StructFieldSpec(one.name, hint, value, told))
+    return tyro.constructors.StructConstructorSpec(VoiceSettings, tuple(options))
 
 
 def read_settings(texts: Sequence[str], base: Settings) -> Settings:
@@ -119,6 +146,14 @@ def read_settings(texts: Sequence[str], base: Settings) -> Settings:
         return from_json(type(base), values)
     except ValueError as error:
         raise NotUnderstood(f"--set: {error}") from None
+
+
+def require_usable(settings: VoiceSettings) -> None:
+    """Raise NotUnderstood for the first setting that cannot be used."""
+    try:
+        check_settings(settings)
+    except DataError as error:
+        raise NotUnderstood(f"{error}") from None
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from ..protocol import ConvertSettings, ConvertSpec, OutputFormat, project_of
+from ..settings import check_settings
 from .arguments import (
     Consents,
     End,
@@ -71,7 +72,7 @@ Examples
   understudy convert work/shot --model work/model --swap 0:Bob=Ann --set colour=mkl --set erode=0,0.02,0,0.02 -o b.mov
   understudy convert --like b.mov work/shot2 -o c.mov
 
-Settings (lengths in parts of the face's width)
+Settings
 {settings}
 
 Writes
@@ -82,7 +83,6 @@ Writes
     def run(self) -> dict[str, Any]:
         """Recast the shot."""
         from .. import job_bodies
-        from ..convert.convert_settings import check_settings
         from ..media.footage import footage_of
         from ..media.formats import check_output
         from ..media.reader import probe

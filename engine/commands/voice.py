@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 import tyro
 
 from ..protocol import SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec, project_of
-from .arguments import Consents, Json, NotUnderstood, Output, Overwrite, Project, obtain_consent, watching
+from .arguments import (
+    Consents,
+    Json,
+    NotUnderstood,
+    Output,
+    Overwrite,
+    Project,
+    obtain_consent,
+    require_usable,
+    watching,
+)
 
 VOICE, TARGET = "voice", "target"
 AGAIN = "Run the same command again: what was measured is kept."
@@ -22,42 +32,6 @@ Track = Annotated[int, tyro.conf.arg(metavar="INT", help="Which sound track, cou
 Minutes = Annotated[
     float, tyro.conf.arg(metavar="FLOAT", help="How long its network is trained; 0 makes the draft voice, at once.")
 ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Manner:
-    """How a voice is recast."""
-
-    octave: Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")] = None
-    """Whole octaves up (negative: down); without it, a song moves by those that bring it into the voice's range."""
-    semitones: Annotated[float | None, tyro.conf.arg(metavar="FLOAT", help_behavior_hint="")] = None
-    """Semitones up (negative: down); without it, speech moves to the voice's own pitch."""
-    excitation: Literal["auto", "filter", "synth"] = "auto"
-    """filter keeps the actor's own waveform (best in rooms and over music); synth makes harmonics anew."""
-    keep_room: bool = True
-    """Keep the room's reverberation after the words."""
-    stem: bool = False
-    """Write the new voice alone, without what else sounds."""
-    draft: bool = False
-    """Leave a trained network aside."""
-    mark: bool = True
-    """Put an inaudible mark into the new voice; --no-mark needs --mark-reason."""
-    mark_reason: str = ""
-    """Why there is no mark; kept in the project's record."""
-
-    def settings(self) -> VoiceSettings:
-        """As the engine takes them. Raises NotUnderstood."""
-        if not self.mark and not self.mark_reason.strip():
-            raise NotUnderstood("--no-mark needs --mark-reason: say why this voice shall carry no mark.")
-        return VoiceSettings(
-            octave=self.octave,
-            semitones=self.semitones,
-            excitation=self.excitation,
-            keep_room=self.keep_room,
-            stem=self.stem,
-            mark=self.mark,
-            mark_reason=self.mark_reason,
-        )
 
 
 @dataclass(kw_only=True)
@@ -129,7 +103,9 @@ class ConvertVoice:
     """The name of whose voice is replaced, for the record of consent."""
     range: Range = None
     track: Track = 0
-    manner: tyro.conf.OmitArgPrefixes[Manner] = field(default_factory=Manner)
+    settings: tyro.conf.OmitArgPrefixes[VoiceSettings] = field(default_factory=VoiceSettings)
+    draft: bool = False
+    """Leave a trained network aside."""
     consent: Consents = field(default_factory=list)
     project: Project = None
     overwrite: Overwrite = False
@@ -139,6 +115,7 @@ class ConvertVoice:
         """Recast."""
         from ..voice.material import read_card
 
+        require_usable(self.settings)
         identity, output = read_card(self.voice).identity, self.output.resolve()
         project = self.project.resolve() if self.project else project_of(self.voice.resolve())
         roles = {identity: "whose voice is heard", self.target: f"whose voice is replaced in {self.sound.name}"}
@@ -149,8 +126,8 @@ class ConvertVoice:
             output=str(output),
             target=self.target,
             identity=identity,
-            draft=self.manner.draft,
-            settings=self.manner.settings(),
+            draft=self.draft,
+            settings=self.settings,
             project=str(project),
             overwrite=self.overwrite,
         )
@@ -170,7 +147,9 @@ class SwapVoice:
     minutes: Minutes = 2.0
     range: Range = None
     track: Track = 0
-    manner: tyro.conf.OmitArgPrefixes[Manner] = field(default_factory=Manner)
+    settings: tyro.conf.OmitArgPrefixes[VoiceSettings] = field(default_factory=VoiceSettings)
+    draft: bool = False
+    """Leave a trained network aside."""
     work: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where the voice is kept; without it, a folder OUT.understudy beside the output."""
     consent: Consents = field(default_factory=list)
@@ -184,7 +163,8 @@ class SwapVoice:
 
         output = self.output.resolve()
         work = (self.work or output.with_name(f"{output.stem}.understudy")).resolve()
-        settings, clip = self.manner.settings(), clip_of(self.sound, self.range, self.track)
+        require_usable(self.settings)
+        clip = clip_of(self.sound, self.range, self.track)
         clips = recordings_of(list(self.voice))
         check_sound_output(output, probe_sound(Path(clip.path), clip.track))
         require_writable(output, [self.sound, *(Path(one.path) for one in clips)], self.overwrite, ours(work))
@@ -194,14 +174,14 @@ class SwapVoice:
         }
         obtain_consent(work, roles, self.consent, "voice")
         folder = work / "voices" / VOICE
-        made = train(VOICE, clips, folder, 0.0 if self.manner.draft else self.minutes, work)
+        made = train(VOICE, clips, folder, 0.0 if self.draft else self.minutes, work)
         spec = VoiceSpec(
             clip=clip,
             voice=str(folder),
             output=str(output),
             target=TARGET,
             identity=VOICE,
-            settings=settings,
+            settings=self.settings,
             project=str(work),
             overwrite=self.overwrite,
         )

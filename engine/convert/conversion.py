@@ -23,8 +23,9 @@ from ..media.writer import MovieWriter
 from ..memory import give_back
 from ..protocol import ConvertSpec
 from ..reporter import Reporter
+from ..settings import check_settings
 from .composite import EmbedMark
-from .convert_settings import check_settings, earlier_results, save_settings
+from .convert_settings import earlier_results, save_settings
 from .face_batch import Face, crop_of
 from .frame_measures import AVERAGING_RADIUS
 from .pipeline import prefetch

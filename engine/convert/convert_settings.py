@@ -1,4 +1,4 @@
-"""The settings of a conversion: checked before anything is done, and kept beside the result."""
+"""The settings of a conversion: kept beside the result."""
 
 from __future__ import annotations
 
@@ -11,18 +11,8 @@ from ..durable import write_json
 from ..errors import DataError
 from ..media.partial_output import ENDING, settings_file
 from ..media.segment_reuse import Earlier
-from ..protocol import PROTOCOL, ConvertSettings, ConvertSpec, check_limits, from_json, parse_json, to_json
+from ..protocol import PROTOCOL, ConvertSpec, from_json, parse_json, to_json
 from ..provenance.erase import read_json
-
-
-def check_settings(settings: ConvertSettings) -> None:
-    """Raise DataError with a sentence that names the first setting that cannot be used."""
-    try:
-        check_limits(settings)
-    except ValueError as error:
-        raise DataError(str(error)) from None
-    if not settings.mark and not settings.mark_reason.strip():
-        raise DataError("The mark may be left out only for a reason. Say why in its reason, or leave it on.")
 
 
 def save_settings(

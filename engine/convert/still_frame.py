@@ -26,7 +26,7 @@ from ..model.model_folder import ModelCard, faceset_path, facesets, load_refiner
 from ..model.recast import Source
 from ..protocol import Identity, PreviewResult, PreviewSpec
 from ..reporter import Silent
-from .convert_settings import check_settings
+from ..settings import check_settings
 from .plan import Placement, make_plan
 from .render import Work, recast_still
 from .source_identities import make_sources, require_known

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .limits import limited
+from .settings import Limits, setting
 from .training import Identity
 
 OutputFormat = Literal["same", "h264", "h265", "prores-hq", "prores-4444", "dnxhr", "ffv1", "png", "tiff", "exr"]
@@ -14,7 +14,7 @@ BlendMethod = Literal["multiband", "feather", "seamless"]
 View = Literal["original", "recast", "matte", "landmarks"]
 
 WIDTHS = "a part of the face's width"
-SHARE = limited("a share", high=1.0)
+SHARE = Limits(unit="a share", high=1.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,35 +31,58 @@ class Swap:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertSettings:
-    """How a recast face is fitted into the picture. Lengths are fractions of the face's width.
+    """How a recast face is fitted into the picture. Lengths are fractions of the face's width."""
 
-    erode             how far the mask is drawn in, at each side: top, right, bottom, left
-    feather           width of the mask's soft edge
-    colour            how the face takes on the colour of the one it replaces: light (low frequencies only),
-                      reinhard (mean and spread), mkl (linear, least change), histogram, none
-    blend             how the seam is hidden: multiband, feather, seamless (gradient domain)
-    shape             0..1, how much of the source's own proportions the face gets; 0 keeps the target's
-    smooth            0..1, how much of the landmarks' jitter is taken out over time
-    match_sharpness   the face gets the softness and motion blur of the picture around it
-    match_grain       the face gets the grain or noise of the picture around it
-    keep_front        what stands in front of the face (a hand, a microphone) stays in front of the new one
-    mark              a durable, invisible mark is put into the recast face; false needs `mark_reason`
-    """
-
-    erode: list[float] = field(
-        default_factory=lambda: [0.0, 0.0, 0.0, 0.0],
-        metadata=limited(WIDTHS, high=0.4, parts=("top", "right", "bottom", "left")),
+    erode: list[float] = setting(
+        [0.0, 0.0, 0.0, 0.0],
+        "{part}",
+        "How far the face's edge is drawn in at the {part}, in parts of the face's width",
+        limits=Limits(unit=WIDTHS, high=0.4, parts=("top", "right", "bottom", "left")),
     )
-    feather: float = field(default=0.1, metadata=limited(WIDTHS, high=0.5))
-    colour: ColourMethod = "mkl"
-    blend: BlendMethod = "feather"
-    shape: float = field(default=0.7, metadata=SHARE)
-    smooth: float = field(default=1.0, metadata=SHARE)
-    match_sharpness: bool = True
-    match_grain: bool = True
-    keep_front: bool = True
-    mark: bool = True
-    mark_reason: str = ""
+    feather: float = setting(
+        0.1, "Feather", "Width of the soft edge, in parts of the face's width", limits=Limits(unit=WIDTHS, high=0.5)
+    )
+    colour: ColourMethod = setting(
+        "mkl",
+        "Colour",
+        "How the face takes on the colour of the one below",
+        choices={
+            "light": ("Light", "Take on the light of the face below, shade by shade"),
+            "reinhard": ("Mean and Spread", "Take on the mean and spread of the colours below"),
+            "mkl": (
+                "Linked Mean and Spread",
+                "Take on the mean and spread of the colours below, red, green and blue together",
+            ),
+            "histogram": ("Histogram", "Take on the distribution of the colours below"),
+            "none": ("None", "Keep the face's own colours"),
+        },
+    )
+    blend: BlendMethod = setting(
+        "feather",
+        "Blend",
+        "How the seam is hidden",
+        choices={
+            "feather": ("Feather", "A soft edge"),
+            "multiband": ("Multiband", "Coarse detail blends wide, fine detail narrow"),
+            "seamless": ("Seamless", "Gradients are joined so that no edge remains"),
+        },
+    )
+    shape: float = setting(
+        0.7,
+        "Own Shape",
+        "How much of their own proportions the new face keeps; 0: those of the face below",
+        limits=SHARE,
+    )
+    smooth: float = setting(1.0, "Steady", "How much of the jitter from frame to frame is taken out", limits=SHARE)
+    match_sharpness: bool = setting(
+        True, "Match Softness", "Give the face the softness and motion blur of the picture around it"
+    )
+    match_grain: bool = setting(True, "Match Grain", "Give the face the grain or noise of the picture around it")
+    keep_front: bool = setting(
+        True, "Keep What Is in Front", "Hands and microphones in front of the face stay in front of it"
+    )
+    mark: bool = setting(True, help="Put a durable, invisible mark into the recast face; false needs mark_reason")
+    mark_reason: str = setting("", help="Why there is no mark; kept in the project's record")
 
 
 @dataclass(frozen=True, kw_only=True)

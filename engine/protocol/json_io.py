@@ -8,7 +8,7 @@ import typing
 from dataclasses import asdict, fields, is_dataclass
 from typing import Any, Literal, TypeVar
 
-from .limits import check_limits
+from .settings import check_limits
 
 T = TypeVar("T")
 

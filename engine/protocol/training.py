@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from .limits import limited
+from .settings import Limits, setting
 
 Preset = Literal["draft", "quick", "standard", "fine"]
 Network = Literal["refine", "shared"]
@@ -30,14 +30,14 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """What a face is trained for beyond its pixels.
+    """What a face is trained for beyond its pixels."""
 
-    likeness          the recognition network has to see the same person with the same features in it
-    adversarial       a critic is trained beside it, late, to tell it from real ones: finer texture, at some risk
-    """
-
-    likeness: bool = False
-    adversarial: bool = False
+    likeness: bool = setting(
+        False, help="The recognition network has to see the same person with the same features in it"
+    )
+    adversarial: bool = setting(
+        False, help="A critic is trained beside it, late, to tell it from real ones: finer texture, at some risk"
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,7 @@ class TrainSpec:
     identities: list[Identity]
     output: str
     preset: Preset = "quick"
-    minutes: float | None = field(default=10.0, metadata=limited("a number of minutes", above=True))
+    minutes: float | None = setting(10.0, limits=Limits(unit="a number of minutes", above=True))
     warm_start: str = ""
     project: str = ""
     network: Network = "refine"

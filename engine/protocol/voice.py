@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .settings import Limits, setting
+
 Excitation = Literal["auto", "filter", "synth"]
 
 
@@ -31,29 +33,40 @@ class VoiceTrainSpec:
     identity: str
     material: list[SoundClip]
     output: str
-    minutes: float = 2.0
+    minutes: float = setting(2.0, limits=Limits(unit="a number of minutes", high=10_000.0))
     project: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VoiceSettings:
-    """How a voice is recast.
+    """How a voice is recast."""
 
-    octave            whole octaves up (or down, negative); None proposes them for song
-    semitones         semitones up (or down), on top; None proposes them for speech, 0 for song
-    excitation        what is reshaped: filter (the actor's own waveform), synth (harmonics and noise), auto
-    keep_room         the room's reverberation after the words stays
-    stem              only the new voice is written, without what else sounds
-    mark              an inaudible mark is put into the new voice; false needs `mark_reason`
-    """
-
-    octave: int | None = None
-    semitones: float | None = None
-    excitation: Excitation = "auto"
-    keep_room: bool = True
-    stem: bool = False
-    mark: bool = True
-    mark_reason: str = ""
+    octave: int | None = setting(
+        None,
+        "Octaves",
+        "Whole octaves up (negative: down); without it, a song moves by those that bring it into the voice's range",
+        limits=Limits(unit="a number of octaves", low=-3, high=3),
+    )
+    semitones: float | None = setting(
+        None,
+        "Semitones",
+        "Semitones up (negative: down), on top; without it, speech moves to the voice's own pitch",
+        limits=Limits(unit="a number of semitones", low=-12, high=12),
+    )
+    excitation: Excitation = setting(
+        "auto",
+        "Sound",
+        "What the new voice is made of",
+        choices={
+            "auto": ("Automatic", "The waveform where there is a room, music or song, else harmonics"),
+            "filter": ("Their Waveform", "The actor's own waveform is reshaped: best in rooms and over music"),
+            "synth": ("Harmonics", "Harmonics and noise are made anew: closest to the new voice in clean speech"),
+        },
+    )
+    keep_room: bool = setting(True, "Keep Room", "The room's reverberation after the words stays")
+    stem: bool = setting(False, help="Write the new voice alone, without what else sounds")
+    mark: bool = setting(True, help="Put an inaudible mark into the new voice; without it, a reason is needed")
+    mark_reason: str = setting("", help="Why there is no mark; kept in the project's record")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,18 +11,17 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from .. import protocol
 from ..protocol import (
     SPECS,
-    ConvertSettings,
     EngineInfo,
     Event,
     Job,
     JobKind,
-    Limits,
     PreviewResult,
     PreviewSpec,
-    TrainSpec,
-    limits_of,
+    Setting,
+    settings_of,
 )
 from .mirror_transfer import Arrived, Placed, Placing
 from .paths import LONGEST, MAY_BE_EMPTY, NAMES
@@ -201,13 +200,11 @@ def _schema(cls: type, components: dict[str, Any]) -> dict[str, Any]:
 
     schema = TypeAdapter(cls).json_schema(ref_template=REF)
     parts = {**schema.pop("$defs", {}), cls.__name__: schema}
-    for kind in (ConvertSettings, TrainSpec):
-        for name, limits in limits_of(kind).items():
-            if kind.__name__ in parts:
-                _limit(parts[kind.__name__]["properties"][name], limits)
     for name, part in parts.items():
         if name not in components:
             components[name] = part
+            for one in settings_of(getattr(protocol, name, Failure)):
+                _describe(part["properties"][one.name], one)
             for field_name, described in part.get("properties", {}).items():
                 if field_name in NAMES and described.get("type") == "string":
                     absolute = {"pattern": ABSOLUTE, "maxLength": LONGEST}
@@ -218,13 +215,18 @@ def _schema(cls: type, components: dict[str, Any]) -> dict[str, Any]:
     return {"$ref": REF.format(model=cls.__name__)}
 
 
-def _limit(described: dict[str, Any], limits: Limits) -> None:
-    """Put limits into the schema of a field."""
-    numbers = [part for part in described.get("anyOf", [described]) if part.get("type") != "null"]
-    for part in numbers:
-        if limits.parts:
-            part |= {"minItems": len(limits.parts), "maxItems": len(limits.parts)}
+def _describe(described: dict[str, Any], one: Setting) -> None:
+    """Put what a setting means, and its limits, into the schema of its field."""
+    if one.help:
+        described["description"] = one.help.format(part=", ".join(one.limits.parts) if one.limits else "")
+    if one.limits is None:
+        return
+    for part in described.get("anyOf", [described]):
+        if part.get("type") == "null":
+            continue
+        if one.limits.parts:
+            part |= {"minItems": len(one.limits.parts), "maxItems": len(one.limits.parts)}
             part = part["items"]
-        part["exclusiveMinimum" if limits.above else "minimum"] = limits.low
-        if math.isfinite(limits.high):
-            part["maximum"] = limits.high
+        part["exclusiveMinimum" if one.limits.above else "minimum"] = one.limits.low
+        if math.isfinite(one.limits.high):
+            part["maximum"] = one.limits.high

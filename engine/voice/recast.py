@@ -33,6 +33,7 @@ from ..media.waveform import (
 from ..protocol import Excitation, SoundClip, VoiceSettings, VoiceSpec, home, to_json
 from ..provenance import voice_mark
 from ..reporter import Part, Reporter
+from ..settings import check_settings
 from .envelope import BINS
 from .picture import draw_spectrograms
 from .pieces import Piece, cut, edges, join
@@ -75,6 +76,7 @@ def recast_voice(
     what was measured beside the output for the next time.
     """
     output = Path(spec.output)
+    check_settings(spec.settings)
     info = probe_sound(Path(spec.clip.path), spec.clip.track)
     check_sound_output(output, info)
     target = Target.load(Path(spec.voice), spec.draft)

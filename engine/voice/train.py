@@ -11,11 +11,11 @@ import torch
 
 from ..arrays import write_arrays
 from ..durable import write_json
-from ..errors import UnderstudyError
 from ..protocol import VoiceTrainSpec
 from ..provenance.consent import project_folder
 from ..provenance.consented_voice import require_same_voice
 from ..reporter import Part, Reporter
+from ..settings import check_settings
 from . import material, network
 from .signal import FRAMES_A_SECOND
 from .target import standard
@@ -33,8 +33,7 @@ def train_voice(spec: VoiceTrainSpec, reporter: Reporter, device: str = "cpu") -
     """Write the voice folder `spec.output`; returns its facts. Raises NoVoiceError, MediaError, DataError, Stopped,
     and ConsentError where they are of somebody else than the consent was used for."""
     folder = Path(spec.output)
-    if not 0 <= spec.minutes < 10_000:
-        raise UnderstudyError("The training time must be a number of minutes, 0 or more.")
+    check_settings(spec)
     gathering = Part(reporter, 0.0, 0.3 if spec.minutes else 1.0)
     recordings, notes = material.gather(spec.material, gathering, device)
     who = material.embedding_of(recordings)

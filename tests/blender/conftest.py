@@ -77,7 +77,8 @@ def addon(package: Path) -> SimpleNamespace:
     ) == {"FINISHED"}
     names = ["compat", "jobs.jobs", "state.people_store", "sequencer.placing", "sequencer.recasts", "state.cast",
              "jobs.follow", "preferences",
-             "state.project", "state.properties", "state.failures", "sequencer.source_look", "sequencer.marking",
+             "state.project", "state.properties", "state.settings_group", "state.failures",
+             "sequencer.source_look", "sequencer.marking",
              "sequencer.strip_media", "state.steps",
              "sequencer.timeline", "side_process.http_client", "operators", "panels", "viewport.preview",
              "viewport.overlay", "state.consent_records", "state.coverage", "state.face_boxes",

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "addon"
 NAMED = {"name", "description", "text", "message", "title", "confirm_text"}
+SHOWN = ("ConvertSettings",)
 SAYING = {"tr", "RangeError", "SetupFailed", "_say"}
 DATA = {"translations_zh.py"}
 NO_WORDS = {"Understudy", "UNKNOWN", "H.264", "H.265", "FFV1", "ProRes 422 HQ", "ProRes 4444", "DNxHR HQX"}
@@ -56,8 +57,18 @@ def _strings(node: ast.AST) -> set[str]:
     return set()
 
 
-def shown() -> dict[str, Path]:
-    found: dict[str, Path] = {}
+def _settings(protocol) -> set[str]:
+    """The labels, tooltips and choices of the settings that the panel shows."""
+    found: set[str] = set()
+    for one in (one for kind in SHOWN for one in protocol.settings_of(getattr(protocol, kind)) if one.label):
+        for part in (one.limits and one.limits.parts) or ("",):
+            found |= {one.label.format(part=part.capitalize()), one.help.format(part=part)}
+        found |= {word for words in one.choices.values() for word in words}
+    return found
+
+
+def shown(addon) -> dict[str, Path]:
+    found: dict[str, Path] = dict.fromkeys(_settings(addon.protocol), ROOT.parent / "engine" / "protocol")
     for file in ROOT.rglob("*.py"):
         if file.name not in DATA:
             found |= {word: file for word in words(file)}
@@ -73,12 +84,12 @@ def _looks() -> list[str]:
 
 
 def test_every_word_is_translated(addon):
-    missing = {word: file.name for word, file in shown().items() if word not in addon.i18n.LANGUAGES["zh_HANS"]}
+    missing = {word: file.name for word, file in shown(addon).items() if word not in addon.i18n.LANGUAGES["zh_HANS"]}
     assert missing == {}
 
 
 def test_no_word_is_translated_that_nobody_says(addon):
-    assert sorted(set(addon.i18n.LANGUAGES["zh_HANS"]) - set(shown())) == []
+    assert sorted(set(addon.i18n.LANGUAGES["zh_HANS"]) - set(shown(addon))) == []
 
 
 def test_translations_fill_the_same_facts(addon):

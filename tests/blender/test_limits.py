@@ -35,7 +35,10 @@ def test_every_number_of_the_fit_has_limits(addon, scene):
 
 
 def test_the_fit_begins_with_the_engines_defaults(addon, scene):
-    assert addon.properties.settings(scene.understudy.fit) == addon.protocol.ConvertSettings()
+    assert (
+        addon.settings_group.read(scene.understudy.fit, addon.protocol.ConvertSettings)
+        == addon.protocol.ConvertSettings()
+    )
 
 
 def test_the_edge_at_both_ends_is_taken(addon, scene):
@@ -44,7 +47,7 @@ def test_the_edge_at_both_ends_is_taken(addon, scene):
         for property_, _ in numbers(addon, scene):
             if property_.identifier in fit.bl_rna.properties:
                 setattr(fit, property_.identifier, value)
-        sent = addon.properties.settings(fit)
+        sent = addon.settings_group.read(fit, protocol.ConvertSettings)
         assert protocol.from_json(protocol.ConvertSettings, protocol.to_json(sent)) == sent
 
 

@@ -117,7 +117,10 @@ def test_ranges(addon, scene, clips, engine):
 
 
 def test_the_fit_begins_as_the_engines_does(addon, scene):
-    assert addon.properties.settings(scene.understudy.fit) == addon.protocol.ConvertSettings()
+    assert (
+        addon.settings_group.read(scene.understudy.fit, addon.protocol.ConvertSettings)
+        == addon.protocol.ConvertSettings()
+    )
 
 
 def test_recasts_get_names_that_are_free_and_look_like_what_they_are(addon, scene, engine):

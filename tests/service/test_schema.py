@@ -74,18 +74,25 @@ def test_the_document_has_the_limits_of_the_settings(tmp_path: Path) -> None:
     fit = schemas["ConvertSettings"]["properties"]
     assert (fit["feather"]["minimum"], fit["feather"]["maximum"]) == (0.0, 0.5)
     assert (fit["erode"]["minItems"], fit["erode"]["maxItems"], fit["erode"]["items"]["maximum"]) == (4, 4, 0.4)
+    assert fit["erode"]["description"].startswith("How far the face's edge is drawn in at the top, right, bottom, left")
+    octave = schemas["VoiceSettings"]["properties"]["octave"]["anyOf"][0]
+    assert (octave["type"], octave["minimum"], octave["maximum"]) == ("integer", -3, 3)
     assert any(part.get("exclusiveMinimum") == 0 for part in schemas["TrainSpec"]["properties"]["minutes"]["anyOf"])
 
 
 @pytest.mark.parametrize(
-    ("settings", "sentence"),
+    ("kind", "settings", "sentence"),
     [
-        ({"erode": [0, -0.1, 0, 0]}, "at the right"),
-        ({"erode": [0.1]}, "give four"),
-        ({"feather": 0.51}, "0 to 0.5"),
-        ({"smooth": -1}, "Smooth is -1"),
+        (protocol.ConvertSettings, {"erode": [0, -0.1, 0, 0]}, "at the right"),
+        (protocol.ConvertSettings, {"erode": [0.1]}, "give four"),
+        (protocol.ConvertSettings, {"feather": 0.51}, "0 to 0.5"),
+        (protocol.ConvertSettings, {"smooth": -1}, "Smooth is -1"),
+        (protocol.VoiceSettings, {"octave": -4}, "-3 to 3"),
+        (protocol.VoiceSettings, {"semitones": 12.5}, "-12 to 12"),
     ],
 )
-def test_what_is_beyond_its_limits_is_refused_before_it_is_queued(settings: dict[str, Any], sentence: str) -> None:
+def test_what_is_beyond_its_limits_is_refused_before_it_is_queued(
+    kind: type, settings: dict[str, Any], sentence: str
+) -> None:
     with pytest.raises(ValueError, match=sentence):
-        protocol.from_json(protocol.ConvertSettings, settings)
+        protocol.from_json(kind, settings)

@@ -1,18 +1,21 @@
-"""What a number of a message may be: said once, for the panel, the command line, the API's document and the engine."""
+"""What a person may set: each field's words, choices and limits, said once for the panel, the command line, the API's
+document and the engine."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterator
+from dataclasses import dataclass, field, fields
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
     """What a number may be: `low` (with `above`, only more than that) to `high`, counted in `unit`.
 
-    A field with `parts` is a list of as many numbers, each within the limits. The panel, the command line, the API's
-    document and the engine all read them here.
+    A field with `parts` is a list of as many numbers, each within the limits.
     """
 
     unit: str
@@ -32,14 +35,45 @@ class Limits:
         return f"{'above ' if self.above else ''}{self.low:g} to {self.high:g}"
 
 
-def limited(unit: str, **limits: Any) -> dict[str, Limits]:
-    """The metadata of a field whose numbers have limits (`Limits`)."""
-    return {"limits": Limits(unit=unit, **limits)}
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """A field as people know it: `label` in the panel (empty: not shown there), `help` as a tooltip and in manuals.
+
+    `{part}` in `help` stands for one of the limits' parts. `choices`: label and help of each of the field's values.
+    """
+
+    name: str
+    label: str
+    help: str
+    choices: dict[str, tuple[str, str]]
+    limits: Limits | None
+
+
+def setting(
+    default: T,
+    label: str = "",
+    help: str = "",
+    *,
+    choices: dict[str, tuple[str, str]] | None = None,
+    limits: Limits | None = None,
+) -> T:
+    """A dataclass field with what `Setting` tells of it."""
+    metadata = {"label": label, "help": help, "choices": choices or {}, "limits": limits}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)  # type: ignore[return-value]
+    return field(default=default, metadata=metadata)
+
+
+def settings_of(cls: type) -> Iterator[Setting]:
+    """The fields of a dataclass that `setting` made."""
+    for one in fields(cls):
+        if one.metadata:
+            yield Setting(name=one.name, **one.metadata)
 
 
 def limits_of(cls: type) -> dict[str, Limits]:
     """The fields of a dataclass that have limits."""
-    return {f.name: f.metadata["limits"] for f in fields(cls) if "limits" in f.metadata}
+    return {one.name: one.limits for one in settings_of(cls) if one.limits}
 
 
 def check_limits(message: Any) -> None:

@@ -1,0 +1,56 @@
+"""Settings of the protocol as Blender's properties, with the words, choices and limits that they have there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import bpy
+from bpy.props import BoolProperty, EnumProperty, FloatProperty
+
+from ...engine import protocol
+
+PLACES = 4
+"""Decimal places that are sent: Blender's numbers have single precision."""
+
+T = TypeVar("T")
+
+
+def _shown(kind: type) -> Iterator[protocol.Setting]:
+    return (one for one in protocol.settings_of(kind) if one.label)
+
+
+def _name(one: protocol.Setting, part: str) -> str:
+    return f"{one.name}_{part}" if part else one.name
+
+
+def properties_of(kind: type) -> dict[str, Any]:
+    """The annotations of a group that holds the settings of a message which have a label, with its defaults; a
+    setting with parts is a number for each."""
+    usual, made = kind(), {}
+    for one in _shown(kind):
+        value, limits = getattr(usual, one.name), one.limits
+        if one.choices:
+            items = [(choice, *words) for choice, words in one.choices.items()]
+            made[one.name] = EnumProperty(name=one.label, description=one.help, items=items, default=value)
+        elif limits is None:
+            made[one.name] = BoolProperty(name=one.label, description=one.help, default=value)
+        else:
+            for part, number in zip(limits.parts, value, strict=True) if limits.parts else [("", value)]:
+                made[_name(one, part)] = FloatProperty(
+                    name=one.label.format(part=part.capitalize()), description=one.help.format(part=part),
+                    default=number, min=limits.low, max=limits.high,
+                    subtype="FACTOR" if (limits.low, limits.high) == (0, 1) else "NONE",
+                )  # fmt: skip
+    return made
+
+
+def read(group: bpy.types.PropertyGroup, kind: type[T]) -> T:
+    """The message that such a group stands for."""
+    values: dict[str, Any] = {}
+    for one in _shown(kind):
+        parts = one.limits.parts if one.limits else ()
+        found = [getattr(group, _name(one, part)) for part in parts or ("",)]
+        found = [round(value, PLACES) if isinstance(value, float) else value for value in found]
+        values[one.name] = found if parts else found[0]
+    return kind(**values)
