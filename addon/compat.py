@@ -255,14 +255,22 @@ def animated(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
     found = scene.animation_data
     if found is None:
         return False
-    curves = list(found.drivers)
-    if found.action is not None:
-        if hasattr(found.action, "fcurves"):  # gone in 5.0
-            curves += found.action.fcurves
-        for layer in getattr(found.action, "layers", ()):
-            curves += [curve for part in layer.strips for bag in part.channelbags for curve in bag.fcurves]
-    path = f'strips_all["{bpy.utils.escape_identifier(strip.name)}"]'
-    return any(path in curve.data_path for curve in curves)
+    curves = [*found.drivers, *(curve for bag in curve_bags(found.action) for curve in bag)]
+    return any(animation_path(strip) in curve.data_path for curve in curves)
+
+
+def animation_path(strip: bpy.types.Strip) -> str:
+    """What the data path of anything animated of a strip holds."""
+    return f'strips_all["{bpy.utils.escape_identifier(strip.name)}"]'
+
+
+def curve_bags(action: bpy.types.Action | None) -> list[Any]:
+    """The collections that hold an action's curves; before 5.0 it is one."""
+    if action is None:
+        return []
+    if hasattr(action, "fcurves"):  # gone in 5.0
+        return [action.fcurves]
+    return [bag.fcurves for layer in action.layers for part in layer.strips for bag in part.channelbags]
 
 
 def remove_strip(holder: Any, strip: bpy.types.Strip) -> None:
@@ -307,6 +315,28 @@ def _rate(
 def new_movie(holder: bpy.types.Collection, name: str, path: str, channel: int, start: int) -> bpy.types.MovieStrip:
     """A movie strip that shows every frame of `path` once, in its own size. RuntimeError if it cannot be read."""
     return holder.new_movie(name=name, filepath=path, channel=channel, frame_start=start, fit_method="ORIGINAL")
+
+
+def new_sound(holder: bpy.types.Collection, name: str, path: str, channel: int, start: int) -> bpy.types.SoundStrip:
+    """A sound strip of all that sounds in `path`, its waveform drawn. RuntimeError if it cannot be read."""
+    strip = holder.new_sound(name=name, filepath=path, channel=channel, frame_start=start)
+    strip.show_waveform = True
+    return strip
+
+
+def content_start(strip: bpy.types.Strip) -> float:
+    """The timeline frame at which the content begins: of sounds not always a whole one."""
+    return float(strip.content_start if _NEW_TIME_NAMES else strip.frame_start)
+
+
+def set_content(strip: bpy.types.Strip, start: float, trims: tuple[int, int]) -> None:
+    """Let a strip's content begin at a timeline frame, with frames of it trimmed away at its start and end."""
+    names = ("content_trim_start", "content_trim_end", "content_start")
+    if not _NEW_TIME_NAMES:
+        names = ("animation_offset_start", "animation_offset_end", "frame_start")
+    for name, value in zip(names, (*trims, start), strict=True):
+        if getattr(strip, name) != value:
+            setattr(strip, name, value)
 
 
 def new_pictures(

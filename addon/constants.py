@@ -14,3 +14,6 @@ RECAST_ID = "understudy_recast"
 
 STRIP_RECORD = "understudy"
 """Custom property of a placed strip: what made it (a group of plain values, see `placing`)."""
+
+VOICE_RECORD = "understudy_voice"
+"""The same of a placed sound strip (a group of plain values, see `voice_placing`)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from .jobs import jobs
-from .sequencer import recasts
+from .sequencer import recasts, voice_placing
 from .state import project
 from .viewport import preview
 
@@ -16,6 +16,7 @@ def _loaded(*_: object) -> None:
     for scene in bpy.data.scenes:
         if not scene.library:
             recasts.drop_damaged(scene)
+            voice_placing.drop_damaged(scene)
     jobs.resume()
 
 

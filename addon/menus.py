@@ -28,6 +28,9 @@ class UNDERSTUDY_MT_strip(bpy.types.Menu):
             layout.operator("understudy.next_take", icon="TRIA_RIGHT")
             layout.operator("understudy.remove_recast", icon="X")
         layout.separator()
+        layout.operator("understudy.mark_sound", icon="SPEAKER")
+        layout.operator("understudy.hear_voice", icon="PLAY_SOUND")
+        layout.separator()
         layout.operator("understudy.credentials", icon="FAKE_USER_ON")
 
 

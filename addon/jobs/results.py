@@ -10,8 +10,8 @@ import bpy
 from ...engine import protocol
 from .. import compat
 from ..i18n import tr
-from ..sequencer import marking, placing, recasts
-from ..state import cast, consent_records, hooks, people_store, project, steps
+from ..sequencer import marking, placing, recasts, voice_placing
+from ..state import cast, consent_records, hooks, people_store, project, steps, voice_steps
 from ..state.properties import NOBODY
 from ..viewport import preview
 from . import follow
@@ -135,6 +135,9 @@ def _forget_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, A
     index = next((i for i, one in enumerate(state.identities) if one.key == about["identity"]), None)
     if index is not None:
         state.identities.remove(index)
+    voice = next((i for i, one in enumerate(state.voices) if one.key == about["identity"]), None)
+    if voice is not None:
+        state.voices.remove(voice)
     for swap in state.swaps:
         swap.identity = "" if swap.identity == about["identity"] else swap.identity
     cast.settle(state)
@@ -166,10 +169,33 @@ def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, 
     return tr("Place Recast")
 
 
+def _voice_made(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    voice = voice_steps.voice_named(scene.understudy, str(steps.about(job).get("identity")))
+    if voice is not None:
+        voice.described = str(result.get("described", ""))
+    return ""
+
+
+def _voice_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    about = {**steps.about(job), "job": job.id}
+    about.pop("after", None)
+    about.update({name: str(result[name]) for name in ("credentials", "range") if result.get(name)})
+    try:
+        strip = voice_placing.place(scene, str(result.get("sound") or job.output), about)
+    except placing.CannotPlace as error:
+        raise Unusable(str(error)) from None
+    hooks.say(tr("Placed “{name}” on channel {channel}", name=strip.name, channel=strip.channel))
+    if scene == compat.sequencer_scene(bpy.context):
+        compat.scroll_to(strip)
+    return tr("Place Recast Voice")
+
+
 _BRINGS = {
     "scan": _scan_done,
     "people": _people_done,
     "consent": _consent_done,
     "forget": _forget_done,
     "convert": _convert_done,
+    "voice-train": _voice_made,
+    "voice": _voice_done,
 }

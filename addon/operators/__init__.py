@@ -22,6 +22,9 @@ from . import (
     setup,
     train,
     view,
+    voice,
+    voice_consent,
+    voice_recast,
 )
 
 CLASSES = tuple(
@@ -36,6 +39,9 @@ CLASSES = tuple(
         convert,
         place,
         view,
+        voice,
+        voice_consent,
+        voice_recast,
         cancel,
         engine,
         setup,

@@ -12,11 +12,10 @@ from bpy.props import CollectionProperty, EnumProperty, StringProperty
 
 from ...engine import protocol
 from .. import compat
-from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
 from ..layout import fields, wrapped
-from ..sequencer import placing, recasts
+from ..sequencer import placing, recasts, voice_placing
 from ..state import consent_records, project, steps
 from ..state.properties import BASES, USUAL_BASIS, UnderstudyConsentRow
 from .common import Outside
@@ -33,11 +32,14 @@ _typed: dict[str, tuple[str, str, str]] = {}
 """What was typed for an identity or a replaced person (full name, basis, document) into a dialog that was refused."""
 
 
-def _scope() -> str:
+def usual_scope() -> str:
+    """What consents are for unless the user says it: the film."""
     return Path(bpy.data.filepath).stem if bpy.data.filepath else ""
 
 
-def _record(row: bpy.types.bpy_struct, scope: str, date: str, file: str) -> protocol.ConsentRecord:
+def record_of(
+    row: bpy.types.bpy_struct, scope: str, date: str, file: str, subject: protocol.Subject = "face"
+) -> protocol.ConsentRecord:
     """What was filled in, for `row`'s identity, person and basis. Raises Incomplete."""
     if not row.person.strip():
         raise Incomplete(tr("The full name is missing: the record is worth nothing without it."))
@@ -52,17 +54,19 @@ def _record(row: bpy.types.bpy_struct, scope: str, date: str, file: str) -> prot
     if file and not Path(file).is_file():
         raise Incomplete(tr("There is no file at {path}.", path=file))
     return protocol.ConsentRecord(
-        identity=row.identity, person=row.person.strip(), basis=row.basis, scope=scope.strip(), date=date, file=file
-    )
+        identity=row.identity, person=row.person.strip(), basis=row.basis, scope=scope.strip(), date=date, file=file,
+        subject=subject,
+    )  # fmt: skip
 
 
 def start_consent(scene: bpy.types.Scene, record: protocol.ConsentRecord) -> None:
     """Have the engine write a consent down."""
     spec = protocol.ConsentSpec(project=str(project.folder(scene.understudy)), record=record)
-    jobs.start(scene, "consent", spec, about={"identity": record.identity})
+    jobs.start(scene, "consent", spec, about={"identity": record.identity, "subject": record.subject})
 
 
-def _draw_plea(layout: bpy.types.UILayout) -> None:
+def draw_plea(layout: bpy.types.UILayout) -> None:
+    """What consent is for, above the fields of a dialog."""
     text = tr(
         "Recast people only who agreed to it, or whose rights you have cleared. This goes on record in the "
         "project and into the report of who was recast."
@@ -99,7 +103,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         if known is not None:
             self.person, self.basis, self.scope = known.person, known.basis, known.scope
             self.date, self.file = known.date, known.file
-        self.scope = self.scope or _scope()
+        self.scope = self.scope or usual_scope()
         self.date = self.date or datetime.date.today().isoformat()
         return context.window_manager.invoke_props_dialog(
             self, width=420, title=tr("Consent of {name}", name=self.called or self.identity),
@@ -107,7 +111,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         )  # fmt: skip
 
     def draw(self, context: bpy.types.Context) -> None:
-        _draw_plea(self.layout)
+        draw_plea(self.layout)
         column = fields(self.layout)
         for name in ("person", "basis", "scope", "date", "file"):
             column.prop(self, name)
@@ -117,7 +121,7 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         if not self.identity:
             return self.refuse(tr("Say whose consent it is: press Consent beside a name."))
         try:
-            record = _record(self, self.scope, self.date, self.file)
+            record = record_of(self, self.scope, self.date, self.file)
         except Incomplete as error:
             return self.refuse(str(error))
         start_consent(scene, record)
@@ -153,13 +157,13 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
             row.identity, row.called = key, name
             row.role = "FACE" if steps.identity_named(state, key) else "SHOWN"
             row.person, row.basis, row.file = _typed.get(key, ("", USUAL_BASIS, ""))
-        self.scope, self.date = _scope(), datetime.date.today().isoformat()
+        self.scope, self.date = usual_scope(), datetime.date.today().isoformat()
         return context.window_manager.invoke_props_dialog(
             self, width=420, title=tr("Consents"), confirm_text=tr("Put on Record")
         )
 
     def draw(self, context: bpy.types.Context) -> None:
-        _draw_plea(self.layout)
+        draw_plea(self.layout)
         for row in self.rows:
             self.layout.separator()
             face = tr("{name}, whose face appears", name=row.called)
@@ -179,7 +183,7 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
         for row in self.rows:
             _typed[row.identity] = (row.person, row.basis, row.file)
         try:
-            records = [_record(row, self.scope, self.date, row.file) for row in self.rows]
+            records = [record_of(row, self.scope, self.date, row.file) for row in self.rows]
         except Incomplete as error:
             return self.refuse(str(error))
         for record in records:
@@ -279,7 +283,9 @@ class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
     def missing(cls, context: bpy.types.Context) -> str:
         if missing := steps.locked(steps.state_of(context)):
             return missing
-        return "" if recasts.placed(compat.sequencer_scene(context)) else tr("Nothing on the timeline is recast.")
+        scene = compat.sequencer_scene(context)
+        there = recasts.placed(scene) or voice_placing.placed(scene)
+        return "" if there else tr("Nothing on the timeline is recast.")
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         scene = compat.sequencer_scene(context)
@@ -292,9 +298,9 @@ class UNDERSTUDY_OT_credentials(Outside, bpy.types.Operator):
         file = project.absolute(self.filepath)
         if not self.filepath or not Path(file).is_file():
             return self.refuse(tr("There is no file at {path}.", path=file))
-        ingredients = dict.fromkeys(
-            placing.file_of(strip) for strip in recasts.placed(scene) if not strip.mute and strip.get(STRIP_RECORD)
-        )
+        seen = [placing.file_of(strip) for strip in recasts.placed(scene) if not strip.mute]
+        heard = [voice_placing.file_of(strip) for strip in voice_placing.placed(scene) if not strip.mute]
+        ingredients = dict.fromkeys([*seen, *heard])
         spec = protocol.CredentialSpec(
             file=file, ingredients=list(ingredients), project=str(project.folder(scene.understudy))
         )

@@ -2,7 +2,7 @@
 
 import bpy
 
-from . import convert, identities, people, preview, range, status, train
+from . import convert, identities, people, preview, range, status, train, voice
 
 CLASSES = (
     identities.UNDERSTUDY_MT_add_identity,
@@ -14,6 +14,9 @@ CLASSES = (
     preview.UNDERSTUDY_PT_preview,
     train.UNDERSTUDY_PT_train,
     convert.UNDERSTUDY_PT_convert,
+    voice.UNDERSTUDY_MT_add_voice,
+    voice.UNDERSTUDY_MT_add_recording,
+    voice.UNDERSTUDY_PT_voice,
     convert.UNDERSTUDY_PT_provenance,
     status.UNDERSTUDY_PT_engine,
 )

@@ -25,13 +25,7 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
             return
         layout.operator("understudy.mark_range", icon="SEQUENCE")
         if state is not None:
-            layout.prop(state, "mark_by", text="")
-            if state.mark_by == "PLAYHEAD":
-                row = layout.row(align=True)
-                row.operator("understudy.set_in", text=_point(tr("In"), state.playhead_in), translate=False)
-                row.operator("understudy.set_out", text=_point(tr("Out"), state.playhead_out), translate=False)
-            elif state.mark_by == "STRIP" and compat.sequencer_scene(context).use_preview_range:
-                sentence(layout, context, tr("A preview range is set: choose Preview Range to mark only that."), "INFO")
+            draw_bounds(layout, context, state)
         if (running := scene_strips.rendering) is not None:
             row = layout.row(align=True)
             row.progress(factor=running.done / running.frames, text=tr("Rendering the scene strip"), translate=False)
@@ -43,6 +37,17 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
         said = tr("{name}: {frames}, {first} to {last}", name=shot.strip_name,
                   frames=frames_in_words(shot.end - shot.start), first=shot.start, last=shot.end - 1)  # fmt: skip
         sentence(layout, context, said, icon="CHECKMARK")
+
+
+def draw_bounds(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
+    """What bounds the range that is marked, of picture or of sound."""
+    layout.prop(state, "mark_by", text="")
+    if state.mark_by == "PLAYHEAD":
+        row = layout.row(align=True)
+        row.operator("understudy.set_in", text=_point(tr("In"), state.playhead_in), translate=False)
+        row.operator("understudy.set_out", text=_point(tr("Out"), state.playhead_out), translate=False)
+    elif state.mark_by == "STRIP" and compat.sequencer_scene(context).use_preview_range:
+        sentence(layout, context, tr("A preview range is set: choose Preview Range to mark only that."), "INFO")
 
 
 def _point(word: str, frame: int) -> str:

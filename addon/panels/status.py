@@ -25,6 +25,8 @@ def _words(kind: str) -> str:
         "forget": tr("Forgetting"),
         "report": tr("Writing the report"),
         "credential": tr("Adding content credentials"),
+        "voice-train": tr("Making the voice"),
+        "voice": tr("Recasting the voice"),
     }.get(kind, kind)
 
 

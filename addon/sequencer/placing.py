@@ -42,11 +42,9 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
         moved = _moved(scene, source, about)
         start, end, channel = start + moved, end + moved, source.channel
     scene.sequence_editor_create()
-    holder, channels = compat.neighbours(scene, source)
-    locked = [i for i, c in enumerate(channels) if c.lock]
-    taken = [(s.channel, *compat.span(s)) for s in holder] + [(i, start, end) for i in locked]
+    holder, _ = compat.neighbours(scene, source)
     try:
-        free = timeline.free_channel(taken, channel, start, end, compat.HIGHEST_CHANNEL)
+        free = strip_media.free_channel(scene, source, channel, start, end)
     except timeline.RangeError as error:
         raise CannotPlace(tr(error.template, **error.facts)) from None
     strip = _new(holder, made, free, start, about)

@@ -78,3 +78,12 @@ def find(
 def find_shot(scene: bpy.types.Scene, shot: UnderstudyShot) -> bpy.types.Strip | None:
     """The strip of the marked shot, or None when it was deleted."""
     return find(scene, shot.strip_id, shot.strip_name, shot.source_start, shot.stored_frames)
+
+
+def free_channel(scene: bpy.types.Scene, beside: bpy.types.Strip | None, above: int, start: int, end: int) -> int:
+    """The lowest channel above one that is free in `[start, end)` and not locked, among the strips where `beside` lies
+    (None: at the top level). Raises RangeError when there is none."""
+    holder, channels = compat.neighbours(scene, beside)
+    locked = [i for i, c in enumerate(channels) if c.lock]
+    taken = [(s.channel, *compat.span(s)) for s in holder] + [(i, start, end) for i in locked]
+    return timeline.free_channel(taken, above, start, end, compat.HIGHEST_CHANNEL)

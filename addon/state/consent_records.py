@@ -13,14 +13,16 @@ LOOK_AGAIN_SECONDS = 1.0
 _known: dict[str, tuple[float, tuple[int, ...], dict[str, protocol.ConsentRecord]]] = {}
 
 
-def record(project: Path, identity: str) -> protocol.ConsentRecord | None:
-    """The consent on record for an identity or a replaced person, or None."""
-    return records(project).get(identity)
+def record(project: Path, identity: str, subject: protocol.Subject = "face") -> protocol.ConsentRecord | None:
+    """The consent on record for an identity or a replaced person, to the use of their face or of their voice, or
+    None."""
+    return records(project, subject).get(identity)
 
 
-def records(project: Path) -> dict[str, protocol.ConsentRecord]:
-    """Every consent of a project, by identity. Panels call this while drawing: files are read when they changed."""
-    folder = project / "consent"
+def records(project: Path, subject: protocol.Subject = "face") -> dict[str, protocol.ConsentRecord]:
+    """Every consent of a project to the use of faces or voices, by identity. Panels call this while drawing: files are
+    read when they changed."""
+    folder = protocol.consent_file(project, "", subject).parent
     looked, stamp, found = _known.get(str(folder), (0.0, (), {}))
     now = time.monotonic()
     if now - looked < LOOK_AGAIN_SECONDS:

@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 TOP = "top"
 _FRAMES = re.compile(r"\bframes (\d+) to (\d+)\b")
-_STEPS = {"train": "train", "convert": "convert", "people": "people", "consent": "identities"}
+_SECONDS = re.compile(r"\bbetween ([\d.]+) and ([\d.]+) s\b")
+_STEPS = {
+    "train": "train", "convert": "convert", "people": "people", "consent": "identities", "voice-train": "voice",
+    "voice": "voice",
+}  # fmt: skip
 
 
 def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
     """The engine's sentence with the timeline's frames in place of the file's (the shot's; a face's file is counted
-    from 1, as its strip would be), and where another folder is chosen."""
+    from 1, as its strip would be) and of the seconds of marked sound, and where another folder is chosen."""
     about, shot = steps.about(job), state.shot
     if job.kind == "scan":
         clip = about.get("clip", {})
@@ -27,6 +31,8 @@ def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
             text = _FRAMES.sub(f"frames {shot.start} to {shot.end - 1}", text)
         else:
             text = _FRAMES.sub(lambda found: f"frames {int(found[1]) + 1} to {int(found[2]) + 1}", text)
+    elif job.kind == "voice" and {"start", "end"} <= set(about):
+        text = _SECONDS.sub(f"between the frames {about['start']} and {about['end'] - 1}", text)
     if of_a_folder(text):
         text += " " + tr("It is chosen in the preferences of Understudy: Keep projects in.")
     return text
@@ -42,6 +48,8 @@ def place(state: UnderstudyState) -> str:
     job = next((one for one in reversed(state.jobs) if one.state == "failed" and one.error == state.error), None)
     if not state.error or job is None:
         return TOP
+    if job.kind == "consent" and steps.about(job).get("subject") == "voice":
+        return "voice"
     if job.kind != "scan":
         return _STEPS.get(job.kind, TOP)
     target = str(steps.about(job).get("target"))

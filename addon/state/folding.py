@@ -19,9 +19,13 @@ if TYPE_CHECKING:
 
 def in_hand(state: UnderstudyState | None) -> set[str]:
     """The steps that wait for the user, or show what they made last."""
-    if state is None or not state.shot.strip_id:
+    if state is None:
         return {"range"}
     failed = failures.step(state)
+    if failed == "voice" or (state.speech.strip_id and not state.shot.strip_id):
+        return {"voice"}
+    if not state.shot.strip_id:
+        return {"range"}
     if not state.shot.scan.folder:
         return {"people", failed or "people"}
     if steps.missing_for_swap(state):
@@ -70,6 +74,7 @@ class UnderstudyFolds(bpy.types.PropertyGroup):
     preview: _fold("preview")
     train: _fold("train")
     convert: _fold("convert")
+    voice: _fold("voice")
 
 
 def register() -> None:

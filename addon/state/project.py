@@ -7,6 +7,7 @@ the .blend and the project folder can be moved together: `before_save` and `afte
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import uuid
 from pathlib import Path
@@ -133,6 +134,8 @@ def _rewrite(change: Callable[[str], str]) -> None:
             (state.shot, "source"),
             (state.shot.scan, "folder"),
             (state.shot.scan, "clip_path"),
+            (state.speech, "source"),
+            *((one, "path") for voice in state.voices for one in voice.recordings),
         ]
         for one in (one for identity in state.identities for one in identity.materials):
             holders += [(one, "clip_path"), (one.scan, "folder"), (one.scan, "clip_path")]
@@ -209,10 +212,12 @@ def _follow(scene: bpy.types.Scene, old: str, new: str) -> None:
 
     _rewrite(moved)
     for strip in scene.sequence_editor.strips_all if scene.sequence_editor else ():
-        name = {"MOVIE": "filepath", "IMAGE": "directory"}.get(strip.type)
-        path = bpy.path.abspath(getattr(strip, name)) if name else ""
+        holder = strip.sound if strip.type == "SOUND" else strip
+        name = {"MOVIE": "filepath", "SOUND": "filepath", "IMAGE": "directory"}.get(strip.type)
+        # Blender's own relative paths may lead up and down again (//../home/…)
+        path = os.path.normpath(bpy.path.abspath(getattr(holder, name))) if name and holder is not None else ""
         if path and moved(path) != path:
-            setattr(strip, name, relative(moved(path)) + ("/" if name == "directory" else ""))
+            setattr(holder, name, relative(moved(path)) + ("/" if name == "directory" else ""))
 
 
 def _ours() -> list[bpy.types.Scene]:

@@ -19,7 +19,7 @@ from bpy.props import (
 )
 
 from ...engine import protocol
-from . import hooks, settings_group
+from . import hooks, settings_group, voice_properties
 
 NOBODY = -1
 
@@ -232,6 +232,8 @@ class UnderstudyState(bpy.types.PropertyGroup):
         precision=1,
     )
     fit: PointerProperty(type=UnderstudyFit)
+    speech: PointerProperty(type=voice_properties.UnderstudySpeech)
+    voices: CollectionProperty(type=voice_properties.UnderstudyVoice)
     format: EnumProperty(name="Format", description="How the recast movie is stored", items=FORMATS)
     layer: BoolProperty(
         name="Face Only", description="Place only the recast face, with alpha, over the footage that stays below"
@@ -274,6 +276,7 @@ CLASSES = (
     UnderstudyJob,
     UnderstudyFit,
     UnderstudyConsentRow,
+    *voice_properties.CLASSES,
     UnderstudyState,
     UnderstudyView,
 )

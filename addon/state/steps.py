@@ -57,8 +57,8 @@ def identity_named(state: UnderstudyState, key: str) -> UnderstudyIdentity | Non
 
 def named(state: UnderstudyState, text: str) -> str:
     """What the engine says, with the names of the panel in place of its own keys."""
-    for identity in state.identities:
-        text = text.replace(identity.key, identity.name)
+    for one in (*state.identities, *state.voices):
+        text = text.replace(one.key, one.name)
     return text
 
 

@@ -1,4 +1,4 @@
-"""The marked range on the timeline: a frame around the marked part of its strip."""
+"""The marked ranges on the timeline, of picture and of sound: a frame around the marked part of the strip."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import bpy
 
 from .. import compat
-from ..sequencer import marking
+from ..sequencer import marking, sound_strips
 from . import overlay
 
 _handlers: list[Any] = []
@@ -18,11 +18,12 @@ def _draw() -> None:
     scene, space, region = compat.sequencer_scene(context), context.space_data, context.region
     if scene is None or space is None or not space.show_overlays:
         return
-    found = marking.where(scene)
-    if found is None:
-        return
-    start, end, channel = found
-    scale = context.preferences.system.ui_scale
+    for found in (marking.where(scene), sound_strips.where(scene)):
+        if found is not None:
+            _outline(region, context.preferences.system.ui_scale, *found)
+
+
+def _outline(region: bpy.types.Region, scale: float, start: int, end: int, channel: int) -> None:
     # a strip fills most of its channel's height, and lies between frames
     left, low = region.view2d.view_to_region(start, channel, clip=False)
     right, high = region.view2d.view_to_region(end, channel + 1, clip=False)

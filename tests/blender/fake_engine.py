@@ -4,6 +4,7 @@ The add-on's launcher starts it in the engine's place (`wrapper`). What it does 
 its home at every request, so that a test changes it while it runs:
 
   people    how many people a scan finds (1); tracks: of how many tracks each is (1)
+  sound     the sound file to hand out for a recast voice (the source itself)
   movie     {"convert's result": path} a movie to hand out for any conversion
   fail      {kind: sentence} jobs that fail
   warn      {kind: sentence} jobs that begin with a warning
@@ -163,8 +164,25 @@ def people(spec: dict, now: dict) -> dict:
     return {"scan": str(folder), "people": len(known)}
 
 
+def voice_train(spec: dict, now: dict) -> dict:
+    folder = Path(spec["output"])
+    folder.mkdir(parents=True, exist_ok=True)
+    (HOME / "fake_voice_train.json").write_text(json.dumps(spec))
+    (folder / "voice.json").write_text(json.dumps({"steps": int(60 * spec["minutes"]), "minutes": spec["minutes"]}))
+    return {"voice": str(folder), "described": "12 s usable, no singing, range A2 to E4", "steps": 0}
+
+
+def voice(spec: dict, now: dict) -> dict:
+    output = Path(spec["output"])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    (HOME / "fake_voice.json").write_text(json.dumps(spec))
+    shutil.copy(now.get("sound", spec["clip"]["path"]), output)
+    return {"sound": str(output), "spoken": 0.4, "credentials": "urn:fake"}
+
+
 def consent(spec: dict, now: dict) -> dict:
-    file = Path(spec["project"]) / "consent" / f"{spec['record']['identity']}.json"
+    folder = Path(spec["project"]) / "consent" / ("voices" if spec["record"].get("subject") == "voice" else "")
+    file = folder / f"{spec['record']['identity']}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps({**spec["record"], "history": []}))
     return {"record": str(file)}
@@ -191,7 +209,7 @@ def credential(spec: dict, now: dict) -> dict:
 
 
 FINISH = {"scan": scan, "train": train, "convert": convert, "people": people, "consent": consent, "forget": forget,
-          "report": report, "credential": credential}  # fmt: skip
+          "report": report, "credential": credential, "voice-train": voice_train, "voice": voice}  # fmt: skip
 
 
 def png(path: Path, width: int, height: int, colour: tuple) -> Path:
