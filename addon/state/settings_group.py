@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, FloatProperty
+from bpy.props import BoolProperty, EnumProperty, FloatProperty, IntProperty
 
 from ...engine import protocol
 
@@ -26,8 +27,8 @@ def _name(one: protocol.Setting, part: str) -> str:
 
 def properties_of(kind: type) -> dict[str, Any]:
     """The annotations of a group that holds the settings of a message which have a label, with its defaults; a
-    setting with parts is a number for each."""
-    usual, made = kind(), {}
+    setting with parts is a number for each, one that may be None begins at 0."""
+    usual, made, hints = kind(), {}, typing.get_type_hints(kind)
     for one in _shown(kind):
         value, limits = getattr(usual, one.name), one.limits
         if one.choices:
@@ -35,8 +36,12 @@ def properties_of(kind: type) -> dict[str, Any]:
             made[one.name] = EnumProperty(name=one.label, description=one.help, items=items, default=value)
         elif limits is None:
             made[one.name] = BoolProperty(name=one.label, description=one.help, default=value)
+        elif int in (hints[one.name], *typing.get_args(hints[one.name])):
+            made[one.name] = IntProperty(
+                name=one.label, description=one.help, default=value or 0, min=int(limits.low), max=int(limits.high)
+            )
         else:
-            for part, number in zip(limits.parts, value, strict=True) if limits.parts else [("", value)]:
+            for part, number in zip(limits.parts, value, strict=True) if limits.parts else [("", value or 0.0)]:
                 made[_name(one, part)] = FloatProperty(
                     name=one.label.format(part=part.capitalize()), description=one.help.format(part=part),
                     default=number, min=limits.low, max=limits.high,
@@ -45,12 +50,12 @@ def properties_of(kind: type) -> dict[str, Any]:
     return made
 
 
-def read(group: bpy.types.PropertyGroup, kind: type[T]) -> T:
-    """The message that such a group stands for."""
+def read(group: bpy.types.PropertyGroup, kind: type[T], without: tuple[str, ...] = ()) -> T:
+    """The message that such a group stands for; settings named in `without` are None."""
     values: dict[str, Any] = {}
     for one in _shown(kind):
         parts = one.limits.parts if one.limits else ()
         found = [getattr(group, _name(one, part)) for part in parts or ("",)]
         found = [round(value, PLACES) if isinstance(value, float) else value for value in found]
-        values[one.name] = found if parts else found[0]
+        values[one.name] = None if one.name in without else found if parts else found[0]
     return kind(**values)

@@ -6,15 +6,11 @@ Data only, as in `properties`. Frames as in `timeline`; seconds count from a tra
 from __future__ import annotations
 
 import bpy
-from bpy.props import BoolProperty, CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
+from bpy.props import CollectionProperty, EnumProperty, FloatProperty, IntProperty, StringProperty
 
 from ...engine import protocol
+from . import settings_group
 
-EXCITATIONS = (
-    ("auto", "Automatic", "The waveform where there is a room, music or song, else harmonics"),
-    ("filter", "Their Waveform", "The actor's own waveform is reshaped: best in rooms and over music"),
-    ("synth", "Harmonics", "Harmonics and noise are made anew: closest to the new voice in clean speech"),
-)
 PITCHES = (
     ("PROPOSED", "As Proposed", "Speech moves to the voice's own pitch, a song by whole octaves at most"),
     ("MOVED", "Moved by", "The pitch moves by the octaves and semitones below; 0 keeps the melody as it is"),
@@ -26,7 +22,6 @@ VOICE_BASES = (
     ("public domain or rights cleared", "Rights Cleared", "Public domain, or the rights were cleared"),
     ("test footage", "Test Footage", "Footage made for tests; the result is shown to nobody else"),
 )
-_USUAL = protocol.VoiceSettings()
 
 
 class UnderstudyRecording(bpy.types.PropertyGroup):
@@ -50,18 +45,10 @@ class UnderstudyVoice(bpy.types.PropertyGroup):
 class UnderstudyVoiceFit(bpy.types.PropertyGroup):
     """How a voice is recast: `protocol.VoiceSettings`."""
 
-    pitch: EnumProperty(name="Pitch", description="Where the new voice's pitch lies", items=PITCHES)
-    octave: IntProperty(name="Octaves", description="Whole octaves up; down where it is negative", min=-3, max=3)
-    semitones: FloatProperty(
-        name="Semitones", description="Semitones up, on top of the octaves; down where it is negative",
-        min=-12.0, max=12.0, precision=1,
-    )  # fmt: skip
-    excitation: EnumProperty(
-        name="Sound", description="What the new voice is made of", items=EXCITATIONS, default=_USUAL.excitation
-    )
-    keep_room: BoolProperty(
-        name="Keep Room", description="The room's reverberation after the words stays", default=_USUAL.keep_room
-    )
+    __annotations__ = {
+        "pitch": EnumProperty(name="Pitch", description="Where the new voice's pitch lies", items=PITCHES),
+        **settings_group.properties_of(protocol.VoiceSettings),
+    }
 
 
 class UnderstudySpeech(bpy.types.PropertyGroup):
@@ -104,10 +91,5 @@ CLASSES = (UnderstudyRecording, UnderstudyVoice, UnderstudyVoiceFit, UnderstudyS
 
 def settings(fit: UnderstudyVoiceFit) -> protocol.VoiceSettings:
     """What the engine is told about recasting the voice."""
-    moved = fit.pitch == "MOVED"
-    return protocol.VoiceSettings(
-        octave=fit.octave if moved else None,
-        semitones=round(fit.semitones, 2) if moved else None,
-        excitation=fit.excitation,
-        keep_room=fit.keep_room,
-    )
+    proposed = ("octave", "semitones") if fit.pitch == "PROPOSED" else ()
+    return settings_group.read(fit, protocol.VoiceSettings, without=proposed)

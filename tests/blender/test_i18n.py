@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2] / "addon"
 NAMED = {"name", "description", "text", "message", "title", "confirm_text"}
-SHOWN = ("ConvertSettings",)
+SHOWN = ("ConvertSettings", "VoiceSettings")
 SAYING = {"tr", "RangeError", "SetupFailed", "_say"}
 DATA = {"translations_zh.py"}
 NO_WORDS = {"Understudy", "UNKNOWN", "H.264", "H.265", "FFV1", "ProRes 422 HQ", "ProRes 4444", "DNxHR HQX"}
