@@ -14,6 +14,7 @@ from ..durable import write_json
 from ..errors import NoFaceError, UnderstudyError
 from ..footage_stamp import FILE_NAME as SOURCE
 from ..media.footage import footage_of
+from ..media.pictures import unread_photographs
 from ..media.reader import MediaInfo, probe, require_range
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
@@ -51,6 +52,10 @@ def scan(
     info = probe(footage)
     end = require_range(info, clip.start, clip.end)
     clip = replace(clip, end=None if clip.end is None else end)
+    if left := unread_photographs(path):
+        reporter.log(
+            f"{len(left)} HEIC or AVIF photographs of {path.name} are passed over: save them as JPEG.", "warning"
+        )
     names = chosen(detectors)
     with replacing(output) as folder:
         store = Store(project or project_of(output), footage, names)

@@ -18,7 +18,7 @@ class Footage:
 
     @property
     def is_whole_file(self) -> bool:
-        """The file's first pictures, each counted once."""
+        """The file's first pictures, each counted once, upright."""
         return not self.stream and not self.played
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,20 @@ FORMATS = (
 numbered pictures) are not among them: they would open whatever a stranger's file names."""
 
 
+HEIF = {b"heic", b"heix", b"heim", b"heis", b"mif1", b"mif2", b"avif"}
+"""Major brands of photographs in ISO/IEC 23008-12 files. Theirs are tiles, turned by a property of their own."""
+
+
+def refuse_heif(path: Path, head: bytes) -> None:
+    """Raise MediaError when a file's first 12 bytes are those of a HEIC or AVIF photograph: FFmpeg reads one tile."""
+    if head[4:8] == b"ftyp" and head[8:12] in HEIF:
+        kind = "an AVIF" if head[8:12] == b"avif" else "a HEIC"
+        raise MediaError(
+            f"{path} is {kind} photograph, which Understudy does not read. Save it as JPEG or PNG and use that "
+            "(iPhones record JPEG with Settings > Camera > Formats > Most Compatible)."
+        )
+
+
 def url_of(path: Path) -> str:
     """The `file:` URL of a path: a colon in a name is no protocol then."""
     return f"file:{path.absolute()}"
@@ -31,6 +46,8 @@ def open_movie(path: Path) -> InputContainer:
         raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
     if not path.is_file():
         raise MediaError(f"{path} is no file (a pipe or a device). Choose a movie.")
+    with contextlib.suppress(OSError), path.open("rb") as file:
+        refuse_heif(path, file.read(12))
     closed = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS.split())}
     try:
         return av.open(url_of(path), "r", metadata_errors="replace", options=closed)

@@ -15,6 +15,7 @@ from ..durable import open_regular
 from ..errors import MediaError
 from .colour_spaces import FULL, LIMITED
 from .exr import is_whole
+from .open import refuse_heif
 
 # Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.
 DEEP = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
@@ -30,6 +31,7 @@ HEADS = {
     b"XPDS": "dpx",
 }
 """The first bytes of the files that FFmpeg decodes (of their formats' specifications)."""
+HEIF_SUFFIXES = {".heic", ".heif", ".avif"}
 SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", *DEEP}
 
 
@@ -46,12 +48,19 @@ def picture_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file() and not f.name.startswith(".")]
+    if not found and (photographs := unread_photographs(path)):
+        refuse_heif(photographs[0], b"    ftypheic")
     if not found:
         kinds = ", ".join(sorted(s[1:] for s in SUFFIXES))
         raise MediaError(
             f"The folder {path} holds no pictures ({kinds}). Choose a folder of pictures, or a movie file."
         )
     return sorted(found, key=lambda f: _natural(f.name))
+
+
+def unread_photographs(path: Path) -> list[Path]:
+    """The photographs of a folder that are passed over: HEIC and AVIF (`open.refuse_heif`)."""
+    return sorted(f for f in path.iterdir() if f.suffix.lower() in HEIF_SUFFIXES) if path.is_dir() else []
 
 
 def are_photographs(path: Path) -> bool:
@@ -82,10 +91,11 @@ def missing_numbers(files: list[Path]) -> list[int]:
     return sorted(set(range(min(present), max(present) + 1)) - present) if len(present) == len(files) else []
 
 
-def read_picture(path: Path) -> av.VideoFrame:
+def read_picture(path: Path, as_stored: bool = False) -> av.VideoFrame:
     """A picture with its own samples: 8 to 16 bit or floating point, alpha and colour tags kept.
 
-    JPEG, WebP and BMP come as rgb24, turned upright as EXIF says; the others as FFmpeg decodes them.
+    JPEG, WebP and BMP come as rgb24, the others as FFmpeg decodes them. Turned upright as EXIF says (by the frame's
+    `rotation` or already), or not at all when they are wanted `as_stored`, which is how Blender shows them.
     Raises MediaError when the file is missing or not a picture.
     """
     try:
@@ -93,12 +103,25 @@ def read_picture(path: Path) -> av.VideoFrame:
             data = file.read()
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}). Check that it is there and allowed.") from None
+    refuse_heif(path, data[:12])
     codec = _codec_of(data)
     frame = _decoded(data, codec) if codec else None
     if frame is None and codec in (None, "tiff"):
-        frame = _by_opencv(data)
+        frame = _by_opencv(data, as_stored)
     if frame is None:
         raise MediaError(f"{path} is damaged or not a picture. Export it again as PNG or JPEG.")
+    return _unturned(frame) if as_stored and frame.rotation else frame
+
+
+def _unturned(turned: av.VideoFrame) -> av.VideoFrame:
+    """The samples without what says that they are to be turned."""
+    frame = av.VideoFrame(turned.width, turned.height, turned.format.name)
+    for to, plane in zip(frame.planes, turned.planes, strict=True):
+        rows, stored = (np.frombuffer(one, np.uint8).reshape(one.height, -1) for one in (to, plane))  # type: ignore[call-overload]
+        width = min(rows.shape[1], stored.shape[1])
+        rows[:, :width] = stored[:, :width]
+    for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+        setattr(frame, name, getattr(turned, name))
     return frame
 
 
@@ -124,15 +147,16 @@ def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:
     return frames[0]
 
 
-def _by_opencv(data: bytes) -> av.VideoFrame | None:
-    """8-bit RGB, upright; 32-bit floating-point TIFF as it is, which FFmpeg does not read."""
+def _by_opencv(data: bytes, as_stored: bool) -> av.VideoFrame | None:
+    """8-bit RGB; 32-bit floating-point TIFF as it is, which FFmpeg does not read."""
     if not data:
         return None
     try:
         raw = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if raw is not None and raw.dtype == np.float32 and raw.ndim == 3:
             return _planar_float(raw)
-        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+        how = cv2.IMREAD_COLOR_RGB | (cv2.IMREAD_IGNORE_ORIENTATION if as_stored else 0)
+        rgb = cv2.imdecode(np.frombuffer(data, np.uint8), how)
     except cv2.error:
         return None
     return None if rgb is None else av.VideoFrame.from_ndarray(np.ascontiguousarray(rgb, np.uint8), format="rgb24")

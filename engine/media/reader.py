@@ -164,7 +164,7 @@ def probe(where: Path | Footage) -> MediaInfo:
     path = footage.path
     if not path.exists():
         raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
-    return _probe_pictures(path) if is_pictures(path) else _probe_movie(footage)
+    return _probe_pictures(footage) if is_pictures(path) else _probe_movie(footage)
 
 
 def read_frames(where: Path | Footage, start: int = 0, end: int | None = None) -> Iterator[Frame]:
@@ -181,7 +181,7 @@ def read_frames(where: Path | Footage, start: int = 0, end: int | None = None) -
     if is_pictures(path):
         files = picture_files(path)
         end = _checked_end(path, start, end, len(files))
-        return _read_pictures(files, start, end)
+        return _read_pictures(files, start, end, footage.played)
     table = frame_table(footage)
     end = _checked_end(path, start, end, len(table))
     return _read_movie(footage, table, start, end) if table.order is None else _read_played(footage, table, start, end)
@@ -227,11 +227,12 @@ def as_coded(patch: Patch, native: av.VideoFrame) -> Patch:
     return Patch(x0, y0, turn(patch.rgb, -rotation % 360), turn(patch.matte, -rotation % 360))
 
 
-def _probe_pictures(path: Path) -> MediaInfo:
-    files = picture_files(path)
-    first = next(_read_pictures(files, 0, len(files))).native
+def _probe_pictures(footage: Footage) -> MediaInfo:
+    files = picture_files(footage.path)
+    first = next(_read_pictures(files, 0, len(files), footage.played)).native
     return MediaInfo(
-        path=path,
+        path=footage.path,
+        played=footage.played,
         fps=PICTURE_RATE,
         frames=len(files),
         variable_frame_rate=False,
@@ -297,12 +298,12 @@ def _checked_end(path: Path, start: int, end: int | None, frames: int) -> int:
     return last
 
 
-def _read_pictures(files: list[Path], start: int, end: int) -> Iterator[Frame]:
+def _read_pictures(files: list[Path], start: int, end: int, as_stored: bool) -> Iterator[Frame]:
     good: av.VideoFrame | None = None
     waiting: list[int] = []
     for index in range(start, end):
         try:
-            native = read_picture(files[index])
+            native = read_picture(files[index], as_stored)
         except MediaError:
             if end - start == 1:
                 raise

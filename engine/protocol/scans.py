@@ -21,7 +21,7 @@ class Clip:
     stream   which of a movie's pictures: 0 is the first stream that is no cover, n the n-th of all, counted from 0
     played   frames are counted as Blender plays them, at the movie's constant rate from its start time on, so that a
              variable rate repeats and skips some. Then `end` may lie past the last frame: the clip is cut there.
-             Otherwise each frame that is stored is counted once
+             Otherwise each frame that is stored is counted once. Pictures are not turned as their EXIF says, either
     """
 
     path: str

@@ -6,11 +6,13 @@ Prints JSON: file name → [frames that the engine counts, the number in each of
 from __future__ import annotations
 
 import json
+import struct
 import sys
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from understudy.engine.errors import MediaError
 from understudy.engine.media.footage import Footage
@@ -65,6 +67,13 @@ CLIPS = {
 }
 
 
+def write_turned(path: Path, number: int) -> None:
+    """A JPEG whose EXIF says that it is to be turned by a quarter."""
+    data = cv2.imencode(".jpg", picture(number).to_ndarray(format="bgr24"))[1].tobytes()
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
+    path.write_bytes(data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:])
+
+
 def seen(path: Path, stream: int = 0):
     try:
         frames = [frame.rgb for frame in read_frames(Footage(path=path, stream=stream, played=True))]
@@ -78,4 +87,6 @@ if __name__ == "__main__":
     for name, how in CLIPS.items():
         write(folder / name, **how)
         told[name] = seen(folder / name, how.get("streams", 1) - 1)
+    write_turned(folder / "turned.jpg", 37)
+    told["turned.jpg"] = seen(folder / "turned.jpg")
     print(json.dumps(told))

@@ -53,6 +53,12 @@ def test_the_engine_reads_what_blender_shows(scene, found, tmp_path, name, looke
     assert [told[name][frame] for frame in looked] == [footage.shown(scene, f, tmp_path)[0] for f in looked]
 
 
+def test_a_turned_photograph_is_read_as_blender_shows_it(scene, found, tmp_path):
+    folder, told = found
+    scene.sequence_editor.strips.new_image("photograph", str(folder / "turned.jpg"), 1, 0)
+    assert told["turned.jpg"] == [37] == [footage.shown(scene, 0, tmp_path)[0]]
+
+
 def test_the_strips_stream_is_what_is_scanned(scene, found, engine, tick_until):
     strip = scene.sequence_editor.strips.new_movie("shot", str(found[0] / "two-pictures.mkv"), 1, 1)
     strip.stream_index = 1

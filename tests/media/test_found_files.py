@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import struct
+import zlib
 
 import av
 import cv2
 import numpy as np
 import pytest
 from understudy.engine.errors import MediaError
-from understudy.engine.media.pictures import are_photographs
+from understudy.engine.media.footage import Footage
+from understudy.engine.media.pictures import are_photographs, unread_photographs
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.sound import lost_tracks
 from understudy.engine.media.writer import MovieWriter
@@ -104,3 +107,52 @@ def test_a_sound_track_that_nothing_decodes_is_left_out(tmp_path, make_clip):
         for frame in read_frames(path):
             writer.write(frame)
     assert probe(output).frames == 12
+
+
+TURNED = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0) + bytes(4)
+"""EXIF that says: turn this picture clockwise by a quarter."""
+
+
+def turned(kind: str, picture: np.ndarray) -> bytes:
+    """A picture of 60 × 40 pixels in that format, with EXIF that has it turned."""
+    data = cv2.imencode(f".{kind}", picture, [cv2.IMWRITE_WEBP_QUALITY, 101] if kind == "webp" else [])[1].tobytes()
+    if kind == "jpg":
+        exif = b"Exif\0\0" + TURNED
+        return data[:2] + b"\xff\xe1" + struct.pack(">H", len(exif) + 2) + exif + data[2:]
+    if kind == "png":
+        chunk = b"eXIf" + TURNED
+        return data[:33] + struct.pack(">I", len(TURNED)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:]
+    if kind == "webp":
+        head = b"WEBPVP8X" + struct.pack("<IIHBHB", 10, 8, 59, 0, 39, 0)
+        body = head + data[12:] + b"EXIF" + struct.pack("<I", len(TURNED)) + TURNED
+        return b"RIFF" + struct.pack("<I", len(body)) + body
+    at = struct.unpack("<I", data[4:8])[0]  # a TIFF's table of tags is written anew at its end
+    count = struct.unpack("<H", data[at : at + 2])[0]
+    tags = [data[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(count)]
+    tags = sorted([tag for tag in tags if tag[:2] != b"\x12\x01"] + [TURNED[10:22]], key=lambda tag: tag[1::-1])
+    return data[:4] + struct.pack("<I", len(data)) + data[8:] + struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
+def test_a_turned_photograph_is_upright_by_itself_and_as_stored_in_blender(tmp_path, kind):
+    picture = np.zeros((40, 60, 3), np.uint8)
+    picture[:20, :30] = 255
+    path = tmp_path / f"turned.{kind}"
+    path.write_bytes(turned(kind, picture))
+    for where, shape, white in ((path, (60, 40), (5, 35)), (Footage(path=path, played=True), (40, 60), (5, 5))):
+        info, (frame,) = probe(where), read_frames(where)
+        assert (info.height, info.width) == frame.shape == frame.rgb.shape[:2] == shape
+        assert frame.rgb[white].min() > 250 and np.sum(frame.rgb[..., 0] > 127) == 600
+
+
+@pytest.mark.parametrize("name", ["photo.heic", "photo.jpg", "photo.mp4"])
+def test_heic_is_refused_with_what_to_do(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(200))
+    with pytest.raises(MediaError, match="HEIC photograph, which Understudy does not read"):
+        probe(path)
+    if name == "photo.heic":
+        with pytest.raises(MediaError, match="HEIC photograph"):
+            probe(tmp_path)
+        cv2.imwrite(str(tmp_path / "b.png"), np.zeros((8, 8, 3), np.uint8))
+        assert probe(tmp_path).frames == 1 and unread_photographs(tmp_path) == [path]
