@@ -24,11 +24,18 @@ def write_arrays(path: Path, kind: str, schema: int, arrays: dict[str, np.ndarra
 
 
 def read_arrays(
-    path: Path, kind: str, schema: int, mapped: Collection[str] = ()
+    path: Path,
+    kind: str,
+    schema: int,
+    mapped: Collection[str] = (),
+    gaps: Collection[str] = (),
+    again: str = "Make it again.",
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Read back what `write_arrays` wrote; the arrays named in `mapped` stay on disk until they are used.
 
-    Raises DataError when the file is missing, damaged, of another kind or a newer version.
+    Only those named in `gaps` may say of something that it is not a number, because it was not measured. Raises
+    DataError, which ends with `again`, when the file is missing, damaged, of another kind or a newer version, or when
+    a number in it is not finite.
     """
     if not path.is_file():
         raise DataError(f"{path} is not there. Make it again, or point to where it was moved.")
@@ -50,7 +57,19 @@ def read_arrays(
             f"{path} is of version {facts.get('schema')}, this Understudy reads version {schema}. "
             "Update Understudy, or make the file again."
         )
+    for name, array in arrays.items():
+        if name not in mapped and not _is_finite(array, name in gaps):
+            raise DataError(f"{path} is damaged: {name} holds numbers that are not finite. {again}")
     return arrays, facts
+
+
+def _is_finite(array: np.ndarray, gaps: bool) -> bool:
+    """Whether an array holds numbers only; with `gaps` not-a-number may stand for one that was not measured."""
+    if array.dtype.kind != "f" or not array.size:
+        return True
+    if gaps:
+        return not np.isinf(array).any()
+    return bool(np.isfinite([array.min(), array.max()]).all())  # both are not-a-number where anything is
 
 
 def map_array(path: Path, name: str) -> np.ndarray:

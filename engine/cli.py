@@ -14,7 +14,7 @@ import tyro
 
 from .commands import COMMANDS, NotUnderstood
 from .commands.arguments import OPTIONS
-from .commands.path_arguments import examine, examine_home
+from .commands.path_arguments import close_home, examine, examine_home
 from .errors import Stopped, UnderstudyError
 from .plain_words import of_file, of_memory
 from .printing import complain, complain_of_fault, say, unwritten
@@ -104,6 +104,7 @@ def execute(arguments: Sequence[str]) -> int:
         examine(command)
         if not isinstance(command, COMMANDS["doctor"]):  # which tells what is wrong with it
             examine_home()
+            close_home()
         result = command.run()
     except BrokenPipeError:
         raise

@@ -244,7 +244,10 @@ def _home() -> Check:
             ok=False,
             mend=f"Make {place} writable, or set UNDERSTUDY_HOME to another folder.",
         )
-    return Check(name="home folder", found=f"{home}{'' if home.exists() else ' (made when it is needed)'}")
+    told = "" if home.exists() else " (made when it is needed)"
+    if protocol.is_open_home():
+        told = " (others on this computer may look into it; the next command closes it to them)"
+    return Check(name="home folder", found=f"{home}{told}")
 
 
 def _disk() -> Check:

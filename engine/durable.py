@@ -21,6 +21,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+PRIVATE, SHARED = 0o600, 0o666
+"""Modes of files: what shows or describes faces is its user's alone; what the user asked for under a name (a page, a
+movie and what lies beside it) is read by whom their mask lets."""
 LOCK_BYTE = 1 << 30  # Windows locks a byte, and nobody can read that byte meanwhile: take one past the contents
 
 
@@ -96,7 +99,7 @@ def finished_files(root: Path, shown: str = "", left_out: str = "") -> Iterator[
                 yield Path(folder, name)
 
 
-def make_new(path: Path, mode: int = 0o666) -> None:
+def make_new(path: Path, mode: int = SHARED) -> None:
     """Make an empty file under a name of our own, in place of what a killed writer left there or somebody planted: a
     link is removed, never followed."""
     path.unlink(missing_ok=True)
@@ -104,7 +107,7 @@ def make_new(path: Path, mode: int = 0o666) -> None:
 
 
 @contextmanager
-def writing(final: Path, mode: int = 0o666) -> Iterator[Path]:
+def writing(final: Path, mode: int = PRIVATE) -> Iterator[Path]:
     """A new and empty file beside `final`, for whoever fills it by its name; it takes the place of `final` in one step
     when the block ends well, and is on disk then. Otherwise it vanishes. `mode` holds from its creation on."""
     partial = final.with_name(final.name + ".part")
@@ -127,13 +130,13 @@ def put(partial: Path, final: Path) -> None:
     sync_folder(final.parent)
 
 
-def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
+def write_bytes(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     """Put `data` under `path` in one step; on disk when this returns."""
     with writing(path, mode) as partial:
         partial.write_bytes(data)
 
 
-def write_json(path: Path, data: Any, mode: int = 0o666, indent: int | None = 1) -> None:
+def write_json(path: Path, data: Any, mode: int = PRIVATE, indent: int | None = 1) -> None:
     """Put `data` under `path` in one step; on disk when this returns. `mode` holds from the file's creation on.
 
     Without indent what is long and read by programs only. Raises ValueError for NaN and infinity."""

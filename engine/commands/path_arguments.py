@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -14,6 +15,7 @@ from typing import Any
 from .. import protocol
 from ..errors import MediaError, NotUnderstood, UnderstudyError
 from ..plain_words import of_file
+from ..printing import complain
 from ..project_links import require_inside_project
 
 LONGEST = 255  # bytes of a name that file systems take
@@ -83,3 +85,12 @@ def examine_home() -> None:
         raise UnderstudyError(
             f"Understudy's home folder {home} cannot be used ({reason}). Set UNDERSTUDY_HOME to a folder."
         )
+
+
+def close_home() -> None:
+    """Close Understudy's home folder to others on this computer, where they may look into it, with a word."""
+    home = protocol.home()
+    with contextlib.suppress(OSError):  # whoever writes there says what cannot be
+        if protocol.is_open_home():
+            protocol.make_home()
+            complain(f"Others on this computer could look into {home}, Understudy's home folder. They cannot any more.")

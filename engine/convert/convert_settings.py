@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..durable import write_json
+from ..durable import SHARED, write_json
 from ..errors import DataError
 from ..media.partial_output import ENDING, settings_file
 from ..media.segment_reuse import Earlier
@@ -28,7 +28,7 @@ def save_settings(
     )
     if doubt:
         made["doubt"] = {str(frame): round(value, 2) for frame, value in sorted(doubt.items())}
-    write_json(settings_file(Path(spec.output)), made)
+    write_json(settings_file(Path(spec.output)), made, SHARED)
 
 
 def earlier_results(output: Path) -> list[Earlier]:

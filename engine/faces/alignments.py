@@ -15,6 +15,8 @@ from ..protocol import Clip, from_json, to_json
 SCHEMA = 1
 FILE_NAME = "alignments.safetensors"
 LANDMARKS = 468
+FAR = 1e6
+"""Pixels: nothing of a face lies so far from the corner of its picture."""
 SHAPES: dict[str, tuple[type, tuple[int, ...]]] = {
     "frame": (np.int32, ()),
     "box": (np.float32, (4,)),
@@ -86,7 +88,7 @@ class Alignments:
 def load_alignments(folder: Path) -> Alignments:
     """Read a scan folder's alignments. Raises DataError with what to do."""
     path = folder / FILE_NAME
-    arrays, facts = read_arrays(path, "alignments", SCHEMA)
+    arrays, facts = read_arrays(path, "alignments", SCHEMA, gaps=("irises",), again="Scan the clip again.")
     count = len(arrays["frame"]) if "frame" in arrays and arrays["frame"].ndim == 1 else -1
     expected = SHAPES | ({"irises": (np.float32, (2, 2))} if "irises" in arrays else {})
     for name, (dtype, shape) in expected.items():
@@ -94,8 +96,10 @@ def load_alignments(folder: Path) -> Alignments:
         if array is None or array.dtype != dtype or array.shape != (count, *shape):
             raise DataError(f"{path} is damaged: {name} is missing or misshapen. Scan the clip again.")
     landmarks = arrays["landmarks"]
-    if not (np.abs(landmarks) < 1e6).all() or not (np.ptp(landmarks[..., :2], axis=1) > 0).all():  # nor not-a-number
+    if not (np.abs(landmarks) < FAR).all() or not (np.ptp(landmarks[..., :2], axis=1) > 0).all():
         raise DataError(f"{path} is damaged: some landmarks are no places in a picture. Scan the clip again.")
+    if not (np.abs(arrays["box"]) < FAR).all() or not ((arrays["score"] >= 0) & (arrays["score"] <= 1)).all():
+        raise DataError(f"{path} is damaged: some boxes or scores are none. Scan the clip again.")
     try:
         clip = from_json(Clip, facts["clip"])
         fps = Fraction(*facts["fps"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import types
 import typing
 from dataclasses import asdict, fields, is_dataclass
@@ -76,6 +77,8 @@ def _read(expected: Any, value: Any, where: str) -> Any:
             raise ValueError(f"{where} is too large.") from None
     if expected is int and isinstance(value, float) and value.is_integer():
         return int(value)  # JSON knows no difference between 1 and 1.0
+    if expected is float and isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{where} must be a finite number.")
     if not isinstance(value, expected) or (expected is not bool and isinstance(value, bool)):
         raise ValueError(f"{where} must be {expected.__name__}, not {type(value).__name__}.")
     return value

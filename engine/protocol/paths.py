@@ -9,6 +9,12 @@ from pathlib import Path
 INSIDE_A_PROJECT = ("scans", "models", "recasts", "voices")
 """Folders of a project folder that hold one folder or file for each scan, model, …."""
 
+IN_A_HOME = (
+    *("cache", "compiled", "device.json", "engine.", "env", "jobs", "media", "mirrors", "models", "outputs"),
+    *("preview", "python", "rates.json", "remote", "setup.log", "signing", "tools", "unsaved", "wheels"),
+)
+"""What the names in `home` begin with."""
+
 
 def project_of(path: str | Path) -> Path:
     """The project folder that a scan, model, voice or recast lies in: the nearest parent named `*.understudy`, else
@@ -39,9 +45,21 @@ def make_home() -> Path:
     """`home`, made if need be so that nobody else on this computer looks into it. Raises OSError."""
     folder = home()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not os.environ.get("UNDERSTUDY_HOME") and folder.stat().st_mode & 0o077 and sys.platform != "win32":
-        folder.chmod(0o700)  # an older version made it; a folder that the user named keeps their permissions
+    if is_open_home():
+        folder.chmod(0o700)
     return folder
+
+
+def is_open_home() -> bool:
+    """Whether others on this computer may look into `home`, although it is Understudy's alone: made by an older
+    version or another program. A folder that the user named keeps its mode where it holds anything else. Raises
+    OSError."""
+    folder = home()
+    if sys.platform == "win32" or not folder.is_dir() or not folder.stat().st_mode & 0o077:
+        return False
+    if folder.stat().st_uid != os.geteuid():
+        return False
+    return not os.environ.get("UNDERSTUDY_HOME") or all(p.name.startswith(IN_A_HOME) for p in folder.iterdir())
 
 
 def address_file() -> Path:

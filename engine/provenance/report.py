@@ -7,7 +7,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from ..durable import hash_file, write_bytes
+from ..durable import SHARED, hash_file, write_bytes
 from ..protocol import ReportSpec
 from .consent import all_consents, today
 from .credentials import release
@@ -45,7 +45,7 @@ def write_report(project: Path, output: Path, overwrite: bool = False) -> Path:
     text = f"{page}<style>{_STYLE}</style>{''.join(parts)}</html>\n".encode(errors="backslashreplace")
     output.parent.mkdir(parents=True, exist_ok=True)
     require_output(ReportSpec(project=str(project), output=str(output), overwrite=overwrite))
-    write_bytes(output, text + _seal(text))
+    write_bytes(output, text + _seal(text), SHARED)
     return output
 
 

@@ -12,6 +12,7 @@ import os
 import re
 import secrets
 import shutil
+import stat
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..durable import finished_files, hash_file, lock, sync_folder, write_json, writing
+from ..durable import PRIVATE, finished_files, hash_file, lock, sync_folder, write_json, writing
 from ..errors import UnderstudyError
 from ..protocol import parse_json
 from .link import HASHING, Away, Link, Refused, chosen, give_up
@@ -31,6 +32,8 @@ SCHEMA = 1
 PIECE = 1_000_000  # bytes of a file in one request
 BATCH = 1000  # files in one request
 LAST = ("scan.json", "model.json")  # what says that a folder is whole
+OF_FACES = ("scans/", "models/", "voices/", "provenance/", "people.safetensors")
+"""Places of a project whose files are their user's alone."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 
 FETCHING = "Fetching what the remote engine made"
@@ -218,6 +221,8 @@ class Exchange:
             with source.open("rb") as file:
                 os.fsync(file.fileno())
             here.parent.mkdir(parents=True, exist_ok=True)
+            if place.startswith(OF_FACES):
+                source.chmod(PRIVATE)
             _move(source, here)
             part.unlink(missing_ok=True)
             agreed[place] = {"stamp": _stamp(here), "sha256": str(listed[place]["sha256"])}
@@ -318,7 +323,7 @@ def _move(source: Path, target: Path) -> None:
     try:
         source.replace(target)
     except OSError:  # another disk
-        with writing(target) as grown:
+        with writing(target, stat.S_IMODE(source.stat().st_mode)) as grown:
             shutil.copyfile(source, grown)
         source.unlink(missing_ok=True)
     sync_folder(target.parent)

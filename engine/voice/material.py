@@ -187,7 +187,7 @@ def read_card(folder: Path) -> Card:
 
 def load(folder: Path) -> list[Recording]:
     """The recordings of a voice folder. Raises DataError."""
-    arrays, _ = read_arrays(folder / RECORDINGS, KIND, SCHEMA)
+    arrays, _ = read_arrays(folder / RECORDINGS, KIND, SCHEMA, again="Make the voice again.")
     frames, samples = np.cumsum(arrays["lengths"])[:-1], np.cumsum(arrays["samples"])[:-1]
     names = ("content", "mel", "noise", "f0", "power", "weight")
     parts = {name: np.split(arrays[name].astype(np.float32), frames) for name in names}

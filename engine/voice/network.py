@@ -62,9 +62,7 @@ class Network(nn.Module):
 
 def from_file(path: Path, device: str = "cpu") -> Network:
     """The network of a file, float32. Raises DataError, also when some of its numbers are not finite."""
-    arrays, _ = read_arrays(path, KIND, SCHEMA)
-    if not all(np.isfinite(array.astype(np.float32)).all() for array in arrays.values()):
-        raise DataError(f"{path} is damaged: it holds numbers that are not finite. Make the voice again.")
+    arrays, _ = read_arrays(path, KIND, SCHEMA, again="Make the voice again.")
     net = Network()
     try:
         net.load_state_dict({name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()})

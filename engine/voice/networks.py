@@ -151,7 +151,7 @@ def load(name: str, device: str = "cpu") -> dict[str, Tensor]:
         raise ModelsMissingError(
             f"The voice networks are not installed. Run `understudy models fetch --voice` ({size} MB)."
         )
-    tensors, _ = weights.load(name, device)
+    tensors, _ = weights.load(name, device, PACKAGES)
     return {key: tensor.float() for key, tensor in tensors.items()}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
+import os
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -159,6 +161,27 @@ def test_a_broken_network_is_found_and_fetched_again(
     assert weights.missing() == [] and weights.broken() == ["pretend"]
     weights.fetch(Silent())
     assert path.read_bytes() == whole and weights.broken() == []
+
+
+@pytest.mark.skipif(bool(weights.missing()), reason="the face networks are not installed here")
+@pytest.mark.parametrize("place", [9, 200, 29_000, 29_700, 1_000_000, -4])
+def test_four_changed_bytes_are_found_by_whoever_looks(
+    place: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any, make_clip: Any
+) -> None:
+    """By the doctor, who says that no swap can run, and by whoever would work with it."""
+    shutil.copytree(weights.folder(), tmp_path / "home" / "models", copy_function=os.symlink)
+    whole = (weights.folder() / "blazeface.safetensors").read_bytes()
+    data = bytearray(whole)
+    for at in range(place, place + 4):
+        data[at] ^= 0x15
+    damaged = tmp_path / "home" / "models" / "blazeface.safetensors"
+    damaged.unlink()
+    damaged.write_bytes(data)
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+    code, _, _ = run("doctor")
+    assert code == 5 and weights.broken() == ["blazeface"]
+    code, answer, _ = run("scan", make_clip(tmp_path / "good.mp4", 3), "-o", tmp_path / "scan")
+    assert code == 6 and "blazeface.safetensors is damaged" in answer["error"]
 
 
 def test_every_pin_is_complete() -> None:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from understudy.engine import job_bodies
-from understudy.engine.arrays import write_arrays
+from understudy.engine.arrays import read_arrays, write_arrays
 from understudy.engine.errors import DataError
+from understudy.engine.faces.alignments import FILE_NAME, load_alignments
+from understudy.engine.faces.facesets.faceset import Faceset, load_faceset
 from understudy.engine.model.model_folder import prepare, save_tensors
 from understudy.engine.model.networks.refiner_network import SIZES
 from understudy.engine.model.networks.shared_encoder import make_network
-from understudy.engine.protocol import ConvertSpec, Identity, Material, Network, PreviewSpec, Swap
+from understudy.engine.protocol import (
+    ConvertSpec,
+    Identity,
+    Material,
+    Network,
+    PreviewSpec,
+    Swap,
+    from_json,
+    parse_json,
+)
 from understudy.engine.reporter import Silent
 from understudy.engine.voice import network as voice_network
 
+OURS = {"kind", "schema"}
 SWAPS = [Swap(person=0, identity="woman", target="man")]
 
 
@@ -107,3 +122,56 @@ def test_a_preview_of_it_is_refused_too(
     with pytest.raises(DataError, match="not finite"):
         StillRecaster(torch.device("cpu")).render(spec, tmp_path / "still.png")
     assert not (tmp_path / "still.png").exists()
+
+
+@pytest.mark.parametrize("name", ["box", "score", "sharpness", "embedding", "landmarks", "irises"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_a_scan_whose_numbers_are_none_is_refused(
+    tmp_path: Path, carphone_folder: Path, name: str, number: float
+) -> None:
+    scan = Path(shutil.copytree(carphone_folder, tmp_path / "scan"))
+    arrays, facts = read_arrays(scan / FILE_NAME, "alignments", 1, gaps=("irises",))
+    arrays[name].reshape(-1)[-1] = number
+    write_arrays(scan / FILE_NAME, "alignments", 1, arrays, {k: v for k, v in facts.items() if k not in OURS})
+    if name == "irises" and np.isnan(number):
+        assert load_alignments(scan).irises is not None  # which says that they were not measured
+        return
+    with pytest.raises(DataError, match=r"is damaged.* Scan the clip again\.") as no:
+        load_alignments(scan)
+    assert "\n" not in str(no.value)
+
+
+@pytest.mark.parametrize(("name", "number"), [("box", 1e7), ("score", -0.1), ("score", 1.5)])
+def test_a_scan_whose_numbers_cannot_be_is_refused(
+    tmp_path: Path, carphone_folder: Path, name: str, number: float
+) -> None:
+    scan = Path(shutil.copytree(carphone_folder, tmp_path / "scan"))
+    arrays, facts = read_arrays(scan / FILE_NAME, "alignments", 1, gaps=("irises",))
+    arrays[name].reshape(-1)[-1] = number
+    write_arrays(scan / FILE_NAME, "alignments", 1, arrays, {k: v for k, v in facts.items() if k not in OURS})
+    with pytest.raises(DataError, match="some boxes or scores are none"):
+        load_alignments(scan)
+
+
+@pytest.mark.parametrize("name", ["landmarks", "sharpness", "exposure", "enlarged", "hidden", "irises"])
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_a_faceset_whose_numbers_are_none_is_refused(
+    tmp_path: Path, astronaut_faces: Faceset, name: str, number: float
+) -> None:
+    path = tmp_path / "woman.faceset"
+    measured = getattr(astronaut_faces, name)
+    array = np.zeros((len(astronaut_faces), 2, 2), np.float32) if measured is None else np.array(measured)
+    array.reshape(-1)[-1] = number
+    dataclasses.replace(astronaut_faces, **{name: array}).save(path)
+    if name == "irises" and np.isnan(number):
+        load_faceset(path)
+        return
+    with pytest.raises(DataError, match=r"is damaged.* Gather the faces again\."):
+        load_faceset(path)
+
+
+@pytest.mark.parametrize("text", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_a_message_with_a_number_that_is_none_is_refused(text: str) -> None:
+    told = parse_json(f'{{"scan": "/x", "model": "", "swaps": [], "output": "/y", "settings": {{"smooth": {text}}}}}')
+    with pytest.raises(ValueError, match="smooth must be a finite number"):
+        from_json(ConvertSpec, told)

@@ -5,13 +5,27 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from understudy.engine import job_bodies
 from understudy.engine.alone import alone
-from understudy.engine.protocol import ConsentRecord, make_home
+from understudy.engine.cli import execute
+from understudy.engine.faces.alignments import load_alignments
+from understudy.engine.protocol import (
+    Clip,
+    ConsentRecord,
+    Identity,
+    Material,
+    ReportSpec,
+    ScanSpec,
+    TrainSpec,
+    make_home,
+)
 from understudy.engine.provenance.consent import record_consent, today
 from understudy.engine.remote.link import owe
+from understudy.engine.reporter import Silent
 from understudy.engine.service.preview_process import Warm
 from understudy.engine.service.store import Store
 
@@ -43,6 +57,42 @@ def read_by_others(root: Path) -> list[Path]:
 def test_a_home_is_its_users_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "a" / "home"))
     assert stat.S_IMODE(make_home().stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("inside", [[], ["models", "outputs", "jobs.sqlite-wal"], ["models", "letters"], [".bashrc"]])
+def test_an_open_home_is_closed_where_it_is_understudys(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], inside: list[str]
+) -> None:
+    home = tmp_path / "home"
+    for folder in (home, *(home / name for name in inside)):
+        folder.mkdir(mode=0o755)
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
+    alone_ours = inside not in (["models", "letters"], [".bashrc"])
+    execute(["doctor"])  # which changes nothing
+    assert ("may look into it" in capsys.readouterr().out) == alone_ours and home.stat().st_mode & 0o077
+    assert execute(["identity", "list", "--project", str(tmp_path)]) == 0
+    assert ("could look into" in capsys.readouterr().err) == alone_ours
+    assert stat.S_IMODE(home.stat().st_mode) == (0o700 if alone_ours else 0o755)
+    assert execute(["identity", "list", "--project", str(tmp_path)]) == 0
+    assert not capsys.readouterr().err
+
+
+def test_what_shows_faces_is_its_users_alone(
+    tmp_path: Path, carphone_folder: Path, record_consent: Callable[..., None]
+) -> None:
+    project = tmp_path / "film.understudy"
+    scan, model, report = project / "scans" / "shot", project / "models" / "one", tmp_path / "report.html"
+    record_consent(project, "man")
+    clip = Clip(path=str(load_alignments(carphone_folder).clip.path), start=0, end=3)
+    job_bodies.run("scan", ScanSpec(clip=clip, output=str(scan), project=str(project)), Silent())
+    people = [Identity(name="man", material=[Material(scan=str(scan), person=0)])]
+    spec = TrainSpec(identities=people, output=str(model), preset="draft", project=str(project))
+    job_bodies.run("train", spec, Silent())
+    files = [path for path in project.rglob("*") if path.is_file()]
+    assert scan / "person-0.jpg" in files and model / "model.json" in files
+    assert [path for path in files if path.stat().st_mode & 0o077] == []
+    job_bodies.run("report", ReportSpec(project=str(project), output=str(report)), Silent())
+    assert stat.S_IMODE(report.stat().st_mode) == 0o644  # to be shown
 
 
 def test_an_engine_at_work_in_an_open_folder(tmp_path: Path) -> None:

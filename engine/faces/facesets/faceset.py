@@ -113,7 +113,8 @@ class Faceset:
 
 def load_faceset(path: Path) -> Faceset:
     """Read a faceset; its pixels and masks stay on disk until they are used. Raises DataError when it is damaged."""
-    arrays, facts = read_arrays(path, "faceset", SCHEMA, mapped=("pixels", "masks"))
+    again = "Gather the faces again."
+    arrays, facts = read_arrays(path, "faceset", SCHEMA, ("pixels", "masks"), gaps=("irises",), again=again)
     shape = arrays["pixels"].shape if "pixels" in arrays else ()
     count, size = (shape[0], shape[1]) if len(shape) == 4 else (0, 0)
     expected: dict[str, tuple[type, tuple[int, ...]]] = {
@@ -133,11 +134,11 @@ def load_faceset(path: Path) -> Faceset:
         expected["irises"] = (np.float32, (count, 2, 2))
     for name, (dtype, shape) in expected.items():
         if not count or name not in arrays or arrays[name].dtype != dtype or arrays[name].shape != shape:
-            raise DataError(f"{path} is damaged: {name} is missing or misshapen. Gather the faces again.")
+            raise DataError(f"{path} is damaged: {name} is missing or misshapen. {again}")
     if arrays["coarse"].all():
-        raise DataError(f"{path} is damaged: it has no face that was measured. Gather the faces again.")
-    if not 16 <= size <= 4096 or not (np.abs(arrays["landmarks"]) < 16 * size).all():  # not-a-number fails too
-        raise DataError(f"{path} is damaged: its landmarks are no places in its crops. Gather the faces again.")
+        raise DataError(f"{path} is damaged: it has no face that was measured. {again}")
+    if not 16 <= size <= 4096 or not (np.abs(arrays["landmarks"]) < 16 * size).all():
+        raise DataError(f"{path} is damaged: its landmarks are no places in its crops. {again}")
     return Faceset(name=str(facts.get("name", path.stem)), **{name: arrays[name] for name in expected})
 
 

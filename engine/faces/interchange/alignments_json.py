@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...durable import write_json, writing
+from ...durable import SHARED, write_json, writing
 from ...errors import DataError, MediaError, NoFaceError
 from ...media.footage import footage_of
 from ...media.reader import probe
@@ -51,7 +51,7 @@ def export_json(scan: Path, target: Path, report: Reporter) -> int:
             for p in summary.people
         ],
     }
-    with writing(target) as partial, partial.open("w", encoding="utf-8") as file:
+    with writing(target, SHARED) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "faces": [')
         for row in range(len(alignments)):
             report.check()
@@ -204,6 +204,6 @@ def export_faceswap(scan: Path, target: Path, report: Reporter, person: int | No
         points = np.round(alignments.landmarks[row, TO_68, :2].astype(np.float64) - 0.5, 3)
         box = [round(float(v)) for v in alignments.box[row]]
         data.setdefault(name, []).append({"detected": box, "landmarks_2d": points.tolist()})
-    write_json(target, data, indent=None)
+    write_json(target, data, SHARED, indent=None)
     report.progress(1.0, "Exported")
     return len(rows)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...durable import hash_file, put
-from ...errors import ModelsMissingError, UnderstudyError
+from ...errors import DataError, ModelsMissingError, UnderstudyError
 from ...protocol import make_home
 from ...reporter import Reporter
 from .weights import folder
@@ -74,11 +74,15 @@ def _is_sound(name: str) -> bool:
 
 
 def require(name: str) -> Path:
-    """The file of an optional network. Raises ModelsMissingError when it was not fetched."""
+    """The file of an optional network. Raises ModelsMissingError when it was not fetched, DataError when it is not as
+    its makers publish it."""
     kind = DOWNLOADS[name].kind
     if not installed(name):
         raise ModelsMissingError(f"The {kind} {name} is not installed. Run `understudy models fetch --{kind} {name}`.")
-    return folder() / DOWNLOADS[name].file
+    path = folder() / DOWNLOADS[name].file
+    if not _is_sound(name):
+        raise DataError(f"The {kind} {path} is damaged. Delete it and run `understudy models fetch --{kind} {name}`.")
+    return path
 
 
 def fetch(name: str, reporter: Reporter) -> Path:

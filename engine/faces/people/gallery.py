@@ -115,7 +115,8 @@ def _change(project: Path, change: Callable[[Rows], None]) -> None:
 def _read(path: Path) -> Rows:
     if not path.is_file():
         return {}
-    arrays, facts = read_arrays(path, "people", SCHEMA)
+    again = "Move it away and name the people again."
+    arrays, facts = read_arrays(path, "people", SCHEMA, again=again)
     embedding, count = arrays.get("embedding", np.empty(0)), arrays.get("count", np.empty(0))
     names, sources = facts.get("names"), facts.get("sources")
     rows = len(embedding)
@@ -125,9 +126,8 @@ def _read(path: Path) -> Rows:
         or embedding.shape != (rows, 128)
         or embedding.dtype != np.float32
         or count.shape != (rows,)
-        or not np.isfinite(embedding).all()
         or not (count > 0).all()
     ):
-        raise DataError(f"{path} is damaged. Move it away and name the people again.")
+        raise DataError(f"{path} is damaged. {again}")
     assert isinstance(names, list) and isinstance(sources, list)
     return {(n, s): (e, int(c)) for n, s, e, c in zip(names, sources, embedding, count, strict=True)}

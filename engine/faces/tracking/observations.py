@@ -29,6 +29,8 @@ from . import shots
 from .measure import Face
 
 KIND, SCHEMA = "observed", 1
+UNMEASURED = ("embedding", "irises")
+"""Columns in which not-a-number stands for what was not measured on a face."""
 VERSION = 6
 """Raised when frames would be measured otherwise: what an older version saw is not used."""
 FACTS = "media.json"
@@ -150,7 +152,7 @@ class Store:
             if first >= end or last <= start:
                 continue
             try:
-                arrays, facts = read_arrays(path, KIND, SCHEMA)
+                arrays, facts = read_arrays(path, KIND, SCHEMA, gaps=UNMEASURED)
                 whole = (facts["start"], facts["end"]) == (first, last) and _consistent(arrays, last - first)
             except (DataError, KeyError):
                 whole = False
@@ -170,7 +172,7 @@ class Store:
 
 def _part(path: Path, first: int, start: int, end: int) -> Observed:
     """Frames `start` to `end` of the run in `path`, which begins with frame `first`."""
-    arrays, _ = read_arrays(path, KIND, SCHEMA)
+    arrays, _ = read_arrays(path, KIND, SCHEMA, gaps=UNMEASURED)
     return Observed(
         start=start,
         end=end,
