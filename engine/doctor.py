@@ -125,7 +125,7 @@ def _library(package: str, module: str) -> Check:
 def _torch() -> Check:
     import torch
 
-    from .job_bodies import pick_device
+    from .devices import MEND, passed_over, pick_device
 
     device = pick_device()
     if device == "cuda":
@@ -133,7 +133,9 @@ def _torch() -> Check:
         detail = f"{torch.cuda.get_device_name(0)}, {memory:.0f} GiB"
     else:
         detail = f"{device}, {torch.get_num_threads()} threads"
-    return Check(name="torch", found=f"{version('torch')} on {detail}")
+    why = passed_over()
+    found = f"{version('torch')} on {detail}" + (f". {why}" if why else "")
+    return Check(name="torch", found=found, ok=not why, needed=False, mend=MEND)
 
 
 def _ffmpeg() -> Check:

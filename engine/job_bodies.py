@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .alone import alone
+from .devices import pick_device
 from .errors import UnderstudyError
 from .footage_stamp import facts, remember, require_unchanged
 from .memory import keep_memory, require_room
@@ -99,17 +100,6 @@ def _require_same_people(spec: TrainSpec | ConvertSpec) -> None:
     require_same_people(spec)
 
 
-def pick_device() -> str:
-    """The fastest device at hand, by torch's own name."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
-
-
 def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     from .faces.scan import scan
 
@@ -117,7 +107,7 @@ def _scan(spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
     source = Path(spec.clip.path)
     seen = facts(source) if source.exists() else {}
     project = Path(spec.project) if spec.project else None
-    summary = scan(spec.clip, Path(spec.output), reporter, pick_device(), project, spec.detectors)
+    summary = scan(spec.clip, Path(spec.output), reporter, pick_device(reporter), project, spec.detectors)
     remember(spec, seen)
     return {"scan": spec.output, "people": len(summary.people), "frames": summary.frames}
 
@@ -144,7 +134,7 @@ def _train(spec: TrainSpec, reporter: Reporter) -> dict[str, Any]:
     if base:
         read_card(base)  # before anything is gathered
     rank = join_ranks()  # several processes under torchrun: the first one gathers and reports
-    device = torch.device(pick_device())
+    device = torch.device(pick_device(reporter))
     if not rank:
         gathering = Part(reporter, 0.0, 0.1 if trains else 1.0)
         card = prepare(folder, spec.identities, spec.preset, gathering, spec.network, device)
@@ -169,14 +159,14 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     sign = partial(certify, spec, reporter, told)
     shown = [swap.identity for swap in spec.swaps]
     with begun(project_folder(spec), Begun(id=recast_id(spec), date=today(), output=spec.output, identities=shown)):
-        counts = convert(spec, torch.device(pick_device()), reporter, marker(spec), sign)
+        counts = convert(spec, torch.device(pick_device(reporter)), reporter, marker(spec), sign)
     return {"movie": spec.output, **counts, **told}
 
 
 def _voice_train(spec: VoiceTrainSpec, reporter: Reporter) -> dict[str, Any]:
     from .voice.train import train_voice
 
-    return train_voice(spec, reporter, pick_device())
+    return train_voice(spec, reporter, pick_device(reporter))
 
 
 def _voice(spec: VoiceSpec, reporter: Reporter) -> dict[str, Any]:
@@ -187,7 +177,7 @@ def _voice(spec: VoiceSpec, reporter: Reporter) -> dict[str, Any]:
     told: dict[str, str] = {}
     heard, identifier = voices_of(spec), voice_recast_id(spec)  # the one who is replaced is heard in the first pass
     with begun(project_folder(spec), Begun(id=identifier, date=today(), output=spec.output, identities=heard)):
-        made = recast_voice(spec, reporter, pick_device(), partial(certify_voice, spec, reporter, told))
+        made = recast_voice(spec, reporter, pick_device(reporter), partial(certify_voice, spec, reporter, told))
     return {"sound": spec.output, **made, **told}
 
 

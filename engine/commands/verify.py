@@ -33,7 +33,7 @@ Example
 
     def run(self) -> dict[str, Any]:
         """Look, and say what was found."""
-        from ..job_bodies import pick_device
+        from ..devices import pick_device
         from ..provenance.verify import verify
 
         with watching("Nothing was changed.") as reporter, reporter.stage(f"Looking at {self.file.name}"):

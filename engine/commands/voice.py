@@ -51,7 +51,7 @@ class Separate:
 
     def run(self) -> dict[str, Any]:
         """Separate."""
-        from ..job_bodies import pick_device
+        from ..devices import pick_device
         from ..provenance.outputs import require_writable
         from ..voice.stems import separate_file
 

@@ -16,11 +16,11 @@ def find() -> dict[str, Any]:
     """The name of the device that jobs choose (a graphics card's, `mps` or `cpu`), and how many there are."""
     import torch
 
-    from ..job_bodies import pick_device
+    from ..devices import passed_over, pick_device
 
     device = pick_device()
     if device != "cuda":
-        return {"device": device, "count": 1}
+        return {"device": f"{device}: {passed_over()}" if passed_over() else device, "count": 1}
     return {"device": torch.cuda.get_device_name(), "count": torch.cuda.device_count()}
 
 

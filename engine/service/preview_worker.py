@@ -44,7 +44,7 @@ def _load(recaster: str) -> Any:
     import cv2
     import torch
 
-    from ..job_bodies import pick_device
+    from ..devices import pick_device
     from ..provenance import consented_people  # noqa: F401  # loaded before the first request, which somebody waits for
 
     torch.set_num_threads(1)
