@@ -553,6 +553,8 @@ STRINGS: dict[str, str] = {
     "Only {n} frames of “{name}” have a picture: the range is shorter now": "“{name}”只有 {n} 帧有画面：范围已缩短",
     "The Speed Control “{effect}” changes the speed of “{name}”: mute or delete it, and change the speed of "
     "the strip itself (Strip > Retiming).": "“{effect}”（速度控制）改变了“{name}”的速度：请静音或删除它，改用片段自身的变速（片段 > 重新计时）。",
+    "Looks like {name}: a mirror, a picture, or the same person?": "与{name}很像：是镜子、照片，还是同一个人？",
+    "They Are One: Merge with {name}": "是同一个人：与{name}合并",
     "Placed “{name}” on channel {channel}": "已将“{name}”放到频道 {channel}",
     "Updated “{name}”": "已更新“{name}”",
     "Set In Point": "设置入点",

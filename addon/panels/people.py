@@ -94,5 +94,11 @@ def _draw_person(
     others.operator_menu_enum("understudy.merge_people", "other", text="", icon="AUTOMERGE_ON")
     row.operator("understudy.split_person", text="", icon="MOD_EXPLODE")
     row.operator("understudy.reject_person", text="", icon="X")
+    alike = people_store.person_of(state.shot.scan, person.looks_like)
+    if alike is not None and not alike.rejected:
+        said = tr("Looks like {name}: a mirror, a picture, or the same person?", name=people_store.called(alike))
+        sentence(column, context, said, "INFO")
+        merged = tr("They Are One: Merge with {name}", name=people_store.called(alike))
+        column.operator("understudy.merge_people", text=merged, translate=False).other = str(alike.person)
     if said := people_store.sharpness_in_words(person):
         sentence(column, context, tr("The pictures are {sharpness}.", sharpness=said))

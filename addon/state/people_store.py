@@ -52,6 +52,7 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
             person.person, person.name, person.frames = found.id, found.name if found.known else "", found.frames
             person.tracks, person.thumbnail, person.best_frame = found.tracks, found.thumbnail, found.best_frame
             person.sharpness, person.known, person.rejected = found.sharpness, found.known, found.rejected
+            person.looks_like = found.looks_like
             person.coverage = json.dumps([count for row in found.coverage for count in row])
             if len(found.box) == 4:
                 person.box = found.box

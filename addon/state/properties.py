@@ -89,6 +89,7 @@ class UnderstudyPerson(bpy.types.PropertyGroup):
     sharpness: FloatProperty()
     known: BoolProperty(description="The name is the project's, found by their face or given by the user")
     rejected: BoolProperty(description="Nobody: a poster, a false face")
+    looks_like: IntProperty(default=NOBODY, description="The number of somebody else who looks the same")
     coverage: StringProperty(description="JSON: faces by pitch and yaw, row by row; empty while unknown")
 
 

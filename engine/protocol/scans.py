@@ -76,8 +76,9 @@ class PersonSummary:
 
     `thumbnail` is a file name inside the scan folder; `box` is x0, y0, x1, y1 in source pixels
     on `best_frame`, the frame the thumbnail was cut from. `known`: the name is the project's, found by
-    their face or given by the user. `coverage` counts measured faces by pitch (rows, looking up first,
-    edges PITCH_EDGES) and yaw (columns, the picture's left first, edges YAW_EDGES).
+    their face or given by the user. `looks_like` is the id of somebody else who looks the same, -1 without one: in a
+    mirror, as a twin or on a picture both show at once. `coverage` counts measured faces by pitch (rows, looking up
+    first, edges PITCH_EDGES) and yaw (columns, the picture's left first, edges YAW_EDGES).
     """
 
     id: int
@@ -90,6 +91,7 @@ class PersonSummary:
     thumbnail: str
     known: bool = False
     rejected: bool = False
+    looks_like: int = -1
     sharpness: float = 0.0
     track_ids: list[int] = field(default_factory=list)
     coverage: list[list[int]] = field(default_factory=list)

@@ -115,6 +115,7 @@ def scan(spec: dict, now: dict) -> dict:
     people = [
         {"id": i, "name": f"Person {i}", "frames": 20 - i, "tracks": now.get("tracks", 1), "first_frame": 0,
          "best_frame": 3, "coverage": grid, "sharpness": 0.7, "track_ids": [i],
+         "looks_like": now["alike"][i] if "alike" in now else -1,
          # the second fills more of the picture than the first, who shows in more frames
          "box": [0.0, 0.0, 10.0 + 20.0 * (i == 1), 10.0 + 20.0 * (i == 1)], "thumbnail": f"person-{i}.png"}
         for i in range(now.get("people", 1))

@@ -12,9 +12,11 @@ import pytest
 from understudy.engine.errors import MediaError, NoFaceError, Stopped, UnderstudyError
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.faces.facesets.faceset import gather
+from understudy.engine.faces.people.edits import edit_people
+from understudy.engine.faces.people.summary import read_summary
 from understudy.engine.faces.scan import scan
 from understudy.engine.faces.tracking.measure import Measurer
-from understudy.engine.protocol import Clip, Identity, Material, ScanSummary, from_json
+from understudy.engine.protocol import Clip, Identity, Material, PeopleEdit, ScanSummary, from_json
 from understudy.engine.reporter import Silent
 
 pytestmark = pytest.mark.usefixtures("networks")
@@ -195,3 +197,18 @@ def test_every_photograph_of_a_folder_of_unlike_sizes_is_used(tmp_path, hopper):
     assert {0, 1, 2, 3} <= set(alignments.frame[rows[~alignments.carried[rows]]].tolist())
     material = [Material(scan=str(tmp_path / "scan"), person=0)]
     assert {0, 1, 2, 3} <= set(gather(Identity(name="he", material=material), 128, Silent()).frame.tolist())
+
+
+def test_somebody_in_a_mirror_is_told_from_a_stranger(film, hopper, astronaut, tmp_path: Path) -> None:
+    tall = cv2.resize(astronaut, (600, 600))[:, 80:512]
+    side_by_side = np.hstack([hopper, hopper[:, ::-1], tall])
+    movie = film(tmp_path / "mirror.mp4", [cv2.resize(side_by_side, None, fx=0.5, fy=0.5)] * 4)
+    summary = scan(Clip(path=str(movie)), tmp_path / "scan", Silent())
+    left, mirrored, woman = sorted(summary.people, key=lambda p: p.box[0])
+    assert (left.looks_like, mirrored.looks_like, woman.looks_like) == (mirrored.id, left.id, -1)
+    edit_people(tmp_path / "scan", [PeopleEdit(action="merge", persons=[left.id, mirrored.id])], Silent())
+    merged = read_summary(tmp_path / "scan").people
+    assert sorted((p.tracks, p.looks_like) for p in merged) == [(1, -1), (2, -1)]
+    reject = PeopleEdit(action="reject", persons=[woman.id])
+    edit_people(tmp_path / "scan", [reject], Silent())
+    assert {p.looks_like for p in read_summary(tmp_path / "scan").people} == {-1}

@@ -17,6 +17,7 @@ from ...protocol import PeopleEdit, PersonSummary, project_of, to_json
 from ...reporter import Reporter
 from ..alignments import FILE_NAME, Alignments, load_alignments
 from . import roster as who
+from .gallery import SAME_PERSON
 from .roster import Person, Roster
 from .summary import BOXES, SUMMARY, boxes_of, coverage, merit, read_summary, write_thumbnail
 
@@ -178,7 +179,23 @@ def summarise(
                 coverage=coverage(alignments.landmarks[measured]),
             )
         )
-    return sorted(found, key=lambda p: (p.rejected, -p.frames, p.id))
+    return sorted(_alike(alignments, found), key=lambda p: (p.rejected, -p.frames, p.id))
+
+
+def _alike(alignments: Alignments, people: list[PersonSummary]) -> list[PersonSummary]:
+    """The people, with whom each of them looks like; the rejected look like nobody."""
+    there = [p for p in people if not p.rejected]
+    rows = [np.flatnonzero(np.isin(alignments.track, p.track_ids) & (alignments.person >= 0)) for p in there]
+    there, rows = [p for p, r in zip(there, rows, strict=True) if len(r)], [r for r in rows if len(r)]
+    if len(there) < 2:
+        return people
+    looks = np.stack([who.mean_embedding(alignments, r)[0] for r in rows])
+    apart = np.linalg.norm(looks[:, None] - looks[None], axis=-1)
+    np.fill_diagonal(apart, np.inf)
+    nearest = {
+        p.id: there[int(row.argmin())].id for p, row in zip(there, apart, strict=True) if row.min() < SAME_PERSON
+    }
+    return [replace(p, looks_like=nearest.get(p.id, -1)) for p in people]
 
 
 def applied(roster: Roster, edit: PeopleEdit) -> Roster:
