@@ -1,8 +1,9 @@
 """How long jobs took, so that the next one of the kind can say from its first moment how long it will take.
 
-`rates.json` of the engine's home holds, by kind and device, the seconds a unit of work took (a frame; a minute of
-training) and the shape: which share of its time a job has used when it is at each twentieth of its fraction. A job's
-stages are not equally fast, which the fraction does not know and the shape does. Standard library only.
+`rates.json` of the engine's home holds, by kind and device, the seconds a unit of work took (a frame; a second of
+sound; a minute of training) and the shape: which share of its time a job has used when it is at each twentieth of its
+fraction. A job's stages are not equally fast, which the fraction does not know and the shape does. Standard library
+only.
 """
 
 from __future__ import annotations
@@ -15,7 +16,18 @@ from pathlib import Path
 from typing import Any
 
 from ..durable import write_json
-from ..protocol import ConvertSpec, JobKind, JobSpec, ScanSpec, TrainSpec, from_json, parse_json
+from ..protocol import (
+    ConvertSpec,
+    JobKind,
+    JobSpec,
+    ScanSpec,
+    SoundClip,
+    TrainSpec,
+    VoiceSpec,
+    VoiceTrainSpec,
+    from_json,
+    parse_json,
+)
 
 FILE_NAME = "rates.json"
 MARKS = 20
@@ -44,6 +56,10 @@ def units_of(spec: JobSpec) -> float | None:
         return None if spec.preset == "draft" else spec.minutes
     if isinstance(spec, ScanSpec):
         return None if spec.clip.end is None else float(spec.clip.end - spec.clip.start)
+    if isinstance(spec, VoiceTrainSpec):
+        return spec.minutes or _seconds(spec.material)
+    if isinstance(spec, VoiceSpec):
+        return _seconds([spec.clip])
     if isinstance(spec, ConvertSpec):
         try:
             summary = parse_json((Path(spec.scan) / "scan.json").read_text(encoding="utf-8"))
@@ -55,6 +71,12 @@ def units_of(spec: JobSpec) -> float | None:
     return None
 
 
+def _seconds(clips: Sequence[SoundClip]) -> float | None:
+    """How long clips of sound are together, None where one goes to its end."""
+    ends = [clip.end for clip in clips]
+    return None if None in ends else sum(float(clip.end or 0) - clip.start for clip in clips)
+
+
 def key_of(kind: JobKind, spec: JobSpec, home: Path) -> str:
     """What jobs have in common that take alike: kind, preset, and where they are done."""
     try:
@@ -63,7 +85,10 @@ def key_of(kind: JobKind, spec: JobSpec, home: Path) -> str:
         device = ""
     if (home / "remote.json").exists():
         device = "remote"
-    return "/".join([kind, getattr(spec, "preset", ""), device])
+    preset = getattr(spec, "preset", "")
+    if isinstance(spec, VoiceTrainSpec) and not spec.minutes:
+        preset = "draft"
+    return "/".join([kind, preset, device])
 
 
 def recall(home: Path, key: str) -> Rate | None:

@@ -17,7 +17,7 @@ from ..durable import hash_file, write_json
 from ..errors import DataError, NoVoiceError
 from ..media.waveform import SoundInfo, probe_sound, read_spans, resample, to_float
 from ..protocol import SoundClip, from_json, parse_json
-from ..reporter import Reporter
+from ..reporter import Part, Reporter
 from . import speaker
 from .analysis import Analysis, analyse
 from .envelope import power, to_mel
@@ -93,11 +93,14 @@ def gather(clips: list[SoundClip], reporter: Reporter, device: str = "cpu") -> t
             number += 1
             if number % stride:
                 continue
-            reporter.progress(number / count, f"Listening to {info.path.name}")
+            part = Part(reporter, (number - 1) / count, number / count)
+            part.progress(0.0, f"Separating the voice in {info.path.name}")
             sound = to_float(samples[:, : min(info.channels, 2)])
             hurt = _clipping(sound, info.rate)
             clipped += float(hurt.sum()) / FRAMES_A_SECOND
-            one = analyse(_voice_of(sound, info.rate, device), device)
+            heard = _voice_of(sound, info.rate, device)
+            part.progress(0.5, f"Listening to {info.path.name}")
+            one = analyse(heard, device)
             recording = _recording(one, hurt)
             if recording.weight.sum() > FRAMES_A_SECOND / 2:
                 found.append(recording)

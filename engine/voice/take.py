@@ -13,7 +13,7 @@ from scipy import signal
 from ..arrays import write_arrays
 from ..errors import DataError, NoVoiceError
 from ..media.waveform import SoundInfo, read_spans, resample, to_float
-from ..reporter import Reporter
+from ..reporter import Part, Reporter
 from .analysis import Analysis
 from .content import find_content
 from .envelope import BINS, find_envelope, find_noise
@@ -61,10 +61,11 @@ def measure(
     """Separate and measure every piece that `work` does not hold yet. Raises NoVoiceError where nobody speaks."""
     for number, piece in enumerate(pieces):
         reporter.check()
-        reporter.progress(number / len(pieces), "Separating the voice")
+        part = Part(reporter, number / len(pieces), (number + 1) / len(pieces))
         if not _file(work, piece).is_file():
             (samples,) = read_spans(info, [piece.span])
-            write_arrays(_file(work, piece), KIND, SCHEMA, _measured(to_float(samples)[channels], info, device), {})
+            measured = _measured(to_float(samples)[channels], info, device, part)
+            write_arrays(_file(work, piece), KIND, SCHEMA, measured, {})
     return _take([_read(work, piece) for piece in pieces], info, pieces)
 
 
@@ -93,10 +94,13 @@ def speaks(one: Analysis, take: Take) -> np.ndarray:
     return activity(one.level, one.f0, take.loud)
 
 
-def _measured(mix: np.ndarray, info: SoundInfo, device: str) -> dict[str, np.ndarray]:
+def _measured(mix: np.ndarray, info: SoundInfo, device: str, reporter: Reporter) -> dict[str, np.ndarray]:
+    reporter.progress(0.0, "Separating the voice")
     voice = separate(mix, info.rate, device)
+    reporter.progress(0.5, "Measuring its pitch")
     low, rest = (resample(part.mean(0), info.rate, RATE) for part in (voice, mix - voice))
     f0 = find_pitch(low, device=device)
+    reporter.progress(0.7, "Listening to its words")
     spectrum = signal.welch(low + rest, RATE, nperseg=min(2 * (BINS - 1), len(low)), noverlap=0)[1]
     bins = np.linspace(0, len(spectrum) - 1, BINS)
     return {

@@ -12,7 +12,10 @@ from types import SimpleNamespace
 
 import bpy
 import flow
+import numpy as np
 import pytest
+import sound
+import test_voice as voice
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = Path(os.environ["UNDERSTUDY_TEST_ENGINE_PYTHON"] or ROOT / ".env" / "engine" / "bin" / "python")
@@ -207,3 +210,68 @@ def test_another_machines_engine_works_through_a_wire_that_breaks(addon, scene, 
         wire.communicate()  # there is no more
         far.kill()
         far.wait()
+
+
+def voices(folder: Path) -> tuple[Path, Path]:
+    """A man who speaks for 6 s between two seconds of strings each, in stereo, and 12 s of a woman."""
+    code = (
+        "import sys, numpy as np; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import sounds\n"
+        "folder = Path(sys.argv[2]); man = sounds.voice(6, 48000, pitch=110, seed=5)[0]\n"
+        "mix = sounds.accompaniment(10, 48000) * 0.2; mix[96000:384000] += man\n"
+        "sounds.write(folder / 'song.wav', np.stack([mix, 0.5 * mix]), 48000)\n"
+        "sounds.write(folder / 'ann.wav', sounds.voice(12, 44100, throat=1.2, pitch=190, seed=3)[0], 44100)\n"
+    )
+    subprocess.run([PYTHON, "-c", code, ROOT / "tests" / "voice", folder], check=True)
+    return folder / "song.wav", folder / "ann.wav"
+
+
+def test_a_draft_of_a_voice(addon, scene, real, tick_until, tmp_path):
+    """The whole way through the real engine, without training: in sync, and the same sound outside the range."""
+    lacking = [n for n in ("separator", "pitch", "content", "speaker") if not (NETWORKS / f"{n}.safetensors").is_file()]
+    if lacking:
+        pytest.skip(f"needs the voice networks in {NETWORKS}: `make models` fetches them")
+    song, ann = voices(tmp_path)
+    strip = scene.sequence_editor.strips.new_sound("song", str(song), 2, 1)
+    addon.compat.set_span(strip, 13, 229)  # seconds 0.5 to 9.5
+    scene.sequence_editor.active_strip = strip
+    scene.frame_start, scene.frame_end = 1, 240
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 61, 180
+    assert bpy.ops.understudy.mark_sound(by="PREVIEW") == {"FINISHED"}  # seconds 2.5 to 7.5
+    assert bpy.ops.understudy.add_voice_file(filepath=str(ann)) == {"FINISHED"}
+    before = sound.mixed(tmp_path / "before.wav").astype(int)
+    voice.agree(addon, scene, tick_until)
+    left: list[float] = []
+
+    def done():
+        left.extend(job.seconds_left for job in scene.understudy.jobs if job.seconds_left > 0)
+        return flow.idle(scene)
+
+    assert bpy.ops.understudy.voice_draft() == {"FINISHED"}
+    tick_until(done, 240)
+    assert scene.understudy.error == "" and left
+    (placed,) = addon.voice_placing.placed(scene)
+    assert addon.compat.span(placed) == (13, 229) and strip.mute and not placed.mute
+    assert "usable" in addon.voice_steps.chosen(scene.understudy).described
+    assert Path(scene.understudy.jobs[-1].preview).is_file()
+    after = sound.mixed(tmp_path / "after.wav").astype(int)
+    changed = np.flatnonzero(np.abs(after - before).max(1) > 8)
+    assert changed[0] / sound.RATE > 2.4 and changed[-1] / sound.RATE < 7.6
+    assert len(changed) > sound.RATE * 2  # most of five seconds
+    assert np.array_equal(after[: 2 * sound.RATE], before[: 2 * sound.RATE])
+
+
+def test_a_range_in_which_nobody_speaks_is_said_at_the_voice(addon, scene, real, tick_until, tmp_path):
+    if not (NETWORKS / "separator.safetensors").is_file():
+        pytest.skip(f"needs the voice networks in {NETWORKS}: `make models` fetches them")
+    song, ann = voices(tmp_path)
+    scene.sequence_editor.active_strip = scene.sequence_editor.strips.new_sound("song", str(song), 2, 1)
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 205, 235
+    bpy.ops.understudy.mark_sound(by="PREVIEW")  # strings alone
+    bpy.ops.understudy.add_voice_file(filepath=str(ann))
+    voice.agree(addon, scene, tick_until)
+    bpy.ops.understudy.voice_draft()
+    tick_until(lambda: flow.idle(scene), 240)
+    state = scene.understudy
+    assert "between the frames 205 and 235" in state.error and addon.failures.place(state) == "voice"
+    assert [one.name for one in scene.sequence_editor.strips] == ["song"]
+    assert not list((addon.project.folder(state) / "recasts").glob("*"))
