@@ -164,8 +164,12 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
 
 
 def _voice_train(spec: VoiceTrainSpec, reporter: Reporter) -> dict[str, Any]:
+    from .voice import networks
     from .voice.train import train_voice
 
+    if spec.fetch and networks.missing():
+        networks.fetch(Part(reporter, 0.0, 0.5))
+        reporter = Part(reporter, 0.5, 1.0)
     return train_voice(spec, reporter, pick_device(reporter))
 
 

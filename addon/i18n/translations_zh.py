@@ -688,4 +688,6 @@ STRINGS: dict[str, str] = {
         "标记的声音不在 {path}：请用“文件 > 外部数据”找到它，然后重新标记。",
     "The recording {path} is not there any more: remove it, or add it again.": "录音 {path} 已不在那里：请移除它，或重新添加。",
     "Who is heard in {name}": "{name}中听到的人",
+    "Or allow Online Access in Preferences > System: then the first voice fetches them.":
+        "或在“偏好设置 > 系统”中允许联网：第一次制作声音时会下载它们。",
 }  # fmt: skip

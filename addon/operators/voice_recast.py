@@ -69,6 +69,7 @@ def train_spec(scene: bpy.types.Scene, folder: Path, minutes: float) -> protocol
         output=str(folder),
         minutes=round(minutes, 2),
         project=str(project.folder(state)),
+        fetch=bpy.app.online_access,
     )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+import bpy
+
 from ..i18n import tr
 from . import steps
 
@@ -33,6 +35,8 @@ def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
             text = _FRAMES.sub(lambda found: f"frames {int(found[1]) + 1} to {int(found[2]) + 1}", text)
     elif job.kind == "voice" and {"start", "end"} <= set(about):
         text = _SECONDS.sub(f"between the frames {about['start']} and {about['end'] - 1}", text)
+    if "models fetch --voice" in text and not bpy.app.online_access:
+        text += " " + tr("Or allow Online Access in Preferences > System: then the first voice fetches them.")
     if of_a_folder(text):
         text += " " + tr("It is chosen in the preferences of Understudy: Keep projects in.")
     return text

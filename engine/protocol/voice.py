@@ -27,7 +27,8 @@ class SoundClip:
 class VoiceTrainSpec:
     """Make the voice of an identity from recordings; `output` is the voice folder, one in it is made anew or goes on.
 
-    `minutes` is the time that its network is adapted for; 0 makes the draft voice only, which is ready at once.
+    `minutes` is the time that its network is adapted for; 0 makes the draft voice only, which is ready at once. `fetch`
+    allows it to download the voice networks where they are missing (some 160 MB, once).
     """
 
     identity: str
@@ -35,6 +36,7 @@ class VoiceTrainSpec:
     output: str
     minutes: float = setting(2.0, limits=Limits(unit="a number of minutes", high=10_000.0))
     project: str = ""
+    fetch: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -294,6 +294,22 @@ def test_an_error_is_said_at_the_step_in_frames_of_the_timeline(addon, scene, re
     assert [one.name for one in scene.sequence_editor.strips] == ["song"] and not ready.mute
 
 
+def test_missing_networks_are_fetched_where_that_is_allowed(addon, scene, ready, engine, tick_until):
+    engine.script(fail={"voice-train": "They are not installed. Run `understudy models fetch --voice` (160 MB)."})
+    bpy.context.preferences.system.use_online_access = False
+    bpy.ops.understudy.voice_draft()
+    tick_until(lambda: flow.idle(scene))
+    assert scene.understudy.error.endswith("then the first voice fetches them.")
+    assert [job.state for job in scene.understudy.jobs if job.kind == "voice"] == ["failed"]
+    engine.script(fail={})
+    bpy.context.preferences.system.use_online_access = True
+    bpy.ops.understudy.voice_draft()
+    tick_until(lambda: flow.idle(scene))
+    bpy.context.preferences.system.use_online_access = False
+    assert json.loads((engine.home / "fake_voice_train.json").read_text())["fetch"]
+    assert len(addon.voice_placing.placed(scene)) == 1
+
+
 def test_a_voice_of_an_identity_comes_from_its_footage(addon, scene, clips, noise, engine, tick_until):
     assert bpy.ops.understudy.add_identity_file(filepath=str(clips.movie), scan=False) == {"FINISHED"}
     identity = scene.understudy.identities[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import av
 import pytest
 from understudy.engine.faces.networks import weights
+from understudy.engine.protocol import SoundClip, VoiceSpec, VoiceTrainSpec
 from understudy.engine.service import rates
 from understudy.engine.service.recorder import Estimate
 
@@ -136,3 +138,13 @@ def _told_by_scan(engine: Engine, name: str, shot: Path, start: int, end: int) -
     took = last - events[0]["time"]
     heard = next((e["time"] for e, guess in zip(events, guesses, strict=True) if guess is not None), last)
     return took, error([last - e["time"] for e in events], guesses), (heard - events[0]["time"]) / took
+
+
+def test_jobs_of_voices_are_told_by_the_sound_there_is(tmp_path: Path) -> None:
+    clip, rest = SoundClip(path="a.wav", start=2.0, end=12.0), SoundClip(path="b.wav")
+    recast = VoiceSpec(clip=clip, voice="v", output="o.wav", target="bob", identity="ann")
+    draft = VoiceTrainSpec(identity="ann", material=[clip, clip], output="v", minutes=0)
+    trained = replace(draft, minutes=3.0)
+    assert [rates.units_of(spec) for spec in (recast, draft, trained)] == [10.0, 20.0, 3.0]
+    assert rates.units_of(replace(draft, material=[clip, rest])) is None
+    assert rates.key_of("voice-train", draft, tmp_path) != rates.key_of("voice-train", trained, tmp_path)
