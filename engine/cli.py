@@ -16,10 +16,13 @@ from .commands import COMMANDS, NotUnderstood
 from .commands.arguments import OPTIONS
 from .commands.path_arguments import close_home, examine, examine_home
 from .errors import Stopped, UnderstudyError
+from .memory import LITTLE, NEEDED, require_room
 from .plain_words import of_file, of_memory
 from .printing import complain, complain_of_fault, say, unwritten
 
 USAGE, FAULT = NotUnderstood.exit_code, 70
+LIGHT = tuple(COMMANDS[name] for name in ("identity", "serve", "jobs", "remote"))
+"""Commands that load no library that takes much memory."""
 
 EXIT_CODES = """\
 Exit codes
@@ -105,10 +108,13 @@ def execute(arguments: Sequence[str]) -> int:
         if not isinstance(command, COMMANDS["doctor"]):  # which tells what is wrong with it
             examine_home()
             close_home()
+        require_room(LITTLE if isinstance(command, LIGHT) else NEEDED)
         result = command.run()
     except BrokenPipeError:
         raise
     except (UnderstudyError, KeyboardInterrupt) as error:
+        if isinstance(error, UnderstudyError) and (sentence := of_memory(error)):  # whatever it blames
+            return _fail(1, sentence, as_json)
         return _fail(*_in_plain_words(error), as_json)
     except Exception as error:
         if sentence := of_memory(error) or (of_file(error) if isinstance(error, OSError) else ""):

@@ -14,11 +14,16 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3
 KEPT = 1 << 30
 """Bytes below which a freed block stays with the process."""
 
-NEEDED = 900 << 20
-"""Bytes of address space that the smallest scan takes for the libraries that are not loaded before: 1.5 GB in all."""
+NEEDED = 1400 << 20
+"""Bytes of address space that the libraries take that are not loaded before, and the smallest scan needs a little more:
+1.8 GB in all. With less some of them end the process as they are loaded, and nobody can say why."""
 
 
-def require_room() -> None:
+LITTLE = 160 << 20
+"""The same of NumPy alone."""
+
+
+def require_room(needed: int = NEEDED) -> None:
     """Raise OSError (ENOMEM) when this process may not map as much as the libraries take, under `ulimit -v` say.
 
     OpenBLAS, which NumPy and SciPy bring, asks for its buffers again and again until it gets them: as it is loaded it
@@ -26,7 +31,7 @@ def require_room() -> None:
     """
     if sys.platform != "win32" and "torch" not in sys.modules:
         # nothing may be done with these pages, so that no system counts them as promised
-        mmap.mmap(-1, NEEDED, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
+        mmap.mmap(-1, needed, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS, prot=0).close()
 
 
 def keep_memory() -> bool:

@@ -12,6 +12,9 @@ LACKING = (
     "could not create a memory",
     "can't allocate memory",  # torch, on the processor
     "can't start new thread",  # Python: a thread needs room for its stack
+    "Resource temporarily unavailable: 'avcodec_open2",  # FFmpeg, of its threads
+    "Resource temporarily unavailable: 'avcodec_send_packet",
+    "MemoryError",  # a child process's
     "Insufficient memory",  # OpenCV
     "failed to map segment from shared object",  # the loader, of a library
     "Cannot allocate memory",
@@ -24,7 +27,12 @@ def lacks_memory(error: BaseException) -> bool:
     """Whether an exception tells of a lack of this computer's memory."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
-    return isinstance(error, Exception) and any(part in str(error) for part in LACKING)
+    return isinstance(error, Exception) and tells_of_memory(str(error))
+
+
+def tells_of_memory(text: str) -> bool:
+    """Whether what a library or a child process says tells of a lack of this computer's memory."""
+    return any(part in text for part in LACKING)
 
 
 def lacks_graphics_memory(error: BaseException) -> bool:
@@ -34,10 +42,13 @@ def lacks_graphics_memory(error: BaseException) -> bool:
 
 
 def of_memory(error: BaseException) -> str:
-    """The sentence for an error of memory, empty for another one."""
+    """The sentence for an error of memory, or for one that was met because of it, empty for another one."""
     if lacks_graphics_memory(error):
         return NO_MEMORY.format("The graphics card")
-    return NO_MEMORY.format("This computer") if lacks_memory(error) else ""
+    met: BaseException | None = error
+    while met is not None and not lacks_memory(met):
+        met = met.__cause__ or met.__context__
+    return NO_MEMORY.format("This computer") if met is not None else ""
 
 
 def of_file(error: OSError) -> str:

@@ -11,6 +11,7 @@ from av.codec import CodecContext
 
 from ..errors import MediaError
 from ..protocol import OutputFormat
+from .open import LACKS_MEMORY
 from .planes import planar_name
 from .reader import MediaInfo
 from .recipes import MOVIES, PICTURES, WITH_ALPHA, Recipe, coded_size, dnxhr, ffv1, h26x, pictures, prores, tags_of
@@ -149,6 +150,8 @@ def _try_out(recipe: Recipe, source: MediaInfo) -> None:
     try:
         if recipe.codec not in ("libx264", "libx265"):  # which take every size, and their time to start
             coder.encode(frame)  # type: ignore[attr-defined]
+    except LACKS_MEMORY:
+        raise
     except (av.FFmpegError, ValueError):
         codec = next((says for name, says in SAYS.items() if recipe.name.startswith(name)), recipe.codec.upper())
         raise MediaError(

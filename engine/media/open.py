@@ -35,6 +35,10 @@ def refuse_heif(path: Path, head: bytes) -> None:
         )
 
 
+LACKS_MEMORY = (MemoryError, BlockingIOError)
+"""By what FFmpeg tells of a lack of memory, for itself or for its threads: no fault of a file's."""
+
+
 def url_of(path: Path) -> str:
     """The `file:` URL of a path: a colon in a name is no protocol then."""
     return f"file:{path.absolute()}"
@@ -51,6 +55,8 @@ def open_movie(path: Path) -> InputContainer:
     closed = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS.split())}
     try:
         return av.open(url_of(path), "r", metadata_errors="replace", options=closed)
+    except LACKS_MEMORY:
+        raise
     except (av.FFmpegError, OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", "") or "unknown format"
         raise MediaError(

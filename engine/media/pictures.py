@@ -15,7 +15,7 @@ from ..durable import open_regular
 from ..errors import MediaError
 from .colour_spaces import FULL, LIMITED
 from .exr import is_whole
-from .open import refuse_heif
+from .open import LACKS_MEMORY, refuse_heif
 
 # Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.
 DEEP = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
@@ -138,6 +138,8 @@ def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:
         decoder.options = {"err_detect": "explode"}  # its checksums count
     try:
         frames = [*decoder.decode(Packet(data)), *decoder.decode(None)]  # type: ignore[attr-defined]
+    except LACKS_MEMORY:
+        raise
     except (av.FFmpegError, ValueError):
         return None
     if not frames or frames[0].is_corrupt:

@@ -19,7 +19,7 @@ from .float_view import Patch, view_of
 from .footage import Footage, as_footage
 from .frametable import FrameTable, frame_table
 from .mastering import mastering_of
-from .open import open_movie
+from .open import LACKS_MEMORY, open_movie
 from .pictures import is_pictures, picture_files, read_picture
 from .planes import planar
 from .signal import Box
@@ -392,6 +392,8 @@ def _sought(footage: Footage, key: int, target: int) -> Iterator[av.VideoFrame]:
         stream.thread_type = "AUTO"
         try:
             container.seek(key, stream=stream)
+        except LACKS_MEMORY:
+            raise
         except av.FFmpegError:
             return
         after_key = on_target = False

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
 from av.packet import Packet
 
-from .open import open_movie
+from .open import LACKS_MEMORY, open_movie
 
 Timed = tuple[float, Packet]  # seconds in the output, and what to write then
 
@@ -141,6 +141,8 @@ def _decoded_sound(stream: AudioStream) -> Iterator[AudioFrame]:
     for packet in stream.container.demux(stream):  # type: ignore[attr-defined]
         try:
             yield from packet.decode()
+        except LACKS_MEMORY:
+            raise
         except av.FFmpegError:
             continue  # damaged sound becomes a gap, and gaps become silence
 

@@ -11,6 +11,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
+from .open import LACKS_MEMORY
 
 
 def video_stream(container: InputContainer, path: Path, number: int = 0) -> VideoStream:
@@ -35,5 +36,7 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
             continue  # cut off in the middle: it would show as garbage
         try:
             yield from packet.decode()
+        except LACKS_MEMORY:
+            raise
         except av.FFmpegError:
             continue

@@ -26,7 +26,7 @@ from scipy import signal
 
 from ..durable import make_new, put
 from ..errors import MediaError
-from .open import create_movie, open_movie
+from .open import LACKS_MEMORY, create_movie, open_movie
 from .sound import AAC_LAYOUTS, AAC_RATES, channel_layout, cut_samples, working_format
 
 FOREVER = 1e7
@@ -250,6 +250,8 @@ def replace_sound(movie: SoundInfo, sound: Path, output: Path, comment: str) -> 
             target.metadata.update({**source.metadata, "comment": comment})
             _mux(source, fresh, target, movie, replacement, output.suffix.lower())
         put(partial, output)
+    except LACKS_MEMORY:
+        raise
     except (av.FFmpegError, ValueError) as error:
         raise MediaError(
             f"{output.name} cannot hold what is in {movie.path.name} ({error}). Name a .mkv, or a .wav for the sound."

@@ -24,6 +24,7 @@ from .encode import MovieSegment, PictureSegment, join
 from .float_view import Patch, carried
 from .formats import check_output
 from .layer import layer_pictures, matte_recipe
+from .open import LACKS_MEMORY
 from .partial_output import Certify, matte_path, partial_folder, publish, remove_partial, require_own_partial
 from .pictures import picture_files
 from .reader import Frame, MediaInfo, as_coded
@@ -279,6 +280,8 @@ class MovieWriter:
         """Say what FFmpeg or the system complains of as a sentence for the user."""
         try:
             yield
+        except LACKS_MEMORY:
+            raise
         except (av.FFmpegError, OSError) as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise MediaError(

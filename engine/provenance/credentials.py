@@ -14,6 +14,7 @@ from typing import Any
 
 from .. import child_process
 from ..errors import MediaError, UnderstudyError
+from ..plain_words import NO_MEMORY, tells_of_memory
 
 FORMATS = {
     ".mp4": "video/mp4",
@@ -148,6 +149,8 @@ def _apart(order: dict[str, Any], files: list[Path]) -> dict[str, Any]:
             command, input=json.dumps(order), capture_output=True, text=True, encoding="utf-8",
             timeout=PATIENCE + size / BYTES_A_SECOND,
         )  # fmt: skip
+        if tells_of_memory(done.stderr):
+            raise UnderstudyError(NO_MEMORY.format("This computer"))
         answer = json.loads(done.stdout.splitlines()[-1])
     except (subprocess.TimeoutExpired, ValueError, IndexError):
         raise MediaError(

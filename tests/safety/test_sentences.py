@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -239,16 +241,59 @@ def test_words_for_what_the_system_refuses() -> None:
     assert plain_words.of_memory(RuntimeError("could not create a primitive")).startswith("This computer has no memory")
     assert plain_words.of_memory(OSError(12, "Cannot allocate memory"))
     assert plain_words.of_memory(MemoryError())
+    threads = av.error.BlockingIOError(11, "Resource temporarily unavailable", 'avcodec_open2("h264", {})')
+    assert plain_words.of_memory(threads)
+    try:
+        try:
+            raise threads
+        except av.FFmpegError:
+            raise MediaError("Frame 0 is damaged.") from None
+    except MediaError as blamed:
+        assert plain_words.of_memory(blamed)
+    assert not plain_words.of_memory(MediaError("Frame 0 is damaged."))
     assert not plain_words.of_memory(RuntimeError("shapes do not fit"))
 
 
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="there is no prlimit here")
 @pytest.mark.skipif(bool(weights.missing()), reason="the face networks are not installed here")
-@pytest.mark.parametrize("limit", [700_000_000, 1_200_000_000])
-def test_a_lack_of_memory_is_called_so(make_clip: Any, tmp_path: Path, limit: int) -> None:
-    """Under a limit at which torch cannot even be loaded, and one under which SciPy's OpenBLAS would ask for ever."""
-    clip = make_clip(tmp_path / "good.mp4", 12)
-    command = ["prlimit", f"--as={limit}", *UNDERSTUDY, "scan", str(clip), "-o", str(tmp_path / "x")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+@pytest.mark.parametrize("limit", [600_000_000, 700_000_000, 1_000_000_000, 1_200_000_000, 1_500_000_000])
+@pytest.mark.parametrize(
+    "words", [["scan", "good.mp4", "-o", "x"], ["verify", "good.mp4", "--frames", "4"], ["doctor"]]
+)
+def test_a_lack_of_memory_is_called_so(make_clip: Any, tmp_path: Path, limit: int, words: list[str]) -> None:
+    """Under a limit at which torch cannot even be loaded, one under which SciPy's OpenBLAS would ask for ever, and one
+    under which FFmpeg gets no thread to decode with."""
+    make_clip(tmp_path / "good.mp4", 12)
+    command = ["prlimit", f"--as={limit}", *UNDERSTUDY, *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=tmp_path)
+    if limit == 1_500_000_000 and done.returncode == 0 and words[0] != "scan":
+        return  # it is enough for little footage that shows nobody
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr and "has no memory left" in done.stderr.splitlines()[-1], done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("prlimit"), reason="there is no prlimit here")
+def test_a_child_without_memory_is_no_fault_of_the_file(make_clip: Any, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "good.mp4", 3)
+    code = (
+        "import resource, sys; from pathlib import Path\n"
+        "from understudy.engine.errors import UnderstudyError\n"
+        "from understudy.engine.provenance.credentials import read_credentials\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (40_000_000, 40_000_000))\n"
+        "try: read_credentials(Path(sys.argv[1]))\n"
+        "except UnderstudyError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, clip], capture_output=True, text=True, timeout=60, check=False)
+    assert "has no memory left" in done.stdout, done.stderr
+
+
+def test_no_decoder_blames_a_file_for_a_lack_of_memory() -> None:
+    """Wherever FFmpeg's errors are caught, those of memory go on."""
+    caught = 0
+    for path in (Path(plain_words.__file__).parent / "media").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            handlers = [ast.unparse(one.type) for one in node.handlers if one.type] if isinstance(node, ast.Try) else []
+            if any("FFmpegError" in one for one in handlers):
+                caught += 1
+                assert handlers[0] == "LACKS_MEMORY", f"{path.name}, line {node.lineno}"
+    assert caught > 5
