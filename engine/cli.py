@@ -138,6 +138,9 @@ def _parse(arguments: Sequence[str]) -> Any:
         raise NotUnderstood(
             f"There is no command {arguments[0]}; there are {', '.join(COMMANDS)}. understudy --help explains them."
         )
+    if empty := [n for n, text in enumerate(arguments) if not text.strip() or (text[:2] == "--" and text[-1] == "=")]:
+        what = arguments[empty[0]].rstrip("=").strip() or arguments[empty[0] - 1]
+        raise NotUnderstood(f"What is given with {what} is empty. Say what is meant, or leave it out.")
     name, wrong = f"understudy {arguments[0]}", io.StringIO()
     try:
         with contextlib.redirect_stderr(wrong), OPTIONS:

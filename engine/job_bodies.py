@@ -6,7 +6,7 @@ import contextlib
 import math
 import os
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import MISSING, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from .memory import keep_memory, require_room
 from .plain_words import of_file, of_memory
 from .project_links import require_inside
 from .protocol import (
+    Clip,
     ConsentSpec,
     ConvertSpec,
     CredentialSpec,
@@ -28,6 +29,7 @@ from .protocol import (
     PeopleSpec,
     ReportSpec,
     ScanSpec,
+    SoundClip,
     TrainSpec,
     VoiceSpec,
     VoiceTrainSpec,
@@ -61,6 +63,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     try:
         if not isinstance(spec, ConsentSpec | ForgetSpec | ReportSpec | CredentialSpec):
             require_room()
+        _require_named(spec)
         make_home()  # before torch or anybody else makes it, for all to read
         require_inside(spec)
         if isinstance(spec, TrainSpec | ConvertSpec):
@@ -92,6 +95,17 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         if sentence:
             raise UnderstudyError(sentence) from error
         raise
+
+
+def _require_named(spec: Any) -> None:
+    """Raise UnderstudyError when something that a job has to name is empty: an empty path would mean the folder that
+    the engine happens to stand in."""
+    for field in fields(spec):
+        value = getattr(spec, field.name)
+        if value == "" and field.default is MISSING:
+            raise UnderstudyError(f"The job does not name its {field.name}. Say what is meant.")
+        if isinstance(value, Clip | SoundClip):
+            _require_named(value)
 
 
 def _require_same_people(spec: TrainSpec | ConvertSpec) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from pathlib import Path
 
 NO_MEMORY = "{} has no memory left for this job. Close other programs that use it, or choose a smaller preset."
 LACKING = (
@@ -68,6 +69,8 @@ def of_file(error: OSError) -> str:
         case errno.EISDIR:
             return f"{what} is a folder, where a file is needed. Name a file."
         case errno.ELOOP:
+            if _is_link(Path(what)):  # where none is followed
+                return f"{what} is a link, where a file of Understudy's own is needed. Remove the link."
             return f"{what} leads in a circle of links. Remove one of them, or choose another place."
         case errno.ENAMETOOLONG:
             return f"The name {what[:100]}… is longer than file systems take. Choose a shorter one."
@@ -76,3 +79,12 @@ def of_file(error: OSError) -> str:
         case errno.EMFILE | errno.ENFILE:
             return "Too many files are open on this computer. Close other programs, and run the same command again."
     return f"{what} cannot be read or written ({reason}). Check the disk, or choose another place."
+
+
+def _is_link(path: Path) -> bool:
+    """Whether a path is a link, and none that leads in a circle."""
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ENOENT and path.is_symlink()
+    return path.is_symlink()

@@ -136,11 +136,13 @@ Writes
     def _ask_early(self, request: Request) -> None:
         """Have all consents on record that can be asked for before anybody knows who is to be seen: so that nobody
         waits for a scan to be asked, or to hear that a consent is missing."""
-        from ..provenance.consent import seen_with
+        from ..provenance.consent import plays, seen_with
         from ..swap import FACE, TARGET
 
         heard = {voice.VOICE: f"who is heard, in {self.voice.name}"} if self.voice else {}
-        read_consents(self.consent, [FACE, TARGET, *heard])
+        named = [text.partition("=")[0] for text in self.consent]
+        others = [name for name in named if plays(FACE, name) or plays(TARGET, name)]
+        read_consents(self.consent, [FACE, TARGET, *heard, *others])
         if heard:
             obtain_consent(request.work, heard, self._said(voice.VOICE, voice.VOICE), "voice")
         people = {role: seen_with(request.work, role) for role in (FACE, TARGET)}
@@ -185,5 +187,7 @@ Writes
         return f"who {'appears' if role == FACE else 'is recast'}, in {self._clip(role).name}"
 
     def _said(self, role: str, name: str) -> list[str]:
-        """What --consent says of a role, about the name that whoever plays it has."""
-        return [f"{name}={text.partition('=')[2]}" for text in self.consent if text.partition("=")[0] == role]
+        """What --consent says about the name that whoever plays a role has: by that name, or else by the role."""
+        by_name = [text for text in self.consent if text.partition("=")[0] == name]
+        by_role = [f"{name}={text.partition('=')[2]}" for text in self.consent if text.partition("=")[0] == role]
+        return by_name or by_role

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 import shutil
 import typing
 from collections.abc import Iterable, Iterator, Sequence
@@ -141,6 +142,13 @@ def withdraw(project: Path, identity: str, date: str) -> None:
                 old.pop("seen", None)  # what they look like is erased with their faces
                 note = {"identity": old["identity"], "forgotten": date, "history": [*history, old]}
                 write_json(path, note, 0o600)
+
+
+def plays(role: str, name: str) -> bool:
+    """Whether a name is a role's, or that of another person who plays it, as `consented_people.name_of` makes them:
+    role-2, role-3 …."""
+    number = name.removeprefix(f"{role}-")
+    return name == role or (number != name and re.fullmatch(r"[1-9][0-9]{0,5}", number) is not None and number != "1")
 
 
 def missing(project: Path, identities: Iterable[str], subject: Subject = "face") -> list[str]:

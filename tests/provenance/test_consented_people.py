@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from understudy.engine import job_bodies
+from understudy.engine.commands.swap import SwapAll
 from understudy.engine.errors import ConsentError, DataError
 from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.faces.networks import weights
@@ -82,7 +83,8 @@ def test_other_footage_in_the_same_folder_is_asked_about_again(run: Any, people_
     assert "understudy identity consent face-2 " in answer["error"]
     assert not Path("two.mp4").exists()
 
-    code, second, said = run(*other, "-o", "two.mp4", "--consent", "face=Grace Hopper: public domain")
+    hers = ["--consent", "face-2=Grace Hopper: public domain"]  # by the name that is told, or the role's
+    code, second, said = run(*other, "-o", "two.mp4", *hers)
     assert code == 0, said
     assert (second["face"], second["target"]) == ("face-2", "target")
     casts = {Path(one.output).name: one.cast[0] for one in all_recasts(Path("work"))}
@@ -101,6 +103,15 @@ def test_other_footage_in_the_same_folder_is_asked_about_again(run: Any, people_
     code, _, said = run(*shot, "--model", again["model"], "--swap", "0:target=face-2")
     assert code == 0, said
     assert not Path("work/models/consent").exists()
+
+
+def test_what_is_said_of_a_role_and_of_who_plays_it() -> None:
+    command = SwapAll(shot=Path("a"), face=Path("b"), output=Path("c"), consent=["face=A: own", "face-2=B: own"])
+    said = [command._said("face", name) for name in ("face", "face-2", "face-3")]
+    assert said == [["face=A: own"], ["face-2=B: own"], ["face-3=A: own"]]
+    names = ("face", "face-2", "face-99", "face-1", "face-02", "face-", "face-2x", "target-2", "faces")
+    assert [consent.plays("face", name) for name in names] == [True, True, True, *[False] * 6]
+    assert [command._said("target", name) for name in ("target", "target-2")] == [[], []]
 
 
 def test_who_is_replaced_is_asked_about_again(run: Any, people_footage: dict[str, Path]) -> None:

@@ -268,6 +268,23 @@ def test_consents_are_neither_read_nor_written_through_a_link(tmp_path: Path, vi
     assert victim.read_bytes() == PRECIOUS and list(victim.parent.iterdir()) == [victim]
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_linked_lock_is_named_for_what_it_is(
+    tmp_path: Path, victim: Path, capsys: pytest.CaptureFixture[str], there: bool
+) -> None:
+    project = tmp_path / "film.understudy"
+    lock = project / "consent" / ".lock"
+    lock.parent.mkdir(parents=True)
+    lock.symlink_to(project / "other" if there else project / "missing")
+    (project / "other").touch()
+    words = ["identity", "consent", "Ann", "--person", "Ann Lee", "--basis", "own", "--project", str(project)]
+    assert execute(words) == 1
+    assert f"{lock} is a link, where a file of Understudy's own is needed. Remove the link." in capsys.readouterr().err
+    lock.unlink()
+    lock.symlink_to(victim)
+    assert execute(words) == 1 and "leads out of the project" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("planted", ["scans/face/scan.json", "scans/face"])
 def test_footage_that_a_scan_elsewhere_names_is_not_the_projects(tmp_path: Path, planted: str) -> None:
     outside, project = tmp_path / "other" / "scans" / "face", tmp_path / "film.understudy"

@@ -16,7 +16,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from understudy.engine import plain_words
+from understudy.engine import job_bodies, plain_words
 from understudy.engine.alone import alone
 from understudy.engine.cli import execute
 from understudy.engine.commands.arguments import whole_number
@@ -28,6 +28,18 @@ from understudy.engine.faces.networks import weights
 from understudy.engine.footage_stamp import facts
 from understudy.engine.media.pictures import read_picture
 from understudy.engine.media.reader import probe
+from understudy.engine.protocol import (
+    Clip,
+    ConvertSpec,
+    ForgetSpec,
+    JobKind,
+    JobSpec,
+    PeopleSpec,
+    ReportSpec,
+    ScanSpec,
+    TrainSpec,
+)
+from understudy.engine.reporter import Silent
 
 UNDERSTUDY = [sys.executable, "-m", "understudy.engine"]
 CONSENTS = ["--consent", "face=Ann Lee:own face", "--consent", "target=Bob Orr:own face"]
@@ -105,6 +117,14 @@ def swap(shot: str, face: str, output: str) -> list[str]:
         ([*swap("good.mp4", "good.mp4", "x.mp4"), "--minutes", "-3"], 2, "--minutes is -3; give"),
         ([*swap("good.mp4", "good.mp4", "x.mp4"), "--minutes", "inf"], 2, "--minutes inf"),
         (["serve", "--idle-minutes", "nan"], 2, "--idle-minutes nan"),
+        (["scan", "good.mp4", "-o", ""], 2, "What is given with -o is empty"),
+        (["scan", "good.mp4", "--output="], 2, "What is given with --output is empty"),
+        (["scan", "", "-o", "x"], 2, "What is given with scan is empty"),
+        ([*swap("good.mp4", "good.mp4", "x.mp4"), "--work", ""], 2, "What is given with --work is empty"),
+        (swap("good.mp4", "", "x.mp4"), 2, "What is given with --face is empty"),
+        (["identity", "forget", "Ann", "--project", "", "--yes"], 2, "What is given with --project is empty"),
+        (["identity", "report", "-o", " "], 2, "What is given with -o is empty"),
+        (["train", "--identity", "Ann=", "-o", "m"], 2, "is not NAME=SCAN_DIR"),
         (["scan", "good.mp4", "-o", "x", "--end", "9" * 5000], 2, "not understood"),
         (["people", "scan", "--rename", f"{'9' * 5000}=Ann"], 2, "is not PERSON=NAME"),
         (["convert", "scan", "--model", "m", "--swap", f"{'9' * 5000}=Ann", "-o", "x.mp4"], 2, "is not PERSON=NAME"),
@@ -198,6 +218,28 @@ def test_a_frame_number_of_5000_digits(make_clip: Any, tmp_path: Path) -> None:
         by_frame([Place("9" * 5000 + ".png", points)], info)
     assert len(str(refusal.value)) < 400
     assert list(by_frame([Place("00003.png", points)], info)) == [2]
+
+
+@pytest.mark.parametrize(
+    ("kind", "spec", "lacks"),
+    [
+        ("scan", ScanSpec(clip=Clip(path="good.mp4"), output=""), "output"),
+        ("scan", ScanSpec(clip=Clip(path=""), output="x"), "path"),
+        ("forget", ForgetSpec(project="", identity="Ann"), "project"),
+        ("report", ReportSpec(project="", output="x.html"), "project"),
+        ("people", PeopleSpec(scan="", edits=[]), "scan"),
+        ("train", TrainSpec(identities=[], output=""), "output"),
+        ("convert", ConvertSpec(scan="x", model="", swaps=[], output="x.mp4"), "model"),
+    ],
+)
+def test_a_job_names_what_it_is_about(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: JobKind, spec: JobSpec, lacks: str
+) -> None:
+    """An empty path is the folder that one stands in."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UnderstudyError, match=f"does not name its {lacks}"):
+        job_bodies.run(kind, spec, Silent())
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_runs_do_not_write_to_one_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
