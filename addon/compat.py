@@ -11,7 +11,7 @@ from .sequencer.picture_geometry import Placement
 from .sequencer.timeline import RetimingKey, StripTiming
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 HIGHEST_CHANNEL = 128
 PICTURES = {"MOVIE", "IMAGE", "META", "SCENE"}
@@ -53,16 +53,36 @@ def connect(scene: bpy.types.Scene, strip: bpy.types.Strip, to: bpy.types.Strip)
     Blender 5.2, and where no sequencer is open, there is nothing that connects."""
     if not hasattr(strip, "connections") or strip.parent_meta() != to.parent_meta():
         return
-    found = sequencer_area()
-    if found is None or strip.parent_meta() is not None:
-        return
     together = {strip.name, to.name, *(one.name for one in (*strip.connections, *to.connections))}
+    if strip.parent_meta() is None:
+        _with_selected(scene, together, lambda: bpy.ops.sequencer.connect(toggle=False), bpy.ops.sequencer.connect.poll)
+
+
+def copy_sound_modifiers(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> None:
+    """Give a sound strip its source's modifiers (an equalizer), which only an operator can, and only at the top level
+    with a sequencer open: otherwise there is none of them."""
+    if not len(source.modifiers) or strip.parent_meta() is not None or source.parent_meta() is not None:
+        return
+    before = scene.sequence_editor.active_strip
+    scene.sequence_editor.active_strip = source
+    copy = bpy.ops.sequencer.strip_modifier_copy
+    _with_selected(scene, {strip.name, source.name}, lambda: copy(type="REPLACE"), copy.poll)
+    scene.sequence_editor.active_strip = before
+
+
+def _with_selected(
+    scene: bpy.types.Scene, names: set[str], act: Callable[[], object], possible: Callable[[], bool]
+) -> None:
+    """Run an operator on strips of the top level in an open sequencer of the scene; nothing where there is none."""
+    found = sequencer_area()
+    if found is None:
+        return
     before = [one.name for one in strips(scene) if one.select]
     for one in strips(scene):
-        one.select = one.name in together
+        one.select = one.name in names
     with bpy.context.temp_override(**found):
-        if sequencer_scene(bpy.context) == scene and bpy.ops.sequencer.connect.poll():
-            bpy.ops.sequencer.connect(toggle=False)
+        if sequencer_scene(bpy.context) == scene and possible():
+            act()
     for one in strips(scene):
         one.select = one.name in before
 

@@ -10,7 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from .. import compat
 from ..i18n import tr
-from ..sequencer import sound_strips, timeline, voice_placing
+from ..sequencer import copies, sound_strips, timeline, voice_placing
 from ..state import people_store, project, steps, voice_steps
 from ..state.properties import MARKS, SCHEMA
 from ..state.voice_properties import UnderstudyVoice
@@ -53,6 +53,7 @@ class UNDERSTUDY_OT_mark_sound(Undoable, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         state, speech = scene.understudy, scene.understudy.speech
+        copies.own_sources(scene)
         try:
             strip = sound_strips.active(scene)
             source = voice_placing.source_of(scene, strip)

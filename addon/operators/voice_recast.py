@@ -12,7 +12,7 @@ from ...engine import protocol
 from .. import compat
 from ..i18n import tr
 from ..jobs import jobs
-from ..sequencer import sound_strips, voice_placing
+from ..sequencer import copies, sound_strips, voice_placing
 from ..sequencer.placing import CannotPlace
 from ..state import consent_records, project, steps, voice_properties, voice_steps
 from .common import Outside, Undoable
@@ -114,7 +114,9 @@ class _Recast(Outside):
         return voice_steps.missing_for_recast(steps.state_of(context))
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        queue(compat.sequencer_scene(context), trained=self.trained)
+        scene = compat.sequencer_scene(context)
+        copies.own_sources(scene)
+        queue(scene, trained=self.trained)
         return {"FINISHED"}
 
 
@@ -191,6 +193,7 @@ class UNDERSTUDY_OT_hear_voice(_Placed, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
+        copies.own_sources(scene)
         strip = voice_placing.meant(scene)
         source = voice_placing.source_of(scene, strip)
         if source is None:
@@ -216,6 +219,7 @@ class UNDERSTUDY_OT_next_voice_take(_Placed, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
+        copies.own_sources(scene)
         takes = voice_placing.takes(scene, voice_placing.meant(scene))
         now = next((i for i, take in enumerate(takes) if not take.mute), -self.step)
         strip = takes[(now + self.step) % len(takes)]
@@ -237,6 +241,7 @@ class UNDERSTUDY_OT_remove_voice_recast(_Placed, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
+        copies.own_sources(scene)
         below = voice_placing.remove(scene, voice_placing.meant(scene))
         if below is not None:
             scene.sequence_editor.active_strip = below

@@ -10,9 +10,11 @@ import uuid
 from typing import TYPE_CHECKING
 
 from .. import compat
-from ..constants import STRIP_ID, STRIP_RECORD
+from ..constants import STRIP_ID, STRIP_RECORD, VOICE_RECORD
 
 if TYPE_CHECKING:
+    from typing import Any
+
     import bpy
 
 
@@ -22,12 +24,12 @@ def own_sources(scene: bpy.types.Scene) -> None:
     strips = list(compat.all_strips(scene))
     same: dict[str, list[bpy.types.Strip]] = {}
     for strip in strips:
-        if strip.get(STRIP_ID) and not strip.get(STRIP_RECORD):
+        if strip.get(STRIP_ID) and not _record(strip):
             same.setdefault(strip[STRIP_ID], []).append(strip)
     for known, sharing in same.items():
         if len(sharing) < 2:
             continue
-        recasts = [s for s in strips if s.get(STRIP_RECORD) and s[STRIP_RECORD].get("strip_id") == known]
+        recasts = [strip for strip in strips if (of := _record(strip)) and of.get("strip_id") == known]
         groups = _groups(sharing, _names(scene, known, recasts))
         of = {strip: _over(strip, groups) for strip in recasts}
         for number, group in enumerate(groups[1:], 1):
@@ -35,14 +37,20 @@ def own_sources(scene: bpy.types.Scene) -> None:
             for strip in group:
                 strip[STRIP_ID] = own
             for recast in (recast for recast, over in of.items() if over == number):
-                recast[STRIP_RECORD]["strip_id"], recast[STRIP_RECORD]["strip_name"] = own, group[0].name
+                of_recast = _record(recast)
+                of_recast["strip_id"], of_recast["strip_name"] = own, group[0].name
+
+
+def _record(strip: bpy.types.Strip) -> Any:
+    """What made a recast of a picture or of a voice; None for other strips."""
+    return strip.get(STRIP_RECORD) or strip.get(VOICE_RECORD)
 
 
 def _names(scene: bpy.types.Scene, known: str, recasts: list[bpy.types.Strip]) -> set[str]:
     """What the source of this id was called when it was marked."""
-    shot = scene.understudy.shot
-    marked = {shot.strip_name} if shot.strip_id == known else set()
-    return marked | {str(recast[STRIP_RECORD].get("strip_name", "")) for recast in recasts}
+    state = scene.understudy
+    marked = {one.strip_name for one in (state.shot, state.speech) if one.strip_id == known}
+    return marked | {str(_record(recast).get("strip_name", "")) for recast in recasts}
 
 
 def _groups(sharing: list[bpy.types.Strip], names: set[str]) -> list[list[bpy.types.Strip]]:
@@ -77,8 +85,9 @@ def shown(strip: bpy.types.Strip) -> tuple[int, int]:
 def _over(recast: bpy.types.Strip, groups: list[list[bpy.types.Strip]]) -> int:
     """The number of the group whose strip a recast lies over, frame for frame: the nearest below; 0, the original's,
     where it lies over none."""
-    record = recast[STRIP_RECORD]
-    from_source = int(record["start"]) - int(record.get("content_start", record["start"]))
+    record, from_source = _record(recast), 0  # a voice begins where its source does
+    if recast.get(STRIP_RECORD):
+        from_source = int(record["start"]) - int(record.get("content_start", record["start"]))
     begin, (left, right) = compat.content(recast)[0], compat.span(recast)
     found = [
         (strip.channel > recast.channel, abs(recast.channel - strip.channel), number)

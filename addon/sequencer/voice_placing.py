@@ -116,6 +116,7 @@ def _sound_like(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.type
     if source.mute and any(not take.mute for take in heard):
         strip.mute = False  # the source is muted because an earlier take is heard
     strip_animation.copy(scene, strip, source, _ANIMATED)
+    compat.copy_sound_modifiers(scene, strip, source)
 
 
 def _select(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip | None) -> None:

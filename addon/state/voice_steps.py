@@ -84,9 +84,16 @@ def voicing(state: UnderstudyState) -> list[UnderstudyJob]:
 
 def voice_folder(state: UnderstudyState, voice: UnderstudyVoice, *, trained: bool) -> Path:
     """Where the draft or the trained voice of these recordings lies, or will lie."""
-    facts = "|".join(f"{Path(one.path).name}:{one.start:.2f}:{one.end:.2f}" for one in voice.recordings)
+    facts = "|".join(f"{_stamp(one.path)}:{one.start:.2f}:{one.end:.2f}" for one in voice.recordings)
     quality = "trained" if trained else "draft"
     return project.folder(state) / "voices" / f"{voice.key}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}-{quality}"
+
+
+def _stamp(path: str) -> str:
+    """A file as it is now; its name, not its path: a moved project keeps its voices."""
+    file = Path(path)
+    stat = file.stat() if project_files.is_file(file) else None
+    return f"{file.name}:{stat.st_size}:{stat.st_mtime_ns}" if stat else file.name
 
 
 def card(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import flow
 import numpy as np
 import pytest
 import sound
+import test_takes
+import test_timeline as timelines
 
 
 @pytest.fixture
@@ -135,6 +137,34 @@ def test_volume_and_pan_are_animated_as_the_sources_are(addon, scene, ready, rec
     assert any(one.data_path == f"{path}.pan" for one in scene.animation_data.drivers)
     scene.frame_set(1)
     assert np.array_equal(sound.mixed(tmp_path / "after.wav"), before)
+
+
+def test_an_equalizer_comes_along(addon, scene, ready, recast, tmp_path):
+    with timelines.sequencer_context():
+        scene.sequence_editor.active_strip = ready
+        bpy.ops.sequencer.strip_modifier_add(type="SOUND_EQUALIZER")
+        ready.modifiers[0].graphics[0].curve_mapping.curves[0].points.new(1000, 20)
+        before = sound.mixed(tmp_path / "before.wav")
+        placed = recast()
+    (copied,) = placed.modifiers
+    assert [tuple(point.location) for point in copied.graphics[0].curve_mapping.curves[0].points][1] == (1000, 20)
+    assert np.array_equal(sound.mixed(tmp_path / "after.wav"), before)
+    assert placed.select and scene.sequence_editor.active_strip == placed
+
+
+def test_a_copied_song_and_its_recast_are_of_their_own(addon, scene, ready, recast):
+    first = recast()
+    made = test_takes.duplicate(addon, scene, {"song", first.name}, 200, up=5)
+    source = next(one for one in made if not one.get("understudy_voice"))
+    (copied,) = [one for one in made if one.get("understudy_voice")]
+    scene.frame_set(50)
+    scene.sequence_editor.active_strip = first
+    bpy.ops.understudy.hear_voice()
+    assert (ready.mute, first.mute, source.mute, copied.mute) == (False, True, True, False)
+    scene.sequence_editor.active_strip = copied
+    bpy.ops.understudy.hear_voice()
+    assert (ready.mute, first.mute, source.mute, copied.mute) == (False, True, False, True)
+    assert source["understudy_id"] != ready["understudy_id"]
 
 
 def test_one_undo_step(addon, scene, ready, recast):
