@@ -16,7 +16,7 @@ from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
 from ..state import kept_json, project
-from . import recasts, source_look, strip_media, timeline
+from . import recasts, source_look, strip_animation, strip_media, timeline
 
 
 class CannotPlace(Exception):
@@ -52,6 +52,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
         _fit(strip, start, end, about)
         if source is not None:
             source_look.look_like(strip, source, bool(about.get("layer")))
+            strip_animation.copy(scene, strip, source)
         strip.color_tag = "COLOR_05"
         strip[STRIP_RECORD] = _record(about)
         if source is not None:

@@ -46,6 +46,18 @@ def look_like(strip: bpy.types.Strip, source: bpy.types.Strip, layer: bool) -> N
     for name in _CROP:
         setattr(strip.crop, name, getattr(source.crop, name))
     _copy_modifiers(strip, source)
+    if _same_encoding(strip, source):
+        strip.colorspace_settings.name = source.colorspace_settings.name
+
+
+def _same_encoding(strip: bpy.types.Strip, source: bpy.types.Strip) -> bool:
+    """Whether a recast holds the source's own numbers: EXR is written scene-linear of what was not, and the other way
+    round."""
+    return _is_exr(strip) == _is_exr(source)
+
+
+def _is_exr(strip: bpy.types.Strip) -> bool:
+    return strip.type == "IMAGE" and strip.elements[0].filename.lower().endswith(".exr")
 
 
 def told(source: bpy.types.Strip, timing: timeline.StripTiming) -> str:
@@ -58,6 +70,7 @@ def told(source: bpy.types.Strip, timing: timeline.StripTiming) -> str:
         "modifiers": [
             [one.name, one.type, _properties(one)] for one in getattr(source, "modifiers", ())
         ],
+        "colour": source.colorspace_settings.name if hasattr(source, "colorspace_settings") else "",
         "speed": [keys, timing.strobe, timing.reversed, round(timing.rate, _DIGITS)],
     })  # fmt: skip
 
@@ -70,8 +83,11 @@ def changed(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.St
         return set()
     timing = compat.strip_timing(scene, source, stored_frames=strip[STRIP_RECORD].get("stored_frames", 0))
     now = json.loads(told(source, timing))
-    kinds = {"settings": "blend", "transform": "place", "crop": "place", "modifiers": "grade", "speed": "speed"}
-    return {kind for part, kind in kinds.items() if was[part] != now[part]}
+    kinds = {
+        "settings": "blend", "transform": "place", "crop": "place", "modifiers": "grade", "colour": "grade",
+        "speed": "speed",
+    }  # fmt: skip
+    return {kind for part, kind in kinds.items() if was.get(part, now[part]) != now[part]}
 
 
 def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> None:
@@ -93,6 +109,8 @@ def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.
         for modifier in list(strip.modifiers):
             strip.modifiers.remove(modifier)
         _copy_modifiers(strip, source)
+    if was.get("colour", now["colour"]) != now["colour"] and _same_encoding(strip, source):
+        strip.colorspace_settings.name = now["colour"]
     record[LOOK] = json.dumps({**now, "speed": was["speed"]})
 
 

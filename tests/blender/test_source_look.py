@@ -59,3 +59,48 @@ def test_an_update_keeps_what_the_source_was_like(addon, scene, engine, pair, ti
     assert bpy.ops.understudy.update() == {"FINISHED"}
     tick_until(lambda: flow.idle(scene))
     assert addon.source_look.changed(scene, strip, source) == {"place"}
+
+
+def keyed(holder, name, values):
+    """Keyframes by timeline frame."""
+    for frame, value in values.items():
+        setattr(holder, name, value)
+        holder.keyframe_insert(name, frame=frame)
+
+
+def test_a_recast_is_animated_as_its_source_is(addon, scene, clips, ready, recast):
+    source = ready(flow.add_shot(scene, clips))
+    bright = source.modifiers.new("Bright", "BRIGHT_CONTRAST")
+    keyed(source, "blend_alpha", {20: 0.25, 40: 1.0})
+    keyed(source.transform, "offset_x", {20: 0, 30: 80, 40: 16})
+    keyed(source.crop, "min_x", {20: 0, 40: 10})
+    keyed(bright, "bright", {20: 0.0, 40: 8.0})
+    source.transform.driver_add("offset_y").driver.expression = "frame / 2"
+    bag = addon.compat.curve_bags(scene.animation_data.action)[0]
+    next(curve for curve in bag if curve.data_path.endswith("offset_x")).modifiers.new("CYCLES")
+    scene.frame_set(33)
+    strip = recast(draft=True)
+    for frame in (20, 27, 35, 39, 47):
+        scene.frame_set(frame)
+        for one in ("transform.offset_x", "transform.offset_y", "blend_alpha", "crop.min_x", "modifiers[0].bright"):
+            assert strip.path_resolve(one) == pytest.approx(source.path_resolve(one)), (frame, one)
+    assert source.transform.offset_y == 23.5 and addon.compat.animated(scene, strip)
+    count = len(bag)
+    addon.placing.remove(scene, strip)
+    assert len(bag) == count - 4 and addon.compat.animated(scene, source)
+
+
+def test_a_recast_is_read_in_the_colour_space_of_its_source(addon, scene, clips, ready, recast, tmp_path):
+    source = ready(flow.add_shot(scene, clips))
+    source.colorspace_settings.name = "Linear Rec.709"
+    strip = recast(draft=True)
+    assert strip.colorspace_settings.name == "Linear Rec.709"
+    source.colorspace_settings.name = "Non-Color"
+    assert addon.source_look.changed(scene, strip, source) == {"grade"}
+    addon.source_look.take_over(scene, strip, source)
+    assert strip.colorspace_settings.name == "Non-Color" and not addon.source_look.changed(scene, strip, source)
+    (tmp_path / "a.exr").write_bytes(b"")
+    linear = scene.sequence_editor.strips.new_image("linear", str(tmp_path / "a.exr"), 9, 60)
+    before = linear.colorspace_settings.name
+    addon.source_look.look_like(linear, source, False)
+    assert linear.colorspace_settings.name == before  # what it holds is not the source's own numbers
