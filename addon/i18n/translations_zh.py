@@ -555,6 +555,10 @@ STRINGS: dict[str, str] = {
     "the strip itself (Strip > Retiming).": "“{effect}”（速度控制）改变了“{name}”的速度：请静音或删除它，改用片段自身的变速（片段 > 重新计时）。",
     "Looks like {name}: a mirror, a picture, or the same person?": "与{name}很像：是镜子、照片，还是同一个人？",
     "They Are One: Merge with {name}": "是同一个人：与{name}合并",
+    "“{effect}” uses frames of “{name}” that are not marked: mark all that it uses, or mute it.":
+        "“{effect}”用到了“{name}”中未标记的帧：请标记它用到的全部帧，或将其静音。",
+    "The multicam “{effect}” shows the channel of “{name}”: make a meta strip of “{name}”, so that its "
+    "recast lies in it.": "多机位“{effect}”显示“{name}”所在的频道：请先把“{name}”做成元片段，让换脸结果放在其中。",
     "Placed “{name}” on channel {channel}": "已将“{name}”放到频道 {channel}",
     "Updated “{name}”": "已更新“{name}”",
     "Set In Point": "设置入点",

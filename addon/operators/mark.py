@@ -7,7 +7,7 @@ from bpy.props import EnumProperty
 
 from .. import compat
 from ..i18n import tr
-from ..sequencer import marking, recasts, scene_strips, strip_media, timeline
+from ..sequencer import marking, recasts, scene_strips, stack, strip_media, timeline
 from ..state import project, steps
 from ..state.properties import MARKS
 from .common import Outside, Undoable
@@ -64,6 +64,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
         timing = compat.strip_timing(scene, strip, stored_frames=stored)
         marked = timeline.mark(timing, limits(scene, by, strip))
         source = strip_media.source_path(strip)
+        stack.check(scene, strip, marked.start, marked.end)
     except timeline.RangeError as error:
         return tr(error.template, **error.facts)
     project.folder(scene.understudy)  # an unsaved .blend gets its folder's name here, where writing is allowed

@@ -16,7 +16,13 @@ from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
 from ..state import kept_json, project
-from . import recasts, source_look, strip_animation, strip_media, timeline
+from . import recasts, source_look, stack, strip_animation, strip_media, timeline
+
+_OWN = ("covers", source_look.LOOK, "inserted")
+"""What a placed strip's record holds of this strip, whatever it shows."""
+
+
+_NOT_KEPT = {"update", *_OWN}
 
 
 class CannotPlace(Exception):
@@ -44,10 +50,16 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     scene.sequence_editor_create()
     holder, _ = compat.neighbours(scene, source)
     try:
-        free = strip_media.free_channel(scene, source, channel, start, end)
+        free, inserted = strip_media.free_channel(scene, source, channel, start, end), 0
+        if source is not None:
+            free, inserted = stack.channel_above(scene, source, start, end, free)
     except timeline.RangeError as error:
         raise CannotPlace(tr(error.template, **error.facts)) from None
-    strip = _new(holder, made, free, start, about)
+    try:
+        strip = _new(holder, made, free, start, about)
+    except CannotPlace:
+        stack.close(scene, source, inserted)
+        raise
     try:
         _fit(strip, start, end, about)
         if source is not None:
@@ -58,8 +70,10 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
         if source is not None:
             timing = compat.strip_timing(scene, source, stored_frames=about.get("stored_frames", 0))
             strip[STRIP_RECORD][source_look.LOOK] = source_look.told(source, timing)
+            strip[STRIP_RECORD]["inserted"] = bool(inserted)
     except Exception:
         compat.remove_strip(holder, strip)
+        stack.close(scene, source, inserted)
         raise
     recasts.own_ids(scene)
     muted = strip.mute  # as its source is
@@ -93,12 +107,15 @@ def _cover(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
 def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | None:
     """Take a recast off the timeline; what it hid is seen again. Answers the strip that is in its place: a take, a
     recast of another cast, or its source."""
-    of, was_seen = about_of(strip), not strip.mute
+    of, was_seen, was_at = about_of(strip), not strip.mute, strip.channel
     others = [take for take in recasts.takes(scene, strip) if take != strip]
     covered = str(of.get("covers", "")).split()
     source = recasts.source_of(scene, strip)
     source = None if source == strip else source
+    stack.give_back(scene, strip, others[-1] if others else source)
     compat.remove_strip(compat.neighbours(scene, strip)[0], strip)
+    if source is not None and of.get("inserted"):
+        stack.close(scene, source, was_at)
     under = [other for other in recasts.placed(scene) if recasts.id_of(other) in covered]
     if was_seen and others and all(take.mute for take in others):
         recasts.show_take(scene, others[-1])
@@ -130,7 +147,7 @@ def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:
         if (now := compat.content(strip)[1]) != before[0]:
             strip.filepath = before[1]
             raise CannotPlace(_wrong_length(now, before[0]))
-    kept = {name: strip[STRIP_RECORD].get(name, "") for name in ("covers", source_look.LOOK)}
+    kept = {name: strip[STRIP_RECORD][name] for name in _OWN if name in strip[STRIP_RECORD]}
     strip.name = name_of(about)
     strip[STRIP_RECORD] = {**_record(about), **kept}
 
@@ -244,7 +261,7 @@ def _fit(strip: bpy.types.Strip, start: int, end: int, about: dict[str, Any]) ->
 
 
 def _record(about: dict[str, Any]) -> dict[str, Any]:
-    plain = {k: v for k, v in about.items() if isinstance(v, (str, int, float, bool)) and k not in {"update", "covers"}}
+    plain = {k: v for k, v in about.items() if isinstance(v, (str, int, float, bool)) and k not in _NOT_KEPT}
     if about.get("frames"):
         plain["frames_json"] = json.dumps(about["frames"])
     return {"synthetic": True, **plain}

@@ -13,14 +13,24 @@ from typing import TYPE_CHECKING, Any
 from .. import compat
 from ..constants import RECAST_ID, STRIP_ID, STRIP_RECORD
 from ..state import kept_json
-from . import copies, strip_media
+from . import copies, stack, strip_media
 
 if TYPE_CHECKING:
     import bpy
 
 
 _NEEDED = {"strip_id", "strip_name", "channel", "start", "end", "source_start", "source_end"}
-_NUMBERS = ("channel", "start", "end", "source_start", "source_end", "stored_frames", "existing_frames", "person")
+_NUMBERS = (
+    "channel",
+    "start",
+    "end",
+    "source_start",
+    "source_end",
+    "stored_frames",
+    "existing_frames",
+    "person",
+    "inserted",
+)
 _TEXTS = (
     *("strip_id", "strip_name", "source", "scan", "person_name", "identity", "identity_name", "swaps", "model"),
     *("preset", "format", "consent", "job", "order", "frames_json", "covers", "look", "credentials"),
@@ -108,6 +118,7 @@ def show_take(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
             same = other[STRIP_RECORD].get("job") == strip[STRIP_RECORD].get("job")
             if same and any(overlap(other, piece) for piece in pieces(scene, take)):
                 other.mute = False
+    stack.use(scene, strip)
 
 
 def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Strip]:

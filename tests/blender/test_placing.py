@@ -55,12 +55,16 @@ def test_carries_what_made_it(scene, shot, tick_until):
     assert record["job"] == scene.understudy.jobs[-1].id
 
 
-def test_goes_to_the_next_free_channel(scene, shot, clips, tick_until):
-    scene.sequence_editor.strips.new_movie("title", str(clips.movie), 2, 15)
-    scene.sequence_editor.strips.new_movie("elsewhere", str(clips.movie), 3, 300)
-    scene.sequence_editor.channels[3].lock = True
+def test_goes_to_the_next_free_channel_under_what_lies_over_its_source(scene, shot, clips, tick_until):
+    strips, channels = scene.sequence_editor.strips, scene.sequence_editor.channels
+    title = strips.new_movie("title", str(clips.movie), 4, 15)
+    elsewhere = strips.new_movie("elsewhere", str(clips.movie), 2, 300)
+    channels[2].lock = True
     convert(scene, tick_until)
-    assert flow.placed(scene)[0].channel == 4
+    assert flow.placed(scene)[0].channel == 3 and (title.channel, elsewhere.channel) == (4, 2)
+    convert(scene, tick_until)  # no channel is left below the title
+    assert [one.channel for one in flow.placed(scene)] == [3, 4] and title.channel == 5
+    assert channels[2].lock and not channels[3].lock
 
 
 def test_follows_a_source_that_was_moved_while_it_was_made(addon, scene, shot, tick_until):

@@ -278,8 +278,9 @@ def in_a_reversed_meta(addon, scene, clips):
 
 
 def effect(addon, scene, kind, *inputs, channel=5):
-    """An effect over strips, as long as the first, made as each Blender wants it."""
-    begin, end = addon.compat.span(inputs[0])
+    """An effect over strips, as long as all of them show, made as each Blender wants it."""
+    spans = [addon.compat.span(one) for one in inputs]
+    begin, end = max(left for left, _ in spans), min(right for _, right in spans)
     length = {"length": end - begin} if bpy.app.version >= (5, 0, 0) else {"frame_end": end}
     names = dict(zip(("input1", "input2"), inputs, strict=False))
     return scene.sequence_editor.strips.new_effect(kind.lower(), kind, channel, begin, **length, **names)
