@@ -125,6 +125,16 @@ def _unturned(turned: av.VideoFrame) -> av.VideoFrame:
     return frame
 
 
+def is_picture_file(path: Path) -> bool:
+    """Whether a file begins as a picture does, whatever it is called."""
+    try:
+        with open_regular(path) as file:
+            head = file.read(4)
+    except OSError:
+        return False
+    return _codec_of(head) is not None or head.startswith((b"\xff\xd8", b"RIFF", b"BM"))  # JPEG, WebP, BMP
+
+
 def _codec_of(data: bytes) -> str | None:
     """FFmpeg's decoder for what a file holds, whatever it is named; None for what OpenCV reads."""
     return next((codec for head, codec in HEADS.items() if data.startswith(head)), None)

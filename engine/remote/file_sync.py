@@ -16,15 +16,16 @@ import stat
 import urllib.parse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..durable import PRIVATE, finished_files, hash_file, lock, sync_folder, write_json, writing
 from ..errors import UnderstudyError
+from ..project_links import require_closed
 from ..protocol import parse_json
-from .link import HASHING, Away, Link, Refused, chosen, give_up
+from .link import HASHING, NOT_OURS, Away, Link, Refused, chosen, give_up
 from .path_map import Places, covers, rewrite
 
 LEDGER, LOCK, INCOMING = ".remote.json", ".remote.lock", ".incoming"
@@ -52,6 +53,39 @@ class Wanted:
 
     path: Path
     shared: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Greeting:
+    """A mirror: its own id, its folder there, and the digests that it lacks of what it was offered."""
+
+    id: str
+    root: str
+    lacking: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held:
+    """How many bytes of a file are there, and whether that is all of it."""
+
+    bytes: int
+    complete: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A file of a mirror."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listing:
+    """Files of a mirror."""
+
+    files: list[Listed]
 
 
 class Exchange:
@@ -108,6 +142,8 @@ class Exchange:
         """
         trees = list(trees)
         files = {self.places.of(one.path): one for one in wanted}
+        for tree in trees:
+            require_closed(tree, self.project)
         for tree in trees:  # pictures of how a training came along stay here
             files |= {self.places.of(path): Wanted(path) for path in finished_files(tree, left_out="timelapse")}
         self.greet()
@@ -116,9 +152,9 @@ class Exchange:
 
     def greet(self) -> None:
         """Learn where the mirror is. One that is new, or was cleared, holds nothing of what was agreed on."""
-        answer = self._link.call("POST", self.path, {})
-        if (answer["id"], answer["root"]) != (self._ledger["id"], self._ledger["root"]):
-            self._ledger.update(id=answer["id"], root=answer["root"], files={})
+        answer = self._link.answer(Greeting, "POST", self.path, {})
+        if (answer.id, answer.root) != (self._ledger["id"], self._ledger["root"]):
+            self._ledger.update(id=answer.id, root=answer.root, files={})
         self.places.root = self._ledger["root"]
 
     def _send(self, files: dict[str, Wanted], trees: list[str], told: Told) -> bool:
@@ -142,7 +178,9 @@ class Exchange:
         paths = {entry["sha256"]: files[entry["path"]].path for entry in asked}
         for start in range(0, max(len(asked), 1), BATCH):
             body = {"files": asked[start : start + BATCH], "gone": gone}
-            while lacking := self._link.call("POST", self.path, body, timeout=HASHING)["lacking"]:
+            while lacking := self._link.answer(Greeting, "POST", self.path, body, timeout=HASHING).lacking:
+                if not set(lacking) <= paths.keys():  # it asks for what nobody offered
+                    raise UnderstudyError(NOT_OURS)
                 for digest in lacking:
                     source = sources.get(digest) or self._as_there(paths[digest])
                     if digest not in sources and _digest(source) != digest:
@@ -170,17 +208,18 @@ class Exchange:
     def _put(self, source: Path, digest: str, name: str, told: Told) -> None:
         size = source.stat().st_size
         while True:
-            answer = self._link.call("GET", f"/v1/media/{digest}")
+            answer = self._link.answer(Held, "GET", f"/v1/media/{digest}")
             with source.open("rb") as file:
-                while not answer["complete"]:
-                    at = int(answer["bytes"])
+                while not answer.complete:
+                    if not 0 <= (at := answer.bytes) < max(size, 1):
+                        raise UnderstudyError(NOT_OURS)
                     told(
                         at / max(size, 1), f"Sending {name} to the remote engine: {at / 1e6:.0f} of {size / 1e6:.0f} MB"
                     )
                     file.seek(at)
                     query = f"offset={at}&size={size}"
                     try:
-                        answer = self._link.call("PUT", f"/v1/media/{digest}?{query}", file.read(PIECE))
+                        answer = self._link.answer(Held, "PUT", f"/v1/media/{digest}?{query}", file.read(PIECE))
                     except Refused as error:
                         if error.status != 409:
                             raise
@@ -198,23 +237,22 @@ class Exchange:
         since the last exchange stays. Raises Refused (409) when a job there writes one of them just now.
         """
         agreed: dict[str, Any] = self._ledger["files"]
-        listed: dict[str, dict[str, Any]] = {}
+        listed: dict[str, Listed] = {}
         asked = list(asked)
         for one_asked in asked:
             query = urllib.parse.urlencode({"under": one_asked})
-            answer = self._link.call("GET", f"{self.path}?{query}", timeout=HASHING)
-            listed |= {place: one for one in answer["files"] if covers(one_asked, place := str(one["path"]))}
+            answer = self._link.answer(Listing, "GET", f"{self.path}?{query}", timeout=HASHING)
+            listed |= {one.path: one for one in answer.files if covers(one_asked, one.path)}
         due: list[tuple[Path, str, Path]] = []
-        sizes = {place: int(one["bytes"]) for place, one in listed.items()}
-        done, all_bytes = 0, max(sum(sizes.values()), 1)
+        done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
         for place, one in listed.items():
-            here, digest, known = self.places.here(place), str(one["sha256"]), agreed.get(place)
+            here, digest, known = self.places.here(place), one.sha256, agreed.get(place)
             untouched = known is not None and here is not None and here.is_file() and known["stamp"] == _stamp(here)
             same = known is not None and known["sha256"] == digest and untouched
             if here is not None and not same and (replace or untouched or not here.exists()):
-                part = self._get(place, digest, sizes[place], partial(_share, told, done, all_bytes), here)
+                part = self._get(place, digest, one.bytes, partial(_share, told, done, all_bytes), here)
                 due.append((here, place, part))
-            done += sizes[place]
+            done += one.bytes
         for here, place, part in sorted(due, key=lambda one: one[0].name in LAST):
             made = part.with_name(f"made{here.suffix}")
             source = made if rewrite(part, made, self.places.back) else part
@@ -225,7 +263,7 @@ class Exchange:
                 source.chmod(PRIVATE)
             _move(source, here)
             part.unlink(missing_ok=True)
-            agreed[place] = {"stamp": _stamp(here), "sha256": str(listed[place]["sha256"])}
+            agreed[place] = {"stamp": _stamp(here), "sha256": listed[place].sha256}
         for place in [p for p in agreed if p not in listed and any(covers(one, p) for one in asked)]:
             known, here = agreed.pop(place), self.places.here(place)
             if here and here.is_file() and known["stamp"] == _stamp(here):
@@ -239,8 +277,8 @@ class Exchange:
         self._make_incoming(part.parent)
         if part.is_symlink():
             part.unlink()
-        if not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise UnderstudyError("The remote engine names a file in a way that is not ours. Update the older one.")
+        if not re.fullmatch(r"[0-9a-f]{64}", digest) or size < 0:
+            raise UnderstudyError(NOT_OURS)
         while True:
             try:
                 with part.open("ab") as file:

@@ -13,13 +13,16 @@ import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import protocol
 from ..durable import make_private, raise_flag, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo, from_json, parse_json
 
+Answer = TypeVar("Answer")
+
+NOT_OURS = "The remote engine answers in a way that is not ours. Update the older of the two."
 FIRST = [1, 2]  # the protocol that knows mirrors
 LOOPBACK = {"127.0.0.1", "localhost"}
 TIMEOUT = 20.0  # seconds without a byte after which the connection counts as lost
@@ -132,7 +135,17 @@ class Link:
     def call(self, method: str, path: str, body: Any = None, timeout: float = TIMEOUT) -> dict[str, Any]:
         """One request with JSON both ways (`bytes` are sent as they are). Raises Refused."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        return dict(parse_json(self._ask(method, path, data, timeout) or b"{}"))
+        try:
+            return dict(parse_json(self._ask(method, path, data, timeout) or b"{}"))
+        except (ValueError, TypeError):
+            raise UnderstudyError(NOT_OURS) from None
+
+    def answer(self, kind: type[Answer], method: str, path: str, body: Any = None, timeout: float = TIMEOUT) -> Answer:
+        """The same, read as a dataclass. Raises UnderstudyError for an answer that is none, too."""
+        try:
+            return from_json(kind, self.call(method, path, body, timeout))
+        except ValueError:
+            raise UnderstudyError(NOT_OURS) from None
 
     def get(self, path: str) -> bytes:
         """The bytes that a path answers. Raises Refused."""

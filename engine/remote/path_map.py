@@ -16,6 +16,9 @@ from typing import Any
 from ..durable import write_bytes, writing
 
 OUTSIDE = ".outside"
+NOT_EXCHANGED = (".part", ".old", ".lock")
+LONGEST_NAME, LONGEST_PLACE = 255, 2048
+"""Bytes of a file's name, characters of its place."""
 LARGEST_HEADER = 100_000_000  # bytes, as safetensors has it
 
 
@@ -84,9 +87,17 @@ def covers(asked: str, place: str) -> bool:
     if not asked.endswith("/"):
         return place == asked
     parts = place.removeprefix(asked).split("/")
-    return place.startswith(asked) and not any(
-        not part or part.startswith(".") or part.endswith((".part", ".old", ".lock")) for part in parts
-    )
+    return place.startswith(asked) and len(place) <= LONGEST_PLACE and all(map(_is_ordinary, parts))
+
+
+def _is_ordinary(name: str) -> bool:
+    """Whether a name is one of those that a job gives to what it makes: one that every file system takes, too."""
+    try:
+        short = len(name.encode("utf-8")) <= LONGEST_NAME
+    except UnicodeEncodeError:  # half a character
+        return False
+    special = not name.isprintable() or any(sign in name for sign in '\\:*?"<>|')
+    return bool(name) and short and not special and not name.startswith(".") and not name.endswith(NOT_EXCHANGED)
 
 
 def walk(data: Any, change: Callable[[str], str]) -> Any:

@@ -270,12 +270,24 @@ def needs(spec: Work | PreviewSpec, place: Callable[[str | Path], str]) -> tuple
         media = {media_of(Path(scan)) for scan in scans}
     for path in sorted(Path(one) for one in media if one):
         place(path)
-        files = sorted(p for p in path.iterdir() if p.is_file()) if path.is_dir() else [path]
+        files = [path] if isinstance(spec, ScanSpec) and not path.is_dir() else _footage(path)  # the user named that
         wanted += [Wanted(file, shared=True) for file in files]
     folders = [Path(one) for one in dict.fromkeys([*scans, *trees]) if one]
     for folder in folders:
         place(folder)
     return [one for one in wanted if one.shared or one.path.is_file()], [f for f in folders if f.is_dir()]
+
+
+def _footage(path: Path) -> list[Path]:
+    """The files of footage. What a scan calls so may be anything, and come from anybody: only what is a picture or a
+    movie is sent. Raises MediaError for what is none."""
+    from ..media.open import open_movie
+    from ..media.pictures import is_picture_file, is_pictures, picture_files
+
+    if is_pictures(path):
+        return [file for file in picture_files(path) if is_picture_file(file)]
+    open_movie(path).close()
+    return [path]
 
 
 def media_of(scan: Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
+import sys
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -11,12 +13,14 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 from understudy.engine import job_bodies
 from understudy.engine.durable import write_json
+from understudy.engine.errors import UnderstudyError
 from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, ScanSpec
 from understudy.engine.remote.path_map import Places, covers
-from understudy.engine.remote.remote_job import makes
+from understudy.engine.remote.remote_job import makes, needs
 from understudy.engine.reporter import Silent
 
 ROOT, EVIL = "/far/mirror", b"written by the other engine"
@@ -184,3 +188,113 @@ def test_links_in_the_folder_of_what_is_fetched_are_not_followed(
     (project / "scans" / "shot" / "x.bin").unlink()
     job_bodies.run("scan", spec, Silent())
     assert (outside / "clip.mp4").read_bytes() == b"mine"
+
+
+IMPOSSIBLE = [
+    *(
+        "a\0b",
+        "a\nb",
+        "\x1b[2J",
+        "n" * 300,
+        "n/" * 1500 + "x",
+        "\ud800.bin",
+        "..\\..\\x.bin",
+        "C:x.bin",
+        "a//b",
+        ".",
+        "..",
+    ),
+    *("x/../../y.bin", "./y.bin", "sub/.hidden/x", "x.part", "x.lock", "con\u202e", "e\u0301/..", " /../x", "*?.bin"),
+]
+
+
+def test_names_that_cannot_be_are_left_there(hostile: Hostile, tmp_path: Path) -> None:
+    outside, project = tmp_path / "outside", tmp_path / "film.understudy"
+    outside.mkdir()
+    (outside / "clip.mp4").write_bytes(b"mine")
+    output = project / "scans" / "shot"
+    ordinary = ["é.bin", "e\u0301.bin", "人.jpg", "A.bin", "a.bin", "sub/deep/x.bin"]
+    hostile.listed = [f"scans/shot/{name}" for name in (*IMPOSSIBLE, *ordinary)]
+    hostile.listed += ["SCANS/shot/x.bin", "scans/SHOT/x.bin", "/scans/shot/x.bin", "scans\\shot\\x.bin"]
+    spec = ScanSpec(clip=Clip(path=str(outside / "clip.mp4")), output=str(output), project=str(project))
+    before = everything(tmp_path)
+    job_bodies.run("scan", spec, Silent())
+    made = {name for name, data in everything(tmp_path).items() if before.get(name) != data}
+    made = {name for name in made if not Path(name).name.startswith(".remote") and not name.startswith("home")}
+    assert made == {f"film.understudy/scans/shot/{name}" for name in ordinary}
+
+
+GARBAGE: list[dict[str, Any]] = [
+    {},
+    {"files": 3},
+    {"files": [3]},
+    {"files": [{"path": "scans/shot/x.bin"}]},
+    {"files": [{"path": 5, "sha256": "a" * 64, "bytes": 3}]},
+    {"files": [{"path": "scans/shot/x.bin", "sha256": "a" * 64, "bytes": -3}]},
+    {"files": [{"path": "scans/shot/x.bin", "sha256": "../x", "bytes": 3}]},
+    {"files": [{"path": "scans/shot/x.bin", "sha256": "a" * 64, "bytes": "many"}]},
+]
+
+
+@pytest.mark.parametrize("garbage", GARBAGE, ids=str)
+def test_answers_that_are_none_end_in_a_sentence(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, garbage: dict[str, Any]
+) -> None:
+    said = Answers._say
+    monkeypatch.setattr(Answers, "_say", lambda self, told: said(self, garbage if "files" in told else told))
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"mine")
+    project = tmp_path / "film.understudy"
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(project / "scans" / "shot"), project=str(project))
+    with pytest.raises(UnderstudyError, match="answers in a way that is not ours"):
+        job_bodies.run("scan", spec, Silent())
+    assert not (project / "scans" / "shot").exists()
+
+
+@pytest.mark.parametrize("lacking", [["b" * 64], ["../x"], [3], "all"])
+def test_it_is_sent_nothing_that_was_not_offered(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: Any
+) -> None:
+    said = Answers._say
+    monkeypatch.setattr(
+        Answers, "_say", lambda self, told: said(self, {**told, "lacking": lacking} if "lacking" in told else told)
+    )
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(b"mine")
+    project = tmp_path / "film.understudy"
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(project / "scans" / "shot"), project=str(project))
+    with pytest.raises(UnderstudyError, match="answers in a way that is not ours"):
+        job_bodies.run("scan", spec, Silent())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need rights of their own there")
+def test_what_a_strangers_project_names_is_not_sent(
+    hostile: Hostile, tmp_path: Path, record_consent: Any, make_counter_picture: Any
+) -> None:
+    """A scan calls a folder of the user's its footage; a link in a scan leads to a key."""
+    home, project = tmp_path / "mine", tmp_path / "film.understudy"
+    home.mkdir()
+    for name in ("id_rsa", "taxes.ods", "secret.png"):
+        (home / name).write_bytes(b"a key, and no picture")
+    cv2.imwrite(str(home / "face.png"), make_counter_picture(1, 64, 64))
+    model, scan = project / "models" / "one", project / "scans" / "shot"
+    for folder in (model, scan):
+        folder.mkdir(parents=True)
+    for named, sent in ((home, ["face.png"]), (home / "id_rsa", [])):
+        (scan / "scan.json").write_text(json.dumps({"clip": {"path": str(named)}}))
+        spec = ConvertSpec(scan=str(scan), model=str(model), swaps=[], output=str(tmp_path / "out.mp4"))
+        if not sent:
+            with pytest.raises(UnderstudyError, match="cannot be read as footage"):
+                needs(spec, Places(project, {}).of)
+            continue
+        wanted, _ = needs(spec, Places(project, {}).of)
+        assert [one.path.name for one in wanted] == sent
+    other = project / "other"  # no folder of ours, but called a scan of the same footage
+    other.mkdir()
+    (other / "scan.json").write_text(json.dumps({"clip": {"path": str(home / "face.png")}}))
+    (other / "x.bin").symlink_to(home / "id_rsa")
+    shutil.rmtree(scan)
+    looking = ScanSpec(clip=Clip(path=str(home / "face.png")), output=str(scan), project=str(project))
+    with pytest.raises(UnderstudyError, match="leads out of the project"):
+        job_bodies.run("scan", looking, Silent())
+    assert not any("id_rsa" in place or "x.bin" in place for place in hostile.sent)
