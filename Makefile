@@ -10,7 +10,7 @@ OUT ?= demo
 ENGINE := .env/engine
 BPY := .env/bpy50
 # modules of the add-on that do without bpy, and are checked like the engine
-BPY_FREE := sequencer.timeline side_process.http_client side_process.launcher side_process.poller \
+BPY_FREE := sequencer.timeline side_process.launcher side_process.poller \
   side_process.preview_requests side_process.installer state.consent_records sequencer.picture_geometry \
   state.face_boxes state.coverage engine_link.environment engine_link.reports \
   engine_link.sidecar side_process.main engine_link.handles

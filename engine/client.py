@@ -1,4 +1,4 @@
-"""The command line's way to a running engine: HTTP with the standard library.
+"""The command line's way to a running engine.
 
 The engine is this machine's, found by `engine.json`, unless UNDERSTUDY_ENGINE names another: a URL on
 the loopback interface (an SSH tunnel's end) with the token after a #.
@@ -6,63 +6,41 @@ the loopback interface (an SSH tunnel's end) with the token after a #.
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
-import urllib.parse
-from dataclasses import dataclass
 from typing import Any
 
 from . import protocol
 from .errors import UnderstudyError
+from .protocol import http_client
 
-LOOPBACK = {"127.0.0.1", "localhost"}
-TIMEOUT = 60.0  # seconds
+TIMEOUT_SECONDS = 60.0
 
 
 class Refused(UnderstudyError):
     """The engine said no; the message is its own sentence."""
 
 
-@dataclass(frozen=True)
-class Engine:
+class Engine(http_client.Address):
     """Where an engine listens, and the token it wants."""
-
-    url: str
-    token: str
 
     def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """One request, one JSON object back. Raises UnderstudyError with what to do."""
-        parts = urllib.parse.urlsplit(self.url)
-        connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=TIMEOUT)
         try:
-            headers = {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-            connection.request(method, path, None if body is None else json.dumps(body), headers)
-            response = connection.getresponse()
-            answer = protocol.parse_json(response.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            return http_client.call(self, method, path, body, TIMEOUT_SECONDS)
+        except http_client.EngineGone as error:
             raise UnderstudyError(
-                f"No engine answers at {self.url} ({error}). Start it with understudy serve, or from Blender."
+                f"No engine answers at {self.url}. {error} Start it with understudy serve, or from Blender."
             ) from None
-        finally:
-            connection.close()
-        if response.status >= 400:
-            raise Refused(str(answer.get("error")))
-        return dict(answer)
+        except http_client.Refused as error:
+            raise Refused(str(error)) from None
 
 
 def find() -> Engine:
     """The engine to talk to, after a word with it: its protocol is ours. Raises UnderstudyError."""
     named = os.environ.get("UNDERSTUDY_ENGINE", "")
     try:
-        if named:
-            url, _, token = named.partition("#")
-        else:
-            told = protocol.parse_json(protocol.address_file().read_text(encoding="utf-8"))
-            url, token = str(told["url"]), str(told["token"])
-        parts = urllib.parse.urlsplit(url.rstrip("/"))
-        if parts.scheme != "http" or parts.hostname not in LOOPBACK or not parts.port or not token:
-            raise ValueError("no loopback address with a token")
+        url, _, token = named.partition("#")
+        address = http_client.address_of(url, token) if named else http_client.own_address()
     except FileNotFoundError:
         raise UnderstudyError("No engine runs. Start it with understudy serve, or from Blender.") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -70,7 +48,7 @@ def find() -> Engine:
         raise UnderstudyError(
             f"{source} does not say where the engine is ({error}). It must be http://127.0.0.1:PORT with the token."
         ) from None
-    engine = Engine(url.rstrip("/"), token)
+    engine = Engine(address.url, address.token)
     theirs = str(engine.call("GET", "/v1/engine").get("protocol"))
     if theirs.split(".")[0] != protocol.PROTOCOL.split(".")[0]:
         raise UnderstudyError(

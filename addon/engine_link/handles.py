@@ -34,21 +34,9 @@ class PollerHandle:
         """Report on a job that was submitted earlier, from event `after` on."""
         self._ask("watch", python, job_id, after, watch=job_id)
 
-    def cancel(self, job_id: str) -> None:
-        """Ask for a job to be stopped; the answer comes as its state."""
-        self._ask("cancel", job_id)
-
-    def pause(self, job_id: str) -> None:
-        """Ask for a job to be put aside; the answer comes as its state."""
-        self._ask("pause", job_id)
-
-    def resume(self, job_id: str) -> None:
-        """Ask for a paused job to go on."""
-        self._ask("resume", job_id)
-
-    def prioritise(self, job_id: str, priority: int) -> None:
-        """Let a waiting job run before those of lower priority."""
-        self._ask("prioritise", job_id, priority)
+    def change(self, job_id: str, verb: str, body: dict[str, Any] | None = None) -> None:
+        """Ask for a job to be changed: cancel, pause, resume or priority; the answer comes as its state."""
+        self._ask("change", job_id, verb, body)
 
     def forget(self) -> None:
         """Watch nothing any more: another file was opened."""

@@ -89,29 +89,29 @@ def cancel(job: UnderstudyJob) -> None:
     for other in unfinished(scene.understudy):
         theirs = kept_json.mapping(other.about)
         if theirs.get("after") == job.id:
-            poller().cancel(other.id)
+            poller().change(other.id, "cancel")
         elif other.id == about.get("after") and theirs.pop("then", None):
             change(scene, other, about=json.dumps(theirs))  # a recast that is not wanted any more follows nothing
     job.message = tr("Stopping")
-    poller().cancel(job.id)
+    poller().change(job.id, "cancel")
 
 
-def sooner(job: UnderstudyJob) -> None:
+def run_next(job: UnderstudyJob) -> None:
     """Ask the engine to run a waiting job before the scene's others."""
     others = [other.priority for other in unfinished(job.id_data.understudy) if other.id != job.id]
-    poller().prioritise(job.id, max(others, default=0) + 1)
+    poller().change(job.id, "priority", {"priority": max(others, default=0) + 1})
 
 
 def pause(job: UnderstudyJob) -> None:
     """Ask the engine to put a job aside: its memory is freed until it is resumed."""
     job.message = tr("Pausing")
-    poller().pause(job.id)
+    poller().change(job.id, "pause")
 
 
 def go_on(job: UnderstudyJob) -> None:
     """Ask the engine to take a paused job up again."""
     job.message = tr("Waiting for the engine")
-    poller().resume(job.id)
+    poller().change(job.id, "resume")
 
 
 def _prune(state: UnderstudyState) -> None:

@@ -96,10 +96,10 @@ class UNDERSTUDY_OT_resume(_OfAJob, bpy.types.Operator):
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_sooner(_OfAJob, bpy.types.Operator):
+class UNDERSTUDY_OT_run_next(_OfAJob, bpy.types.Operator):
     """Let a waiting job run next. Not undoable: let another one run next."""
 
-    bl_idname = "understudy.sooner"
+    bl_idname = "understudy.run_next"
     bl_label = "Run Job Next"
     bl_description = "Let this job run before the others that wait"
     state = ("queued",)
@@ -108,8 +108,8 @@ class UNDERSTUDY_OT_sooner(_OfAJob, bpy.types.Operator):
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         for job in self._jobs(context)[-1:]:
-            jobs.sooner(job)
+            jobs.run_next(job)
         return {"FINISHED"}
 
 
-CLASSES = (UNDERSTUDY_OT_train, UNDERSTUDY_OT_pause, UNDERSTUDY_OT_resume, UNDERSTUDY_OT_sooner)
+CLASSES = (UNDERSTUDY_OT_train, UNDERSTUDY_OT_pause, UNDERSTUDY_OT_resume, UNDERSTUDY_OT_run_next)

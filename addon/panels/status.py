@@ -129,7 +129,7 @@ def draw_job(
     row = layout.row(align=True)
     row.progress(factor=job.progress, text=f"{_words(_what(job))} {job.progress:.0%}", translate=False)
     if behind and job.state == "queued":
-        row.operator("understudy.sooner", text="", icon="TRIA_UP").job = job.id
+        row.operator("understudy.run_next", text="", icon="TRIA_UP").job = job.id
     if job.state == "paused":
         row.operator("understudy.resume", text="", icon="PLAY").job = job.id
     else:

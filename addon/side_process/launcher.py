@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 from ...engine import child_process, protocol
+from ...engine.protocol import http_client
 from ..engine_link.environment import find_python
-from . import http_client
 
 START_SECONDS = 60.0
 LOOK_AGAIN_SECONDS = 0.1
@@ -30,7 +30,7 @@ class CannotStart(Exception):
 def running() -> tuple[http_client.Address, protocol.EngineInfo] | None:
     """The engine that runs already, or None.
 
-    Raises client.Refused when it runs and will not have us, client.EngineSlow when it is too busy to answer.
+    Raises Refused when it runs and will not have us, EngineSlow when it is too busy to answer.
     """
     address = http_client.read_address()
     if address is None:

@@ -20,9 +20,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ...engine import protocol
+from ...engine.protocol import http_client
 from ..engine_link.reports import EngineReport, JobReport
 from ..engine_link.sidecar import RESTART_WINDOW_SECONDS, RESTARTS, Pace
-from . import http_client, launcher
+from . import launcher
 
 T = TypeVar("T")
 
@@ -55,21 +56,9 @@ class Poller:
         """Report on a job that was submitted earlier, from event `after` on."""
         self._requests.put(lambda: self._watch(python, job_id, after))
 
-    def cancel(self, job_id: str) -> None:
-        """Ask for a job to be stopped; the answer comes as its state."""
-        self._requests.put(lambda: self._change(job_id, http_client.cancel))
-
-    def pause(self, job_id: str) -> None:
-        """Ask for a job to be put aside; the answer comes as its state."""
-        self._requests.put(lambda: self._change(job_id, http_client.pause))
-
-    def resume(self, job_id: str) -> None:
-        """Ask for a paused job to go on."""
-        self._requests.put(lambda: self._change(job_id, http_client.resume))
-
-    def prioritise(self, job_id: str, priority: int) -> None:
-        """Let a waiting job run before those of lower priority."""
-        self._requests.put(lambda: self._change(job_id, partial(http_client.set_priority, priority=priority)))
+    def change(self, job_id: str, verb: str, body: dict[str, Any] | None = None) -> None:
+        """Ask for a job to be changed (`http_client.change`); the answer comes as its state."""
+        self._requests.put(lambda: self._change(job_id, verb, body))
 
     def forget(self) -> None:
         """Watch nothing any more: another file was opened."""
@@ -121,9 +110,9 @@ class Poller:
         self._told.pop(job_id, None)
         self._look()
 
-    def _change(self, job_id: str, change: Callable[[http_client.Address, str], protocol.Job]) -> None:
+    def _change(self, job_id: str, verb: str, body: dict[str, Any] | None) -> None:
         try:
-            self._report(self._ask(lambda engine: change(engine, job_id)), [])
+            self._report(self._ask(lambda engine: http_client.change(engine, job_id, verb, body)), [])
         except http_client.Refused as error:
             self._refused(job_id, error)
         except http_client.EngineGone:

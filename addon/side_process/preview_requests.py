@@ -12,9 +12,10 @@ from pathlib import Path
 from queue import SimpleQueue
 
 from ...engine import protocol
+from ...engine.protocol import http_client
 from ..engine_link.reports import Faces, Picture
 from ..state import face_boxes
-from . import http_client, launcher
+from . import launcher
 
 
 class Previewer:

@@ -9,22 +9,20 @@ from __future__ import annotations
 import http.client
 import json
 import time
-import urllib.parse
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import protocol
 from ..durable import make_private, raise_flag, write_json
 from ..errors import UnderstudyError
-from ..protocol import EngineInfo, from_json, parse_json
+from ..protocol import EngineInfo, from_json, http_client, parse_json
+from ..protocol.http_client import Address
 
 Answer = TypeVar("Answer")
 
 NOT_OURS = "The remote engine answers in a way that is not ours. Update the older of the two."
 FIRST = [1, 2]  # the protocol that knows mirrors
-LOOPBACK = {"127.0.0.1", "localhost"}
 TIMEOUT = 20.0  # seconds without a byte after which the connection counts as lost
 HASHING = 600.0  # seconds that a list of large files may take
 OWED = "remote-owed"
@@ -35,23 +33,11 @@ class Away(Exception):
     """Nobody answers."""
 
 
-class Refused(UnderstudyError):
+class Refused(http_client.Refused, UnderstudyError):
     """The other engine said no; the message is its own sentence."""
 
-    def __init__(self, status: int, sentence: str) -> None:
-        super().__init__(sentence)
-        self.status = status
 
-
-@dataclass(frozen=True)
-class Remote:
-    """Where the tunnel to another machine's engine begins here, and the token it wants."""
-
-    url: str
-    token: str
-
-
-def chosen() -> Remote | None:
+def chosen() -> Address | None:
     """The remote engine that is to be used; None for this computer's own. Raises UnderstudyError for a damaged file."""
     try:
         found = parse_json(_file().read_text(encoding="ascii"))
@@ -62,7 +48,7 @@ def chosen() -> Remote | None:
         raise UnderstudyError(f"{_file()} is damaged ({error}). Say again: understudy remote use, or off.") from None
 
 
-def choose(remote: Remote | None) -> EngineInfo | None:
+def choose(remote: Address | None) -> EngineInfo | None:
     """Use this remote engine from now on, after a word with it; None means this computer's own.
 
     Raises UnderstudyError when nobody answers, or an engine that cannot work with this one.
@@ -78,24 +64,20 @@ def choose(remote: Remote | None) -> EngineInfo | None:
     return info
 
 
-def checked(url: str, token: str) -> Remote:
+def checked(url: str, token: str) -> Address:
     """An address as it may be used: plain HTTP where a tunnel begins, on loopback. Raises UnderstudyError."""
-    url, token = url.strip().rstrip("/"), token.strip()
-    try:
-        parts = urllib.parse.urlsplit(url)
-        plain = parts.scheme == "http" and parts.hostname in LOOPBACK and parts.port and parts.path == ""
-    except ValueError:
-        plain = None
-    if not plain:
-        raise UnderstudyError(
-            f"{url[:200]!r} is not http://127.0.0.1:PORT. Open a tunnel (ssh -N -L PORT:127.0.0.1:PORT HOST) and name "
-            "its end on this computer: nothing is sent over the network in the clear."
-        )
+    token = token.strip()
     if not token.isascii() or not token.isprintable() or " " in token or len(token) < 32:
         raise UnderstudyError(
             "The remote engine's token is missing. Copy its token file from there, and name the copy."
         )
-    return Remote(url, token)
+    try:
+        return http_client.address_of(url, token)
+    except ValueError:
+        raise UnderstudyError(
+            f"{url[:200]!r} is not http://127.0.0.1:PORT. Open a tunnel (ssh -N -L PORT:127.0.0.1:PORT HOST) and name "
+            "its end on this computer: nothing is sent over the network in the clear."
+        ) from None
 
 
 def owe(job_id: str) -> None:
@@ -127,10 +109,9 @@ class Link:
     call. One thread at a time.
     """
 
-    def __init__(self, remote: Remote, waiting: Callable[[str], None]) -> None:
-        self.remote = remote
-        self.waiting = waiting
-        self._wire: http.client.HTTPConnection | None = None
+    def __init__(self, remote: Address, waiting: Callable[[str], None]) -> None:
+        self.remote, self.waiting = remote, waiting
+        self._connection = http_client.Connection(remote)
 
     def call(self, method: str, path: str, body: Any = None, timeout: float = TIMEOUT) -> dict[str, Any]:
         """One request with JSON both ways (`bytes` are sent as they are). Raises Refused."""
@@ -163,20 +144,17 @@ class Link:
 
     def close(self) -> None:
         """Let go of the connection."""
-        if self._wire:
-            self._wire.close()
-        self._wire = None
+        self._connection.close()
 
     def _ask(self, method: str, path: str, data: bytes | None, timeout: float) -> bytes:
         while True:
-            rested = self._wire is not None
+            rested = self._connection.opened
             try:
-                status, text = self._once(method, path, data, timeout)
+                status, text = self._connection.send(method, path, data, timeout)
                 break
             except (OSError, http.client.HTTPException) as error:
-                self.close()
                 if rested:
-                    continue  # the other side lets go of a connection that rests
+                    continue
                 self.waiting(
                     f"The remote engine does not answer at {self.remote.url} ({error or type(error).__name__}). "
                     "Nothing is lost; it goes on when the tunnel stands again."
@@ -185,21 +163,6 @@ class Link:
         if status >= 400:
             raise Refused(status, _sentence(status, text))
         return text
-
-    def _once(self, method: str, path: str, data: bytes | None, timeout: float) -> tuple[int, bytes]:
-        if self._wire is None:
-            parts = urllib.parse.urlsplit(self.remote.url)
-            self._wire = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
-            self._wire.connect()
-        assert self._wire.sock
-        self._wire.sock.settimeout(timeout)
-        headers = {"Authorization": f"Bearer {self.remote.token}", "Content-Type": "application/octet-stream"}
-        self._wire.request(method, path, data, headers)
-        response = self._wire.getresponse()
-        status, text = response.status, response.read()
-        if response.will_close:
-            self.close()
-        return status, text
 
 
 def _sentence(status: int, text: bytes) -> str:

@@ -34,11 +34,12 @@ from ..protocol import (
     project_of,
     to_json,
 )
+from ..protocol.http_client import Address
 from ..provenance.credentials import sidecar
 from ..provenance.outputs import require_output
 from ..reporter import Reporter
 from .file_sync import Busy, Exchange, Wanted
-from .link import Away, Link, Refused, Remote, give_up, owe, settle
+from .link import Away, Link, Refused, give_up, owe, settle
 from .path_map import covers, walk
 
 SENT, DONE = 0.05, 0.95
@@ -53,7 +54,7 @@ RESULT = {"scan": "scan", "train": "model", "convert": "movie"}
 Work = ScanSpec | TrainSpec | ConvertSpec
 
 
-def run(remote: Remote, kind: JobKind, spec: Work, reporter: Reporter) -> dict[str, Any]:
+def run(remote: Address, kind: JobKind, spec: Work, reporter: Reporter) -> dict[str, Any]:
     """Have a scan, training or conversion done over there; the result as if it had been done here.
 
     Raises UnderstudyError with the other engine's sentence, Stopped when `reporter.check` did.
@@ -68,7 +69,7 @@ def run(remote: Remote, kind: JobKind, spec: Work, reporter: Reporter) -> dict[s
 class _Errand:
     """One attempt."""
 
-    def __init__(self, remote: Remote, kind: JobKind, spec: Work, reporter: Reporter) -> None:
+    def __init__(self, remote: Address, kind: JobKind, spec: Work, reporter: Reporter) -> None:
         self.kind, self.spec, self.reporter = kind, spec, reporter
         self.fraction = 0.0
         self.said = (0.0, "")
@@ -308,7 +309,7 @@ def makes(spec: Work, place: Callable[[str | Path], str]) -> list[str]:
     return [*places, *(f"{place(file)}/" for file in files if not file.suffix)]
 
 
-def still(remote: Remote, spec: PreviewSpec, folder: Path) -> PreviewResult:
+def still(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewResult:
     """One frame, recast over there, as a PNG in `folder`. Raises Away, Busy, Refused or UnderstudyError."""
     project = Path(spec.project) if spec.project else project_of(spec.scan)
     link = Link(remote, give_up)

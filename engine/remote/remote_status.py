@@ -7,7 +7,8 @@ import time
 
 from ..errors import UnderstudyError
 from ..protocol import RemoteInfo
-from .link import Away, Link, Remote, chosen, give_up, settle
+from ..protocol.http_client import Address
+from .link import Away, Link, chosen, give_up, settle
 
 EVERY = 5.0  # seconds
 
@@ -36,13 +37,13 @@ class Watch:
                 threading.Thread(target=self._look, args=(remote,), name="remote", daemon=True).start()
             return self._known
 
-    def _look(self, remote: Remote) -> None:
+    def _look(self, remote: Address) -> None:
         found = look(remote)
         with self._lock:
             self._known = found
 
 
-def look(remote: Remote) -> RemoteInfo:
+def look(remote: Address) -> RemoteInfo:
     """How it stands with the remote engine now; jobs that are still to be cancelled there are."""
     link = Link(remote, give_up)
     try:

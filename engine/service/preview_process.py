@@ -16,7 +16,8 @@ from .. import child_process
 from ..durable import make_private
 from ..errors import UnderstudyError
 from ..protocol import PreviewResult, PreviewSpec, from_json, to_json
-from ..remote.link import Away, Refused, Remote, chosen
+from ..protocol.http_client import Address
+from ..remote.link import Away, Refused, chosen
 from ..remote.remote_job import still
 from .launch import own_modules
 from .preview_worker import RECASTER
@@ -155,7 +156,7 @@ class Warm:
             size -= bytes_
 
 
-def _from(remote: Remote, spec: PreviewSpec, folder: Path) -> PreviewResult:
+def _from(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewResult:
     try:
         return still(remote, spec, folder)
     except Refused as error:

@@ -81,13 +81,15 @@ def addon(package: Path) -> SimpleNamespace:
              "sequencer.source_look", "sequencer.marking",
              "sequencer.strip_media", "state.steps",
              "sequencer.timeline", "sequencer.sound_strips", "sequencer.voice_placing", "state.voice_steps",
-             "state.voice_properties", "side_process.http_client", "operators", "panels", "viewport.preview",
+             "state.voice_properties", "operators", "panels", "viewport.preview",
              "viewport.overlay", "state.consent_records", "state.coverage", "state.face_boxes",
              "sequencer.picture_geometry", "viewport.loss_curve", "i18n", "state.hooks",
              "handlers", "engine_link.environment", "engine_link.engine_setup", "sequencer.scene_strips",
              "engine_link.sidecar", "engine_link.reports"]  # fmt: skip
     modules = {name.rpartition(".")[2]: importlib.import_module(f"{EXTENSION}.addon.{name}") for name in names}
-    return SimpleNamespace(protocol=importlib.import_module(f"{EXTENSION}.engine.protocol"), **modules)
+    modules |= {name: importlib.import_module(f"{EXTENSION}.engine.{module}") for name, module in (
+        ("protocol", "protocol"), ("http_client", "protocol.http_client"))}  # fmt: skip
+    return SimpleNamespace(**modules)
 
 
 @pytest.fixture

@@ -180,7 +180,7 @@ def test_the_queue_is_reordered(addon, scene, clips, engine, tick_until):
     for job in state.jobs:
         job.state = "queued"  # the scripted engine has no queue: everything runs at once
     assert addon.steps.in_turn(state)[-1].id == last
-    bpy.ops.understudy.sooner(job=last)
+    bpy.ops.understudy.run_next(job=last)
     tick_until(lambda: state.jobs[-1].priority == 1)
     for job in state.jobs:
         job.state = "queued"
