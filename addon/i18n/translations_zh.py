@@ -559,6 +559,9 @@ STRINGS: dict[str, str] = {
         "“{effect}”用到了“{name}”中未标记的帧：请标记它用到的全部帧，或将其静音。",
     "The multicam “{effect}” shows the channel of “{name}”: make a meta strip of “{name}”, so that its "
     "recast lies in it.": "多机位“{effect}”显示“{name}”所在的频道：请先把“{name}”做成元片段，让换脸结果放在其中。",
+    "The name {path} is not in UTF-8: rename the file or its folder.": "名称 {path} 不是 UTF-8 编码：请重命名该文件或其文件夹。",
+    "The name {path} is not in UTF-8: rename the file or its folder, then find it again with File > External Data.":
+        "名称 {path} 不是 UTF-8 编码：请重命名该文件或其文件夹，然后用“文件 > 外部数据”重新查找。",
     "Placed “{name}” on channel {channel}": "已将“{name}”放到频道 {channel}",
     "Updated “{name}”": "已更新“{name}”",
     "Set In Point": "设置入点",

@@ -51,6 +51,8 @@ def add_material(scene: bpy.types.Scene, clip: protocol.Clip, identity: str, sca
 
 def add_file(scene: bpy.types.Scene, file: str, identity: str, scan: bool) -> str:
     """Add a movie, a picture or a folder of pictures like `add_material`. Answers why not, "" when it is added."""
+    if written := project.not_utf8(file):
+        return tr("The name {path} is not in UTF-8: rename the file or its folder.", path=written)
     path = Path(project.absolute(file))
     if not file or not path.exists():
         return tr("There is no file or folder at {path}.", path=path)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from .. import compat
 from ..constants import STRIP_ID
+from ..state import project
 from ..state.project import absolute
 from . import timeline
 from .timeline import RangeError
@@ -44,6 +45,12 @@ def source_path(strip: bpy.types.Strip) -> str:
 
 
 def _there(path: str, name: str) -> str:
+    if written := project.not_utf8(path):
+        raise RangeError(
+            "The name {path} is not in UTF-8: rename the file or its folder, then find it again with File > External "
+            "Data.",
+            path=written,
+        )
     if not Path(path).exists():
         raise RangeError(
             "The file of “{name}” is not at {path}: find it again with File > External Data.", name=name, path=path

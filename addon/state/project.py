@@ -99,6 +99,16 @@ def slug(name: str) -> str:
     return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60].lower() or "clip"
 
 
+def not_utf8(path: str) -> str:
+    """A path that cannot be written into files and properties (its bytes are no UTF-8) as it can be shown; "" for
+    others."""
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return ""
+
+
 def absolute(path: str) -> str:
     """A path as Blender keeps it (`//` is the .blend's folder) as the engine wants it."""
     return str(project_files.resolved(Path(bpy.path.abspath(path)))) if path else ""

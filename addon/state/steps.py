@@ -10,6 +10,8 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bpy
+
 from ...engine import protocol
 from .. import compat
 from ..i18n import tr
@@ -17,8 +19,6 @@ from . import consent_records, kept_json, people_store, project, project_files
 from .properties import SCHEMA
 
 if TYPE_CHECKING:
-    import bpy
-
     from .properties import UnderstudyIdentity, UnderstudyJob, UnderstudyPerson, UnderstudyState, UnderstudySwap
 
 SHOT = "shot"
@@ -194,6 +194,8 @@ def locked(state: UnderstudyState | None) -> str:
         return tr("This scene is linked from another .blend: open that one to recast in it.")
     if state.schema > SCHEMA:
         return tr("A newer Understudy wrote this .blend: update the add-on to go on with it.")
+    if written := project.not_utf8(bpy.data.filepath):
+        return tr("The name {path} is not in UTF-8: rename the file or its folder.", path=written)
     return ""
 
 

@@ -53,9 +53,10 @@ def examine_path(path: Path, argument: str = "") -> None:
     footage = argument in FOOTAGE or (argument == "output" and path.suffix not in DOCUMENTS)
     kind = MediaError if footage else UnderstudyError
     try:
-        os.fsencode(path).decode("utf-8")
+        os.fsencode(path.absolute()).decode("utf-8")  # the current folder's name goes into files, too
     except UnicodeDecodeError:
-        raise kind(f"The name {path} is not in UTF-8. Rename it, or its folder, and name it again.") from None
+        whole = path.absolute()
+        raise kind(f"The name {whole} is not in UTF-8. Rename it, or its folder, and name it again.") from None
     if argument == "output" and len(os.fsencode(path.name)) > LONGEST - ADDED:
         raise kind(f"The name {path.name[:100]}… is too long. Choose one of at most {LONGEST - ADDED} bytes.")
     try:
@@ -73,6 +74,10 @@ def examine_path(path: Path, argument: str = "") -> None:
 def examine_home() -> None:
     """Raise UnderstudyError when Understudy's home folder is none and cannot become one."""
     home = protocol.home()
+    try:
+        os.fsencode(home).decode("utf-8")
+    except UnicodeDecodeError:
+        raise UnderstudyError(f"The name of {home} is not in UTF-8. Set UNDERSTUDY_HOME to another folder.") from None
     try:
         place = home
         while not os.path.lexists(place) and place != place.parent:

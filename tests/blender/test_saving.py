@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import bpy
@@ -133,3 +135,24 @@ def test_a_blend_names_no_folder_as_its_project_that_is_none(addon, scene, engin
     theirs.mkdir()
     scene.understudy.project = str(theirs)
     assert addon.project.folder(scene.understudy) != theirs
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no UTF-8")
+def test_a_strip_whose_file_has_no_text_for_a_name_is_refused_in_a_sentence(scene, clips, tmp_path):
+    """Python cannot give Blender such a name, its file browser can: here the bytes of the saved file are changed."""
+    plain = tmp_path / "cafe_.mp4"
+    plain.write_bytes(clips.movie.read_bytes())
+    scene.sequence_editor.strips.new_movie("shot", str(plain), 1, 10)
+    blend = tmp_path / "film.blend"
+    bpy.ops.wm.save_as_mainfile(filepath=str(blend), compress=False, relative_remap=False)
+    blend.write_bytes(blend.read_bytes().replace(b"cafe_.mp4", b"caf\xe9_.mp4"))
+    plain.rename(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9_.mp4"))
+    bpy.ops.wm.open_mainfile(filepath=str(blend))
+    opened = bpy.data.scenes[0]
+    if bpy.app.version >= (5, 0, 0):
+        bpy.context.workspace.sequencer_scene = opened
+    opened.sequence_editor.active_strip = opened.sequence_editor.strips[0]
+    for operator in (bpy.ops.understudy.mark_range, bpy.ops.understudy.add_identity):
+        with pytest.raises(RuntimeError, match=r"caf\\xe9_.mp4 is not in UTF-8: rename the file"):
+            operator()
+    assert opened.understudy.shot.strip_id == "" and not len(opened.understudy.identities)

@@ -339,3 +339,17 @@ def test_no_decoder_blames_a_file_for_a_lack_of_memory() -> None:
                 caught += 1
                 assert handlers[0] == "LACKS_MEMORY", f"{path.name}, line {node.lineno}"
     assert caught > 5
+
+
+@needs_links
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no UTF-8")
+def test_a_folder_that_has_no_text_for_a_name(say: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / os.fsdecode(b"dir\xe9")
+    folder.mkdir()
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(folder))
+    code, sentence = say("scan", "good.mp4", "-o", "x")
+    assert code == 1 and "not in UTF-8. Set UNDERSTUDY_HOME to another folder." in sentence
+    monkeypatch.delenv("UNDERSTUDY_HOME")
+    monkeypatch.chdir(folder)
+    code, sentence = say("scan", "../good.mp4", "-o", "x")
+    assert code == 3 and r"dir\xe9/../good.mp4 is not in UTF-8. Rename it, or its folder" in sentence
