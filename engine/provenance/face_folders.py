@@ -24,10 +24,10 @@ LEADS_OUT = (
 )
 
 
-def holding(project: Path, card: Card) -> list[Path]:
-    """The folders of a project that hold a scan, a model or a voice. No link is followed, and no other project in this
-    one is entered."""
-    return [folder for folder, files in _walk(project) if card in files and is_file(folder / card)]
+def holding(project: Path, name: str) -> list[Path]:
+    """The folders of a project that hold a file of this name: one of `CARDS`, or the known people. No link is followed,
+    and no other project in this one is entered."""
+    return [folder for folder, files in _walk(project) if name in files and is_file(folder / name)]
 
 
 def is_understudys(project: Path, folder: Path, card: Card) -> bool:

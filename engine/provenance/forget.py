@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..durable import hash_file
-from ..errors import UnderstudyError
+from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
 from ..media.partial_output import partial_folder
@@ -69,20 +69,20 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> Holdings:
     """
     project = project.resolve()
     found = holdings(project, identity)
-    file = project / gallery.FILE_NAME
-    named = _known_as(project, identity.strip().casefold())
-    if named:
-        found.items.append(Item(file, f"{identity} among the known people", 0))
+    known = _known_in(found, project, identity.strip().casefold())
+    files = [folder / gallery.FILE_NAME for folder in known]
+    found.items += [Item(file, f"{identity} among the known people", 0) for file in files]
     consents = [consent_file(project, identity, subject) for subject in SUBJECTS]
     if not (found.items or found.left or any(path.is_file() for path in consents)):
         raise UnderstudyError(f"The project {project} knows nobody called {identity}. understudy identity list tells.")
     if dry_run:
         return found
     for item in found.items:
-        if item.path != file:
+        if item.path not in files:
             erase(item.path)
-    for one in named:
-        gallery.forget(project, one)
+    for folder, names in known.items():
+        for one in names:
+            gallery.forget(folder, one)
     withdraw(project, identity, today())
     return found
 
@@ -195,6 +195,21 @@ def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
             found.add(path, "unfinished recast")
     if is_folder(previews := home().resolve() / "previews"):
         found.add(previews, "previews")
+
+
+def _known_in(found: Holdings, project: Path, name: str) -> dict[Path, list[str]]:
+    """The folders of a project that keep embeddings of known people with this name, and how it is written there: its
+    own, and those around scans elsewhere in it. What is damaged is told."""
+    known = {project: _known_as(project, name)}
+    going = {item.path for item in found.items}
+    for folder in holding(project, gallery.FILE_NAME):
+        if folder == project or folder / gallery.FILE_NAME in going or not going.isdisjoint(folder.parents):
+            continue
+        try:
+            known[folder] = _known_as(folder, name)
+        except DataError:
+            found.left.append(Left(str(folder / gallery.FILE_NAME), "It is damaged, and may hold their embeddings."))
+    return {folder: names for folder, names in known.items() if names}
 
 
 def _known_as(project: Path, name: str) -> list[str]:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from understudy.engine import job_bodies
 from understudy.engine.convert.convert_settings import save_settings
+from understudy.engine.faces.people import gallery
 from understudy.engine.protocol import ConvertSpec, ForgetSpec
 from understudy.engine.provenance.credentials import Claim, sign
 from understudy.engine.provenance.outputs import hash_of, outputs_of
@@ -123,6 +125,19 @@ def test_scans_models_and_voices_at_any_depth_go(film: Path) -> None:
     assert forget(film) == {}
     assert not scan.exists() and not model.exists() and not voice.exists()
     assert others.is_dir() and other_project.is_dir() and not (scan.parent / ".observed").exists()
+
+
+def test_known_people_at_any_depth_are_forgotten(film: Path) -> None:
+    looks = {name: (np.full(128, number, np.float32), 3) for number, name in enumerate(("Ann", "Bob", "ann "), 1)}
+    folders = [film, film / "extra", film / "a" / "b" / "scans"]
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        gallery.remember(folder, "shot.mp4", looks)
+    damaged = film / "damaged" / gallery.FILE_NAME
+    damaged.parent.mkdir()
+    damaged.write_bytes(b"people")
+    assert list(forget(film)) == [str(damaged)]
+    assert [list(gallery.known_people(folder)) for folder in folders] == [["Bob"]] * 3
 
 
 def test_a_folder_with_other_files_is_told(film: Path) -> None:
