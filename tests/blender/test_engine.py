@@ -15,6 +15,7 @@ import flow
 import numpy as np
 import pytest
 import sound
+import test_timeline as timelines
 import test_voice as voice
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -275,3 +276,55 @@ def test_a_range_in_which_nobody_speaks_is_said_at_the_voice(addon, scene, real,
     assert "between the frames 205 and 235" in state.error and addon.failures.place(state) == "voice"
     assert [one.name for one in scene.sequence_editor.strips] == ["song"]
     assert not list((addon.project.folder(state) / "recasts").glob("*"))
+
+
+LATE = """
+import sys, av, numpy as np
+from fractions import Fraction
+from pathlib import Path
+from understudy.engine.media.waveform import SoundWriter, probe_sound, read_spans
+movie, sound, rate, begin = Path(sys.argv[1]), Path(sys.argv[2]), 48000, 6240
+noise = np.convolve(np.random.default_rng(1).standard_normal(4 * rate - begin), np.hanning(8) / 16, "same")
+with av.open(str(movie), "w") as container:
+    picture, track = container.add_stream("libx264", rate=24), container.add_stream("aac", rate=rate)
+    picture.width, picture.height, picture.pix_fmt, track.layout = 64, 64, "yuv420p", "mono"
+    for number in range(96):
+        frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), number, np.uint8), "rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 24)
+        container.mux(picture.encode(frame))
+    for at in range(0, len(noise), 1024):
+        frame = av.AudioFrame.from_ndarray(noise[None, at : at + 1024].astype(np.float32), "fltp", "mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, at + begin, Fraction(1, rate)
+        container.mux(track.encode(frame))
+    container.mux(picture.encode(None))
+    container.mux(track.encode(None))
+info = probe_sound(movie)
+with SoundWriter(sound, info) as writer:
+    for samples in read_spans(info, [(0, info.samples)]):
+        writer.write(samples)
+"""
+
+
+def test_sound_that_begins_between_two_frames_stays_in_sync(addon, scene, tmp_path):
+    """A movie's sound may begin where no frame does, which Blender keeps where Python does not see it: all of its
+    track, as the engine writes it, sounds at the same time."""
+    movie, track = tmp_path / "late.mp4", tmp_path / "late.wav"
+    subprocess.run([PYTHON, "-c", LATE, movie, track], check=True)
+    still = {"move_strips": False} if bpy.app.version >= (5, 0, 0) else {}  # else Blender 5 ends without a window
+    with timelines.sequencer_context():
+        bpy.ops.sequencer.movie_strip_add(filepath=str(movie), frame_start=10, channel=1, **still)
+    source = next(strip for strip in scene.sequence_editor.strips if strip.type == "SOUND")
+    assert addon.sound_strips.sound_of(scene, next(s for s in scene.sequence_editor.strips if s != source)) == source
+    scene.frame_start, scene.frame_end = 1, 120
+    before = sound.mixed(tmp_path / "before.wav")[:, 0].astype(float)
+    marked = addon.sound_strips.mark(scene, source, None)
+    about = {
+        "strip_id": addon.strip_media.remember(source), "strip_name": source.name, "source_start": marked.source_start,
+        "identity_name": "Ann", "quality": "draft", "job": "1",
+    }  # fmt: skip
+    placed = addon.voice_placing.place(scene, str(track), about)
+    assert addon.compat.span(placed) == addon.compat.span(source) and source.mute
+    after = sound.mixed(tmp_path / "after.wav")[:, 0].astype(float)
+    part = slice(2 * sound.RATE, 3 * sound.RATE)
+    alike = [np.corrcoef(before[part], np.roll(after, shift)[part])[0, 1] for shift in range(-1200, 1201)]
+    assert int(np.argmax(alike)) == 1200 and max(alike) > 0.95
