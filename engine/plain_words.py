@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+from .errors import UnderstudyError
+
 NO_MEMORY = "{} has no memory left for this job. Close other programs that use it, or choose a smaller preset."
 LACKING = (
     "could not create a primitive",  # oneDNN, of its kernels and their buffers
@@ -28,6 +30,8 @@ def lacks_memory(error: BaseException) -> bool:
     """Whether an exception tells of a lack of this computer's memory."""
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM):
         return True
+    if isinstance(error, UnderstudyError):
+        return False  # a sentence of ours, which may hold any file's name
     return isinstance(error, Exception) and tells_of_memory(str(error))
 
 

@@ -144,15 +144,17 @@ def _apart(order: dict[str, Any], files: list[Path]) -> dict[str, Any]:
     """What the signing process answers. Raises the error that it met."""
     size = sum(path.stat().st_size for path in files if path.is_file())
     command = child_process.module(f"{__package__}.signing")
+    said = ""
     try:
         done = child_process.run(
             command, input=json.dumps(order), capture_output=True, text=True, encoding="utf-8",
             timeout=PATIENCE + size / BYTES_A_SECOND,
         )  # fmt: skip
-        if tells_of_memory(done.stderr):
-            raise UnderstudyError(NO_MEMORY.format("This computer"))
+        said = done.stderr
         answer = json.loads(done.stdout.splitlines()[-1])
     except (subprocess.TimeoutExpired, ValueError, IndexError):
+        if tells_of_memory(said):
+            raise UnderstudyError(NO_MEMORY.format("This computer")) from None
         raise MediaError(
             f"The content credentials of {files[0].name} could not be made or read: the process that does it ended. "
             "Try again; if it comes back, the file is damaged."

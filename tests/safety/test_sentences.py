@@ -293,6 +293,7 @@ def test_words_for_what_the_system_refuses() -> None:
     except MediaError as blamed:
         assert plain_words.of_memory(blamed)
     assert not plain_words.of_memory(MediaError("Frame 0 is damaged."))
+    assert not plain_words.of_memory(MediaError("std::bad_alloc.mp4 is not there."))
     assert not plain_words.of_memory(RuntimeError("shapes do not fit"))
 
 
