@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from pathlib import Path
 
 import bpy
 from bpy.props import StringProperty
@@ -13,7 +11,6 @@ from ...engine import protocol
 from .. import compat
 from ..i18n import tr
 from ..jobs import jobs, results
-from ..sequencer import strip_media
 from ..state import project, steps
 from .common import Outside
 
@@ -35,8 +32,6 @@ def start_scan(scene: bpy.types.Scene, clip: protocol.Clip, target: str) -> None
 def scan_material(scene: bpy.types.Scene, material: bpy.types.PropertyGroup) -> None:
     """Scan the footage of a material."""
     clip = project.clip(material.clip_path, material.clip_start, material.clip_end or None, material.clip_stream)
-    if Path(clip.path).is_dir() or Path(clip.path).suffix.lower() in strip_media.PICTURES:
-        clip = replace(clip, played=False)  # photographs upright, however Blender shows them
     start_scan(scene, clip, material.key)
 
 
