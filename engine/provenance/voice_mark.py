@@ -15,6 +15,8 @@ from scipy import signal
 
 from ..media.waveform import probe_sound, read_spans, resample, to_float
 
+STEP = 15.625
+"""Hz between two gains."""
 KEY = 20261130
 """Of Understudy's mark: whoever has the program can look for it, and so can a forger. It tells honest files apart."""
 RATE, HOP = 16000, 160
@@ -54,9 +56,11 @@ def pattern(key: int = KEY) -> np.ndarray:
     return np.random.default_rng(key).choice([-1.0, 1.0], (PERIOD, BANDS)).astype(np.float32)
 
 
-def gains(start: int, frames: int, bins: int, key: int = KEY, depth: float = DEPTH) -> np.ndarray:
-    """Factors of amplitude (frames, bins), 0 to 8 kHz, for frames of 10 ms from number `start` of the file on."""
-    hz = np.linspace(0, RATE / 2, bins)
+def gains(start: int, frames: int, rate: int, key: int = KEY, depth: float = DEPTH) -> np.ndarray:
+    """Factors of amplitude (frames, bins), 0 Hz to half of `rate` every 16 Hz or so, for frames of 10 ms from number
+    `start` of the file on."""
+    bins = round(rate / 2 / STEP) + 1
+    hz = np.linspace(0, rate / 2, bins)
     cells = pattern(key)[(start + np.arange(frames)) // CELL % PERIOD]
     band = np.searchsorted(EDGES, hz, side="right") - 1
     inside = (band >= 0) & (band < BANDS)

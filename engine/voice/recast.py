@@ -34,7 +34,6 @@ from ..protocol import Excitation, SoundClip, VoiceSettings, VoiceSpec, home, to
 from ..provenance import voice_mark
 from ..reporter import Part, Reporter
 from ..settings import check_settings
-from .envelope import BINS
 from .picture import draw_spectrograms
 from .pieces import Piece, cut, edges, join
 from .pitches import note, propose
@@ -199,7 +198,7 @@ def _made(
         mel, noise = target.envelope(content, heard, one, take.loud)
         fresh = render(voice, info.rate, one, change_of(one, mel, manner.band), noise, manner, frame)
         if mark:
-            fresh = filter_changes(fresh, info.rate, voice_mark.gains(frame, len(one.f0), BINS))
+            fresh = filter_changes(fresh, info.rate, voice_mark.gains(frame, len(one.f0), info.rate))
         gate = np.clip(gaussian_filter1d(speaks(one, take).astype(float), HELD) * 2, 0, 1)
         at = np.arange(voice.shape[1]) / info.rate * FRAMES_A_SECOND
         open_ = np.interp(at, np.arange(len(gate)), np.where(gate > 0.02, gate, 0)).astype(np.float32)

@@ -9,6 +9,7 @@ import pytest
 import sounds
 from understudy.engine import job_bodies
 from understudy.engine.errors import ConsentError
+from understudy.engine.media.waveform import resample
 from understudy.engine.protocol import ConsentRecord, ForgetSpec, SoundClip, VoiceSpec, VoiceTrainSpec
 from understudy.engine.provenance import voice_mark
 from understudy.engine.provenance.consent import read_consent, record_consent
@@ -21,7 +22,7 @@ from understudy.engine.voice.signal import filter_changes
 def marked(seconds: float, key: int = voice_mark.KEY) -> np.ndarray:
     sound, _ = sounds.voice(seconds)
     frames = len(sound) // 160 + 1
-    return filter_changes(sound, 16000, voice_mark.gains(0, frames, 513, key))
+    return filter_changes(sound, 16000, voice_mark.gains(0, frames, 16000, key))
 
 
 def test_a_mark_is_found_by_its_key_alone() -> None:
@@ -31,6 +32,13 @@ def test_a_mark_is_found_by_its_key_alone() -> None:
     assert not voice_mark.find(marked(20, key=5)).present
     assert not voice_mark.find(sounds.voice(20)[0]).present
     assert not voice_mark.find(np.zeros(16000 * 5, np.float32)).present
+
+
+@pytest.mark.parametrize("rate", [44100, 48000])
+def test_a_mark_lies_at_the_same_pitches_at_any_rate(rate: int) -> None:
+    sound, _ = sounds.voice(20, rate)
+    fresh = filter_changes(sound, rate, voice_mark.gains(0, 2001, rate))
+    assert voice_mark.find(resample(fresh, rate, voice_mark.RATE)).present
 
 
 def agree(project: Path, *names: str, subject: str = "voice") -> None:
