@@ -29,7 +29,7 @@ from understudy.engine.convert.plan import Placement, make_plan
 from understudy.engine.convert.render import FRAMES_PER_BATCH, Work, render
 from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.faces.alignments import Alignments, load_alignments
-from understudy.engine.media.float_view import carried
+from understudy.engine.media.float_view import apply_patches
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.writer import MovieWriter
 from understudy.engine.memory import keep_memory
@@ -115,7 +115,7 @@ def stages(spec: ConvertSpec, alignments: Alignments, work: Work, count: int, pl
         patches = [composite(i.frame.view, i.frame.index, i.faces, spec.settings, work.mark) for i in made]
         t.append(time.process_time())
         for item, some in zip(made, patches, strict=True):
-            carried(item.frame.native, some)
+            apply_patches(item.frame.native, some)
         t.append(time.process_time())
         steps = np.diff(t)
         steps[3] -= steps[2]

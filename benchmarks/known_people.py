@@ -46,13 +46,13 @@ def main() -> None:
     for i in range(0, len(halves), 2):  # the first halves are what the project knows; who is the second half?
         nearest = distance[i + 1, ::2]
         order = np.argsort(nearest)
-        sure = nearest[order[0]] < gallery.SAME_PERSON and nearest[order[1]] > nearest[order[0]] + gallery.CLEARLY
+        sure = nearest[order[0]] < gallery.SAME_PERSON and nearest[order[1]] > nearest[order[0]] + gallery.MIN_MARGIN
         right += bool(sure and names[2 * order[0]] == names[i + 1])
         wrong += bool(sure and names[2 * order[0]] != names[i + 1])
     strangers = 0
     for i in range(0, len(halves), 2):  # and with this one unknown, is the second half taken for somebody else?
         nearest = np.sort(np.delete(distance[i + 1, ::2], i // 2))
-        strangers += bool(nearest[0] < gallery.SAME_PERSON and nearest[1] > nearest[0] + gallery.CLEARLY)
+        strangers += bool(nearest[0] < gallery.SAME_PERSON and nearest[1] > nearest[0] + gallery.MIN_MARGIN)
     count = len(halves) // 2
     print(f"of {count}: {right} known, {wrong} called by a wrong name, {count - right - wrong} not named; "
           f"unknown to the project, {strangers} called by another's name")  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import av
 import numpy as np
-from understudy.engine.media.float_view import Patch, carried
+from understudy.engine.media.float_view import Patch, apply_patches
 from understudy.engine.media.planes import plane_array
 from understudy.engine.media.reader import Frame, probe, read_frames
 from understudy.engine.media.writer import MovieWriter
@@ -115,7 +115,9 @@ def hdr(folder: Path) -> None:
         ramp = np.broadcast_to(np.linspace(0.2, 0.7, 1200, dtype=np.float32)[None, :, None], (600, 1200, 3))
         used = []
         for picture in (ramp, np.round(ramp * 255) / 255):
-            after = carried(native, [Patch(300, 200, picture.astype(np.float32), np.ones((600, 1200), np.float32))])
+            after = apply_patches(
+                native, [Patch(300, 200, picture.astype(np.float32), np.ones((600, 1200), np.float32))]
+            )
             codes = plane_array(after, 0)[200:800, 300:1500]
             used.append(len(np.unique(codes)) / (int(codes.max()) - int(codes.min()) + 1))
         path = folder / f"{name}.mkv"

@@ -32,7 +32,7 @@ import torch
 from known_answer import CROP, SIZE, Heads
 from train_equal import bytes_of, masks_of, pictures_of
 from understudy.engine.faces.facesets.faceset import Faceset
-from understudy.engine.faces.facesets.masks import face_masks, lending
+from understudy.engine.faces.facesets.masks import donor_masks, face_masks
 from understudy.engine.faces.geometry.align import crop, transform
 from understudy.engine.faces.geometry.topology import INNER_LIPS
 from understudy.engine.faces.networks.embedding import Embedder
@@ -161,7 +161,7 @@ class Judge:
 
 def skin_of(pictures: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """Where a head's own face is, without the hair that hangs into it: (N, S, S) uint8."""
-    return lending(pictures, face_masks(pictures, landmarks, look=False)[0], landmarks)
+    return donor_masks(pictures, face_masks(pictures, landmarks, look=False)[0], landmarks)
 
 
 def psnr(a: torch.Tensor, b: torch.Tensor, weight: torch.Tensor) -> float:

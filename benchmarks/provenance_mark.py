@@ -31,7 +31,7 @@ from understudy.engine.faces.geometry.align import (
     crop_matrix,
     hull_mask,
     mesh_radius,
-    mirrored,
+    mirror,
     to_opencv,
     transform,
 )
@@ -238,7 +238,7 @@ def changed(picture: np.ndarray, landmarks: np.ndarray, random: np.random.Genera
     part = np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0]])
     points = landmarks - np.array([*low, 0], np.float32)
     if random.random() < 0.5:
-        part, points = np.ascontiguousarray(part[:, ::-1]), mirrored(points, part.shape[1])
+        part, points = np.ascontiguousarray(part[:, ::-1]), mirror(points, part.shape[1])
     scale = random.uniform(0.5, 1.6)
     part, points = cv2.resize(part, None, fx=scale, fy=scale), points * np.float32(scale)
     part = np.clip(part * random.uniform(0.7, 1.3, 3) + random.normal(0, random.uniform(0, 4), part.shape), 0, 255)

@@ -52,7 +52,7 @@ def main() -> None:
         faces = measurer(0, frames, [0] * FRAMES)
         assert [f.frame for f in faces] == list(range(FRAMES)) and not any(f.carried for f in faces)
         raw = np.stack([f.landmarks for f in faces])
-        for what, landmarks in (("measured", raw), ("smoothed", track_linking.steady(raw))):
+        for what, landmarks in (("measured", raw), ("smoothed", track_linking.smooth_track(raw))):
             away = landmarks[:, :, :2] - path[:, None, None] * [1, 0]
             step = 100 * np.sqrt((np.diff(away, axis=0)[4:-4] ** 2).sum(-1).mean()) / unit
             place = landmarks[:, :, 0].mean(1)

@@ -17,8 +17,8 @@ import numpy as np
 import torch
 from understudy.engine.errors import NoFaceError
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.detectors.found import Found, joined, nothing
-from understudy.engine.faces.detectors.search import Search, distinct
+from understudy.engine.faces.detectors.found import Found, join, no_faces
+from understudy.engine.faces.detectors.search import Search, deduplicate
 from understudy.engine.faces.detectors.yunet import YuNet
 from understudy.engine.faces.geometry.boxes import overlap
 from understudy.engine.faces.scan import scan
@@ -96,8 +96,8 @@ def compare(
     false = dict.fromkeys(WAYS, 0)
     for frame, families in detections.items():
         boxes = {name: families[name].boxes for name in FAMILIES}
-        both = distinct(joined([families["mtcnn"], families["blazeface"]])).boxes
-        every = distinct(joined([nothing(), *families.values()]))
+        both = deduplicate(join([families["mtcnn"], families["blazeface"]])).boxes
+        every = deduplicate(join([no_faces(), *families.values()]))
         ways = {**boxes, "mtcnn + blazeface": both, "all three": every.boxes}
         ways["scan"] = scanned.get(frame, np.empty((0, 4)))
         votes = sum(meets(every.boxes, boxes[name]).astype(int) for name in FAMILIES)

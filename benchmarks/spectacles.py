@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from panel_recast import scan_of
 from understudy.engine.faces.facesets.masks import layers
-from understudy.engine.faces.facesets.spectacles import learned
+from understudy.engine.faces.facesets.spectacles import learn_spectacles
 from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, transform
 from understudy.engine.faces.networks.parser import parse
 from understudy.engine.media.reader import read_frames
@@ -55,7 +55,7 @@ def main() -> None:
             return crop(picture, matrix, SIZE), transform(alignments.landmarks[row], matrix).astype(np.float32), matrix
 
         pixels, landmarks = (np.stack(x) for x in list(zip(*(face(r) for r in evenly), strict=True))[:2])
-        worn = learned(pixels, landmarks, parse(pixels, landmarks))
+        worn = learn_spectacles(pixels, landmarks, parse(pixels, landmarks))
         for label in (x for x in labels if x["clip"] == clip):
             (row,) = rows[alignments.frame[rows] == label["frame"]]
             picture, points, matrix = face(row)

@@ -39,7 +39,7 @@ from .protocol import (
 from .provenance.consent import people_of, project_folder, record_consent, require_consent, today, voices_of
 from .provenance.outputs import require_output
 from .remote.file_sync import clear_mirror
-from .remote.link import chosen
+from .remote.link import chosen_remote
 from .reporter import Part, Reporter, Silent
 from .settings import check_settings
 
@@ -74,7 +74,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         require_output(spec)
         if isinstance(spec, TrainSpec | ConvertSpec):
             _require_same_people(spec)
-        if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen()):
+        if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen_remote()):
             from .remote.remote_job import run as run_there
 
             return run_there(remote, kind, spec, reporter)

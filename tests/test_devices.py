@@ -7,7 +7,7 @@ import warnings
 import pytest
 from understudy.engine import devices
 from understudy.engine.doctor import examine
-from understudy.engine.service.device_probe import find
+from understudy.engine.service.device_probe import probe_devices
 
 torch = pytest.importorskip("torch")
 
@@ -41,7 +41,7 @@ def test_a_card_that_computes_nothing_is_passed_over(card):
         "warning: The graphics card NVIDIA GeForce GTX 1080 cannot"
     )
     assert "https://pytorch.org" in heard.said[0]
-    assert find()["device"].startswith("cpu: The graphics card NVIDIA GeForce GTX 1080 cannot be used (")
+    assert probe_devices()["device"].startswith("cpu: The graphics card NVIDIA GeForce GTX 1080 cannot be used (")
 
 
 def test_the_doctor_says_so(card):

@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from occluders import Tile, blob, hand, microphone
 from safetensors.torch import save_file
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.geometry.align import crop, crop_matrix, mesh_radius, mirrored, transform, yaw_pitch
+from understudy.engine.faces.geometry.align import crop, crop_matrix, mesh_radius, mirror, transform, yaw_pitch
 from understudy.engine.faces.geometry.topology import TRIANGLES
 from understudy.engine.faces.networks import occlusion
 from understudy.engine.media.reader import read_frames
@@ -125,7 +125,7 @@ class Painter:
         n = rng.integers(len(person.pixels))
         pixels, landmarks = person.pixels[n], person.landmarks[n]
         if rng.random() < 0.5:
-            pixels, landmarks = pixels[:, ::-1], mirrored(landmarks, WIDE)
+            pixels, landmarks = pixels[:, ::-1], mirror(landmarks, WIDE)
         pixels = np.ascontiguousarray(pixels)
         angle, scale = rng.normal(0, 0.12), size / (WIDE - 2 * MARGIN) * rng.uniform(0.92, 1.12)
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from occluders import TILE, Tile, blob, hand, microphone
 from safetensors.torch import save_file
-from understudy.engine.faces.geometry.align import crop, mirrored, transform
+from understudy.engine.faces.geometry.align import crop, mirror, transform
 from understudy.engine.faces.networks import parser
 from understudy.engine.faces.networks.occlusion import expected
 
@@ -50,7 +50,7 @@ class Painter:
         stack = np.dstack([self.pixels[n], self.hair[n]])
         landmarks = self.landmarks[n]
         if rng.random() < 0.5:
-            stack, landmarks = np.ascontiguousarray(stack[:, ::-1]), mirrored(landmarks, WIDE)
+            stack, landmarks = np.ascontiguousarray(stack[:, ::-1]), mirror(landmarks, WIDE)
         angle = rng.normal(0, 0.1) * jitter
         scale = SIZE / (WIDE - 2 * MARGIN) * (1 + jitter * rng.uniform(-0.08, 0.12))
         cos, sin = scale * np.cos(angle), scale * np.sin(angle)

@@ -53,24 +53,24 @@ Examples
         """Do it, and say which engine works."""
         from ..remote import link
         from ..remote.file_sync import clear_mirror
-        from ..remote.remote_status import look
+        from ..remote.remote_status import remote_info
 
         try:
             if self.action == "use":
-                _use(link.checked(self.url, _token(self.token_file)))
+                _use(link.checked_address(self.url, _token(self.token_file)))
             elif self.action == "off":
                 _use(None)
             elif self.action == "clear":
                 if self.project is None:
                     raise NotUnderstood("Name the project folder: understudy remote clear PROJECT.")
                 clear_mirror(self.project.resolve() if self.project.is_dir() else project_of(self.project.resolve()))
-        except link.Away as error:
+        except link.Unreachable as error:
             raise UnderstudyError(str(error)) from None
-        remote = link.chosen()
+        remote = link.chosen_remote()
         if remote is None:
             say("Engine: this computer")
             return {"remote": None}
-        found = look(remote)
+        found = remote_info(remote)
         if found.state != "ready":
             raise UnderstudyError(found.error)
         say(f"Engine: remote on {found.host}, {found.device or 'device not known yet'} ({found.url})")
@@ -80,7 +80,7 @@ Examples
 def _use(remote: Any) -> None:
     """By way of the engine that runs here, which knows whether jobs are under way; without one, at once."""
     from .. import client, protocol
-    from ..remote.link import choose
+    from ..remote.link import choose_remote
 
     if protocol.address_file().is_file():
         try:
@@ -91,7 +91,7 @@ def _use(remote: Any) -> None:
             body = {"url": remote.url, "token": remote.token} if remote else {"url": ""}
             engine.call("POST", "/v1/remote", body)
             return
-    choose(remote)
+    choose_remote(remote)
 
 
 def _token(file: Path | None) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..media.float_view import largest
+from ..media.float_view import max_channel
 from ..protocol import ColourMethod
 
 STATISTICS_SIZE = 96
@@ -98,7 +98,7 @@ def apply(method: ColourMethod, face: np.ndarray, vector: np.ndarray) -> np.ndar
 def samples(face: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Colours of both crops where they are skin and not clipped: two (N, 3) float32, pixel for pixel."""
     face, target, weight = (_downscaled(x, STATISTICS_SIZE) for x in (face, target, weight))
-    bright, dark = largest(np.maximum(face, target)), largest(np.minimum(face, target))
+    bright, dark = max_channel(np.maximum(face, target)), max_channel(np.minimum(face, target))
     used = (weight > 0.6) & (bright < 252) & (dark > 3)
     return face[used], target[used]
 
@@ -113,7 +113,7 @@ def _matching_pixels(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
     for part in (0.85, 0.7, 0.6):
         a, b = ours[used], theirs[used]
         gain = np.clip((b.std(0) + 1) / (a.std(0) + 1), *GAIN_RANGE)
-        left = largest(np.abs((ours - a.mean(0)) * gain + b.mean(0) - theirs))
+        left = max_channel(np.abs((ours - a.mean(0)) * gain + b.mean(0) - theirs))
         used = left <= np.quantile(left, part)
     return used
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..faces.geometry.align import to_opencv
-from ..media.float_view import Patch, lay
+from ..media.float_view import Patch, composite_onto
 from ..media.signal import Box
 from ..protocol import ConvertSettings
 from . import blend, colour_matching, grain_blur
@@ -52,7 +52,7 @@ def composite(
         x0, y0, _, _ = place.box
         # not below black nor above white, but where the footage itself is
         mixed /= 255
-        lay(np.clip(mixed, np.minimum(under, 0), np.maximum(under, 1), out=mixed), alpha > 0, under)
+        composite_onto(np.clip(mixed, np.minimum(under, 0), np.maximum(under, 1), out=mixed), alpha > 0, under)
         patches.append(Patch(x0, y0, under, alpha + beneath * (1 - alpha)))
     return patches
 
@@ -98,7 +98,7 @@ def _warp_frame_to_outline(under: np.ndarray, face: Face, place: Place) -> tuple
     back = cv2.invertAffineTransform(place.matrix) - [[0, 0, 0.5], [0, 0, 0.5]]
     x, y = cv2.split(cv2.transform(origin, back))
     bent = cv2.remap(under, x, y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    lay(bent, changed > 0, under)
+    composite_onto(bent, changed > 0, under)
     return under, changed
 
 
@@ -113,6 +113,6 @@ def _frame_with_patches(view: ReadRegion, place: Place, patches: Sequence[Patch]
             theirs = np.s_[b - patch.y : d - patch.y, a - patch.x : c - patch.x]
             here = np.s_[b - y0 : d - y0, a - x0 : c - x0]
             inside = patch.matte[theirs] > 0
-            lay(patch.rgb[theirs], inside, under[here])
+            composite_onto(patch.rgb[theirs], inside, under[here])
             np.copyto(beneath[here], patch.matte[theirs], where=inside)
     return under, beneath

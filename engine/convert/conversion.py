@@ -17,7 +17,7 @@ from ..faces.facesets.masks import check_drawn
 from ..media.float_view import Patch
 from ..media.footage import Footage, footage_of
 from ..media.reader import Frame, MediaInfo, probe, read_frames
-from ..media.segments import LENGTH
+from ..media.segments import SEGMENT_FRAMES
 from ..media.sound import lost_tracks
 from ..media.writer import MovieWriter
 from ..memory import give_back
@@ -100,7 +100,7 @@ def convert(
                     writer.write(frame, patches)
                     repeated += [frame.index] if frame.repeated else []
                     report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
-                    if frame.index % LENGTH == 0:
+                    if frame.index % SEGMENT_FRAMES == 0:
                         give_back()
     doubt = {frame: max(p.doubt for p in plan[frame]) for frame in range(start, end) if plan.get(frame)}
     if repeated:

@@ -9,8 +9,8 @@ from typing import Any
 
 from ..durable import SHARED, write_json
 from ..errors import DataError
-from ..media.partial_output import ENDING, settings_file
-from ..media.segment_reuse import Earlier
+from ..media.partial_output import SETTINGS_SUFFIX, settings_file
+from ..media.segment_reuse import EarlierMovie
 from ..protocol import PROTOCOL, ConvertSpec, from_json, parse_json, to_json
 from ..provenance.erase import read_json
 
@@ -31,14 +31,14 @@ def save_settings(
     write_json(settings_file(Path(spec.output)), made, SHARED)
 
 
-def earlier_results(output: Path) -> list[Earlier]:
+def earlier_results(output: Path) -> list[EarlierMovie]:
     """The movies in the output's folder that segments may be taken from, the newest first."""
     found = []
-    for path in sorted(output.parent.glob(f"*{ENDING}"), key=lambda p: -p.lstat().st_mtime):
-        movie = path.with_name(path.name.removesuffix(ENDING))
+    for path in sorted(output.parent.glob(f"*{SETTINGS_SUFFIX}"), key=lambda p: -p.lstat().st_mtime):
+        movie = path.with_name(path.name.removesuffix(SETTINGS_SUFFIX))
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             if not movie.is_symlink():  # those may lead anywhere
-                found.append(Earlier.of(movie, read_json(path)["written"]))
+                found.append(EarlierMovie.of(movie, read_json(path)["written"]))
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..faces.facesets.spectacles import Spectacles, learned, wears
+from ..faces.facesets.spectacles import Spectacles, learn_spectacles, wears_spectacles
 from ..faces.networks.parser import parse
 from ..media.footage import Footage
 from ..media.reader import Frame, read_frames
@@ -16,9 +16,9 @@ from ..reporter import Reporter, Silent
 from .face_batch import crop_of
 from .plan import Placement
 
-LOOKED = 16
+FRAMES_LOOKED_AT = 16
 """Frames of a track that tell what its face wears; more would only take longer."""
-FIRST = 2
+FIRST_FRAMES = 2
 """Frames that are looked at first: who wears no spectacles in any of them wears none."""
 
 
@@ -42,14 +42,14 @@ def spectacles_of(
                 tracks.setdefault(placement.track, []).append((frame, placement))
     found = {}
     for track, placed in sorted(tracks.items()):
-        evenly = np.linspace(0, len(placed) - 1, min(LOOKED, len(placed))).round().astype(int).tolist()
-        first = {evenly[len(evenly) * (2 * n + 1) // (2 * FIRST)] for n in range(FIRST)}
+        evenly = np.linspace(0, len(placed) - 1, min(FRAMES_LOOKED_AT, len(placed))).round().astype(int).tolist()
+        first = {evenly[len(evenly) * (2 * n + 1) // (2 * FIRST_FRAMES)] for n in range(FIRST_FRAMES)}
         seen = {n: _looked(footage, placed[n], device, report) for n in sorted(first)}
-        if not any(wears(told, landmarks) for _, landmarks, told in seen.values()):
+        if not any(wears_spectacles(told, landmarks) for _, landmarks, told in seen.values()):
             continue
         seen |= {n: _looked(footage, placed[n], device, report) for n in evenly if n not in seen}
         pixels, landmarks, told = (np.stack(x) for x in zip(*(seen[n] for n in evenly), strict=True))
-        if (worn := learned(pixels, landmarks, told)) is not None:
+        if (worn := learn_spectacles(pixels, landmarks, told)) is not None:
             found[track] = worn
     return found
 

@@ -19,9 +19,9 @@ from ..media.reader import MediaInfo, probe, require_range
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
 from .alignments import FILE_NAME, Alignments
-from .detectors import chosen
+from .detectors import checked_names
 from .facesets.masks import FOLDER as MASKS
-from .people.edits import settle
+from .people.edits import write_people
 from .people.roster import EDITS
 from .people.summary import BOXES, SCHEMA, SUMMARY, boxes_of
 from .tracking.assemble import assemble
@@ -56,8 +56,8 @@ def scan(
         reporter.log(
             f"{len(left)} HEIC or AVIF photographs of {path.name} are passed over: save them as JPEG.", "warning"
         )
-    names = chosen(detectors)
-    with replacing(output) as folder:
+    names = checked_names(detectors)
+    with replace_folder(output) as folder:
         store = Store(project or project_of(output), footage, names)
         observe(footage, clip.start, end, store, Part(reporter, 0.0, 0.95), names, device)
         reporter.progress(0.95, "Sorting the faces into people")
@@ -68,14 +68,14 @@ def scan(
                 "a face, not from the side alone and more than about 20 pixels high."
             )
         reporter.check()
-        alignments, listed = settle(alignments, folder, output, project)
-        summary = fill(folder, alignments, info, listed)
+        alignments, listed = write_people(alignments, folder, output, project)
+        summary = write_scan(folder, alignments, info, listed)
     count = len(summary.people)
     reporter.progress(1.0, f"Found {count} {'person' if count == 1 else 'people'}")
     return summary
 
 
-def fill(folder: Path, alignments: Alignments, info: MediaInfo, people: list[PersonSummary]) -> ScanSummary:
+def write_scan(folder: Path, alignments: Alignments, info: MediaInfo, people: list[PersonSummary]) -> ScanSummary:
     """Write a scan folder's tables, with its people as `settle` or `install` listed them."""
     clip = alignments.clip
     summary = ScanSummary(
@@ -95,7 +95,7 @@ def fill(folder: Path, alignments: Alignments, info: MediaInfo, people: list[Per
 
 
 @contextmanager
-def replacing(output: Path) -> Iterator[Path]:
+def replace_folder(output: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of `output` when all went well and vanishes otherwise."""
     foreign = [p for p in output.iterdir() if not _is_ours(p)] if output.is_dir() else []
     if foreign or (output.exists() and not output.is_dir()):

@@ -33,7 +33,7 @@ LUMA = {
 UNSPECIFIED = 2
 LIMITED, FULL = 1, 2  # AVColorRange
 
-CELL = 16  # pixels; a rectangle grows to whole ones and one more, so that its edges are not seen in it
+CROP_STEP = 16  # pixels; a rectangle grows to whole ones and one more, so that its edges are not seen in it
 
 # Exact rounding and chroma for every pixel: the fast paths lose a level or two on a round trip.
 SCALER = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -74,14 +74,17 @@ def is_float(frame: av.VideoFrame) -> bool:
 def to_rgb(frame: av.VideoFrame, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
     """(H, W, 3) uint8 RGB, the SDR view of a YUV or RGB frame of whole numbers as it is coded (not turned).
 
-    `box` x0, y0, x1, y1: only that rectangle, the same samples; the frame has to be `cuttable`.
+    `box` x0, y0, x1, y1: only that rectangle, the same samples; the frame has to be `as_croppable`.
     """
     transfer = transfer_of(frame)
     matrix = matrix_of(frame)  # of an untagged picture it depends on the size of the whole
     x0, y0, x1, y1 = box or (0, 0, frame.width, frame.height)
-    left, top = (max(edge // CELL - 1, 0) * CELL for edge in (x0, y0))
-    right, bottom = min((x1 // CELL + 2) * CELL, frame.width), min((y1 // CELL + 2) * CELL, frame.height)
-    source = frame if box is None else _cut(frame, left, top, right, bottom)
+    left, top = (max(edge // CROP_STEP - 1, 0) * CROP_STEP for edge in (x0, y0))
+    right, bottom = (
+        min((x1 // CROP_STEP + 2) * CROP_STEP, frame.width),
+        min((y1 // CROP_STEP + 2) * CROP_STEP, frame.height),
+    )
+    source = frame if box is None else _crop(frame, left, top, right, bottom)
     hdr = transfer in HDR_OR_LINEAR
     converted = source.reformat(
         format="gbrp16le" if hdr else "rgb24",
@@ -96,7 +99,7 @@ def to_rgb(frame: av.VideoFrame, box: tuple[int, int, int, int] | None = None) -
     return view8(pixels, _white16(frame), transfer, int(frame.color_primaries)) if hdr else pixels
 
 
-def cuttable(frame: av.VideoFrame) -> av.VideoFrame | None:
+def as_croppable(frame: av.VideoFrame) -> av.VideoFrame | None:
     """The frame if a rectangle of it converts to the very samples of the whole; None if it may not."""
     name = frame.format.name
     even = frame.width % 2 == frame.height % 2 == 0
@@ -104,7 +107,7 @@ def cuttable(frame: av.VideoFrame) -> av.VideoFrame | None:
     return frame if plain and even and not frame.interlaced_frame and frame.rotation % 90 == 0 else None
 
 
-def _cut(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> av.VideoFrame:
+def _crop(frame: av.VideoFrame, left: int, top: int, right: int, bottom: int) -> av.VideoFrame:
     """A rectangle of a frame, edges at whole chroma samples. FFmpeg's filter keeps what a frame says of itself."""
     graph = av.filter.Graph()
     whole = graph.add_buffer(

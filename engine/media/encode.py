@@ -31,7 +31,7 @@ from .sound import Timed, sound_tracks
 from .streams import video_stream
 from .tone_mapping import LINEAR
 
-SOUND_AHEAD = 0.5  # seconds by which sound is written before its picture
+SOUND_LEAD_SECONDS = 0.5  # seconds by which sound is written before its picture
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class MovieSegment:
 
     def write(self, picture: av.VideoFrame, number: int) -> None:
         """Encode the next frame; `number` is the source's."""
-        frame = fitted(picture, self._recipe)
+        frame = to_encoder_format(picture, self._recipe)
         if self._recipe.fields:
             frame = self._flagged(frame)
         if self._container is None:
@@ -119,7 +119,7 @@ class PictureSegment:
 
     def write(self, picture: av.VideoFrame, number: int) -> None:
         """Write the picture of source frame `number`."""
-        data = picture_bytes(fitted(picture, self._recipe), self._recipe)
+        data = picture_bytes(to_encoder_format(picture, self._recipe), self._recipe)
         self._names.append(self._name(number))
         (self._folder / self._names[-1]).write_bytes(data)
 
@@ -134,7 +134,7 @@ class PictureSegment:
                 (self._folder / name).unlink()
 
 
-def fitted(picture: av.VideoFrame, recipe: Recipe) -> av.VideoFrame:
+def to_encoder_format(picture: av.VideoFrame, recipe: Recipe) -> av.VideoFrame:
     """The picture in the encoder's pixel format; scene-linear for OpenEXR."""
     tags = recipe.colour
     if recipe.codec == "exr":
@@ -254,7 +254,7 @@ def join(
             packet.duration = int(after) - packet.pts
             packet.time_base, packet.stream = clock.base, stream
             container.mux(packet)
-            mux_sound(float(int(after) * clock.base) + SOUND_AHEAD)
+            mux_sound(float(int(after) * clock.base) + SOUND_LEAD_SECONDS)
             count += 1
         if count != end - start:
             raise MediaError(

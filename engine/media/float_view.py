@@ -19,7 +19,7 @@ from .planes import chroma_steps, planar, plane_array, span_of
 from .signal import Box, chroma_down, chroma_up, signal_of
 from .tone_mapping import ceiling, from_view, to_view
 
-SEEN = 128  # a view that is changed by 1/128 shows nothing of the old one
+FULL_CHANGE_STEPS = 128  # a view that is changed by 1/128 shows nothing of the old one
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def view_of(frame: av.VideoFrame, box: Box) -> np.ndarray:
     return to_view(signal_of(frame, box), transfer_of(frame), int(frame.color_primaries))
 
 
-def carried(native: av.VideoFrame, patches: Sequence[Patch] = ()) -> av.VideoFrame:
+def apply_patches(native: av.VideoFrame, patches: Sequence[Patch] = ()) -> av.VideoFrame:
     """A new planar frame: the decoded samples, changed as the patches say.
 
     The patches are as coded (turned back by the caller); where several touch a pixel the last one counts.
@@ -63,12 +63,12 @@ def carried(native: av.VideoFrame, patches: Sequence[Patch] = ()) -> av.VideoFra
     result.color_trc = native.color_trc
     across, down = chroma_steps(source.format.name)
     rows = down * (2 if down == 2 and native.interlaced_frame else 1)
-    for group in _apart(patches, across, rows):
-        _carry(source, result, group, _aligned(_around(group), source, across, rows))
+    for group in _independent_groups(patches, across, rows):
+        _apply_group(source, result, group, _aligned(_bounding_box(group), source, across, rows))
     return result
 
 
-def _carry(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch], box: Box) -> None:
+def _apply_group(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch], box: Box) -> None:
     """Write the change inside `box`, which is whole chroma samples and holds all of the patches."""
     x0, y0, x1, y1 = box
     transfer, primaries = transfer_of(source), int(source.color_primaries)
@@ -77,16 +77,16 @@ def _carry(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch
     new, matte = old.copy(), np.zeros((y1 - y0, x1 - x0), np.float32)
     for patch in patches:
         here = np.s_[patch.y - y0 : patch.y - y0 + len(patch.matte), patch.x - x0 : patch.x - x0 + patch.matte.shape[1]]
-        lay(patch.rgb, patch.matte > 0, new[here])
-        lay(patch.matte, patch.matte > 0, matte[here])
+        composite_onto(patch.rgb, patch.matte > 0, new[here])
+        composite_onto(patch.matte, patch.matte > 0, matte[here])
     touched = matte > 0
     np.minimum(new, np.maximum(old, np.float32(ceiling(transfer))), out=new)
     if old is signal:
         change = new
         change -= old
-        replaced = matte * np.minimum(largest(np.abs(change)) * SEEN, 1)
+        replaced = matte * np.minimum(max_channel(np.abs(change)) * FULL_CHANGE_STEPS, 1)
     else:  # what is far out of gamut does not come back from the view as it was; it counts where it is painted over
-        replaced = matte * np.minimum(largest(np.abs(new - old)) * SEEN, 1)
+        replaced = matte * np.minimum(max_channel(np.abs(new - old)) * FULL_CHANGE_STEPS, 1)
         change = from_view(new, transfer, primaries)
         back = from_view(old, transfer, primaries)
         change -= back + replaced[..., None] * (signal - back)
@@ -108,16 +108,16 @@ def _carry(source: av.VideoFrame, result: av.VideoFrame, patches: Sequence[Patch
     for number, colour in ((1, blue), (2, red)):
         difference = chroma_down(colour, across, down, lines)
         if across > 1 or down > 1:
-            difference += replaced * _hidden(source, number, box, shared)
+            difference += replaced * _subsampling_residual(source, number, box, shared)
         _add(source, result, parts[number].plane, shared, difference, fewer, chroma=True)
 
 
-def lay(over: np.ndarray, where: np.ndarray, under: np.ndarray) -> None:
+def composite_onto(over: np.ndarray, where: np.ndarray, under: np.ndarray) -> None:
     """Put `over` (h, w[, 3]) float32 onto `under` in place, `where` (h, w) bool says."""
     cv2.copyTo(np.ascontiguousarray(over, np.float32), where.view(np.uint8), under)
 
 
-def largest(picture: np.ndarray) -> np.ndarray:
+def max_channel(picture: np.ndarray) -> np.ndarray:
     """(h, w, 3) → (h, w): the largest of each pixel's three."""
     return np.maximum(np.maximum(picture[..., 0], picture[..., 1]), picture[..., 2])
 
@@ -129,7 +129,7 @@ def _differences(matrix: Colorspace) -> np.ndarray:
     return np.stack([luma, (np.eye(3)[2] - luma) / (2 * (1 - blue)), (np.eye(3)[0] - luma) / (2 * (1 - red))])
 
 
-def _hidden(source: av.VideoFrame, number: int, box: Box, shared: Box) -> np.ndarray:
+def _subsampling_residual(source: av.VideoFrame, number: int, box: Box, shared: Box) -> np.ndarray:
     """What is to be added to chroma samples to take away what a picture at luma's size does not show of them.
 
     Detail too fine to survive interpolation and averaging would otherwise shine through the new face.
@@ -182,12 +182,12 @@ def _aligned(box: Box, frame: av.VideoFrame, across: int, down: int) -> Box:
     )
 
 
-def _around(patches: Sequence[Patch]) -> Box:
+def _bounding_box(patches: Sequence[Patch]) -> Box:
     lefts, tops, rights, bottoms = zip(*(patch.box for patch in patches), strict=True)
     return min(lefts), min(tops), max(rights), max(bottoms)
 
 
-def _apart(patches: Sequence[Patch], across: int, down: int) -> list[list[Patch]]:
+def _independent_groups(patches: Sequence[Patch], across: int, down: int) -> list[list[Patch]]:
     """Patches in groups that share no chroma sample, in their order within a group."""
     groups: list[list[Patch]] = []
     for patch in patches:
@@ -195,7 +195,7 @@ def _apart(patches: Sequence[Patch], across: int, down: int) -> list[list[Patch]
         near: list[list[Patch]] = []
         far: list[list[Patch]] = []
         for group in groups:
-            left, top, right, bottom = _around(group)
+            left, top, right, bottom = _bounding_box(group)
             beside = x0 >= right + 2 * across or left >= x1 + 2 * across
             (far if beside or y0 >= bottom + 2 * down or top >= y1 + 2 * down else near).append(group)
         groups = [*far, [*(member for group in near for member in group), patch]]

@@ -17,7 +17,7 @@ from .reader import MediaInfo
 from .recipes import MOVIES, PICTURES, WITH_ALPHA, Recipe, coded_size, dnxhr, ffv1, h26x, pictures, prores, tags_of
 from .tone_mapping import HLG, PQ
 
-SAYS = {
+TITLES = {
     "h264": "H.264",
     "h265": "H.265",
     "prores-hq": "ProRes",
@@ -54,7 +54,7 @@ def _recipe(name: str, source: MediaInfo, layer: bool) -> Recipe:
     recipe = _codec(name, source, layer)
     fields = "" if recipe.picture else source.field_order
     if fields and recipe.codec in ("libx265", "dnxhd"):
-        says = SAYS["dnxhr" if recipe.codec == "dnxhd" else "h265"]
+        says = TITLES["dnxhr" if recipe.codec == "dnxhd" else "h265"]
         raise MediaError(
             f"{source.path.name} is interlaced, which {says} is not written as; choose H.264, ProRes or FFV1."
         )
@@ -64,7 +64,7 @@ def _recipe(name: str, source: MediaInfo, layer: bool) -> Recipe:
 def _codec(name: str, source: MediaInfo, layer: bool) -> Recipe:
     if layer and name not in WITH_ALPHA:
         raise MediaError(
-            f"A layer needs transparency, which {SAYS.get(name, name)} does not have; choose ProRes 4444, FFV1, or "
+            f"A layer needs transparency, which {TITLES.get(name, name)} does not have; choose ProRes 4444, FFV1, or "
             "PNG, TIFF or EXR pictures."
         )
     form = planar_name(source.pixel_format)
@@ -114,7 +114,7 @@ def check_output(output: Path, source: MediaInfo, format: OutputFormat = "same",
     if recipe.suffixes and suffix not in recipe.suffixes:
         usual = [s for s in recipe.suffixes if s != ".m4v"]
         kinds = " or ".join([", ".join(usual[:-1]), usual[-1]]) if len(usual) > 1 else usual[0]
-        codec = next((says for name, says in SAYS.items() if recipe.name.startswith(name)), recipe.name)
+        codec = next((says for name, says in TITLES.items() if recipe.name.startswith(name)), recipe.name)
         raise MediaError(f"{output.name} is no name for a movie in {codec}; end it in {kinds}.")
     if not recipe.suffixes and (suffix in MOVIES or suffix in PICTURES or output.is_file()):
         raise MediaError(
@@ -126,7 +126,7 @@ def check_output(output: Path, source: MediaInfo, format: OutputFormat = "same",
         _require_own_folder(output, recipe)
     if recipe.codec in ("tiff", "dpx") and source.transfer in (PQ, HLG):
         raise MediaError(f"{recipe.codec.upper()} pictures cannot say that they are HDR; choose PNG or EXR.")
-    _try_out(recipe, source)
+    _require_encoder(recipe, source)
     return recipe
 
 
@@ -137,7 +137,7 @@ def _require_own_folder(output: Path, recipe: Recipe) -> None:
         raise MediaError(f"The folder {output} holds other files, too. Choose a folder of its own for the pictures.")
 
 
-def _try_out(recipe: Recipe, source: MediaInfo) -> None:
+def _require_encoder(recipe: Recipe, source: MediaInfo) -> None:
     """Encode one empty picture: an encoder that cannot do this size says so before hours of work."""
     width, height = coded_size(source)
     coder = CodecContext.create(recipe.codec, "w")
@@ -153,7 +153,7 @@ def _try_out(recipe: Recipe, source: MediaInfo) -> None:
     except LACKS_MEMORY:
         raise
     except (av.FFmpegError, ValueError):
-        codec = next((says for name, says in SAYS.items() if recipe.name.startswith(name)), recipe.codec.upper())
+        codec = next((says for name, says in TITLES.items() if recipe.name.startswith(name)), recipe.codec.upper())
         raise MediaError(
             f"{codec} cannot hold pictures of {width}×{height} ({recipe.pixel_format}). Choose another format."
         ) from None

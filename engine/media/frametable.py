@@ -24,7 +24,7 @@ from .played import as_played
 from .streams import decoded, video_stream
 
 ONE_PACKET_ONE_FRAME = {"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "png", "tiff", "qtrle"}
-PROVED = 8  # so many frames are decoded to see that the packets' times hold (packed B-frames break them)
+PROBE_FRAMES = 8  # so many frames are decoded to see that the packets' times hold (packed B-frames break them)
 STANDARD_RATES = [Fraction(n, d) for n, d in ((24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (48, 1), (120, 1))] + [
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
 ]
@@ -75,7 +75,7 @@ def _frame_table(footage: Footage, modified: int, size: int) -> FrameTable:
     path, number = footage.path, footage.stream
     with open_movie(path) as container:
         stream = video_stream(container, path, number)
-        first = [frame.pts for frame in islice(decoded(container, stream), PROVED)]
+        first = [frame.pts for frame in islice(decoded(container, stream), PROBE_FRAMES)]
         if not first:
             raise MediaError(f"Not one frame of {path} can be decoded; it is damaged or incomplete. Export it again.")
         codec = stream.codec_context.codec

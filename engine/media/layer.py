@@ -16,7 +16,7 @@ from .recipes import Recipe
 from .signal import from_signal
 from .tone_mapping import LINEAR, ceiling, from_view
 
-FAINT = 1 / 512  # of the matte: below it the face's own colour cannot be told, and the footage's is as good
+MIN_MATTE = 1 / 512  # of the matte: below it the face's own colour cannot be told, and the footage's is as good
 
 
 def matte_recipe(recipe: Recipe) -> Recipe:
@@ -43,7 +43,7 @@ def layer_pictures(
         x0, y0, x1, y1 = patch.box
         under = view_of(source, patch.box)
         share = np.clip(patch.matte, 0, 1)[..., None]
-        face = np.where(share > FAINT, under + (patch.rgb - under) / np.maximum(share, FAINT), under)
+        face = np.where(share > MIN_MATTE, under + (patch.rgb - under) / np.maximum(share, MIN_MATTE), under)
         face = np.clip(face, 0, np.maximum(under, ceiling(transfer)))
         inside = patch.matte > 0
         np.copyto(colour[y0:y1, x0:x1], from_view(face, transfer, primaries), where=inside[..., None])

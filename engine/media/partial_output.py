@@ -12,14 +12,14 @@ from pathlib import Path
 from ..durable import put, sync_folder
 from ..errors import UnderstudyError
 
-ENDING = ".understudy.json"
-CLOSED = "[0-9]*.json"  # what a finished segment leaves in its folder
-NOTE = "recasts.json"  # in a working folder: which recasts it is of, as `provenance.begun` writes it
+SETTINGS_SUFFIX = ".understudy.json"
+SEGMENT_PATTERN = "[0-9]*.json"  # what a finished segment leaves in its folder
+RECASTS_FILE = "recasts.json"  # in a working folder: which recasts it is of, as `provenance.begun` writes it
 
 
 def settings_file(output: Path) -> Path:
     """Where what made a result is kept: `recast.mov.understudy.json` beside `recast.mov`."""
-    return output.with_name(f"{output.name}{ENDING}")
+    return output.with_name(f"{output.name}{SETTINGS_SUFFIX}")
 
 
 def matte_path(output: Path) -> Path:
@@ -73,7 +73,7 @@ def empty_partial(output: Path) -> None:
         for path in folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
-            elif path.name != NOTE:
+            elif path.name != RECASTS_FILE:
                 path.unlink()
 
 
@@ -83,7 +83,7 @@ def require_own_partial(output: Path) -> None:
     if not os.path.lexists(folder):
         return
     inner = [folder, folder / "segments"]
-    known = any((folder / name).exists() for name in ("segments", "clip.json", NOTE))
+    known = any((folder / name).exists() for name in ("segments", "clip.json", RECASTS_FILE))
     if any(path.is_symlink() for path in inner) or not folder.is_dir() or not (known or not any(folder.iterdir())):
         raise UnderstudyError(
             f"{folder} is in the way: it was not made by Understudy. Move it away, or choose another name."
@@ -97,7 +97,7 @@ def remove_partial(output: Path, *, keep_finished: bool = False) -> None:
     """
     folder = partial_folder(output)
     with contextlib.suppress(OSError, UnderstudyError):
-        finished = keep_finished and any((folder / "segments").glob(CLOSED))
+        finished = keep_finished and any((folder / "segments").glob(SEGMENT_PATTERN))
         require_own_partial(output)
         if folder.is_dir() and not finished:
             shutil.rmtree(folder)

@@ -18,9 +18,9 @@ from .exr import is_whole
 from .open import LACKS_MEMORY, refuse_heif
 
 # Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.
-DEEP = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
-SAMPLED = 32
-HEADS = {
+DEEP_CODECS = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
+MAX_SAMPLED_FILES = 32
+MAGIC_BYTES = {
     b"\x89PNG": "png",
     b"II*\0": "tiff",
     b"MM\0*": "tiff",
@@ -32,7 +32,7 @@ HEADS = {
 }
 """The first bytes of the files that FFmpeg decodes (of their formats' specifications)."""
 HEIF_SUFFIXES = {".heic", ".heif", ".avif"}
-SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", *DEEP}
+SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", *DEEP_CODECS}
 
 
 def is_pictures(path: Path) -> bool:
@@ -66,12 +66,12 @@ def unread_photographs(path: Path) -> list[Path]:
 def are_photographs(path: Path) -> bool:
     """Whether a folder's pictures are of unlike sizes: photographs, each by itself, not a sequence of frames.
 
-    At most SAMPLED of them, evenly spread, are looked at; those that are no pictures do not count.
+    At most MAX_SAMPLED_FILES of them, evenly spread, are looked at; those that are no pictures do not count.
     """
     if not path.is_dir():
         return False
     files, sizes = picture_files(path), set()
-    for place in np.unique(np.linspace(0, len(files) - 1, SAMPLED).astype(int)):
+    for place in np.unique(np.linspace(0, len(files) - 1, MAX_SAMPLED_FILES).astype(int)):
         try:
             frame = read_picture(files[place])
         except MediaError:
@@ -137,7 +137,7 @@ def is_picture_file(path: Path) -> bool:
 
 def _codec_of(data: bytes) -> str | None:
     """FFmpeg's decoder for what a file holds, whatever it is named; None for what OpenCV reads."""
-    return next((codec for head, codec in HEADS.items() if data.startswith(head)), None)
+    return next((codec for head, codec in MAGIC_BYTES.items() if data.startswith(head)), None)
 
 
 def _decoded(data: bytes, codec: str) -> av.VideoFrame | None:

@@ -14,7 +14,7 @@ import av
 import numpy as np
 
 from ..errors import MediaError
-from .colour_spaces import FULL, cuttable, is_float, range_of, to_rgb, transfer_of
+from .colour_spaces import FULL, as_croppable, is_float, range_of, to_rgb, transfer_of
 from .float_view import Patch, view_of
 from .footage import Footage, as_footage
 from .frametable import FrameTable, frame_table
@@ -28,7 +28,7 @@ from .streams import decoded, video_stream
 from .timecode import timecode_of
 
 PICTURE_RATE = Fraction(24)
-FLAGGED = 3  # frames that are asked whether they are interlaced
+INTERLACE_PROBE_FRAMES = 3  # frames that are asked whether they are interlaced
 BOTTOM_FIRST = {3, 5}  # AVFieldOrder: bottom field coded and shown first, or shown first
 
 
@@ -125,7 +125,7 @@ class Frame:
         x0, y0, x1, y1 = box
         rows, columns = self.shape
         whole = "rgb" in self.__dict__ or 2 * (x1 - x0) * (y1 - y0) > rows * columns
-        source = None if whole else cuttable(self.native)
+        source = None if whole else as_croppable(self.native)
         if source is None:
             return self.rgb[y0:y1, x0:x1]
         for (left, top, right, bottom), picture in self._parts:
@@ -148,7 +148,7 @@ class Frame:
         """(h, w, 3) float32 of the rectangle x0, y0, x1, y1 of the picture as shown (None: all of it).
 
         Not rounded and not clipped: 0..1 is nominal, footage may lie a little outside. What a rectangle shows
-        does not depend on the rectangle, and `media.float_view.carried` takes it back to the very sample.
+        does not depend on the rectangle, and `media.float_view.apply_patches` takes it back to the very sample.
         """
         width, height = self.native.width, self.native.height
         shown = (0, 0, *((height, width) if self.rotation % 180 else (width, height)))
@@ -247,7 +247,7 @@ def _probe_movie(footage: Footage) -> MediaInfo:
     table, path = frame_table(footage), footage.path
     with open_movie(path) as container:
         stream = video_stream(container, path, footage.stream)
-        frames = list(islice(decoded(container, stream), FLAGGED))
+        frames = list(islice(decoded(container, stream), INTERLACE_PROBE_FRAMES))
         order = stream.codec_context.field_order
         interlaced = any(frame.interlaced_frame for frame in frames)
         mastering, light = mastering_of(frames[0])
@@ -371,7 +371,7 @@ def _frames_from(footage: Footage, table: FrameTable, start: int) -> Iterator[av
     """
     before = table.keys[table.keys <= table.times[start]] if table.seekable else table.keys
     if len(before) >= 3:
-        frames = _sought(footage, int(before[-2]), int(table.times[start]))
+        frames = _seek_frames(footage, int(before[-2]), int(table.times[start]))
         first = next(frames, None)
         if first is not None:
             yield first
@@ -385,7 +385,7 @@ def _frames_from(footage: Footage, table: FrameTable, start: int) -> Iterator[av
                 yield frame
 
 
-def _sought(footage: Footage, key: int, target: int) -> Iterator[av.VideoFrame]:
+def _seek_frames(footage: Footage, key: int, target: int) -> Iterator[av.VideoFrame]:
     """Frames from time `target` on, decoded from the key frame at `key`; nothing if that fails."""
     with open_movie(footage.path) as container:
         stream = video_stream(container, footage.path, footage.stream)

@@ -27,21 +27,21 @@ START_CODE = b"\x00\x00\x00\x01"
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """A finished movie, and what `record` told of it: facts, and the segments' first, end, key, sha256."""
+class EarlierMovie:
+    """A finished movie, and what `segments_record` told of it: facts, and the segments' first, end, key, sha256."""
 
     movie: Path
     facts: dict[str, Any]
     segments: list[tuple[int, int, str, str]]
 
     @classmethod
-    def of(cls, movie: Path, told: dict[str, Any]) -> Earlier:
-        """From what `record` gave. Raises KeyError, TypeError or ValueError when it is something else."""
+    def of(cls, movie: Path, told: dict[str, Any]) -> EarlierMovie:
+        """From what `segments_record` gave. Raises KeyError, TypeError or ValueError when it is something else."""
         segments = [(int(s["first"]), int(s["end"]), str(s["key"]), str(s["sha256"])) for s in told["segments"]]
         return cls(movie, dict(told["facts"]), segments)
 
 
-def record(movie: Path, facts: dict[str, Any], spans: list[tuple[int, int, str]]) -> dict[str, Any]:
+def segments_record(movie: Path, facts: dict[str, Any], spans: list[tuple[int, int, str]]) -> dict[str, Any]:
     """What a later writer needs to know of a finished movie: `facts` of how it was written, and of each span of
     frames (first, end, key) the hash of its packets. Plain JSON."""
     packets = _packets(movie)
@@ -54,8 +54,8 @@ def record(movie: Path, facts: dict[str, Any], spans: list[tuple[int, int, str]]
     return {"facts": facts, "segments": segments}
 
 
-def take(
-    earlier: Earlier,
+def copy_segments(
+    earlier: EarlierMovie,
     wanted: dict[tuple[int, int], str],
     target: dict[tuple[int, int], Path],
     recipe: Recipe,

@@ -21,7 +21,7 @@ from typing import Any
 from ..durable import write_json
 from ..protocol import parse_json
 
-LENGTH = 120
+SEGMENT_FRAMES = 120
 """Frames of a segment: whole groups of pictures, a few seconds of work at most to do again."""
 
 Key = Callable[[int, int], str]
@@ -36,7 +36,7 @@ class Segments:
     """
 
     def __init__(
-        self, folder: Path, start: int, end: int, facts: dict[str, Any], key: Key | None, length: int = LENGTH
+        self, folder: Path, start: int, end: int, facts: dict[str, Any], key: Key | None, length: int = SEGMENT_FRAMES
     ) -> None:
         self.folder = folder
         cuts = [start, *range((start // length + 1) * length, end, length), end]  # the same whatever the range is

@@ -24,7 +24,7 @@ AAC_LAYOUTS = {"mono", "stereo", "3.0", "4.0", "5.0", "5.0(side)", "5.1", "5.1(s
 USUAL_LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "4.0", 5: "5.0", 6: "5.1", 8: "7.1"}
 PACKED = {"s16": "s16", "s16p": "s16", "s32": "s32", "s32p": "s32", "u8": "s16", "u8p": "s16"}
 PCM_OF = {"s16": "pcm_s16le", "s32": "pcm_s32le", "flt": "pcm_f32le"}
-GAP = 0.02  # seconds: timestamps that jump further than this are silence or overlap, less is rounding
+GAP_SECONDS = 0.02  # seconds: timestamps that jump further than this are silence or overlap, less is rounding
 
 
 def sound_tracks(
@@ -120,7 +120,7 @@ def cut_samples(stream: AudioStream, span: tuple[float, float]) -> Iterator[np.n
     written, position = start, None
     for frame in _decoded_sound(stream):
         stated = position if frame.pts is None else round(frame.pts * float(frame.time_base or 0) * rate)
-        if position is None or (stated is not None and abs(stated - position) > GAP * rate):
+        if position is None or (stated is not None and abs(stated - position) > GAP_SECONDS * rate):
             position = stated or 0
         for piece in resampler.resample(frame):
             samples = piece.to_ndarray().reshape(-1, stream.channels)

@@ -20,7 +20,7 @@ def timecode_of(container: InputContainer, stream: VideoStream) -> str:
     return ""
 
 
-def moved(timecode: str, frames: int, fps: Fraction) -> str:
+def offset_timecode(timecode: str, frames: int, fps: Fraction) -> str:
     """The timecode so many frames later, at whole frame numbers of the rate rounded up (SMPTE ST 12-1).
 
     Drop-frame (; or . before the frames) leaves out two numbers a minute (four at 60) but each tenth minute.

@@ -17,9 +17,9 @@ import numpy as np
 
 PQ, HLG, LINEAR = 16, 18, 8  # AVColorTransferCharacteristic
 HDR_OR_LINEAR = (PQ, HLG, LINEAR)
-WHITE = 203.0  # cd/m²
+DIFFUSE_WHITE = 203.0  # cd/m²
 HLG_PEAK, HLG_GAMMA = 1000.0, 1.2
-KNEE = 0.75  # of diffuse white: the shoulder begins here, skin lies well below
+SHOULDER_START = 0.75  # of diffuse white: the shoulder begins here, skin lies well below
 CEILING = 4.0  # times diffuse white: no new face is made brighter than this, unless the footage was
 DISPLAY_GAMMA = 2.4  # BT.1886
 
@@ -41,7 +41,7 @@ def to_view(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     """(…, 3) float32 R'G'B' as coded to the SDR view; the same array where the footage is SDR."""
     if transfer not in HDR_OR_LINEAR:
         return signal
-    light = _turned(to_light(signal, transfer), primaries, back=False)
+    light = _change_primaries(to_light(signal, transfer), primaries, back=False)
     return _signed(_encode_display(_shoulder(np.abs(light)), transfer), light)
 
 
@@ -50,9 +50,9 @@ def from_view(view: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     if transfer not in HDR_OR_LINEAR:
         return view
     bent = np.minimum(_decode_display(np.abs(view), transfer), 1 - 1e-5)
-    over = np.maximum(bent - KNEE, 0) / (1 - KNEE)
-    light = _signed(np.where(over > 0, KNEE + (1 - KNEE) * over / (1 - over), bent), view)
-    return from_light(_turned(light, primaries, back=True), transfer)
+    over = np.maximum(bent - SHOULDER_START, 0) / (1 - SHOULDER_START)
+    light = _signed(np.where(over > 0, SHOULDER_START + (1 - SHOULDER_START) * over / (1 - over), bent), view)
+    return from_light(_change_primaries(light, primaries, back=True), transfer)
 
 
 def ceiling(transfer: int) -> float:
@@ -70,12 +70,12 @@ def to_light(signal: np.ndarray, transfer: int) -> np.ndarray:
     magnitude = np.abs(signal)
     if transfer == PQ:
         root = np.minimum(magnitude, 1.1) ** np.float32(1 / _M2)
-        light = (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** np.float32(1 / _M1) * (10000 / WHITE)
+        light = (np.maximum(root - _C1, 0) / (_C2 - _C3 * root)) ** np.float32(1 / _M1) * (10000 / DIFFUSE_WHITE)
         return _signed(light, signal)
     scene = np.where(magnitude <= 0.5, magnitude**2 / 3, (np.exp((magnitude - _C) / _A) + _B) / 12)
     scene = _signed(scene, signal)
     luminance = np.maximum(scene @ np.array([0.2627, 0.6780, 0.0593], np.float32), 1e-6)
-    return scene * (luminance ** np.float32(HLG_GAMMA - 1) * (HLG_PEAK / WHITE))[..., None]
+    return scene * (luminance ** np.float32(HLG_GAMMA - 1) * (HLG_PEAK / DIFFUSE_WHITE))[..., None]
 
 
 def from_light(light: np.ndarray, transfer: int) -> np.ndarray:
@@ -83,9 +83,9 @@ def from_light(light: np.ndarray, transfer: int) -> np.ndarray:
     if transfer == LINEAR:
         return light
     if transfer == PQ:
-        power = (np.abs(light) * (WHITE / 10000)) ** np.float32(_M1)
+        power = (np.abs(light) * (DIFFUSE_WHITE / 10000)) ** np.float32(_M1)
         return _signed(((_C1 + _C2 * power) / (1 + _C3 * power)) ** np.float32(_M2), light)
-    light = light * (WHITE / HLG_PEAK)
+    light = light * (DIFFUSE_WHITE / HLG_PEAK)
     luminance = np.maximum(light @ np.array([0.2627, 0.6780, 0.0593], np.float32), 1e-6**HLG_GAMMA)
     scene = light * (luminance ** np.float32(1 / HLG_GAMMA - 1))[..., None]
     magnitude = np.abs(scene)
@@ -95,7 +95,7 @@ def from_light(light: np.ndarray, transfer: int) -> np.ndarray:
 
 def to_bt709_light(signal: np.ndarray, transfer: int, primaries: int) -> np.ndarray:
     """R'G'B' (…, 3) of HDR or linear footage to light with BT.709 primaries, 1 at diffuse white; may be negative."""
-    return signal if transfer == LINEAR else _turned(to_light(signal, transfer), primaries, back=False)
+    return signal if transfer == LINEAR else _change_primaries(to_light(signal, transfer), primaries, back=False)
 
 
 def srgb_to_light(signal: np.ndarray) -> np.ndarray:
@@ -109,8 +109,8 @@ def light_to_srgb(light: np.ndarray) -> np.ndarray:
 
 
 def _shoulder(light: np.ndarray) -> np.ndarray:
-    over = np.maximum(light - KNEE, 0) / (1 - KNEE)
-    return np.where(over > 0, KNEE + (1 - KNEE) * over / (1 + over), light)
+    over = np.maximum(light - SHOULDER_START, 0) / (1 - SHOULDER_START)
+    return np.where(over > 0, SHOULDER_START + (1 - SHOULDER_START) * over / (1 + over), light)
 
 
 def _encode_display(light: np.ndarray, transfer: int) -> np.ndarray:
@@ -130,16 +130,16 @@ def _signed(magnitude: np.ndarray, sign: np.ndarray) -> np.ndarray:
     return np.copysign(magnitude, sign).astype(np.float32, copy=False)
 
 
-def _turned(light: np.ndarray, primaries: int, back: bool) -> np.ndarray:
+def _change_primaries(light: np.ndarray, primaries: int, back: bool) -> np.ndarray:
     """Light in the footage's primaries to BT.709's, or `back`."""
     if primaries not in CHROMATICITIES:
         return light
     flat = np.ascontiguousarray(light.reshape(-1, 1, 3))
-    return np.asarray(cv2.transform(flat, gamut(primaries, back))).reshape(light.shape)
+    return np.asarray(cv2.transform(flat, primaries_matrix(primaries, back))).reshape(light.shape)
 
 
 @lru_cache
-def gamut(primaries: int, back: bool = False) -> np.ndarray:
+def primaries_matrix(primaries: int, back: bool = False) -> np.ndarray:
     """(3, 3) float64 from linear light in these primaries to BT.709, or `back`."""
     matrix = np.linalg.inv(_to_xyz(BT709)) @ _to_xyz(CHROMATICITIES.get(primaries, BT709))
     return np.linalg.inv(matrix) if back else matrix
@@ -156,8 +156,8 @@ def view8(signal: np.ndarray, white: int, transfer: int, primaries: int) -> np.n
     light = _light_table(transfer, white)[signal]
     if transfer == HLG:
         luminance = np.maximum(light @ np.array([0.2627, 0.6780, 0.0593], np.float32), 1e-6)
-        light *= (luminance ** np.float32(HLG_GAMMA - 1) * (HLG_PEAK / WHITE))[..., None]
-    light = np.maximum(_turned(light, primaries, back=False), 0)
+        light *= (luminance ** np.float32(HLG_GAMMA - 1) * (HLG_PEAK / DIFFUSE_WHITE))[..., None]
+    light = np.maximum(_change_primaries(light, primaries, back=False), 0)
     light /= light + 1
     np.sqrt(light, out=light)  # as finely divided near black as eyes are
     light *= 65535

@@ -29,7 +29,7 @@ from ..errors import MediaError
 from .open import LACKS_MEMORY, create_movie, open_movie
 from .sound import AAC_LAYOUTS, AAC_RATES, channel_layout, cut_samples, working_format
 
-FOREVER = 1e7
+END_SECONDS = 1e7
 """Seconds: to the end of any track."""
 BITRATE = 320_000
 """bit/s of what is compressed: no codec adds anything that is heard there."""
@@ -53,7 +53,7 @@ READABLE = {
     ".wma",
 }
 """Names that are taken for sound or movies in a folder."""
-PIECE = 1 << 15
+ENCODER_CHUNK_SAMPLES = 1 << 15
 """Samples handed to an encoder at a time."""
 
 
@@ -86,7 +86,7 @@ def probe_sound(path: Path, track: int = 0) -> SoundInfo:
     """Look at a track of sound, counting its samples by decoding it. Raises MediaError where there is none."""
     with open_movie(path) as container:
         stream = _stream(container, path, track)
-        count = sum(len(piece) for piece in cut_samples(stream, (_first(stream), FOREVER)))
+        count = sum(len(piece) for piece in cut_samples(stream, (_first(stream), END_SECONDS)))
         if not count:
             raise MediaError(f"The sound of {path} is empty or damaged. Export it again.")
         sample = working_format(stream)
@@ -114,7 +114,7 @@ def read_spans(info: SoundInfo, spans: Sequence[tuple[int, int]]) -> Iterator[np
     with open_movie(info.path) as container:
         stream = _stream(container, info.path, info.track)
         begin = max(0, min((start for start, _ in spans), default=0))
-        clock = (_first(stream) + begin / info.rate, FOREVER)
+        clock = (_first(stream) + begin / info.rate, END_SECONDS)
         pieces = cut_samples(stream, clock)
         held, at = np.zeros((0, info.channels), _dtype(info)), begin  # `held` begins at sample `at`
         for start, end in spans:
@@ -212,8 +212,8 @@ class SoundWriter:
 
     def write(self, samples: np.ndarray) -> None:
         """Append samples."""
-        for first in range(0, len(samples), PIECE):
-            piece = np.ascontiguousarray(samples[first : first + PIECE])
+        for first in range(0, len(samples), ENCODER_CHUNK_SAMPLES):
+            piece = np.ascontiguousarray(samples[first : first + ENCODER_CHUNK_SAMPLES])
             frame = AudioFrame.from_ndarray(piece.reshape(1, -1), format=self._info.sample, layout=self._info.layout)
             frame.sample_rate, frame.pts = self._info.rate, self._written
             frame.time_base = Fraction(1, self._info.rate)
@@ -294,7 +294,7 @@ def _encoded(
     container: InputContainer, info: SoundInfo, encoder: AudioStream, first: float
 ) -> Iterator[tuple[float, av.Packet]]:
     stream, at = container.streams.audio[0], round(first * info.rate)
-    for samples in cut_samples(stream, (info.first, FOREVER)):
+    for samples in cut_samples(stream, (info.first, END_SECONDS)):
         frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format=info.sample, layout=info.layout)
         frame.sample_rate, frame.pts, frame.time_base = info.rate, at, Fraction(1, info.rate)
         at += len(samples)

@@ -21,7 +21,7 @@ from ..errors import MediaError
 from ..protocol import OutputFormat
 from . import segments
 from .encode import MovieSegment, PictureSegment, join
-from .float_view import Patch, carried
+from .float_view import Patch, apply_patches
 from .formats import check_output
 from .layer import layer_pictures, matte_recipe
 from .open import LACKS_MEMORY
@@ -29,13 +29,13 @@ from .partial_output import Certify, matte_path, partial_folder, publish, remove
 from .pictures import picture_files
 from .reader import Frame, MediaInfo, as_coded
 from .recipes import Recipe
-from .segment_reuse import Earlier, record, take
+from .segment_reuse import EarlierMovie, copy_segments, segments_record
 from .segments import Key, Segments
-from .timecode import moved
+from .timecode import offset_timecode
 
 # https://cv.iptc.org/newscodes/digitalsourcetype: existing footage, parts of it made by a trained network
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
-THREADS = 16  # at most, in an encoder
+MAX_ENCODER_THREADS = 16  # at most, in an encoder
 
 
 def provenance() -> dict[str, str]:
@@ -71,7 +71,7 @@ class MovieWriter:
 
     `output` is a movie, or a folder for a format of pictures (`formats.suffix_of` tells). `layer` writes only the
     recast face with straight alpha, and its matte beside it (`matte_path`). Frames grow in segments
-    (`segments.LENGTH` frames each) in `partial_folder(output)`; the output gets its name when all are written, the
+    (`segments.SEGMENT_FRAMES` each) in `partial_folder(output)`; the output gets its name when all are written, the
     block ends well and `certify` has signed and recorded it where it lies. An exception leaves the finished segments,
     which the next writer of the same source, range, format and `key` takes over: `missing()` tells what is left.
     Without a finished segment, or without a `key`, nothing is left behind, no folder made for it either. Segments that
@@ -89,7 +89,7 @@ class MovieWriter:
         format: OutputFormat = "same",
         layer: bool = False,
         key: Key | None = None,
-        earlier: Sequence[Earlier] = (),
+        earlier: Sequence[EarlierMovie] = (),
         certify: Certify | None = None,
     ) -> None:
         self._output, self._source = Path(output), source
@@ -111,12 +111,17 @@ class MovieWriter:
         try:
             with self._in_plain_words():
                 self._segments = Segments(
-                    self._folder / "segments", self._start, self._end, self._facts(recipe), self._key, segments.LENGTH
+                    self._folder / "segments",
+                    self._start,
+                    self._end,
+                    self._facts(recipe),
+                    self._key,
+                    segments.SEGMENT_FRAMES,
                 )
                 self._output.parent.mkdir(parents=True, exist_ok=True)
                 require_own_partial(self._output)
                 self._remove_whole()
-                self._segments.begin({"threads": min(THREADS, os.cpu_count() or 1)})
+                self._segments.begin({"threads": min(MAX_ENCODER_THREADS, os.cpu_count() or 1)})
                 for one in self._earlier:
                     self._take(one)
         except BaseException:
@@ -135,7 +140,7 @@ class MovieWriter:
             return None
         spans = [(first, end, self._segments.key_of(first)) for first, end in self._segments.spans]
         with self._in_plain_words():
-            return record(output.path, self._written(), spans)
+            return segments_record(output.path, self._written(), spans)
 
     def _written(self) -> dict[str, Any]:
         """What the packets of a movie depend on beyond its frames' keys."""
@@ -143,7 +148,7 @@ class MovieWriter:
         plain: dict[str, Any] = json.loads(json.dumps(facts | self._segments.shared))
         return plain
 
-    def _take(self, earlier: Earlier) -> None:
+    def _take(self, earlier: EarlierMovie) -> None:
         """Make finished segments of those that an earlier movie holds."""
         output = self._outputs[0]
         if self._key is None or self._layer or output.recipe.picture or earlier.facts != self._written():
@@ -151,7 +156,7 @@ class MovieWriter:
         spans = [(first, end) for first, end in self._segments.spans if not self._segments.is_finished(first)]
         wanted = {(first, end): self._segments.key_of(first) for first, end in spans}
         targets = {(first, end): self._path(output, first) for first, end in spans}
-        for first, end in take(earlier, wanted, targets, output.recipe, self._source):
+        for first, end in copy_segments(earlier, wanted, targets, output.recipe, self._source):
             self._segments.close(first, [targets[first, end].name])
 
     def write(self, frame: Frame, patches: Sequence[Patch] = ()) -> None:
@@ -190,7 +195,7 @@ class MovieWriter:
         coded = [as_coded(patch, frame.native) for patch in patches]
         if self._layer:
             return list(layer_pictures(frame.native, coded, self._outputs[0].recipe))
-        return [carried(frame.native, coded)]
+        return [apply_patches(frame.native, coded)]
 
     def _begin(self, output: _Output) -> MovieSegment | PictureSegment:
         folder, recipe = self._segments.folder, output.recipe
@@ -230,7 +235,7 @@ class MovieWriter:
             self._start,
             self._end,
             provenance(),
-            moved(code, self._start, self._source.fps) if code else "",
+            offset_timecode(code, self._start, self._source.fps) if code else "",
             output.sound,
         )
         return whole
@@ -271,7 +276,7 @@ class MovieWriter:
             "source": [str(path.resolve()), stats],
             "range": [self._start, self._end],
             "recipe": [recipe.codec, recipe.pixel_format, recipe.options, recipe.segment, self._layer],
-            "length": segments.LENGTH,
+            "length": segments.SEGMENT_FRAMES,
             "libraries": {name: list(numbers) for name, numbers in av.library_versions.items()},
         }
 

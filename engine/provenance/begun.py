@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..durable import write_json
 from ..errors import DataError
-from ..media.partial_output import NOTE, partial_folder
+from ..media.partial_output import RECASTS_FILE, partial_folder
 from ..protocol import from_json
 from .erase import entries, is_file, is_folder, read_json
 
@@ -47,10 +47,10 @@ def begun(project: Path, recast: Begun) -> Iterator[None]:
     try:
         yield
     finally:
-        if not any(path.name != NOTE for path in entries(folder)):
+        if not any(path.name != RECASTS_FILE for path in entries(folder)):
             with contextlib.suppress(OSError):
                 if is_folder(folder):
-                    (folder / NOTE).unlink(missing_ok=True)
+                    (folder / RECASTS_FILE).unlink(missing_ok=True)
                     folder.rmdir()
                 for parent in made:
                     parent.rmdir()  # not where something else is in it
@@ -75,7 +75,7 @@ def all_begun(project: Path) -> list[tuple[Path, Begun]]:
 
 def recasts_of(folder: Path) -> list[str]:
     """The ids of the recasts that a working folder says it is of."""
-    known = read_json(folder / NOTE).get("recasts") if is_folder(folder) else None
+    known = read_json(folder / RECASTS_FILE).get("recasts") if is_folder(folder) else None
     return [str(one) for one in known] if isinstance(known, list) else []
 
 
@@ -84,4 +84,4 @@ def _say_whose(folder: Path, identifier: str) -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
         if is_folder(folder):
-            write_json(folder / NOTE, {"recasts": list(dict.fromkeys([*recasts_of(folder), identifier]))})
+            write_json(folder / RECASTS_FILE, {"recasts": list(dict.fromkeys([*recasts_of(folder), identifier]))})

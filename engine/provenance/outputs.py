@@ -16,7 +16,7 @@ from typing import Any
 
 from ..durable import hash_file
 from ..errors import UnderstudyError
-from ..media.partial_output import ENDING, matte_path, require_own_partial, settings_file
+from ..media.partial_output import SETTINGS_SUFFIX, matte_path, require_own_partial, settings_file
 from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, project_of
 from .credentials import FORMATS, are_recasts, recasts_in, sidecar
 from .erase import folders, read_json
@@ -70,7 +70,7 @@ def require_places(places: Iterable[Path], inputs: Iterable[Path], overwrite: bo
     credentials of something else that is called alike."""
     is_ours, inputs = ours(project), list(inputs)
     for path in places:
-        if path.name.endswith(ENDING):
+        if path.name.endswith(SETTINGS_SUFFIX):
             require_writable(path, inputs, overwrite, is_settings, "JSON")
             continue
         require_writable(path, inputs, overwrite, is_ours)

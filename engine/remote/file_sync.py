@@ -25,14 +25,14 @@ from ..durable import PRIVATE, finished_files, hash_file, lock, sync_folder, wri
 from ..errors import UnderstudyError
 from ..project_links import require_closed
 from ..protocol import parse_json
-from .link import HASHING, NOT_OURS, Away, Link, Refused, chosen, give_up
+from .link import HASHING_SECONDS, NOT_OURS, Link, Refused, Unreachable, chosen_remote, raise_unreachable
 from .path_map import Places, covers, rewrite
 
 LEDGER, LOCK, INCOMING = ".remote.json", ".remote.lock", ".incoming"
 SCHEMA = 1
-PIECE = 1_000_000  # bytes of a file in one request
-BATCH = 1000  # files in one request
-LAST = ("scan.json", "model.json")  # what says that a folder is whole
+PIECE_BYTES = 1_000_000  # bytes of a file in one request
+MAX_LISTED_FILES = 1000  # files in one request
+COMPLETION_FILES = ("scan.json", "model.json")  # what says that a folder is whole
 OF_FACES = ("scans/", "models/", "voices/", "provenance/", "people.safetensors")
 """Places of a project whose files are their user's alone."""
 ID = re.compile(r"[0-9a-f]{8,64}")
@@ -176,9 +176,9 @@ class Exchange:
             agreed[place] = {"stamp": stamp, "sha256": digest}
             asked.append({"path": place, "sha256": digest, "fresh": fresh, "shared": one.shared})
         paths = {entry["sha256"]: files[entry["path"]].path for entry in asked}
-        for start in range(0, max(len(asked), 1), BATCH):
-            body = {"files": asked[start : start + BATCH], "gone": gone}
-            while lacking := self._link.answer(Greeting, "POST", self.path, body, timeout=HASHING).lacking:
+        for start in range(0, max(len(asked), 1), MAX_LISTED_FILES):
+            body = {"files": asked[start : start + MAX_LISTED_FILES], "gone": gone}
+            while lacking := self._link.answer(Greeting, "POST", self.path, body, timeout=HASHING_SECONDS).lacking:
                 if not set(lacking) <= paths.keys():  # it asks for what nobody offered
                     raise UnderstudyError(NOT_OURS)
                 for digest in lacking:
@@ -219,7 +219,7 @@ class Exchange:
                     file.seek(at)
                     query = f"offset={at}&size={size}"
                     try:
-                        answer = self._link.answer(Held, "PUT", f"/v1/media/{digest}?{query}", file.read(PIECE))
+                        answer = self._link.answer(Held, "PUT", f"/v1/media/{digest}?{query}", file.read(PIECE_BYTES))
                     except Refused as error:
                         if error.status != 409:
                             raise
@@ -241,7 +241,7 @@ class Exchange:
         asked = list(asked)
         for one_asked in asked:
             query = urllib.parse.urlencode({"under": one_asked})
-            answer = self._link.answer(Listing, "GET", f"{self.path}?{query}", timeout=HASHING)
+            answer = self._link.answer(Listing, "GET", f"{self.path}?{query}", timeout=HASHING_SECONDS)
             listed |= {one.path: one for one in answer.files if covers(one_asked, one.path)}
         due: list[tuple[Path, str, Path]] = []
         done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
@@ -253,7 +253,7 @@ class Exchange:
                 part = self._get(place, digest, one.bytes, partial(_share, told, done, all_bytes), here)
                 due.append((here, place, part))
             done += one.bytes
-        for here, place, part in sorted(due, key=lambda one: one[0].name in LAST):
+        for here, place, part in sorted(due, key=lambda one: one[0].name in COMPLETION_FILES):
             made = part.with_name(f"made{here.suffix}")
             source = made if rewrite(part, made, self.places.back) else part
             with source.open("rb") as file:
@@ -326,18 +326,18 @@ def clear_mirror(project: Path) -> None:
     """
     if not (project / LEDGER).is_file():
         return
-    remote = chosen()
+    remote = chosen_remote()
     if remote is None:
         raise UnderstudyError(
             "A remote engine holds a copy of this project, and none is in use now. Use it once more (understudy remote "
             f"use …) and try again; or, where it is no more, remove {project / LEDGER}."
         )
-    link = Link(remote, give_up)
+    link = Link(remote, raise_unreachable)
     try:
         exchange = Exchange(project, link)
         with exchange.alone(60.0):
             known, there = exchange.mirror, link.call("POST", exchange.path, {})["id"]
-            link.call("DELETE", exchange.path, timeout=HASHING)
+            link.call("DELETE", exchange.path, timeout=HASHING_SECONDS)
             if known not in ("", there):
                 raise UnderstudyError(
                     "The copy of this project lies on another remote engine than the one in use, or was removed there "
@@ -345,7 +345,7 @@ def clear_mirror(project: Path) -> None:
                 )
             (project / LEDGER).unlink()
             shutil.rmtree(project / INCOMING, ignore_errors=True)
-    except Away as error:
+    except Unreachable as error:
         raise UnderstudyError(
             f"The remote engine holds a copy of this project, which is to go as well. {error}"
         ) from None

@@ -22,14 +22,14 @@ from ..protocol.http_client import Address
 Answer = TypeVar("Answer")
 
 NOT_OURS = "The remote engine answers in a way that is not ours. Update the older of the two."
-FIRST = [1, 2]  # the protocol that knows mirrors
-TIMEOUT = 20.0  # seconds without a byte after which the connection counts as lost
-HASHING = 600.0  # seconds that a list of large files may take
-OWED = "remote-owed"
-PAUSE = 1.0  # seconds between two attempts
+MIN_PROTOCOL = [1, 2]  # the protocol that knows mirrors
+TIMEOUT_SECONDS = 20.0  # seconds without a byte after which the connection counts as lost
+HASHING_SECONDS = 600.0  # seconds that a list of large files may take
+CANCELS_FOLDER = "remote-owed"
+RETRY_SECONDS = 1.0  # seconds between two attempts
 
 
-class Away(Exception):
+class Unreachable(Exception):
     """Nobody answers."""
 
 
@@ -37,18 +37,18 @@ class Refused(http_client.Refused, UnderstudyError):
     """The other engine said no; the message is its own sentence."""
 
 
-def chosen() -> Address | None:
+def chosen_remote() -> Address | None:
     """The remote engine that is to be used; None for this computer's own. Raises UnderstudyError for a damaged file."""
     try:
         found = parse_json(_file().read_text(encoding="ascii"))
-        return checked(str(found["url"]), str(found["token"]))
+        return checked_address(str(found["url"]), str(found["token"]))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UnderstudyError(f"{_file()} is damaged ({error}). Say again: understudy remote use, or off.") from None
 
 
-def choose(remote: Address | None) -> EngineInfo | None:
+def choose_remote(remote: Address | None) -> EngineInfo | None:
     """Use this remote engine from now on, after a word with it; None means this computer's own.
 
     Raises UnderstudyError when nobody answers, or an engine that cannot work with this one.
@@ -56,7 +56,7 @@ def choose(remote: Address | None) -> EngineInfo | None:
     if remote is None:
         _file().unlink(missing_ok=True)
         return None
-    info = Link(remote, give_up).info()
+    info = Link(remote, raise_unreachable).info()
     if info.pid and info.url and _same_home(info):
         raise UnderstudyError("That is this computer's own engine. Name the local end of a tunnel to another machine.")
     protocol.make_home()
@@ -64,7 +64,7 @@ def choose(remote: Address | None) -> EngineInfo | None:
     return info
 
 
-def checked(url: str, token: str) -> Address:
+def checked_address(url: str, token: str) -> Address:
     """An address as it may be used: plain HTTP where a tunnel begins, on loopback. Raises UnderstudyError."""
     token = token.strip()
     if not token.isascii() or not token.isprintable() or " " in token or len(token) < 32:
@@ -80,15 +80,15 @@ def checked(url: str, token: str) -> Address:
         ) from None
 
 
-def owe(job_id: str) -> None:
+def remember_cancel(job_id: str) -> None:
     """Remember that a job over there is to be cancelled, which it could not be told."""
-    folder = make_private(protocol.make_home() / OWED)
+    folder = make_private(protocol.make_home() / CANCELS_FOLDER)
     raise_flag(folder / job_id)
 
 
-def settle(link: Link) -> None:
-    """Cancel the jobs over there that are owed to be. Raises Away."""
-    for flag in sorted((protocol.home() / OWED).glob("*")):
+def send_remembered_cancels(link: Link) -> None:
+    """Cancel the jobs over there that are owed to be. Raises Unreachable."""
+    for flag in sorted((protocol.home() / CANCELS_FOLDER).glob("*")):
         try:
             link.call("POST", f"/v1/jobs/{flag.name}/cancel")
         except Refused as error:
@@ -97,9 +97,9 @@ def settle(link: Link) -> None:
         flag.unlink(missing_ok=True)
 
 
-def give_up(sentence: str) -> None:
+def raise_unreachable(sentence: str) -> None:
     """What a `Link` does that is not to wait."""
-    raise Away(sentence)
+    raise Unreachable(sentence)
 
 
 class Link:
@@ -113,7 +113,7 @@ class Link:
         self.remote, self.waiting = remote, waiting
         self._connection = http_client.Connection(remote)
 
-    def call(self, method: str, path: str, body: Any = None, timeout: float = TIMEOUT) -> dict[str, Any]:
+    def call(self, method: str, path: str, body: Any = None, timeout: float = TIMEOUT_SECONDS) -> dict[str, Any]:
         """One request with JSON both ways (`bytes` are sent as they are). Raises Refused."""
         data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         try:
@@ -121,7 +121,9 @@ class Link:
         except (ValueError, TypeError):
             raise UnderstudyError(NOT_OURS) from None
 
-    def answer(self, kind: type[Answer], method: str, path: str, body: Any = None, timeout: float = TIMEOUT) -> Answer:
+    def answer(
+        self, kind: type[Answer], method: str, path: str, body: Any = None, timeout: float = TIMEOUT_SECONDS
+    ) -> Answer:
         """The same, read as a dataclass. Raises UnderstudyError for an answer that is none, too."""
         try:
             return from_json(kind, self.call(method, path, body, timeout))
@@ -130,13 +132,13 @@ class Link:
 
     def get(self, path: str) -> bytes:
         """The bytes that a path answers. Raises Refused."""
-        return self._ask("GET", path, None, TIMEOUT)
+        return self._ask("GET", path, None, TIMEOUT_SECONDS)
 
     def info(self) -> EngineInfo:
         """Who is there. Raises UnderstudyError when it cannot work with this one, for its protocol."""
         info = from_json(EngineInfo, self.call("GET", "/v1/engine"))
         theirs, ours = ([int(part) for part in text.split(".")] for text in (info.protocol, protocol.PROTOCOL))
-        if theirs[0] != ours[0] or theirs < FIRST:
+        if theirs[0] != ours[0] or theirs < MIN_PROTOCOL:
             raise UnderstudyError(
                 f"The remote engine speaks protocol {info.protocol}, this one {protocol.PROTOCOL}. Update the older."
             )
@@ -159,7 +161,7 @@ class Link:
                     f"The remote engine does not answer at {self.remote.url} ({error or type(error).__name__}). "
                     "Nothing is lost; it goes on when the tunnel stands again."
                 )
-                time.sleep(PAUSE)
+                time.sleep(RETRY_SECONDS)
         if status >= 400:
             raise Refused(status, _sentence(status, text))
         return text

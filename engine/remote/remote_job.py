@@ -39,14 +39,14 @@ from ..provenance.credentials import sidecar
 from ..provenance.outputs import require_output
 from ..reporter import Reporter
 from .file_sync import Busy, Exchange, Wanted
-from .link import Away, Link, Refused, give_up, owe, settle
+from .link import Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
 from .path_map import covers, walk
 
 SENT, DONE = 0.05, 0.95
 """The shares of a job's progress at which it is sent, and done over there."""
-WAIT = 2  # seconds that the other engine may think about whether there is something new
-FETCH_EVERY = 600.0  # seconds between two looks at what a training has learned so far
-PATIENCE = 600.0  # seconds to wait for another job that exchanges files of the project
+LONG_POLL_SECONDS = 2  # seconds that the other engine may think about whether there is something new
+FETCH_SECONDS = 600.0  # seconds between two looks at what a training has learned so far
+EXCHANGE_SECONDS = 600.0  # seconds to wait for another job that exchanges files of the project
 
 RESULT = {"scan": "scan", "train": "model", "convert": "movie"}
 """Of each kind of job, what its result calls the output."""
@@ -59,14 +59,14 @@ def run(remote: Address, kind: JobKind, spec: Work, reporter: Reporter) -> dict[
 
     Raises UnderstudyError with the other engine's sentence, Stopped when `reporter.check` did.
     """
-    job = _Errand(remote, kind, spec, reporter)
+    job = _RemoteJob(remote, kind, spec, reporter)
     try:
         return job.run()
     finally:
         job.link.close()
 
 
-class _Errand:
+class _RemoteJob:
     """One attempt."""
 
     def __init__(self, remote: Address, kind: JobKind, spec: Work, reporter: Reporter) -> None:
@@ -83,7 +83,7 @@ class _Errand:
     def waits(self, sentence: str) -> None:
         """The connection is lost: say so, and go on waiting unless the job is to stop."""
         if self.stopping:
-            raise Away(sentence)
+            raise Unreachable(sentence)
         self.told(0.0, sentence)
 
     def told(self, share: float, sentence: str) -> None:
@@ -111,7 +111,7 @@ class _Errand:
 
     def begin(self) -> Job:
         """The job over there: the one that an earlier attempt began, else a new one."""
-        settle(self.link)
+        send_remembered_cancels(self.link)
         job_id = self.exchange.job(self.name)
         job = self.ask("GET", job_id) if job_id else None
         if job and job.state == "paused":
@@ -119,8 +119,8 @@ class _Errand:
         if job:
             return job
         self.link.info()
-        with self.exchange.alone(PATIENCE):
-            self.exchange.send(*needs(self.spec, self.exchange.places.of), self.sending)
+        with self.exchange.alone(EXCHANGE_SECONDS):
+            self.exchange.send(*inputs_of(self.spec, self.exchange.places.of), self.sending)
         job_id = job_id or uuid.uuid4().hex
         self.exchange.remember(self.name, job_id)
         self.seen.unlink(missing_ok=True)
@@ -155,12 +155,12 @@ class _Errand:
         fetched = time.monotonic()
         while True:
             self.reporter.check()
-            job, silent = self.news(job, WAIT)
+            job, silent = self.news(job, LONG_POLL_SECONDS)
             if silent and job.state in FINAL_STATES:
                 return job
             if job.state in ("queued", "paused"):
                 self.told(0.0, "Waiting for its turn on the remote engine")
-            if self.kind == "train" and time.monotonic() - fetched > FETCH_EVERY:
+            if self.kind == "train" and time.monotonic() - fetched > FETCH_SECONDS:
                 fetched = time.monotonic()
                 with suppress(Refused):  # it is being written just now
                     self.fetch()
@@ -193,18 +193,18 @@ class _Errand:
             if path is None or path.suffix not in (".jpg", ".png"):
                 return  # no picture of what this job makes
             with suppress(Refused):  # a newer one has taken its place
-                with self.exchange.alone(PATIENCE):
+                with self.exchange.alone(EXCHANGE_SECONDS):
                     self.exchange.fetch([place], self.told)
                 report.preview(path, str(data["caption"]))
 
     def makes(self) -> list[str]:
         """What the job makes, as `Exchange.fetch` is asked for it."""
-        return makes(self.spec, self.exchange.places.of)
+        return outputs_of(self.spec, self.exchange.places.of)
 
     def fetch(self) -> None:
         """Bring back all that the job has made so far."""
         require_output(self.spec)  # somebody may have put a file there meanwhile
-        with self.exchange.alone(PATIENCE):
+        with self.exchange.alone(EXCHANGE_SECONDS):
             self.exchange.fetch(self.makes(), self.fetching)
             if isinstance(self.spec, ConvertSpec):
                 self.exchange.fetch(["provenance/"], self.fetching, replace=False)
@@ -220,7 +220,7 @@ class _Errand:
         job_id = self.exchange.job(self.name)
         if job_id is None or stop.wish == "leave":
             return
-        with suppress(Away, Refused):
+        with suppress(Unreachable, Refused):
             if stop.wish == "pause":
                 self.ask("POST", job_id, "pause")
                 return
@@ -235,7 +235,7 @@ class _Errand:
             self.end()
             return
         if stop.wish == "cancel":
-            owe(job_id)
+            remember_cancel(job_id)
             self.end()
             self.reporter.log(
                 "The remote engine does not answer, so it could not be told that the job is cancelled. It will be as "
@@ -244,7 +244,7 @@ class _Errand:
             )
 
 
-def needs(spec: Work | PreviewSpec, place: Callable[[str | Path], str]) -> tuple[list[Wanted], list[Path]]:
+def inputs_of(spec: Work | PreviewSpec, place: Callable[[str | Path], str]) -> tuple[list[Wanted], list[Path]]:
     """The files that a job reads, and the folders of ours that it reads or goes on with. Raises UnderstudyError."""
     output = "" if isinstance(spec, PreviewSpec) else spec.output
     project = Path(spec.project) if spec.project else project_of(output or getattr(spec, "scan", ""))
@@ -299,7 +299,7 @@ def media_of(scan: Path) -> str:
         return ""
 
 
-def makes(spec: Work, place: Callable[[str | Path], str]) -> list[str]:
+def outputs_of(spec: Work, place: Callable[[str | Path], str]) -> list[str]:
     """The places of all that a job makes; those of folders end in /."""
     if not isinstance(spec, ConvertSpec):
         return [f"{place(spec.output)}/"]
@@ -309,10 +309,10 @@ def makes(spec: Work, place: Callable[[str | Path], str]) -> list[str]:
     return [*places, *(f"{place(file)}/" for file in files if not file.suffix)]
 
 
-def still(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewResult:
-    """One frame, recast over there, as a PNG in `folder`. Raises Away, Busy, Refused or UnderstudyError."""
+def remote_preview(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewResult:
+    """One frame, recast over there, as a PNG in `folder`. Raises Unreachable, Busy, Refused or UnderstudyError."""
     project = Path(spec.project) if spec.project else project_of(spec.scan)
-    link = Link(remote, give_up)
+    link = Link(remote, raise_unreachable)
     try:
         exchange = Exchange(project, link)
         began = time.monotonic()
@@ -322,7 +322,7 @@ def still(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewResult:
                 raise Busy(f"{sentence}. Ask for the preview again in a while.")
 
         with exchange.alone(0.0):
-            exchange.send(*needs(spec, exchange.places.of), told)
+            exchange.send(*inputs_of(spec, exchange.places.of), told)
         body = walk(to_json(spec), exchange.places.there)
         answer = from_json(PreviewResult, link.call("POST", "/v1/preview", body, timeout=120.0))
         name = Path(answer.path.replace("\\", "/")).name

@@ -15,8 +15,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 HOST = re.compile(rb"(127\.0\.0\.1|localhost)(:\d{1,5})?", re.IGNORECASE)
 KEY = re.compile(rb"key=[0-9a-f]{32}")
-KNOWN = "known"  # is in the state of a request that came with the token or from a browser that was let in
-LARGEST_BODY = 1_000_000  # bytes
+AUTHENTICATED = "known"  # is in the state of a request that came with the token or from a browser that was let in
+MAX_BODY_BYTES = 1_000_000  # bytes
 
 
 def answer(data: dict[str, Any], status: int = 200) -> Response:
@@ -88,10 +88,10 @@ class Guard:
             return
         refusal = self._refusal(scope)
         if not refusal:
-            scope.setdefault("state", {})[KNOWN] = True
+            scope.setdefault("state", {})[AUTHENTICATED] = True
         body = b"" if refusal else await _body(receive)
         if body is None:
-            refusal = failure(413, f"The request is larger than {LARGEST_BODY} bytes.")
+            refusal = failure(413, f"The request is larger than {MAX_BODY_BYTES} bytes.")
         if refusal:
             await refusal(scope, receive, send)
             return
@@ -119,8 +119,10 @@ class Guard:
         if not known and not self._visitors.may_see(scope["method"], scope["path"], scope["query_string"], headers):
             return failure(401, "The token is missing or wrong. Read the engine's address and token from engine.json.")
         for name, value in headers:
-            if name == b"content-length" and int(value) > LARGEST_BODY:  # the HTTP parser has seen that it is a number
-                return failure(413, f"The request is larger than {LARGEST_BODY} bytes.")
+            if (
+                name == b"content-length" and int(value) > MAX_BODY_BYTES
+            ):  # the HTTP parser has seen that it is a number
+                return failure(413, f"The request is larger than {MAX_BODY_BYTES} bytes.")
         return None
 
 
@@ -132,7 +134,7 @@ async def _body(receive: Receive) -> bytes | None:
         if message["type"] != "http.request":
             return None
         body += message.get("body", b"")
-        if len(body) > LARGEST_BODY:
+        if len(body) > MAX_BODY_BYTES:
             return None
         if not message.get("more_body"):
             return body

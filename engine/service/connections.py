@@ -14,16 +14,18 @@ from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from .auth import KNOWN
+from .auth import AUTHENTICATED
 
 if sys.platform != "win32":
     import resource
 
-MOST = 256  # connections; Blender and a command line hold a handful
-RESERVED = 192  # descriptors for the database, files of jobs, workers and their pipes
+MAX_CONNECTIONS = 256  # connections; Blender and a command line hold a handful
+RESERVED_DESCRIPTORS = 192  # descriptors for the database, files of jobs, workers and their pipes
 BACKLOG = 32  # connections that asyncio accepts in one go, before any of them is counted
-QUEUE = 4096  # connections that the system keeps until they are accepted; above it, it lets the next ones wait a second
-DESCRIPTORS = 4096  # that the engine asks the system for; it opens some hundreds
+MAX_QUEUED = (
+    4096  # connections that the system keeps until they are accepted; above it, it lets the next ones wait a second
+)
+WANTED_DESCRIPTORS = 4096  # that the engine asks the system for; it opens some hundreds
 HEADER_SECONDS = 10.0  # that a connection may take to ask for something
 BODY_SECONDS = 60.0  # for the rest of a request (1 MB at most), or to take an answer: a slow line between two machines
 
@@ -31,21 +33,21 @@ logger = logging.getLogger(__name__)
 
 
 class Listening(socket.socket):
-    """A socket that keeps `QUEUE` connections waiting, however few asyncio accepts in one go."""
+    """A socket that keeps `MAX_QUEUED` connections waiting, however few asyncio accepts in one go."""
 
-    def listen(self, backlog: int = QUEUE, /) -> None:
+    def listen(self, backlog: int = MAX_QUEUED, /) -> None:
         """Listen."""
-        super().listen(max(backlog, QUEUE))
+        super().listen(max(backlog, MAX_QUEUED))
 
 
 def raise_descriptor_limit() -> int:
-    """Let this process open as many files as it is allowed, up to `DESCRIPTORS`; returns how many that is."""
+    """Let this process open as many files as it is allowed, up to `WANTED_DESCRIPTORS`; returns how many that is."""
     if sys.platform == "win32":
-        return DESCRIPTORS  # sockets are no descriptors there, and there is no such limit
+        return WANTED_DESCRIPTORS  # sockets are no descriptors there, and there is no such limit
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    wanted = WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(WANTED_DESCRIPTORS, hard)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
-        return DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
+        return WANTED_DESCRIPTORS if soft == resource.RLIM_INFINITY else soft
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):  # macOS caps it below the hard limit
@@ -56,7 +58,7 @@ def raise_descriptor_limit() -> int:
 def most_connections(descriptors: int) -> int:
     """How many connections leave the jobs what they need, of a process that may open so many descriptors."""
     # two bursts: one that was accepted and is not counted, one that was closed and is not gone
-    return max(min(MOST, descriptors - RESERVED - 2 * BACKLOG), 8)
+    return max(min(MAX_CONNECTIONS, descriptors - RESERVED_DESCRIPTORS - 2 * BACKLOG), 8)
 
 
 class Connections:
@@ -109,7 +111,7 @@ class Connection(H11Protocol):
     @property
     def known(self) -> bool:
         """Whether its last request came from the user's programs; see `auth.Guard`."""
-        return bool(self.scope) and KNOWN in self.scope["state"]
+        return bool(self.scope) and AUTHENTICATED in self.scope["state"]
 
     def drop(self) -> None:
         """Close it without a word; it no longer counts."""

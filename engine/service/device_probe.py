@@ -12,7 +12,7 @@ from .. import child_process
 from ..durable import write_json
 
 
-def find() -> dict[str, Any]:
+def probe_devices() -> dict[str, Any]:
     """The name of the device that jobs choose (a graphics card's, `mps` or `cpu`), and how many there are."""
     import torch
 
@@ -58,4 +58,4 @@ class Device:
 
 
 if __name__ == "__main__":
-    print(json.dumps(find()))
+    print(json.dumps(probe_devices()))

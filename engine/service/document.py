@@ -24,9 +24,9 @@ from ..protocol import (
     settings_of,
 )
 from .mirror_transfer import Arrived, Placed, Placing
-from .paths import LONGEST, MAY_BE_EMPTY, NAMES
+from .paths import MAX_LENGTH, MAY_BE_EMPTY, PATH_FIELDS
 
-HIGHEST = 1_000_000  # priority
+MAX_PRIORITY = 1_000_000  # priority
 ABSOLUTE = r"^[A-Za-z]:[\\/][^\x00]*$" if sys.platform == "win32" else r"^/[^\x00]*$"
 REF = "#/components/schemas/{model}"
 
@@ -64,7 +64,7 @@ class Jobs:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Told:
+class JobEvents:
     """The answer of `GET /v1/jobs/{id}/events`."""
 
     events: list[Event]
@@ -126,7 +126,7 @@ BODIES: dict[str, type] = {
 }
 ANSWERS: dict[str, type] = {
     "/v1/engine": EngineInfo,
-    "/v1/jobs/{job_id}/events": Told,
+    "/v1/jobs/{job_id}/events": JobEvents,
     "/v1/preview": PreviewResult,
     "/v1/prune": Removed,
     "/v1/disk": Items,
@@ -143,7 +143,9 @@ def document(app: FastAPI) -> dict[str, Any]:
     components: dict[str, Any] = {}
     told["components"] = {"schemas": components, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}}
     for parameter in told["paths"]["/v1/disk"]["get"].get("parameters", []):
-        parameter["schema"] = {"anyOf": [{"const": ""}, {"type": "string", "pattern": ABSOLUTE, "maxLength": LONGEST}]}
+        parameter["schema"] = {
+            "anyOf": [{"const": ""}, {"type": "string", "pattern": ABSOLUTE, "maxLength": MAX_LENGTH}]
+        }
     told["security"] = [{"token": []}]
     failure = _schema(Failure, components)
     for path, methods in told["paths"].items():
@@ -178,14 +180,14 @@ def _json(schema: dict[str, Any], description: str) -> dict[str, Any]:
 def _body(body: type, components: dict[str, Any]) -> dict[str, Any]:
     schema = _schema(body, components)
     if body is not Submission:
-        for name, (low, high) in {"priority": (-HIGHEST, HIGHEST), "keep": (0, None)}.items():
+        for name, (low, high) in {"priority": (-MAX_PRIORITY, MAX_PRIORITY), "keep": (0, None)}.items():
             found = components[body.__name__]["properties"].get(name)
             if found is not None:
                 found |= {"minimum": low} | ({"maximum": high} if high is not None else {})
         return schema
     base = components.pop("Submission")
     base["properties"]["id"] |= {"pattern": "^[A-Za-z0-9_-]{1,64}$"}
-    base["properties"]["priority"] |= {"minimum": -HIGHEST, "maximum": HIGHEST}
+    base["properties"]["priority"] |= {"minimum": -MAX_PRIORITY, "maximum": MAX_PRIORITY}
     kinds = []
     for kind, spec in SPECS.items():
         one = copy.deepcopy(base)
@@ -206,8 +208,8 @@ def _schema(cls: type, components: dict[str, Any]) -> dict[str, Any]:
             for one in settings_of(getattr(protocol, name, Failure)):
                 _describe(part["properties"][one.name], one)
             for field_name, described in part.get("properties", {}).items():
-                if field_name in NAMES and described.get("type") == "string":
-                    absolute = {"pattern": ABSOLUTE, "maxLength": LONGEST}
+                if field_name in PATH_FIELDS and described.get("type") == "string":
+                    absolute = {"pattern": ABSOLUTE, "maxLength": MAX_LENGTH}
                     if field_name in MAY_BE_EMPTY and "default" in described:
                         described["anyOf"] = [{"const": ""}, {"type": described.pop("type"), **absolute}]
                     else:

@@ -21,7 +21,7 @@ from typing import Any
 
 from ..protocol import Event, EventKind, Job, JobState
 
-ADVANCE = 0.001  # a job got further when its fraction rose by more than this over the best before
+MIN_ADVANCE = 0.001  # a job got further when its fraction rose by more than this over the best before
 
 
 def valid_events(path: Path, offset: int = 0, seq: int = 0, end: int | None = None) -> Iterator[tuple[Event, int]]:
@@ -51,7 +51,7 @@ def _parse(line: bytes) -> Event | None:
     return event if isinstance(event.data, dict) else None
 
 
-def fold(job: Job, event: Event) -> Job:
+def apply_event(job: Job, event: Event) -> Job:
     """The job after one more event."""
     data = event.data
     if event.kind == "progress":
@@ -83,7 +83,7 @@ class History:
 
     def after(self, event: Event) -> History:
         """The history with one more event."""
-        if event.kind == "progress" and event.data["fraction"] > self.best + ADVANCE:
+        if event.kind == "progress" and event.data["fraction"] > self.best + MIN_ADVANCE:
             return replace(self, best=event.data["fraction"], deaths=0)
         if event.kind != "state":
             return self

@@ -16,7 +16,7 @@ from ..durable import lock
 from . import rundir
 from .schedule import LIGHT
 
-LARGEST_LOG = 2_000_000  # bytes of worker.log, after which the next worker begins a new one
+MAX_LOG_BYTES = 2_000_000  # bytes of worker.log, after which the next worker begins a new one
 WORKER = f"{__package__}.worker"
 RUNNER = f"{__package__.rpartition('.')[0]}.job_bodies:run"
 
@@ -96,7 +96,7 @@ def spawn(folder: Path, runner: str, lease: int, devices: int) -> Attempt:
         more["CUDA_VISIBLE_DEVICES"] = seen[lease] if lease < len(seen) else str(lease)
     (folder / rundir.LEASE).write_text(str(lease), encoding="ascii")
     with contextlib.suppress(OSError):
-        if (folder / rundir.LOG).stat().st_size > LARGEST_LOG:
+        if (folder / rundir.LOG).stat().st_size > MAX_LOG_BYTES:
             (folder / rundir.LOG).replace(folder / f"{rundir.LOG}.1")
     with (folder / rundir.LOG).open("ab") as log:
         child = child_process.start(

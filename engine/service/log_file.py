@@ -11,16 +11,19 @@ from pathlib import Path
 from ..durable import make_private_file
 
 BYTES, KEPT = 2_000_000, 3  # of engine.log, and how many older ones are kept
-WINDOW = 60.0  # seconds
-OFTEN = 5  # times that one message is written within a window
-STRANGERS = {"asyncio", "uvicorn"}  # loggers that tell of whoever connects, with addresses and numbers in their texts
-KNOWN = 1000  # messages that are counted at once
+WINDOW_SECONDS = 60.0  # seconds
+MAX_REPEATS = 5  # times that one message is written within a window
+LIBRARY_LOGGERS = {
+    "asyncio",
+    "uvicorn",
+}  # loggers that tell of whoever connects, with addresses and numbers in their texts
+MAX_COUNTED = 1000  # messages that are counted at once
 
 
-class Seldom(logging.Filter):
-    """Lets a message through `OFTEN` times a window, and says in the next one how many were left out.
+class RateLimit(logging.Filter):
+    """Lets a message through `MAX_REPEATS` times a window, and says in the next one how many were left out.
 
-    Messages are told apart by their text; those of `STRANGERS` by the place that writes them.
+    Messages are told apart by their text; those of `LIBRARY_LOGGERS` by the place that writes them.
     """
 
     def __init__(self) -> None:
@@ -29,22 +32,22 @@ class Seldom(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the record is written."""
-        text = "" if record.name.partition(".")[0] in STRANGERS else record.getMessage()
+        text = "" if record.name.partition(".")[0] in LIBRARY_LOGGERS else record.getMessage()
         what, now = (record.pathname, record.lineno, text), time.monotonic()
         began, count = self._counts.get(what, (now, 0))
-        if now - began >= WINDOW:
-            began, left_out, count = now, max(count - OFTEN, 0), 0
+        if now - began >= WINDOW_SECONDS:
+            began, left_out, count = now, max(count - MAX_REPEATS, 0), 0
             if left_out:
                 record.msg, record.args = f"{record.getMessage()} (and {left_out} times more, not written)", None
-        if what not in self._counts and len(self._counts) >= KNOWN:
-            self._counts = {key: seen for key, seen in self._counts.items() if now - seen[0] < WINDOW}
-            while len(self._counts) >= KNOWN:
+        if what not in self._counts and len(self._counts) >= MAX_COUNTED:
+            self._counts = {key: seen for key, seen in self._counts.items() if now - seen[0] < WINDOW_SECONDS}
+            while len(self._counts) >= MAX_COUNTED:
                 self._counts.pop(next(iter(self._counts)))
         self._counts[what] = began, count + 1
-        return count < OFTEN
+        return count < MAX_REPEATS
 
 
-class Private(logging.handlers.RotatingFileHandler):
+class PrivateFileHandler(logging.handlers.RotatingFileHandler):
     """Rotated files that nobody else on this computer reads: names of files and people are in them."""
 
     def _open(self) -> TextIOWrapper:
@@ -54,7 +57,7 @@ class Private(logging.handlers.RotatingFileHandler):
 
 def log_to(path: Path) -> None:
     """Everything the process logs goes to `path`; no request line does, so no token can."""
-    handler = Private(path, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
+    handler = PrivateFileHandler(path, maxBytes=BYTES, backupCount=KEPT, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.addFilter(Seldom())
+    handler.addFilter(RateLimit())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)

@@ -24,18 +24,18 @@ from ..errors import UnderstudyError
 
 KEY = re.compile(r"[0-9a-f]{32}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
-LARGEST = 1 << 42  # bytes of one file
-SPARE = 500_000_000  # bytes that stay free on the disk
-PIECE = 1_000_000  # bytes of a file in one answer
-ABANDONED = 7 * 86400.0  # seconds after which nobody is expected to send the rest of a file
+MAX_FILE_BYTES = 1 << 42  # bytes of one file
+MIN_FREE_BYTES = 500_000_000  # bytes that stay free on the disk
+PIECE_BYTES = 1_000_000  # bytes of a file in one answer
+ABANDONED_SECONDS = 7 * 86400.0  # seconds after which nobody is expected to send the rest of a file
 ID = ".mirror"
 
 
-class Misplaced(ValueError):
+class InvalidPlace(ValueError):
     """A name, place or size that no client of ours would send."""
 
 
-class Elsewhere(Exception):
+class Mismatch(Exception):
     """A file is not as the client believes; `bytes` of it are here."""
 
     def __init__(self, sentence: str, bytes_: int = 0) -> None:
@@ -44,7 +44,7 @@ class Elsewhere(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sent:
+class MirrorFile:
     """A file that a client wants in a mirror. `fresh`: in place of what is there; else only where nothing is.
 
     `shared`: footage, of which one copy serves all mirrors, and which no job writes.
@@ -67,9 +67,9 @@ class Mirrors:
         self._known: dict[str, tuple[tuple[int, int, int], str]] = {}  # path → what it was, and its digest then
 
     def root(self, key: str) -> Path:
-        """The project folder of a mirror, there or not. Raises Misplaced."""
+        """The project folder of a mirror, there or not. Raises InvalidPlace."""
         if not KEY.fullmatch(key):
-            raise Misplaced("A mirror's key is 32 hexadecimal digits.")
+            raise InvalidPlace("A mirror's key is 32 hexadecimal digits.")
         return self._mirrors / f"{key}.understudy"
 
     # -- files by their contents
@@ -84,21 +84,21 @@ class Mirrors:
     def append(self, digest: str, offset: int, size: int, piece: bytes) -> tuple[int, bool]:
         """Take the bytes of a file from `offset` on; `size` is the whole file's. Answers like `have`.
 
-        Raises Elsewhere when another part of it is due (also after damage, when it begins anew), UnderstudyError
+        Raises Mismatch when another part of it is due (also after damage, when it begins anew), UnderstudyError
         when the disk does not take it.
         """
-        if not 0 <= size <= LARGEST or offset < 0 or offset + len(piece) > size:
-            raise Misplaced(f"A file has 0 to {LARGEST} bytes, and a piece lies inside of it.")
+        if not 0 <= size <= MAX_FILE_BYTES or offset < 0 or offset + len(piece) > size:
+            raise InvalidPlace(f"A file has 0 to {MAX_FILE_BYTES} bytes, and a piece lies inside of it.")
         whole, partial = self._names(digest)
         with self._lock:
             here, done = self.have(digest)
             if done:
                 return here, True
             if here != offset:
-                raise Elsewhere(f"{here} bytes of this file are here.", here)
+                raise Mismatch(f"{here} bytes of this file are here.", here)
             try:
                 self._media.mkdir(mode=0o700, parents=True, exist_ok=True)
-                if shutil.disk_usage(self._media).free < size - offset + SPARE:
+                if shutil.disk_usage(self._media).free < size - offset + MIN_FREE_BYTES:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 with partial.open("ab") as file:
                     file.write(piece)
@@ -111,7 +111,7 @@ class Mirrors:
                 return offset + len(piece), False
             if hash_file(partial) != digest:
                 partial.unlink()
-                raise Elsewhere("The file arrived damaged, and is to be sent again.", 0)
+                raise Mismatch("The file arrived damaged, and is to be sent again.", 0)
             with partial.open("rb") as file:
                 os.fsync(file.fileno())
             partial.replace(whole)
@@ -120,10 +120,10 @@ class Mirrors:
 
     # -- mirrors
 
-    def place(self, key: str, sent: Iterable[Sent], gone: Iterable[str]) -> tuple[str, list[str]]:
+    def place(self, key: str, sent: Iterable[MirrorFile], gone: Iterable[str]) -> tuple[str, list[str]]:
         """Put files into a mirror, and take others away; answers the mirror's own id, and the digests it lacks.
 
-        Where any is lacking nothing is done: the client sends those and asks again. Raises Misplaced for a path
+        Where any is lacking nothing is done: the client sends those and asks again. Raises InvalidPlace for a path
         that leads out of the mirror.
         """
         root = self.root(key)
@@ -165,18 +165,18 @@ class Mirrors:
         return found
 
     def read(self, key: str, path: str, digest: str, offset: int) -> bytes:
-        """The next piece of a file of a mirror. Raises Elsewhere when the file has changed since it was listed."""
+        """The next piece of a file of a mirror. Raises Mismatch when the file has changed since it was listed."""
         place = self._inside(self.root(key), path)
         try:
             with place.open("rb") as file:
                 stamp = _stamp(os.fstat(file.fileno()))
                 file.seek(max(offset, 0))
-                piece = file.read(PIECE)
+                piece = file.read(PIECE_BYTES)
             if self._known.get(str(place)) == (stamp, digest) or self._digest(place) == digest:
                 return piece
         except OSError:
             pass
-        raise Elsewhere(f"{path[:300]} is another file by now.")
+        raise Mismatch(f"{path[:300]} is another file by now.")
 
     def remove(self, key: str) -> None:
         """Remove a mirror, the footage that no other one shows, and all previews, which may show its people."""
@@ -194,22 +194,22 @@ class Mirrors:
         """Remove what was sent long ago and is in no mirror: transfers that nobody took up again."""
         with self._lock:
             for path in self._media.iterdir() if self._media.is_dir() else ():
-                if path.stat().st_nlink == 1 and time.time() - path.stat().st_ctime > ABANDONED:
+                if path.stat().st_nlink == 1 and time.time() - path.stat().st_ctime > ABANDONED_SECONDS:
                     path.unlink()
 
     def _names(self, digest: str) -> tuple[Path, Path]:
         if not SHA256.fullmatch(digest):
-            raise Misplaced("A file is named by its SHA-256, 64 hexadecimal digits.")
+            raise InvalidPlace("A file is named by its SHA-256, 64 hexadecimal digits.")
         return self._media / digest, self._media / f"{digest}.part"
 
     def _inside(self, root: Path, path: str) -> Path:
         parts = PurePosixPath(path).parts
         bad = not parts or len(path) > 2048 or path.startswith("/") or any(c in path for c in "\0\\:")
         if bad or any(part in ("..", ".", ID) for part in parts):
-            raise Misplaced(f"{path[:200]!r} is no place inside a mirror.")
+            raise InvalidPlace(f"{path[:200]!r} is no place inside a mirror.")
         place = root.joinpath(*parts)
         if any(p.is_symlink() for p in (place, *place.parents) if root in p.parents):
-            raise Misplaced(f"{path[:200]!r} leads out of the mirror.")
+            raise InvalidPlace(f"{path[:200]!r} leads out of the mirror.")
         return place
 
     def _is(self, place: Path, digest: str) -> bool:

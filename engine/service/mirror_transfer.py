@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from ..protocol import FINAL_STATES
 from .auth import answer
-from .mirror import Elsewhere, Mirrors, Misplaced, Sent
+from .mirror import InvalidPlace, MirrorFile, Mirrors, Mismatch
 
 if TYPE_CHECKING:
     from .store import Store
@@ -27,7 +27,7 @@ T = TypeVar("T")
 class Placing:
     """The body of `POST /v1/mirrors/{key}`: files to be there, and files to be there no more."""
 
-    files: list[Sent] = field(default_factory=list)
+    files: list[MirrorFile] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
 
@@ -56,9 +56,9 @@ def offer_exchange(
     async def sure(act: Callable[..., T], *given: Any) -> T:
         try:
             return await run_in_threadpool(act, *given)
-        except Misplaced as error:
+        except InvalidPlace as error:
             raise HTTPException(403, str(error)) from None
-        except Elsewhere as error:
+        except Mismatch as error:
             raise HTTPException(409, str(error)) from None
 
     @app.get("/v1/media/{digest}")

@@ -10,11 +10,11 @@ from pathlib import Path
 from ..protocol import FINAL_STATES, Job
 from .store import Store
 
-SHOWN = 30  # jobs, the newest
-REFRESH = 5  # seconds
-POINTS = 400  # of a curve; older ones are thinned
+MAX_JOBS = 30  # jobs, the newest
+REFRESH_SECONDS = 5  # seconds
+MAX_CURVE_POINTS = 400  # of a curve; older ones are thinned
 WIDE, HIGH = 560, 160  # of a curve, in CSS pixels
-LARGEST_PICTURE = 20_000_000  # bytes
+MAX_PICTURE_BYTES = 20_000_000  # bytes
 COLOURS = ("#4c9be8", "#e8a44c", "#7bc47f", "#d46a6a", "#a98be0", "#c9c94c")
 STYLE = """
 body { font: 14px/1.4 system-ui, sans-serif; background: #1d1d1d; color: #ddd; margin: 2em auto; max-width: 62em }
@@ -58,7 +58,7 @@ class Curve:
             return
         for name, value in data["values"].items():
             self.points.setdefault(name, []).append((int(data["step"]), float(value)))
-        if max(map(len, self.points.values()), default=0) > POINTS:
+        if max(map(len, self.points.values()), default=0) > MAX_CURVE_POINTS:
             self.points = {name: points[::2] for name, points in self.points.items()}
             self.stride *= 2
 
@@ -73,7 +73,7 @@ class Page:
 
     def render(self, title: str) -> str:
         """The whole page as HTML."""
-        jobs = self._store.jobs()[:SHOWN]
+        jobs = self._store.jobs()[:MAX_JOBS]
         jobs.sort(key=lambda job: job.state in FINAL_STATES)  # stable: the unfinished first
         with self._lock:
             for gone in set(self._curves) - {job.id for job in jobs}:
@@ -81,9 +81,9 @@ class Page:
             parts = [self._job(job) for job in jobs]
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-            f'<meta http-equiv="refresh" content="{REFRESH}"><style>{STYLE}</style></head><body>'
+            f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}"><style>{STYLE}</style></head><body>'
             f"<h1>{html.escape(title)}</h1>{''.join(parts) or '<p>No jobs yet.</p>'}"
-            f"<footer>The {SHOWN} newest jobs; looks again every {REFRESH} s.</footer></body></html>"
+            f"<footer>The {MAX_JOBS} newest jobs; looks again every {REFRESH_SECONDS} s.</footer></body></html>"
         )
 
     def picture(self, job_id: str) -> tuple[bytes, str] | None:
@@ -96,7 +96,7 @@ class Page:
         if curve.preview is None or curve.preview.suffix not in kinds:
             return None
         try:
-            if curve.preview.stat().st_size > LARGEST_PICTURE:
+            if curve.preview.stat().st_size > MAX_PICTURE_BYTES:
                 return None
             return curve.preview.read_bytes(), kinds[curve.preview.suffix]
         except OSError:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..protocol import project_of
 
-NAMES = {
+PATH_FIELDS = {
     "path",
     "output",
     "scan",
@@ -25,12 +25,12 @@ NAMES = {
     "voice",
 }  # the specs' fields that name files
 MAY_BE_EMPTY = {"model", "project", "file", "warm_start", "voice"}
-LONGEST = 4096  # characters
+MAX_LENGTH = 4096  # characters
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"),
     *("/System", "/private/etc", "C:/Windows", "C:/Program Files", "C:/Program Files (x86)"),
 )
-YET_OPEN = ("/dev/shm", "/run/media", "/run/user", "/usr/local/share")
+EXCEPTIONS = ("/dev/shm", "/run/media", "/run/user", "/usr/local/share")
 OWN_FOLDERS = ("jobs", "models", "previews", "media")
 OWN_FILES = ("engine.json", "engine.lock", "engine.log", "jobs.sqlite", "device.json", "preview.log")
 MADE_BY_US = ("scan.json", "alignments.safetensors", "model.json", "voice.json", "facesets", "checkpoint.safetensors")
@@ -51,11 +51,11 @@ def check_form(spec: Any, where: str = "spec") -> None:
             check_form(part)
     elif isinstance(spec, dict):
         for name, value in spec.items():
-            if name not in NAMES or not isinstance(value, str):
+            if name not in PATH_FIELDS or not isinstance(value, str):
                 check_form(value)
             elif value or name not in MAY_BE_EMPTY:
                 path = PurePath(value)
-                if not path.is_absolute() or ".." in path.parts or "\0" in value or len(value) > LONGEST:
+                if not path.is_absolute() or ".." in path.parts or "\0" in value or len(value) > MAX_LENGTH:
                     raise ValueError(f"{name} must be an absolute path without .., not {value[:200]!r}.")
 
 
@@ -67,7 +67,7 @@ def check_output(spec: dict[str, Any], home: Path, ours: Collection[str]) -> Non
         output = Path(named).resolve()
         own = home.resolve()
         here = {output, *output.parents}
-        system = here & {Path(folder) for folder in SYSTEM} and not here & {Path(folder) for folder in YET_OPEN}
+        system = here & {Path(folder) for folder in SYSTEM} and not here & {Path(folder) for folder in EXCEPTIONS}
         if system or output == Path(output.anchor):
             raise Forbidden(f"{named} belongs to the system. Choose a folder of your own.")
         if output == own or here & {own / name for name in (*OWN_FOLDERS, *OWN_FILES)}:

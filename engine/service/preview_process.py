@@ -17,21 +17,21 @@ from ..durable import make_private
 from ..errors import UnderstudyError
 from ..protocol import PreviewResult, PreviewSpec, from_json, to_json
 from ..protocol.http_client import Address
-from ..remote.link import Away, Refused, chosen
-from ..remote.remote_job import still
+from ..remote.link import Refused, Unreachable, chosen_remote
+from ..remote.remote_job import remote_preview
 from .launch import own_modules
 from .preview_worker import RECASTER
 
 PREVIEWER = f"{__package__}.preview_worker"
-IDLE = 300.0  # seconds without a request after which its memory is freed
-SLOWEST = 120.0  # seconds that one frame may take
-LOADING = 120.0  # seconds that the process may take to start
+IDLE_SECONDS = 300.0  # seconds without a request after which its memory is freed
+RENDER_SECONDS = 120.0  # seconds that one frame may take
+START_SECONDS = 120.0  # seconds that the process may take to start
 KEPT_FILES, KEPT_BYTES = 200, 200_000_000  # of pictures; the oldest go first
 
 logger = logging.getLogger(__name__)
 
 
-class Stale(Exception):
+class Superseded(Exception):
     """A newer request has come; nobody waits for this one any more."""
 
 
@@ -39,7 +39,7 @@ class NoPreview(Exception):
     """There is no picture; the message is a sentence for the user."""
 
 
-class Warm:
+class PreviewRenderer:
     """Renders previews, one at a time; of those that wait only the latest is ever rendered. Any thread may call."""
 
     def __init__(self, home: Path, recaster: str = RECASTER) -> None:
@@ -55,13 +55,13 @@ class Warm:
         self._closed = False
 
     def render(self, spec: PreviewSpec) -> PreviewResult:
-        """One frame as it would be recast now. Raises Stale, or NoPreview with what to do."""
+        """One frame as it would be recast now. Raises Superseded, or NoPreview with what to do."""
         with self._turn:
             ticket = self._latest = next(self._tickets)
             self._turn.notify_all()
             self._turn.wait_for(lambda: not self._busy or ticket != self._latest or self._closed)
             if ticket != self._latest or self._closed:
-                raise Stale
+                raise Superseded
             self._busy = True
         try:
             return self._ask(spec)
@@ -73,7 +73,7 @@ class Warm:
     def rest(self) -> None:
         """End a process that nobody has asked for long."""
         with self._turn:
-            if self._child and not self._busy and time.monotonic() - self._used > IDLE:
+            if self._child and not self._busy and time.monotonic() - self._used > IDLE_SECONDS:
                 self._end()
 
     def close(self) -> None:
@@ -86,7 +86,7 @@ class Warm:
     def _ask(self, spec: PreviewSpec) -> PreviewResult:
         try:
             self._make_room()
-            if remote := chosen():
+            if remote := chosen_remote():
                 return _from(remote, spec, self._folder)
             output = self._folder / f"{secrets.token_hex(8)}.png"
             request = json.dumps({"spec": to_json(spec), "output": str(output)}).encode() + b"\n"
@@ -110,7 +110,7 @@ class Warm:
     def _exchange(self, request: bytes) -> bytes:
         """The answer's line, empty when the process ended; the next request starts it anew then."""
         child = self._child or self._start()
-        line = _said(child, SLOWEST, request) if child else b""
+        line = _said(child, RENDER_SECONDS, request) if child else b""
         if not line:
             self._end()
         return line
@@ -132,7 +132,7 @@ class Warm:
                 self._end()
                 return None
         logger.info("previewer %d", child.pid)
-        return child if _said(child, LOADING) else None
+        return child if _said(child, START_SECONDS) else None
 
     def _end(self) -> None:
         child, self._child = self._child, None
@@ -158,12 +158,12 @@ class Warm:
 
 def _from(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewResult:
     try:
-        return still(remote, spec, folder)
+        return remote_preview(remote, spec, folder)
     except Refused as error:
         if error.status == 409:
-            raise Stale from None
+            raise Superseded from None
         raise NoPreview(str(error)) from None
-    except (Away, UnderstudyError) as error:
+    except (Unreachable, UnderstudyError) as error:
         raise NoPreview(str(error)) from None
 
 

@@ -30,23 +30,23 @@ from ..protocol import (
 )
 
 FILE_NAME = "rates.json"
-MARKS = 20
-WHOLE = 0.03  # a job that was watched from so early on tells how long one takes
+SHAPE_INTERVALS = 20
+MAX_UNSEEN_SHARE = 0.03  # a job that was watched from so early on tells how long one takes
 NEWEST = 0.5  # weight of the last job against all before it
-EARLY = 0.4  # share of its time after which a job is judged by itself alone
+EARLY_SHARE = 0.4  # share of its time after which a job is judged by itself alone
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rate:
-    """What earlier jobs took: seconds for a unit of work, and `shape` (MARKS + 1 shares of time, 0 to 1)."""
+    """What earlier jobs took: seconds for a unit of work, and `shape` (SHAPE_INTERVALS + 1 shares of time, 0 to 1)."""
 
     seconds: float
     shape: list[float]
 
     def share(self, fraction: float) -> float:
         """The share of its time that a job at this fraction has used."""
-        place = min(max(fraction, 0.0), 1.0) * MARKS
-        mark = min(int(place), MARKS - 1)
+        place = min(max(fraction, 0.0), 1.0) * SHAPE_INTERVALS
+        mark = min(int(place), SHAPE_INTERVALS - 1)
         return self.shape[mark] + (place - mark) * (self.shape[mark + 1] - self.shape[mark])
 
 
@@ -91,30 +91,30 @@ def key_of(kind: JobKind, spec: JobSpec, home: Path) -> str:
     return "/".join([kind, preset, device])
 
 
-def recall(home: Path, key: str) -> Rate | None:
+def read_rate(home: Path, key: str) -> Rate | None:
     """What jobs of this key took, None where none has ended yet."""
     try:
         rate = from_json(Rate, _read(home)[key])
     except (KeyError, ValueError):
         return None
-    sound = len(rate.shape) == MARKS + 1 and rate.seconds > 0 and rate.shape[0] == 0 and rate.shape[-1] == 1
+    sound = len(rate.shape) == SHAPE_INTERVALS + 1 and rate.seconds > 0 and rate.shape[0] == 0 and rate.shape[-1] == 1
     return rate if sound and rate.shape == sorted(rate.shape) else None
 
 
-def learn(home: Path, key: str, units: float | None, rises: Sequence[tuple[float, float]]) -> None:
+def record_rate(home: Path, key: str, units: float | None, rises: Sequence[tuple[float, float]]) -> None:
     """Keep what a job took. `rises` are its seconds and fractions, from the beginning to the end.
 
     Nothing is learned from one that was taken up again, or was too quick to tell. Raises OSError.
     """
-    watched = len(rises) >= 2 and rises[0][1] <= WHOLE and rises[-1][1] >= 1 - WHOLE
+    watched = len(rises) >= 2 and rises[0][1] <= MAX_UNSEEN_SHARE and rises[-1][1] >= 1 - MAX_UNSEEN_SHARE
     if not units or not watched or rises[-1][0] - rises[0][0] < 1.0:
         return
     begun, took = rises[0][0], rises[-1][0] - rises[0][0]
     fractions = [0.0, *(fraction for _, fraction in rises[1:-1]), 1.0]
     shares = [(time - begun) / took for time, _ in rises]
-    shape = [_between(fractions, shares, mark / MARKS) for mark in range(MARKS + 1)]
+    shape = [_between(fractions, shares, mark / SHAPE_INTERVALS) for mark in range(SHAPE_INTERVALS + 1)]
     rate = Rate(seconds=took / units, shape=[0.0, *shape[1:-1], 1.0])
-    if old := recall(home, key):
+    if old := read_rate(home, key):
         mixed = [NEWEST * new + (1 - NEWEST) * before for new, before in zip(rate.shape, old.shape, strict=True)]
         rate = Rate(seconds=NEWEST * rate.seconds + (1 - NEWEST) * old.seconds, shape=mixed)
     write_json(home / FILE_NAME, {**_read(home), key: asdict(rate)})

@@ -21,11 +21,11 @@ from ..errors import Stopped, UnderstudyError
 from ..protocol import EventKind, Verdict
 from . import rundir
 from .events import EventLog
-from .rates import EARLY, Rate
+from .rates import EARLY_SHARE, Rate
 
-BEAT = 0.25  # seconds between two looks, and between two progress or loss events
-WINDOW = 60.0  # seconds of progress that the estimate of the time left looks back on
-LONGEST = 4000  # characters of one text
+REPORT_SECONDS = 0.25  # seconds between two looks, and between two progress or loss events
+WINDOW_SECONDS = 60.0  # seconds of progress that the estimate of the time left looks back on
+MAX_TEXT_LENGTH = 4000  # characters of one text
 
 
 class Estimate:
@@ -51,7 +51,7 @@ class Estimate:
             rises.clear()
         if not rises or (fraction > rises[-1][1] and now > rises[-1][0]):
             rises.append((now, fraction))
-        while now - rises[0][0] > WINDOW and len(rises) > 3:
+        while now - rises[0][0] > WINDOW_SECONDS and len(rises) > 3:
             rises.popleft()
         if self._rate:
             return self._by_rate(self._rate, now, fraction)
@@ -65,7 +65,7 @@ class Estimate:
         used, elapsed = rate.share(fraction) - rate.share(first), now - begun
         whole = self._expected
         if used > 0 and elapsed > 0 and len(self.whole) > 2:
-            trust = 1.0 if whole is None else min(used / EARLY, 1.0)
+            trust = 1.0 if whole is None else min(used / EARLY_SHARE, 1.0)
             whole = trust * elapsed / used + (1 - trust) * (whole or 0.0)
         return None if whole is None else max(0.0, (1 - rate.share(fraction)) * whole)
 
@@ -95,7 +95,7 @@ class Recorder:
         if math.isfinite(fraction):
             fraction = min(max(fraction, 0.0), 1.0)
             with self._lock:
-                self._pending["progress"] = {"fraction": fraction, "message": message[:LONGEST]}
+                self._pending["progress"] = {"fraction": fraction, "message": message[:MAX_TEXT_LENGTH]}
 
     def loss(self, step: int, values: dict[str, float]) -> None:
         """Note the losses of a step, thinned like progress. Values that are no finite numbers are left out."""
@@ -106,16 +106,16 @@ class Recorder:
 
     def log(self, text: str, level: str = "info") -> None:
         """Write a line, after what was noted before it."""
-        self._write("log", {"level": level, "text": text[:LONGEST]})
+        self._write("log", {"level": level, "text": text[:MAX_TEXT_LENGTH]})
 
     def preview(self, path: Path, caption: str) -> None:
         """Tell of a finished picture."""
-        self._write("preview", {"path": str(path.absolute()), "caption": caption[:LONGEST]})
+        self._write("preview", {"path": str(path.absolute()), "caption": caption[:MAX_TEXT_LENGTH]})
 
     def verdict(self, verdict: Verdict, text: str, seconds_left: float | None) -> None:
         """Write how training stands."""
         left = seconds_left if seconds_left is not None and math.isfinite(seconds_left) else None
-        self._write("verdict", {"verdict": verdict, "text": text[:LONGEST], "seconds_left": left})
+        self._write("verdict", {"verdict": verdict, "text": text[:MAX_TEXT_LENGTH], "seconds_left": left})
 
     def check(self) -> None:
         """Raise Stopped once the job is to stop, UnderstudyError once its events cannot be written."""
@@ -145,7 +145,7 @@ class Recorder:
         self._beat()
 
     def _run(self) -> None:
-        while not self._closed.wait(BEAT):
+        while not self._closed.wait(REPORT_SECONDS):
             self._beat()
 
     def _beat(self) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ..protocol import Job, JobKind
 
-HEAVY: frozenset[JobKind] = frozenset({"scan", "train", "convert", "voice-train", "voice"})
+HEAVY_KINDS: frozenset[JobKind] = frozenset({"scan", "train", "convert", "voice-train", "voice"})
 LIGHT = -1  # the lease of a light job; devices are counted from 0
 
 
@@ -49,7 +49,7 @@ def plan(
         if lost:
             yield Refuse(job, _lost(*lost))
         elif all(other is not None and other.state == "done" for _, other in before):
-            leases = range(devices) if job.kind in HEAVY else [LIGHT]
+            leases = range(devices) if job.kind in HEAVY_KINDS else [LIGHT]
             free = next((lease for lease in leases if lease not in taken), None)
             if free is not None:
                 taken.add(free)

@@ -25,7 +25,7 @@ from .connections import BACKLOG, Connections, Listening, most_connections, rais
 from .device_probe import Device
 from .launch import RUNNER
 from .log_file import log_to
-from .preview_process import Warm
+from .preview_process import PreviewRenderer
 from .preview_worker import RECASTER
 from .server import create_app
 from .store import Store
@@ -86,7 +86,7 @@ def _serve(home: Path, listening: socket.socket, runner: str, recaster: str, idl
     )
     store = Store(home)
     device = Device(home / "device.json")
-    warm = Warm(home, recaster)
+    warm = PreviewRenderer(home, recaster)
     last = [time.monotonic()]  # when somebody last asked for something
 
     def chores() -> None:

@@ -20,25 +20,25 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from ..errors import UnderstudyError
 from ..protocol import FINAL_STATES, SPECS, EngineInfo, Job, JobSpec, PreviewSpec, from_json, to_json
-from ..remote.link import Away, checked, choose
-from ..remote.remote_status import Watch
+from ..remote.link import Unreachable, checked_address, choose_remote
+from ..remote.remote_status import RemoteWatch
 from .auth import Guard, Visitors, answer, failure
 from .device_probe import Device
 from .disk import usage
-from .document import HIGHEST, Address, Priority, Prune, Submission, document
+from .document import MAX_PRIORITY, Address, Priority, Prune, Submission, document
 from .mirror import Mirrors
 from .mirror_transfer import offer_exchange
 from .page import Page
 from .paths import Forbidden, Occupied, check_form, check_output
-from .preview_process import NoPreview, Stale, Warm
-from .schedule import HEAVY
-from .store import Taken
+from .preview_process import NoPreview, PreviewRenderer, Superseded
+from .schedule import HEAVY_KINDS
+from .store import JobConflict
 
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-LONGEST_WAIT = 30.0  # seconds
-LOOK = 0.1  # seconds between two looks of a waiting reader
+MAX_WAIT_SECONDS = 30.0  # seconds
+POLL_SECONDS = 0.1  # seconds between two looks of a waiting reader
 PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -51,7 +51,7 @@ logger = logging.getLogger(__name__)
 
 def create_app(
     supervisor: Supervisor,
-    warm: Warm,
+    warm: PreviewRenderer,
     device: Device,
     token: str,
     info: EngineInfo,
@@ -64,7 +64,7 @@ def create_app(
     app.add_middleware(Guard, token=token, visitors=visitors, seen=seen)
     store = supervisor.store
     pages = Page(store)
-    watch = Watch()
+    watch = RemoteWatch()
     mirrors = Mirrors(store.home)
 
     def find(job_id: str) -> Job:
@@ -80,23 +80,23 @@ def create_app(
     @app.post("/v1/remote")
     async def remote(request: Request) -> Response:
         asked = await read(request, Address)
-        busy = [job.id for job in store.jobs() if job.kind in HEAVY and job.state in ("running", "paused")]
+        busy = [job.id for job in store.jobs() if job.kind in HEAVY_KINDS and job.state in ("running", "paused")]
         if busy:
             raise HTTPException(409, f"Jobs are under way ({', '.join(busy)}). Let them end, or cancel them, first.")
         try:
             if asked.url:
-                await run_in_threadpool(choose, checked(asked.url, asked.token))
+                await run_in_threadpool(choose_remote, checked_address(asked.url, asked.token))
             else:
-                choose(None)
-        except (Away, ValueError, UnderstudyError) as error:
+                choose_remote(None)
+        except (Unreachable, ValueError, UnderstudyError) as error:
             raise HTTPException(409, str(error)) from None
         return answer(to_json(replace(info, device=device.ask(), remote=watch.ask())))
 
     @app.post("/v1/jobs")
     async def submit(request: Request) -> Response:
         asked = await read(request, Submission)
-        if not -HIGHEST <= asked.priority <= HIGHEST:
-            raise HTTPException(400, f"priority must be from {-HIGHEST} to {HIGHEST}.")
+        if not -MAX_PRIORITY <= asked.priority <= MAX_PRIORITY:
+            raise HTTPException(400, f"priority must be from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
         try:
             spec: JobSpec = from_json(SPECS[asked.kind], asked.spec)
             plain = to_json(spec)
@@ -108,7 +108,7 @@ def create_app(
                 if store.job(asked.id) is None:  # what was accepted already may have made its output by now
                     raise
             job = await run_in_threadpool(supervisor.submit, asked.id, asked.kind, spec, asked.priority, asked.after)
-        except (Occupied, Taken) as error:
+        except (Occupied, JobConflict) as error:
             raise HTTPException(409, str(error)) from None
         except Forbidden as error:
             raise HTTPException(403, str(error)) from None
@@ -126,7 +126,7 @@ def create_app(
 
     @app.get("/v1/jobs/{job_id}/events")
     async def events(job_id: str, after: int = 0, wait: float = 0.0) -> Response:
-        deadline = time.monotonic() + (min(wait, LONGEST_WAIT) if wait > 0 else 0.0)
+        deadline = time.monotonic() + (min(wait, MAX_WAIT_SECONDS) if wait > 0 else 0.0)
         job = find(job_id)
         while (
             job.last_event <= after
@@ -134,7 +134,7 @@ def create_app(
             and time.monotonic() < deadline
             and not supervisor.stopping.is_set()
         ):
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(POLL_SECONDS)
             job = find(job_id)
         # after the job was looked at: an answer whose job has ended holds its last event too
         found = await run_in_threadpool(store.events, job_id, max(after, 0))
@@ -144,8 +144,8 @@ def create_app(
     async def priority(job_id: str, request: Request) -> Response:
         find(job_id)
         asked = await read(request, Priority)
-        if not -HIGHEST <= asked.priority <= HIGHEST:
-            raise HTTPException(400, f"priority must be from {-HIGHEST} to {HIGHEST}.")
+        if not -MAX_PRIORITY <= asked.priority <= MAX_PRIORITY:
+            raise HTTPException(400, f"priority must be from {-MAX_PRIORITY} to {MAX_PRIORITY}.")
         return answer(to_json(await run_in_threadpool(supervisor.set_priority, job_id, asked.priority)))
 
     def offer(name: str, act: Callable[[str], Job]) -> None:
@@ -167,7 +167,7 @@ def create_app(
             return answer(to_json(await run_in_threadpool(warm.render, spec)))
         except ValueError as error:
             raise HTTPException(400, str(error)) from None
-        except Stale:
+        except Superseded:
             raise HTTPException(409, "A newer preview was asked for; this one is not made.") from None
         except NoPreview as error:
             raise HTTPException(422, str(error)) from None

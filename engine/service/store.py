@@ -22,7 +22,7 @@ from ..durable import make_private, make_private_file, sync_folder
 from ..errors import DataError, UnderstudyError
 from ..protocol import FINAL_STATES, Event, Job, JobKind, JobSpec, from_json, to_json
 from . import rundir
-from .events import EventReader, fold
+from .events import EventReader, apply_event
 
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MIGRATIONS = (
@@ -31,13 +31,13 @@ MIGRATIONS = (
     "",  # 2: jobs may be paused, have a priority and wait for others, which an engine of version 1 cannot read
 )
 SCHEMA = len(MIGRATIONS)
-READERS = 32  # as many finished jobs keep their index of events in memory
-BATCH = 1000  # events in one answer
+MAX_IDLE_READERS = 32  # as many finished jobs keep their index of events in memory
+MAX_EVENTS = 1000  # events in one answer
 
 logger = logging.getLogger(__name__)
 
 
-class Taken(ValueError):
+class JobConflict(ValueError):
     """The submission does not fit the jobs there are."""
 
 
@@ -64,7 +64,7 @@ class Store:
     def submit(self, job_id: str, kind: JobKind, spec: JobSpec, priority: int = 0, after: Sequence[str] = ()) -> Job:
         """Accept a job: it is on disk when this returns. The same job again changes nothing.
 
-        Raises ValueError when the id is not one, Taken when it stands for another job or a job in `after` is
+        Raises ValueError when the id is not one, JobConflict when it stands for another job or a job in `after` is
         not known; UnderstudyError when the disk does not take it.
         """
         if not ID.fullmatch(job_id):
@@ -75,9 +75,11 @@ class Store:
                 return known
             # two names that differ in case alone are one folder on some systems
             if known or any(job_id.casefold() == other.casefold() for other in self._jobs):
-                raise Taken(f"The id {job_id} is taken by another job; choose a new one.")
+                raise JobConflict(f"The id {job_id} is taken by another job; choose a new one.")
             if unknown := next((name for name in after if name not in self._jobs), None):
-                raise Taken(f"There is no job {unknown[:64]} that {job_id} could wait for. Submit that one first.")
+                raise JobConflict(
+                    f"There is no job {unknown[:64]} that {job_id} could wait for. Submit that one first."
+                )
             job = Job(
                 id=job_id,
                 kind=kind,
@@ -159,7 +161,7 @@ class Store:
             if before.state in FINAL_STATES:
                 return before
             for event in self._reader(job_id).refresh():
-                job = fold(job, event)
+                job = apply_event(job, event)
             if job.state == "done":
                 ended = rundir.outcome(self.run_folder(job_id))
                 job = replace(job, result=ended["result"] if ended else {})
@@ -181,11 +183,11 @@ class Store:
         with self._lock:
             reader = self._reader(job_id)
             if self._jobs[job_id].state not in FINAL_STATES:
-                return reader.read(after, BATCH)
+                return reader.read(after, MAX_EVENTS)
         try:
             for _ in reader.refresh():  # nobody follows a finished job: index it here, once
                 pass
-            return reader.read(after, BATCH)
+            return reader.read(after, MAX_EVENTS)
         except FileNotFoundError:
             return []
 
@@ -193,7 +195,7 @@ class Store:
         reader = self._readers.get(job_id)
         if reader is None:
             idle = [i for i in self._readers if self._jobs[i].state in FINAL_STATES]
-            for old in idle[: max(0, len(idle) + 1 - READERS)]:
+            for old in idle[: max(0, len(idle) + 1 - MAX_IDLE_READERS)]:
                 del self._readers[old]
             reader = self._readers[job_id] = EventReader(self.run_folder(job_id) / rundir.EVENTS)
         return reader

@@ -28,17 +28,19 @@ from ..protocol import FINAL_STATES, Job, JobKind, JobSpec
 from . import rundir
 from .events import EventLog
 from .launch import RUNNER, Attempt, adopt, spawn
-from .schedule import HEAVY, LIGHT, Refuse, plan
+from .schedule import HEAVY_KINDS, LIGHT, Refuse, plan
 from .store import Store
 
-DEATHS = 3  # workers that may die over a job that gets no further
-TICK = 0.2  # seconds between two looks at a running job
-IDLE = 5.0  # seconds between two looks when nothing runs; a new job does not wait for them
-FAREWELL = 10.0  # seconds that workers get to pause when the engine stops
-POLITE = 20.0  # seconds that a cancelled job gets to reach a safe point before it is told to end where it stands
-LAST_WORDS = 5.0  # seconds that a worker whose job has ended may take to be gone
-STERN = 10.0  # seconds it gets for that before it is killed
-HANG = 900.0  # seconds without any sign of life after which a worker is taken for hung
+MAX_DEATHS = 3  # workers that may die over a job that gets no further
+TICK_SECONDS = 0.2  # seconds between two looks at a running job
+IDLE_SECONDS = 5.0  # seconds between two looks when nothing runs; a new job does not wait for them
+PAUSE_SECONDS = 10.0  # seconds that workers get to pause when the engine stops
+CANCEL_SECONDS = (
+    20.0  # seconds that a cancelled job gets to reach a safe point before it is told to end where it stands
+)
+EXIT_SECONDS = 5.0  # seconds that a worker whose job has ended may take to be gone
+KILL_SECONDS = 10.0  # seconds it gets for that before it is killed
+HANG_SECONDS = 900.0  # seconds without any sign of life after which a worker is taken for hung
 
 logger = logging.getLogger(__name__)
 
@@ -83,7 +85,7 @@ class Supervisor:
             for attempt in self._active.values():
                 with contextlib.suppress(OSError):
                     (attempt.folder / rundir.PAUSE).touch()
-        deadline = time.monotonic() + FAREWELL
+        deadline = time.monotonic() + PAUSE_SECONDS
         while self._active and time.monotonic() < deadline:
             time.sleep(0.05)
         self._closed.set()
@@ -138,7 +140,7 @@ class Supervisor:
 
     def _let_end(self, job_id: str) -> None:
         """Wait a moment for the worker of a job that has ended: it may not be gone yet."""
-        deadline = time.monotonic() + LAST_WORDS
+        deadline = time.monotonic() + EXIT_SECONDS
         while self.store.follow(job_id).state in FINAL_STATES and job_id in self._active:
             if time.monotonic() > deadline:
                 break
@@ -176,7 +178,7 @@ class Supervisor:
                         del self._active[job_id]
                         self._settle(job_id, attempt)
                 except Exception as error:
-                    if _passes(error):
+                    if _is_temporary(error):
                         self._active[job_id] = attempt  # looked at again next time
                     else:
                         self._give_up(job_id, error)
@@ -191,7 +193,7 @@ class Supervisor:
                     else:
                         self._start(step.job, step.lease, devices)
                 except Exception as error:
-                    if not _passes(error):
+                    if not _is_temporary(error):
                         self._give_up(step.job.id, error)
 
     def _run(self) -> None:
@@ -202,7 +204,7 @@ class Supervisor:
                 self._chore()
             except Exception:
                 logger.exception("a look at the queue failed")
-            self._wake.wait(TICK if self._active else IDLE)
+            self._wake.wait(TICK_SECONDS if self._active else IDLE_SECONDS)
 
     def _start(self, job: Job, lease: int, devices: int) -> None:
         folder = self.store.run_folder(job.id)
@@ -211,7 +213,7 @@ class Supervisor:
         logger.info("job %s (%s): worker %d", job.id, job.kind, attempt.child.pid if attempt.child else 0)
 
     def _adopt(self, job: Job) -> Attempt:
-        return adopt(self.store.run_folder(job.id), 0 if job.kind in HEAVY else LIGHT)
+        return adopt(self.store.run_folder(job.id), 0 if job.kind in HEAVY_KINDS else LIGHT)
 
     def _watch(self, job_id: str, attempt: Attempt) -> None:
         """Press a worker that does not heed a cancel, and end one that hangs."""
@@ -219,17 +221,17 @@ class Supervisor:
         if attempt.cancelled is None and self._flag(job_id, rundir.CANCEL):
             attempt.cancelled = now
         pressed = attempt.cancelled is not None and not self._flag(job_id, rundir.HEEDED)
-        if pressed and attempt.cancelled is not None and now - attempt.cancelled > POLITE:
+        if pressed and attempt.cancelled is not None and now - attempt.cancelled > CANCEL_SECONDS:
             if not attempt.told:
                 attempt.told = True
                 logger.warning("job %s does not stop: its worker is told to end", job_id)
                 attempt.signal(signal.SIGTERM)
-            elif now - attempt.cancelled > POLITE + STERN:
+            elif now - attempt.cancelled > CANCEL_SECONDS + KILL_SECONDS:
                 logger.warning("job %s does not stop: its worker is killed", job_id)
                 attempt.kill("killed because it did not stop")
-        elif attempt.still() > HANG:
+        elif attempt.still() > HANG_SECONDS:
             logger.warning("job %s hangs: its worker is killed", job_id)
-            attempt.kill(f"no sign of life for {HANG:.0f} s")
+            attempt.kill(f"no sign of life for {HANG_SECONDS:.0f} s")
 
     def _settle(self, job_id: str, ended: Attempt | None) -> Job:
         """Decide what becomes of a job that has no worker (any more); `ended` is the worker that was at it."""
@@ -270,12 +272,12 @@ class Supervisor:
     def _bury(self, folder: Path, log: EventLog, cause: str) -> None:
         """Put the job of a dead worker back into the queue, or fail it when workers keep dying over it."""
         log.append("state", {"state": "queued", "death": cause}, durable=True)
-        if log.history.deaths < DEATHS:
+        if log.history.deaths < MAX_DEATHS:
             log.append("log", {"level": "warning", "text": f"The worker died ({cause}); the job is started again."})
             return
         sentence = (
-            f"The job's worker died {DEATHS} times without getting any further (the last time: {cause}). Close other "
-            f"programs that need memory, look into {folder / rundir.LOG}, then start the job again."
+            f"The job's worker died {MAX_DEATHS} times without getting any further (the last time: {cause}). Close "
+            f"other programs that need memory, look into {folder / rundir.LOG}, then start the job again."
         )
         rundir.finish(folder, log, "failed", error=sentence)
 
@@ -301,7 +303,7 @@ class Supervisor:
         )
 
 
-def _passes(error: Exception) -> bool:
+def _is_temporary(error: Exception) -> bool:
     """Whether what is in the way is a lack of this moment: the job waits for the next look at the queue."""
     if not isinstance(error, OSError) or error.errno not in (errno.EMFILE, errno.ENFILE, errno.EAGAIN):
         return False

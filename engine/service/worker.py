@@ -31,7 +31,7 @@ from .launch import RUNNER
 from .recorder import Estimate, Recorder
 
 NICE = 5  # people work on this machine too
-PATIENCE = 2.0  # seconds to wait for a supervisor that is just looking at the lock
+LOCK_SECONDS = 2.0  # seconds to wait for a supervisor that is just looking at the lock
 
 
 def main(folder: Path, runner: str = RUNNER) -> None:
@@ -39,7 +39,7 @@ def main(folder: Path, runner: str = RUNNER) -> None:
     faulthandler.enable()
     if sys.platform != "win32":
         os.nice(NICE)
-    with lock(folder / rundir.LOCK, PATIENCE) as held:
+    with lock(folder / rundir.LOCK, LOCK_SECONDS) as held:
         if held and rundir.outcome(folder) is None:
             with EventLog(folder / rundir.EVENTS) as log:
                 work(folder, log, runner)
@@ -56,7 +56,7 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
         spec: JobSpec = from_json(SPECS[job["kind"]], job["spec"])
         home, units = protocol.home(), rates.units_of(spec)
         key = rates.key_of(job["kind"], spec, home)
-        recorder.estimate = Estimate(rates.recall(home, key), units)
+        recorder.estimate = Estimate(rates.read_rate(home, key), units)
         module, _, name = runner.partition(":")
         result = _plain(getattr(importlib.import_module(module), name)(job["kind"], spec, recorder))
     except Stopped:
@@ -77,7 +77,7 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
     else:
         recorder.close()
         with contextlib.suppress(OSError):
-            rates.learn(home, key, units or result.get("frames"), recorder.estimate.whole)
+            rates.record_rate(home, key, units or result.get("frames"), recorder.estimate.whole)
         for made in result.values():  # before anybody hears that it is done
             if isinstance(made, str) and Path(made).is_absolute():
                 sync_tree(Path(made))

@@ -37,7 +37,7 @@ from understudy.engine.media import segments
 from understudy.engine.protocol import ConvertSpec, from_json
 from understudy.engine.reporter import Silent
 
-segments.LENGTH = int(sys.argv[2])
+segments.SEGMENT_FRAMES = int(sys.argv[2])
 
 class Slow(Silent):
     def progress(self, fraction, message):
@@ -58,7 +58,7 @@ def drafts(tmp_path_factory: pytest.TempPathFactory, astronaut_folder: Path) -> 
 
 @pytest.fixture
 def spec(tmp_path: Path, carphone_folder: Path, drafts: Path, monkeypatch: pytest.MonkeyPatch) -> ConvertSpec:
-    monkeypatch.setattr(segments, "LENGTH", LENGTH)
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", LENGTH)
     swaps = [Swap(person=0, identity="woman")]
     return ConvertSpec(scan=str(carphone_folder), model=str(drafts), swaps=swaps, output=str(tmp_path / "out.mp4"))
 

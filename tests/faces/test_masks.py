@@ -6,7 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
-from understudy.engine.faces.facesets.masks import face_masks, lending
+from understudy.engine.faces.facesets.masks import donor_masks, face_masks
 from understudy.engine.faces.networks.parser import BEARD, HAIR, LENS, RIM, parse
 
 KEPT = [70, 63, 105, 107, 55, 52, 300, 293, 334, 336, 285, 282, 159, 145, 386, 374, 4, 205, 425, 17]
@@ -22,7 +22,7 @@ def test_a_strand_at_the_temple_is_no_skin_that_could_be_lent(astronaut_faces: A
     cv2.polylines(strand, [np.round(points).astype(np.int32)], False, 255, max(3, size // 40))
     pixels[strand > 0] = (70, 45, 20)
     whole = np.full((1, size, size), 255, np.uint8)
-    lent = lending(pixels[None], whole, landmarks[None])[0]
+    lent = donor_masks(pixels[None], whole, landmarks[None])[0]
     assert (lent[strand > 0] > 128).mean() < 0.2
     x, y = np.round(landmarks[KEPT, :2]).astype(int).T
     assert (lent[y, x] > 200).all()
@@ -30,7 +30,7 @@ def test_a_strand_at_the_temple_is_no_skin_that_could_be_lent(astronaut_faces: A
 
 def test_what_lends_is_never_more_than_the_mask_was(astronaut_faces: Any) -> None:
     masks, _ = face_masks(astronaut_faces.pixels, astronaut_faces.landmarks)
-    assert (lending(astronaut_faces.pixels, masks, astronaut_faces.landmarks) <= masks).all()
+    assert (donor_masks(astronaut_faces.pixels, masks, astronaut_faces.landmarks) <= masks).all()
 
 
 def test_drawn_spectacles_are_told_and_stay_in_front_of_the_face(astronaut_faces: Any) -> None:

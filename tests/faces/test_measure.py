@@ -181,8 +181,8 @@ def test_a_batch_measures_like_single_faces(
 def test_a_mirrored_face_has_mirrored_landmarks(hopper: np.ndarray, detector: Detector, mesh: Mesh) -> None:
     landmarks, width = landmarks_of(hopper, detector, mesh), hopper.shape[1]
     flipped = np.ascontiguousarray(hopper[:, ::-1])
-    (mirror,), _ = mesh([flipped], [region_of_face(align.mirrored(landmarks, width))])
-    apart = np.linalg.norm((align.mirrored(mirror, width) - landmarks)[:, :2], axis=1) / eye_distance(landmarks)
+    (mirror,), _ = mesh([flipped], [region_of_face(align.mirror(landmarks, width))])
+    apart = np.linalg.norm((align.mirror(mirror, width) - landmarks)[:, :2], axis=1) / eye_distance(landmarks)
     assert apart.mean() < 0.025 and apart[LIP_POINTS].max() < 0.05 and apart[EYE_POINTS].max() < 0.05
     here, there = mesh.irises([hopper, flipped], np.stack([landmarks, mirror]))
     np.testing.assert_allclose(here, there[::-1] * [-1, 1] + [width, 0], atol=0.02 * eye_distance(landmarks))

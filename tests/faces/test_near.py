@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from understudy.engine.faces.detectors.blazeface import BlazeFace
 from understudy.engine.faces.geometry.boxes import overlap
-from understudy.engine.faces.tracking.nearby_search import look_near
+from understudy.engine.faces.tracking.nearby_search import detect_nearby
 
 pytestmark = pytest.mark.usefixtures("networks")
 
@@ -26,11 +26,11 @@ def test_a_face_is_seen_where_it_is_expected(scale: float, hopper: np.ndarray) -
     nowhere = there + size * np.array([2.5, 0, 2.5, 0])
     middle = np.tile((there[:2] + there[2:]) / 2, 2)
     smaller = (there - middle) * 0.4 + middle
-    exact, near, none, other = look_near(BlazeFace(), [picture] * 4, [there, beside, nowhere, smaller])
+    exact, near, none, other = detect_nearby(BlazeFace(), [picture] * 4, [there, beside, nowhere, smaller])
     for seen in (exact, near):
         assert seen and seen[1] > 0.6 and overlap(seen[0][None], there[None])[0, 0] > 0.6
     assert none is None and other is None  # of another size than the one that ought to be there
 
 
 def test_nothing_is_asked_of_nothing() -> None:
-    assert look_near(BlazeFace(), [], []) == []
+    assert detect_nearby(BlazeFace(), [], []) == []

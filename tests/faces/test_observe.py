@@ -46,7 +46,7 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         return really(self, first, images, *rest)
 
     monkeypatch.setattr(Measurer, "__call__", noting)
-    monkeypatch.setattr(observe, "FRAMES", 8)
+    monkeypatch.setattr(observe, "RUN_FRAMES", 8)
     return frames
 
 
@@ -98,7 +98,7 @@ def test_a_killed_scan_goes_on(movie: Path, tmp_path: Path, looked: list[int]) -
         "import sys; from pathlib import Path; from understudy.engine.faces import scan;"
         "from understudy.engine.faces.tracking import observe;"
         "from understudy.engine.protocol import Clip; from understudy.engine.reporter import Silent;"
-        "observe.FRAMES = 8;"
+        "observe.RUN_FRAMES = 8;"
         "scan.scan(Clip(path=sys.argv[1]), Path(sys.argv[2]), Silent())"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

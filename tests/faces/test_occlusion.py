@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.errors import DataError
-from understudy.engine.faces.facesets.faceset import ENOUGH, _uncovered
+from understudy.engine.faces.facesets.faceset import ENOUGH_FACES, _least_hidden
 from understudy.engine.faces.facesets.masks import drawn_mask, drawn_path
 from understudy.engine.faces.geometry.align import hull_mask
 from understudy.engine.faces.networks.occlusion import hidden
-from understudy.engine.faces.scan import replacing
+from understudy.engine.faces.scan import replace_folder
 
 
 def lit_ball(pixels: np.ndarray, centre: tuple[int, int], radius: int, colour: np.ndarray) -> np.ndarray:
@@ -64,13 +64,13 @@ def test_a_face_alone_and_among_others_is_the_same(carphone_faces: Any) -> None:
 
 
 def test_hidden_faces_give_way_to_whole_ones() -> None:
-    share = np.zeros(3 * ENOUGH)
+    share = np.zeros(3 * ENOUGH_FACES)
     share[::3] = 0.4
-    assert _uncovered(share).tolist() == [n for n in range(3 * ENOUGH) if n % 3]
+    assert _least_hidden(share).tolist() == [n for n in range(3 * ENOUGH_FACES) if n % 3]
     few = np.full(10, 0.3)
-    assert _uncovered(few).tolist() == list(range(10))  # better hidden in part than not at all
-    many = np.linspace(0.2, 0.9, 2 * ENOUGH)
-    assert _uncovered(many).tolist() == list(range(ENOUGH))
+    assert _least_hidden(few).tolist() == list(range(10))  # better hidden in part than not at all
+    many = np.linspace(0.2, 0.9, 2 * ENOUGH_FACES)
+    assert _least_hidden(many).tolist() == list(range(ENOUGH_FACES))
 
 
 def draw(scan: Path, frame: int, picture: np.ndarray) -> None:
@@ -92,7 +92,7 @@ def test_a_drawn_mask_that_does_not_fit_is_refused(tmp_path: Path) -> None:
 def test_drawn_masks_outlive_a_new_scan(tmp_path: Path) -> None:
     scan = tmp_path / "scan"
     draw(scan, 3, np.full((16, 16), 255, np.uint8))
-    with replacing(scan) as folder:
+    with replace_folder(scan) as folder:
         (folder / "scan.json").write_text("{}")
     assert (scan / "scan.json").is_file()
     assert drawn_mask(scan, 3, 16, 16) is not None

@@ -17,7 +17,7 @@ from understudy.engine.durable import write_json
 from understudy.engine.errors import DataError, NoFaceError, UnderstudyError
 from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.faces.people import edits, gallery, roster
-from understudy.engine.faces.people.edits import edit_people, settle
+from understudy.engine.faces.people.edits import edit_people, write_people
 from understudy.engine.faces.people.summary import BOXES, SUMMARY, boxes_of, coverage, read_summary
 from understudy.engine.protocol import Clip, PeopleEdit, PeopleSpec, PersonSummary, ScanSummary, to_json
 from understudy.engine.reporter import Silent
@@ -68,7 +68,7 @@ def write_scan(folder: Path, alignments: Alignments, project: Path | None = None
     """What a scan does once its faces are measured and grouped, into a fresh folder or over an older one."""
     partial = folder.with_name("fresh")
     partial.mkdir(parents=True)
-    alignments, people = settle(alignments, partial, folder, project)
+    alignments, people = write_people(alignments, partial, folder, project)
     summary = ScanSummary(
         schema=1,
         clip=alignments.clip,

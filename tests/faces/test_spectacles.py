@@ -8,9 +8,9 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from understudy.engine.faces.facesets.masks import face_masks, layers, taken_off
+from understudy.engine.faces.facesets.masks import face_masks, layers, remove_spectacles
 from understudy.engine.faces.facesets.reflections import reflections
-from understudy.engine.faces.facesets.spectacles import learned, wears
+from understudy.engine.faces.facesets.spectacles import learn_spectacles, wears_spectacles
 from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, transform
 from understudy.engine.faces.networks.parser import parse
 from understudy.engine.media.reader import read_frames
@@ -43,7 +43,7 @@ def track(astronaut_scan: Any, wearing: Any) -> dict[str, np.ndarray]:
 
 def test_wires_are_in_front_whole_in_every_frame_and_what_they_frame_is_not(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks = track["worn"], track["landmarks"]
-    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    worn = learn_spectacles(pixels, landmarks, parse(pixels, landmarks))
     assert worn is not None and len(worn.rims) == 2
     _, in_front, lenses = layers(pixels, landmarks, [worn] * FRAMES)
     inside = np.stack([hull_mask(points, SIZE) > 127 for points in landmarks])
@@ -60,17 +60,17 @@ def test_wires_are_in_front_whole_in_every_frame_and_what_they_frame_is_not(trac
 def test_nobody_without_spectacles_is_given_any(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks = track["bare"], track["landmarks"]
     told = parse(pixels, landmarks)
-    assert not any(wears(t, points) for t, points in zip(told, landmarks, strict=True))
-    assert learned(pixels, landmarks, told) is None
+    assert not any(wears_spectacles(t, points) for t, points in zip(told, landmarks, strict=True))
+    assert learn_spectacles(pixels, landmarks, told) is None
     masks = face_masks(pixels, landmarks)[0]
-    same, also = taken_off(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))
+    same, also = remove_spectacles(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))
     assert same is pixels and also is masks
 
 
 def test_spectacles_come_off_whole_and_leave_the_skin_beside_them(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks, wires = track["worn"], track["landmarks"], track["wires"]
     masks, in_front = face_masks(pixels, landmarks)
-    bare, whole = taken_off(pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32))
+    bare, whole = remove_spectacles(pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32))
     inside = np.stack([cv2.erode(hull_mask(points, SIZE), np.ones((9, 9))) > 127 for points in landmarks])
     seen = np.abs(pixels.astype(float) - track["bare"])[wires & inside].mean()
     left = np.abs(bare.astype(float) - track["bare"])[wires & inside].mean()
@@ -83,7 +83,7 @@ def test_spectacles_come_off_whole_and_leave_the_skin_beside_them(track: dict[st
 def test_where_spectacles_are_off_for_a_while_nothing_stays_in_front(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks = track["worn"].copy(), track["landmarks"]
     pixels[:2] = track["bare"][:2]
-    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    worn = learn_spectacles(pixels, landmarks, parse(pixels, landmarks))
     assert worn is not None
     _, in_front, lenses = layers(pixels, landmarks, [worn] * FRAMES)
     kept = [(front[wires] > 127).mean() for front, wires in zip(in_front, track["wires"], strict=True)]
@@ -94,17 +94,17 @@ def test_sunglasses_are_wholly_in_front_and_stay_on_a_face_that_is_lent(track: d
     landmarks, lenses = track["landmarks"], track["lenses"]
     dark = np.stack([cv2.dilate(x.astype(np.uint8), np.ones((5, 5))) for x in lenses])[..., None] > 0
     pixels = np.where(dark, track["worn"] * 0.12, track["worn"]).astype(np.uint8)
-    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    worn = learn_spectacles(pixels, landmarks, parse(pixels, landmarks))
     assert worn is not None and worn.dark
     _, in_front, clear = layers(pixels, landmarks, [worn] * FRAMES)
     assert (in_front[lenses] > 127).mean() > 0.95 and not clear.any()
     masks = np.full(lenses.shape, 255, np.uint8)
-    assert taken_off(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))[0] is pixels
+    assert remove_spectacles(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))[0] is pixels
 
 
 def test_one_photograph_is_enough(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks = track["worn"][:1], track["landmarks"][:1]
-    worn = learned(pixels, landmarks, parse(pixels, landmarks))
+    worn = learn_spectacles(pixels, landmarks, parse(pixels, landmarks))
     assert worn is not None
     kept = layers(pixels, landmarks, [worn])[1][0] > 127
     assert kept[track["wires"][0] & (hull_mask(landmarks[0], SIZE) > 127)].mean() > 0.8

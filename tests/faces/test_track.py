@@ -28,7 +28,7 @@ def linked(
     box = np.array([[x, 0, x + 100, 100] for _, x, _ in rows], float)
     frame = np.array([r[0] for r in rows])
     shot = np.array(in_shots if in_shots else [0] * len(rows))
-    return track_linking.link(frame, shot, box, np.array([r[2] for r in rows]), longest_gap).tolist()
+    return track_linking.link_tracks(frame, shot, box, np.array([r[2] for r in rows]), longest_gap).tolist()
 
 
 def test_a_face_that_moves_is_one_track() -> None:
@@ -67,7 +67,7 @@ def mesh_points(seed: int = 0) -> np.ndarray:
 
 def test_gaps_are_filled_with_straight_lines() -> None:
     face = mesh_points()
-    every, landmarks, measured = track_linking.fill(np.array([3, 4, 8]), np.stack([face, face + 1, face + 5]))
+    every, landmarks, measured = track_linking.fill_gaps(np.array([3, 4, 8]), np.stack([face, face + 1, face + 5]))
     assert every.tolist() == [3, 4, 5, 6, 7, 8]
     assert measured.tolist() == [0, 1, -1, -1, -1, 2]
     np.testing.assert_allclose(
@@ -77,18 +77,18 @@ def test_gaps_are_filled_with_straight_lines() -> None:
 
 def test_a_still_head_is_still() -> None:
     noise = np.random.default_rng(1).normal(0, 0.3, (60, 468, 3))  # .3 % of the eyes' distance, as measured on video
-    steadied = track_linking.steady((mesh_points() + noise).astype(np.float32))
+    steadied = track_linking.smooth_track((mesh_points() + noise).astype(np.float32))
     before, after = np.diff(noise, axis=0)[8:-8].std(), np.diff(steadied, axis=0)[8:-8].std()
     assert after < 0.3 * before
     whole = np.random.default_rng(2).normal(0, 0.3, (60, 1, 2)) * [[[1, 1]]]  # the mesh jitters as one, too
-    steadied = track_linking.steady((mesh_points()[:, :2] + whole).astype(np.float32))
+    steadied = track_linking.smooth_track((mesh_points()[:, :2] + whole).astype(np.float32))
     assert np.diff(steadied.mean(1), axis=0)[8:-8].std() < 0.4 * np.diff(whole[:, 0], axis=0)[8:-8].std()
 
 
 def test_quick_motion_does_not_lag() -> None:
     time = np.arange(50)
     path = np.where(time < 20, 0, np.where(time < 30, (time - 20) * 8.0, 80))  # starts and stops at once, 8 % a frame
-    steadied = track_linking.steady((mesh_points() + path[:, None, None] * [1, 0, 0]).astype(np.float32))
+    steadied = track_linking.smooth_track((mesh_points() + path[:, None, None] * [1, 0, 0]).astype(np.float32))
     moved = steadied[..., 0].mean(1) - mesh_points()[:, 0].mean()
     assert abs(moved - path).max() < 0.3
 
@@ -96,19 +96,19 @@ def test_quick_motion_does_not_lag() -> None:
 def test_a_blink_stays_a_blink() -> None:
     lids = np.zeros((30, 468, 3))
     lids[14:17, 100:120, 1] = [[4], [7], [4]]
-    steadied = track_linking.steady((mesh_points() + lids).astype(np.float32))
+    steadied = track_linking.smooth_track((mesh_points() + lids).astype(np.float32))
     assert steadied[15, 100:120, 1].mean() - mesh_points()[100:120, 1].mean() > 6.5
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 11])
 def test_short_tracks_survive_steadying(count: int) -> None:
     face = np.repeat(mesh_points()[None], count, 0)
-    np.testing.assert_allclose(track_linking.steady(face), face, atol=1e-3)
+    np.testing.assert_allclose(track_linking.smooth_track(face), face, atol=1e-3)
 
 
 def divided(pictures: Iterable[np.ndarray]) -> list[int]:
     """The shot of each picture."""
-    return shots.divide(np.stack([shots.signature(picture) for picture in pictures])).tolist()
+    return shots.split_into_shots(np.stack([shots.signature(picture) for picture in pictures])).tolist()
 
 
 def test_cuts_are_seen_and_pans_are_not(astronaut: np.ndarray, hopper: np.ndarray) -> None:
@@ -149,7 +149,7 @@ def test_a_fade_to_black_and_out_of_it(astronaut: np.ndarray) -> None:
 def grouped(tracks: list[tuple[np.ndarray, range]], good: list[bool] | None = None) -> list[int]:
     embeddings = np.array([e for e, _ in tracks])
     frames = [np.array(r) for _, r in tracks]
-    return grouping.group(embeddings, frames, np.array(good or [True] * len(tracks))).tolist()
+    return grouping.group_tracks(embeddings, frames, np.array(good or [True] * len(tracks))).tolist()
 
 
 def test_tracks_of_one_face_are_one_person_and_most_seen_comes_first() -> None:

@@ -20,7 +20,7 @@ from understudy.engine.media.planes import planar, plane_array
 from understudy.engine.media.reader import Frame, probe, read_frames
 from understudy.engine.media.recipes import Recipe
 from understudy.engine.media.signal import from_signal
-from understudy.engine.media.timecode import moved
+from understudy.engine.media.timecode import offset_timecode
 from understudy.engine.media.writer import MovieWriter
 
 HDR = {"colorspace": 9, "color_primaries": 9, "color_range": 1}
@@ -246,7 +246,7 @@ def test_timecode_is_kept_and_moved_by_the_ranges_start(tmp_path, kind):
     ("10:00:00:00", 100, Fraction(24000, 1001), "10:00:04:04"),
 ])  # fmt: skip
 def test_timecode_counts_as_smpte_does(code, frames, rate, after):
-    assert moved(code, frames, Fraction(rate)) == after
+    assert offset_timecode(code, frames, Fraction(rate)) == after
 
 
 @pytest.mark.parametrize(("format", "layer", "name", "says"), [

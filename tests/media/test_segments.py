@@ -19,7 +19,7 @@ from understudy.engine.media import segments
 from understudy.engine.media.float_view import Patch
 from understudy.engine.media.partial_output import matte_path, partial_folder, remove_partial
 from understudy.engine.media.reader import Frame, probe, read_frames
-from understudy.engine.media.segment_reuse import Earlier
+from understudy.engine.media.segment_reuse import EarlierMovie
 from understudy.engine.media.writer import MovieWriter
 
 FRAMES = 31
@@ -27,7 +27,7 @@ FRAMES = 31
 
 @pytest.fixture(autouse=True)
 def short_segments(monkeypatch):
-    monkeypatch.setattr(segments, "LENGTH", 12)
+    monkeypatch.setattr(segments, "SEGMENT_FRAMES", 12)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_a_killed_conversion_goes_on(tmp_path, footage):
         spec = importlib.util.spec_from_file_location("test_segments", {str(Path(__file__))!r})
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        module.segments.LENGTH = 12
+        module.segments.SEGMENT_FRAMES = 12
         def patch_of(frame, usual=module.patch_of):
             if frame.index == 27:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -226,7 +226,7 @@ def test_segments_are_taken_out_of_an_earlier_movie(format, suffix, tmp_path, fo
 
     made, told = make(first, (0, FRAMES), lambda a, b: f"{a}-{b}")
     assert made == list(range(FRAMES))
-    kept = Earlier.of(first, told)
+    kept = EarlierMovie.of(first, told)
     assert make(second, (0, 30), lambda a, b: "new" if a == 0 else f"{a}-{b}", [kept])[0] == [
         *range(12),
         *range(24, 30),

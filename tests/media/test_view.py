@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.media import reader, tone_mapping
-from understudy.engine.media.float_view import Patch, carried
+from understudy.engine.media.float_view import Patch, apply_patches
 from understudy.engine.media.planes import planar, plane_array
 from understudy.engine.media.reader import Frame, read_frames
 
@@ -76,7 +76,7 @@ def test_an_unchanged_view_changes_no_sample_even_inside_the_mask(kind):
     native = made(kind)
     for x0, y0, x1, y1 in [(0, 0, 97, 61), (13, 7, 52, 40), (96, 60, 97, 61), (0, 21, 1, 22)]:
         patch = Patch(x0, y0, Frame(0, native).view((x0, y0, x1, y1)), np.ones((y1 - y0, x1 - x0), np.float32))
-        for old, new in zip(planes(native), planes(carried(native, [patch])), strict=True):
+        for old, new in zip(planes(native), planes(apply_patches(native, [patch])), strict=True):
             assert np.array_equal(old, new)
 
 
@@ -105,7 +105,7 @@ def test_what_is_painted_is_what_is_seen(kind):
     native = made(kind)
     colour = np.array([0.62, 0.45, 0.38], np.float32)
     patch = Patch(9, 5, np.broadcast_to(colour, (40, 60, 3)), np.ones((40, 60), np.float32))
-    after = carried(native, [patch])
+    after = apply_patches(native, [patch])
     seen = Frame(0, after).view((20, 15, 50, 35))
     assert np.abs(seen - colour).max() < 0.012
 
@@ -118,7 +118,7 @@ def test_a_slow_gradient_has_no_bands(kind):
     width, height = 960, 40
     native = made(kind, width, height, smooth=True)
     ramp = np.broadcast_to(np.linspace(0.35, 0.6, width, dtype=np.float32)[None, :, None], (height, width, 3))
-    after = carried(native, [Patch(0, 0, ramp, np.ones((height, width), np.float32))])
+    after = apply_patches(native, [Patch(0, 0, ramp, np.ones((height, width), np.float32))])
     codes = planes(after)[0]
     histogram = np.bincount(codes.ravel())[codes.min() + 1 : codes.max()]
     assert codes.max() - codes.min() > 80
@@ -132,7 +132,7 @@ def test_patches_that_overlap_count_in_their_order():
     native = made(Kind("yuv444p12le"))
     red, green = (np.broadcast_to(np.array(c, np.float32), (20, 20, 3)) for c in ([0.8, 0.2, 0.2], [0.2, 0.8, 0.2]))
     ones = np.ones((20, 20), np.float32)
-    seen = Frame(0, carried(native, [Patch(10, 10, red, ones), Patch(20, 20, green, ones)])).view()
+    seen = Frame(0, apply_patches(native, [Patch(10, 10, red, ones), Patch(20, 20, green, ones)])).view()
     assert np.abs(seen[12:28, 12:19] - red[0, 0]).max() < 0.002
     assert np.abs(seen[21:39, 21:39] - green[0, 0]).max() < 0.002
 
@@ -152,7 +152,7 @@ def test_diffuse_white_of_203_nits_is_one_and_the_same(transfer, white):
 def test_a_new_face_does_not_outshine_the_footage():
     native = made(Kind("yuv444p12le", 9, 9, PQ), smooth=True)
     patch = Patch(9, 5, np.ones((40, 60, 3), np.float32), np.ones((40, 60), np.float32))
-    signal = Frame(0, carried(native, [patch])).view((20, 15, 50, 35))
+    signal = Frame(0, apply_patches(native, [patch])).view((20, 15, 50, 35))
     assert np.allclose(signal, tone_mapping.ceiling(PQ), atol=0.01)
 
 

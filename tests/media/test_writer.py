@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from understudy.engine.errors import MediaError
 from understudy.engine.media.colour_spaces import to_rgb
-from understudy.engine.media.float_view import Patch, carried
+from understudy.engine.media.float_view import Patch, apply_patches
 from understudy.engine.media.planes import planar, plane_array
 from understudy.engine.media.reader import Frame, probe, read_frames
 from understudy.engine.media.sound import cut_samples
@@ -105,7 +105,7 @@ def test_recasting_with_the_sources_own_pixels_shifts_no_colour(tmp_path, pixel_
                               dst_color_range=2 if "j" in pixel_format else 1)  # fmt: skip
     native.colorspace = tagged
     rgb = to_rgb(native).astype(np.float32) / 255
-    recast = carried(native, [Patch(0, 0, rgb, np.ones((96, 160), np.float32))])
+    recast = apply_patches(native, [Patch(0, 0, rgb, np.ones((96, 160), np.float32))])
     step = 4 if "10" in pixel_format else 1
     for part in range(3):
         difference = (plane_array(planar(native), part).astype(int) - plane_array(recast, part)) / step

@@ -47,7 +47,7 @@ def test_a_frame_of_their_own_is_its_best_view(carphone_faces: Any) -> None:
     count = len(carphone_faces)
     cost = fit_cost(views.pose[:count], views.expression[:count], views)
     assert (cost.argmin(1) == np.arange(count)).all()
-    flipped = align.mirrored(carphone_faces.landmarks, carphone_faces.size)
+    flipped = align.mirror(carphone_faces.landmarks, carphone_faces.size)
     chosen = choose_views(flipped, views, neutral_face(flipped).face)[:, 0]
     assert (chosen >= count).mean() > 0.5  # mirrored, where the head is turned enough to matter
 
@@ -67,7 +67,7 @@ def test_warping_onto_itself_changes_nothing(carphone_faces: Any) -> None:
 def test_a_mirrored_view_is_the_flipped_picture(carphone_faces: Any) -> None:
     size, count = carphone_faces.size, len(carphone_faces)
     views = make_views(carphone_faces, CPU)
-    flipped = align.mirrored(carphone_faces.landmarks[:1], size).astype(np.float32)
+    flipped = align.mirror(carphone_faces.landmarks[:1], size).astype(np.float32)
     texture, _, visible = warp(target_geometry(flipped, size, CPU), views, torch.tensor([count]))
     truth = pictures(carphone_faces, [0]).flip(3)
     error = ((texture - truth) ** 2).mean(1, keepdim=True)[visible > 0.99].mean()
@@ -138,7 +138,7 @@ def test_lips_of_another_form_are_told(carphone_faces: Any) -> None:
     views, landmarks = make_views(carphone_faces, CPU), carphone_faces.landmarks[:1]
     for faces, view, unlike in (
         (landmarks, 0, 0.0),
-        (align.mirrored(landmarks, size).astype(np.float32), count, 0.0),
+        (align.mirror(landmarks, size).astype(np.float32), count, 0.0),
         (shouting(landmarks, size), 0, 1.0),
     ):
         told = unlike_lips(target_geometry(faces, size, CPU), views, torch.tensor([view]))

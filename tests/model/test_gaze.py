@@ -62,7 +62,7 @@ def test_the_iris_comes_to_lie_where_it_is_wanted(astronaut_faces: Any, mirrored
     if mirrored:
         from understudy.engine.faces.geometry import align
 
-        landmarks = align.mirrored(landmarks, size).astype(np.float32)
+        landmarks = align.mirror(landmarks, size).astype(np.float32)
     own = (
         views.irises[0].flip(0) * torch.tensor([-1.0, 1.0]) + torch.tensor([size, 0.0]) if mirrored else views.irises[0]
     )

@@ -26,7 +26,7 @@ def shaking(count: int) -> np.ndarray:
 def test_the_mean_face_is_a_face_in_order() -> None:
     assert MEAN.shape == (468, 3) and np.abs(MEAN.mean(0)).max() < 1e-3
     assert abs(align.mesh_radius(MEAN) - 1) < 1e-3 and np.abs(align.yaw_pitch(MEAN)[0]) < 0.5
-    assert np.abs(align.mirrored(MEAN, 0.0) - MEAN).max() < 2e-3
+    assert np.abs(align.mirror(MEAN, 0.0) - MEAN).max() < 2e-3
     assert len(MOVING) + len(BONES) == 468 and not np.isin(MOVING, BONES).any()
 
 

@@ -16,7 +16,7 @@ def test_a_face_given_another_ones_shape_has_it(carphone_faces: Any, astronaut_f
     assert np.abs(difference(man, man)).max() == 0
     moved = reshaped(carphone_faces.landmarks, change)
     now = neutral_face(moved)
-    both = [(face + align.mirrored(face, 0.0)) / 2 for face, _ in (man, woman, now)]  # without either side's accidents
+    both = [(face + align.mirror(face, 0.0)) / 2 for face, _ in (man, woman, now)]  # without either side's accidents
     skin = np.ones(468, bool)
     skin[np.linalg.norm(man.face - man.face[[13, 14]].mean(0), axis=1) < 0.8] = False  # her mouth is not known at rest
     before, after = (np.linalg.norm((face - both[1])[skin], axis=1).mean() for face in (both[0], both[2]))
@@ -27,7 +27,7 @@ def test_the_mouth_stays_as_open_as_it_was(carphone_faces: Any, astronaut_faces:
     laughing = neutral_face(astronaut_faces.landmarks)
     change = difference(neutral_face(carphone_faces.landmarks), laughing)
     assert np.abs(change[13] - change[14]).max() < 1e-6  # the middle of the lips
-    faces = [align.unposed(f) for f in (carphone_faces.landmarks, reshaped(carphone_faces.landmarks, change))]
+    faces = [align.frontalise(f) for f in (carphone_faces.landmarks, reshaped(carphone_faces.landmarks, change))]
     opening = [np.linalg.norm(f[:, 13] - f[:, 14], axis=1) for f in faces]
     assert np.abs(opening[0] - opening[1]).max() < 0.01
 

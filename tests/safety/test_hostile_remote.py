@@ -20,7 +20,7 @@ from understudy.engine.durable import write_json
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, ScanSpec
 from understudy.engine.remote.path_map import Places, covers
-from understudy.engine.remote.remote_job import makes, needs
+from understudy.engine.remote.remote_job import inputs_of, outputs_of
 from understudy.engine.reporter import Silent
 
 ROOT, EVIL = "/far/mirror", b"written by the other engine"
@@ -152,7 +152,7 @@ def test_only_what_a_scan_makes_is_written(hostile: Hostile, tmp_path: Path, rec
 def test_a_recast_is_asked_for_by_its_names(tmp_path: Path, layer: bool) -> None:
     project, places = tmp_path / "film.understudy", Places(tmp_path / "film.understudy", {})
     spec = ConvertSpec(scan="", model="", swaps=[], output=str(tmp_path / "out" / "shot.mov"), layer=layer)
-    asked = makes(spec, places.of)
+    asked = outputs_of(spec, places.of)
     folder = places.of(spec.output).rpartition("/")[0]
 
     def taken(name: str) -> bool:
@@ -162,7 +162,7 @@ def test_a_recast_is_asked_for_by_its_names(tmp_path: Path, layer: bool) -> None
     assert taken("shot-matte.mov") is layer
     for name in ("shot-original.mov", "shot.mp4", "shot", "shot.mov/x", "shotgun.jpg", ".profile", "shot.mov.part"):
         assert not taken(name), name
-    pictures = makes(ConvertSpec(scan="", model="", swaps=[], output=str(project / "recasts" / "shot")), places.of)
+    pictures = outputs_of(ConvertSpec(scan="", model="", swaps=[], output=str(project / "recasts" / "shot")), places.of)
     assert any(covers(one, "recasts/shot/000001.png") for one in pictures)
     assert not any(covers(one, "recasts/shots/000001.png") for one in pictures)
 
@@ -285,9 +285,9 @@ def test_what_a_strangers_project_names_is_not_sent(
         spec = ConvertSpec(scan=str(scan), model=str(model), swaps=[], output=str(tmp_path / "out.mp4"))
         if not sent:
             with pytest.raises(UnderstudyError, match="cannot be read as footage"):
-                needs(spec, Places(project, {}).of)
+                inputs_of(spec, Places(project, {}).of)
             continue
-        wanted, _ = needs(spec, Places(project, {}).of)
+        wanted, _ = inputs_of(spec, Places(project, {}).of)
         assert [one.path.name for one in wanted] == sent
     other = project / "other"  # no folder of ours, but called a scan of the same footage
     other.mkdir()

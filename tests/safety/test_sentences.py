@@ -22,7 +22,7 @@ from understudy.engine.cli import execute
 from understudy.engine.commands.arguments import whole_number
 from understudy.engine.durable import hash_file
 from understudy.engine.errors import DataError, MediaError, UnderstudyError
-from understudy.engine.faces.interchange.other_programs import Place, by_frame
+from understudy.engine.faces.interchange.other_programs import ForeignFace, points_by_frame
 from understudy.engine.faces.interchange.pickle_data import read_plain
 from understudy.engine.faces.networks import weights
 from understudy.engine.footage_stamp import facts
@@ -215,9 +215,9 @@ def test_a_frame_number_of_5000_digits(make_clip: Any, tmp_path: Path) -> None:
     info = probe(make_clip(tmp_path / "good.mp4", 3))
     points = np.stack([np.arange(68.0), np.arange(68.0)], axis=1)
     with pytest.raises(DataError, match="has no frame 9") as refusal:
-        by_frame([Place("9" * 5000 + ".png", points)], info)
+        points_by_frame([ForeignFace("9" * 5000 + ".png", points)], info)
     assert len(str(refusal.value)) < 400
-    assert list(by_frame([Place("00003.png", points)], info)) == [2]
+    assert list(points_by_frame([ForeignFace("00003.png", points)], info)) == [2]
 
 
 @pytest.mark.parametrize(

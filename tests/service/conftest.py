@@ -14,7 +14,7 @@ from .harness import Engine
 def stopped_engine(tmp_path: Path) -> Iterator[Engine]:
     home = tmp_path / "home"
     home.mkdir()
-    engine = Engine(home, "scripted:run", {"supervisor.IDLE": 0.5})
+    engine = Engine(home, "scripted:run", {"supervisor.IDLE_SECONDS": 0.5})
     yield engine
     engine.clean_up()
 

@@ -33,7 +33,7 @@ class Engine:
     def __init__(self, home: Path, runner: str | None, limits: dict[str, float] | None = None) -> None:
         self.home = home
         self.runner = runner
-        self.limits = limits or {}  # "supervisor.HANG" and their like, in place of those for real use
+        self.limits = limits or {}  # "supervisor.HANG_SECONDS" and their like, in place of those for real use
         self.recaster: str | None = "scripted:Still" if runner else None  # None: the real ones
         self.idle: float | None = None
         self.token_file: Path | None = None

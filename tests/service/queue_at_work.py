@@ -87,7 +87,7 @@ def in_this_process(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(supervisor, "spawn", spawn)
     patch.setattr(launch, "spawn", spawn)
     patch.setattr(os, "nice", lambda n: 0)
-    patch.setattr(worker, "PATIENCE", 0.0)
+    patch.setattr(worker, "LOCK_SECONDS", 0.0)
     patch.setattr(worker.faulthandler, "enable", lambda: None)
 
 

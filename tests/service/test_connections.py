@@ -35,7 +35,7 @@ class Narrow(Engine):
 def engine(tmp_path: Path) -> Iterator[Engine]:
     home = tmp_path / "home"
     home.mkdir()
-    limits = {"connections.HEADER_SECONDS": SOON, "connections.BODY_SECONDS": 2 * SOON, "supervisor.IDLE": 0.5}
+    limits = {"connections.HEADER_SECONDS": SOON, "connections.BODY_SECONDS": 2 * SOON, "supervisor.IDLE_SECONDS": 0.5}
     engine = Narrow(home, "scripted:run", limits)
     yield engine.start()
     engine.clean_up()

@@ -46,11 +46,11 @@ def test_what_a_job_took_makes_the_next_ones_estimates_better(tmp_path: Path) ->
 
     errors, first = [], []
     for units in (100, 60, 150, 90):
-        estimate = Estimate(rates.recall(tmp_path, "scan//cpu"), units)
+        estimate = Estimate(rates.read_rate(tmp_path, "scan//cpu"), units)
         left, said = told(estimate, stages(units))
         errors.append(error(left, said))
         first.append(said[0])
-        rates.learn(tmp_path, "scan//cpu", units, estimate.whole)
+        rates.record_rate(tmp_path, "scan//cpu", units, estimate.whole)
     assert errors[0] > 0.1 and first[0] is None
     assert all(one < 0.02 for one in errors[1:]), errors
     assert first[1:] == pytest.approx([0.8 * 60, 0.8 * 150, 0.8 * 90], rel=0.02)
@@ -59,27 +59,27 @@ def test_what_a_job_took_makes_the_next_ones_estimates_better(tmp_path: Path) ->
 def test_a_machine_that_is_busier_than_last_time_is_noticed(tmp_path: Path) -> None:
     estimate = Estimate()
     told(estimate, [(1.0, 50.0)])
-    rates.learn(tmp_path, "k", 100, estimate.whole)
-    _, said = told(Estimate(rates.recall(tmp_path, "k"), 100), [(1.0, 200.0)])
+    rates.record_rate(tmp_path, "k", 100, estimate.whole)
+    _, said = told(Estimate(rates.read_rate(tmp_path, "k"), 100), [(1.0, 200.0)])
     assert said[0] == pytest.approx(50, rel=0.02) and said[len(said) // 2] == pytest.approx(100, rel=0.05)
 
 
 def test_only_whole_jobs_teach_and_damage_harms_nobody(tmp_path: Path) -> None:
     rises = [(float(n), n / 10) for n in range(11)]
     for bad in (rises[2:], rises[:8], rises[:3]):
-        rates.learn(tmp_path, "k", 10, bad)
-        assert rates.recall(tmp_path, "k") is None
-    rates.learn(tmp_path, "k", None, rises)
-    assert rates.recall(tmp_path, "k") is None
-    rates.learn(tmp_path, "k", 10, [(0.0, 0.0), (10.0, 1.0)])  # short scans tell of no more than begin and end
-    assert rates.recall(tmp_path, "k").share(0.3) == pytest.approx(0.3)
-    rates.learn(tmp_path, "k", 10, rises)
-    assert rates.recall(tmp_path, "k").seconds == pytest.approx(1.0)
+        rates.record_rate(tmp_path, "k", 10, bad)
+        assert rates.read_rate(tmp_path, "k") is None
+    rates.record_rate(tmp_path, "k", None, rises)
+    assert rates.read_rate(tmp_path, "k") is None
+    rates.record_rate(tmp_path, "k", 10, [(0.0, 0.0), (10.0, 1.0)])  # short scans tell of no more than begin and end
+    assert rates.read_rate(tmp_path, "k").share(0.3) == pytest.approx(0.3)
+    rates.record_rate(tmp_path, "k", 10, rises)
+    assert rates.read_rate(tmp_path, "k").seconds == pytest.approx(1.0)
     for text in ("", "[]", '{"k": 3}', '{"k": {"seconds": 1, "shape": [1, 0]}}', '{"k": {"seconds": -1, "shape": []}}'):
         (tmp_path / "rates.json").write_text(text)
-        assert rates.recall(tmp_path, "k") is None
-        rates.learn(tmp_path, "k", 10, rises)
-        assert rates.recall(tmp_path, "k").seconds == pytest.approx(1.0)
+        assert rates.read_rate(tmp_path, "k") is None
+        rates.record_rate(tmp_path, "k", 10, rises)
+        assert rates.read_rate(tmp_path, "k").seconds == pytest.approx(1.0)
 
 
 def test_real_scans_tell_better_the_second_time(stopped_engine: Engine, people_footage: dict[str, Path]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from understudy.engine.protocol import Event, Job
-from understudy.engine.service.events import EventLog, EventReader, fold, valid_events
+from understudy.engine.service.events import EventLog, EventReader, apply_event, valid_events
 
 
 def written(path: Path) -> list[Event]:
@@ -108,7 +108,7 @@ def test_fold_shows_the_job_as_its_events_left_it() -> None:
         ("loss", {"step": 1, "values": {"l1": 0.5}}),
     ]
     for seq, (kind, data) in enumerate(events, 1):
-        job = fold(job, Event(seq=seq, time=0.0, kind=kind, data=json.loads(json.dumps(data))))
+        job = apply_event(job, Event(seq=seq, time=0.0, kind=kind, data=json.loads(json.dumps(data))))
     assert (job.state, job.progress, job.message, job.seconds_left, job.last_event) == ("running", 0.5, "half", 3.0, 3)
-    job = fold(job, Event(seq=4, time=0.0, kind="state", data={"state": "failed", "error": "Why."}))
+    job = apply_event(job, Event(seq=4, time=0.0, kind="state", data={"state": "failed", "error": "Why."}))
     assert (job.state, job.error, job.message, job.seconds_left) == ("failed", "Why.", "", None)

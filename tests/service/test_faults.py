@@ -168,7 +168,7 @@ def test_clocks_that_jump_disturb_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_a_heartbeat_of_another_century_is_a_sign_of_life(tmp_path: Path) -> None:
-    engine = Engine(tmp_path, "scripted:run", {"supervisor.HANG": 3.0}).start()
+    engine = Engine(tmp_path, "scripted:run", {"supervisor.HANG_SECONDS": 3.0}).start()
     try:
         engine.submit("lively", steps=100, seconds=0.05)
         engine.wait_for_step("lively", 0)

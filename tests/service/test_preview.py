@@ -20,10 +20,10 @@ from .harness import Engine, wait_until
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     limits = {
-        "preview_process.IDLE": 4.0,
-        "preview_process.SLOWEST": 4.0,
+        "preview_process.IDLE_SECONDS": 4.0,
+        "preview_process.RENDER_SECONDS": 4.0,
         "preview_process.KEPT_FILES": 5,
-        "supervisor.IDLE": 0.3,
+        "supervisor.IDLE_SECONDS": 0.3,
     }
     engine = Engine(tmp_path_factory.mktemp("home"), "scripted:run", limits)
     yield engine.start()

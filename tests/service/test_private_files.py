@@ -24,9 +24,9 @@ from understudy.engine.protocol import (
     make_home,
 )
 from understudy.engine.provenance.consent import record_consent, today
-from understudy.engine.remote.link import owe
+from understudy.engine.remote.link import remember_cancel
 from understudy.engine.reporter import Silent
-from understudy.engine.service.preview_process import Warm
+from understudy.engine.service.preview_process import PreviewRenderer
 from understudy.engine.service.store import Store
 
 from .harness import Engine
@@ -118,8 +118,8 @@ def test_folders_that_others_make_in_a_home(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path))
     tmp_path.chmod(0o755)
     Store(tmp_path).close()
-    owe("3f2a")
-    Warm(tmp_path, "scripted:Still")._make_room()
+    remember_cancel("3f2a")
+    PreviewRenderer(tmp_path, "scripted:Still")._make_room()
     with alone(tmp_path / "x.mp4"):
         assert not read_by_others(tmp_path)
 

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from understudy.engine.protocol import FINAL_STATES, Job
-from understudy.engine.service.schedule import HEAVY, LIGHT, Refuse, Start, plan
+from understudy.engine.service.schedule import HEAVY_KINDS, LIGHT, Refuse, Start, plan
 
 from .harness import Engine
 
@@ -25,7 +25,9 @@ IDS = itertools.count()
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine that loses its patience soon."""
     engine = Engine(
-        tmp_path_factory.mktemp("home"), "scripted:run", {"supervisor.POLITE": 1.0, "supervisor.STERN": 1.0}
+        tmp_path_factory.mktemp("home"),
+        "scripted:run",
+        {"supervisor.CANCEL_SECONDS": 1.0, "supervisor.KILL_SECONDS": 1.0},
     )
     yield engine.start()
     engine.clean_up()
@@ -182,7 +184,7 @@ def test_a_job_that_does_not_listen_is_ended_all_the_same(engine: Engine, deaf: 
 
 
 def test_a_hanging_worker_is_ended_and_its_job_taken_up_again(tmp_path: Path) -> None:
-    engine = Engine(tmp_path, "scripted:run", {"supervisor.HANG": 1.5}).start()
+    engine = Engine(tmp_path, "scripted:run", {"supervisor.HANG_SECONDS": 1.5}).start()
     try:
         engine.submit("hangs", steps=10, checkpoint=1, hold=[5])
         engine.wait_for_step("hangs", 4)
@@ -269,9 +271,9 @@ def test_no_plan_breaks_a_rule(data: st.DataObject) -> None:
         if isinstance(step, Refuse):
             assert {"failed", "cancelled", "gone"} & set(states) and step.error.endswith(".")
         else:
-            assert set(states) <= {"done"} and (step.lease == LIGHT) == (step.job.kind not in HEAVY)
+            assert set(states) <= {"done"} and (step.lease == LIGHT) == (step.job.kind not in HEAVY_KINDS)
     # nobody who could run is passed over while there is a lease for them
     ready = [j for j in queue if j.state == "queued" and all(n in by_id and by_id[n].state == "done" for n in j.after)]
-    heavy = [j.id for j in ready if j.kind in HEAVY][:devices]
-    light = [j.id for j in ready if j.kind not in HEAVY][:1]
+    heavy = [j.id for j in ready if j.kind in HEAVY_KINDS][:devices]
+    light = [j.id for j in ready if j.kind not in HEAVY_KINDS][:1]
     assert sorted(step.job.id for step in started) == sorted(heavy + light)

@@ -20,10 +20,10 @@ from understudy.engine.faces.networks import weights
 from understudy.engine.model.model_folder import load_tensors, read_card
 from understudy.engine.protocol import Clip, ScanSpec
 from understudy.engine.remote.file_sync import clear_mirror
-from understudy.engine.remote.link import Link, checked, give_up
+from understudy.engine.remote.link import Link, checked_address, raise_unreachable
 from understudy.engine.reporter import Silent
 from understudy.engine.service import serve
-from understudy.engine.service.mirror import Elsewhere, Mirrors, Misplaced, Sent
+from understudy.engine.service.mirror import InvalidPlace, MirrorFile, Mirrors, Mismatch
 
 from .harness import Engine, wait_until
 from .training import agree, make_scan
@@ -356,19 +356,19 @@ def test_a_file_arrives_whole_or_not_at_all(tmp_path: Path) -> None:
     name = hashlib.sha256(data).hexdigest()
     assert mirrors.have(name) == (0, False)
     assert mirrors.append(name, 0, 3000, data[:1000]) == (1000, False)
-    with pytest.raises(Elsewhere, match="1000 bytes"):
+    with pytest.raises(Mismatch, match="1000 bytes"):
         mirrors.append(name, 0, 3000, data[:1000])
     assert Mirrors(tmp_path / "home").append(name, 1000, 3000, data[1000:2000]) == (2000, False)
-    with pytest.raises(Elsewhere, match="damaged"):
+    with pytest.raises(Mismatch, match="damaged"):
         mirrors.append(name, 2000, 3000, os.urandom(1000))
     assert mirrors.have(name) == (0, False)
     assert mirrors.append(name, 0, 3000, data) == (3000, True)
     assert mirrors.append(name, 7, 3000, b"x") == (3000, True)  # all here already
-    _, lacking = mirrors.place(key, [Sent(path="a/b.mov", sha256=name)], [])
+    _, lacking = mirrors.place(key, [MirrorFile(path="a/b.mov", sha256=name)], [])
     assert lacking == [] and (mirrors.root(key) / "a" / "b.mov").read_bytes() == data
     assert mirrors.read(key, "a/b.mov", name, 2990) == data[2990:]
     (mirrors.root(key) / "a" / "b.mov").write_bytes(b"another")
-    with pytest.raises(Elsewhere, match="another file"):
+    with pytest.raises(Mismatch, match="another file"):
         mirrors.read(key, "a/b.mov", name, 0)
 
 
@@ -380,10 +380,10 @@ def test_no_path_leads_out_of_a_mirror(tmp_path: Path, path: str) -> None:
     mirrors.place(key, [], [])
     (mirrors.root(key) / "link").symlink_to(tmp_path)
     (tmp_path / "x").write_bytes(b"secret")
-    sent = Sent(path=path, sha256="0" * 64, fresh=True)
+    sent = MirrorFile(path=path, sha256="0" * 64, fresh=True)
     for act in (lambda: mirrors.place(key, [sent], []), lambda: mirrors.place(key, [], [path]),
                 lambda: mirrors.read(key, path, "0" * 64, 0)):  # fmt: skip
-        with pytest.raises(Misplaced):
+        with pytest.raises(InvalidPlace):
             act()
     assert (tmp_path / "x").read_bytes() == b"secret"
 
@@ -397,10 +397,10 @@ def test_sizes_names_and_the_disk_have_bounds(tmp_path: Path, monkeypatch: pytes
         ("0" * 64, 0, 1 << 50),
         ("0" * 64, 1, 1),
     ):
-        with pytest.raises(Misplaced):
+        with pytest.raises(InvalidPlace):
             mirrors.append(digest_, offset, size, b"x")
     for key in ("", "..", "0" * 31, "A" * 32):
-        with pytest.raises(Misplaced):
+        with pytest.raises(InvalidPlace):
             mirrors.root(key)
     free = shutil.disk_usage(tmp_path).free
     with pytest.raises(UnderstudyError, match=r"Make room there, then start the job again"):
@@ -440,7 +440,7 @@ def test_a_token_file_is_its_users_alone(tmp_path: Path) -> None:
 )
 def test_a_remote_engine_is_reached_through_a_tunnel_only(url: str) -> None:
     with pytest.raises(UnderstudyError, match="ssh -N -L"):
-        checked(url, "t" * 64)
+        checked_address(url, "t" * 64)
 
 
 def test_the_command_line_says_which_engine_works(
@@ -472,7 +472,7 @@ def test_an_engine_of_another_protocol_says_which_is_older(
 ) -> None:
     info = {"protocol": theirs, "version": "9", "pid": 1, "device": "", "url": "", "later": 1}
     monkeypatch.setattr(Link, "call", lambda *given, **more: info)
-    link = Link(checked("http://127.0.0.1:1", "t" * 64), give_up)
+    link = Link(checked_address("http://127.0.0.1:1", "t" * 64), raise_unreachable)
     if fits:
         assert link.info().protocol == theirs
     else:

@@ -274,7 +274,7 @@ def test_starting_time(stopped_engine: Engine, capsys: pytest.CaptureFixture[str
 
 
 def test_an_idle_engine_ends_itself_but_not_while_there_is_work(stopped_engine: Engine) -> None:
-    stopped_engine.limits = {"supervisor.IDLE": 0.2}
+    stopped_engine.limits = {"supervisor.IDLE_SECONDS": 0.2}
     stopped_engine.idle = 2.0
     engine = stopped_engine.start()
     engine.submit("busy", steps=2, hold=[1])
@@ -305,10 +305,10 @@ def test_logs_rotate(tmp_path: Path) -> None:
     assert "line 499" in (tmp_path / "engine.log").read_text()
     folder = tmp_path / "job"
     folder.mkdir()
-    (folder / "worker.log").write_bytes(b"x" * (launch.LARGEST_LOG + 1))
+    (folder / "worker.log").write_bytes(b"x" * (launch.MAX_LOG_BYTES + 1))
     attempt = launch.spawn(folder, "scripted:run", 0, 1)
     attempt.child.wait(60)
-    assert (folder / "worker.log.1").stat().st_size > launch.LARGEST_LOG > (folder / "worker.log").stat().st_size
+    assert (folder / "worker.log.1").stat().st_size > launch.MAX_LOG_BYTES > (folder / "worker.log").stat().st_size
 
 
 def test_the_idle_supervisor_hardly_works(shared_engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:

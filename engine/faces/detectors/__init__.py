@@ -45,7 +45,7 @@ DEFAULT = ("mtcnn", "blazeface")
 """MTCNN for small faces, BlazeFace for profiles, turned heads and noise: what is installed with the engine."""
 
 
-def chosen(names: Sequence[str]) -> tuple[str, ...]:
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
     """Checked names of detectors, each once and in one order; none means the default.
 
     Raises UnderstudyError naming those there are.

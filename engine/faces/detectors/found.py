@@ -33,12 +33,12 @@ def found(boxes: np.ndarray, scores: np.ndarray, points: np.ndarray) -> Found:
     )
 
 
-def nothing() -> Found:
+def no_faces() -> Found:
     """No face."""
     empty = np.empty(0, np.float32)
     return found(empty, empty, empty)
 
 
-def joined(answers: Sequence[Found]) -> Found:
+def join(answers: Sequence[Found]) -> Found:
     """Several answers about one picture as one."""
-    return Found(*(np.concatenate(parts) for parts in zip(nothing(), *answers, strict=True)))
+    return Found(*(np.concatenate(parts) for parts in zip(no_faces(), *answers, strict=True)))

@@ -8,14 +8,14 @@ import cv2
 import numpy as np
 
 from ..geometry.boxes import overlap
-from . import DEFAULT, DETECTORS, chosen
-from .found import Found, found, joined, nothing
+from . import DEFAULT, DETECTORS, checked_names
+from .found import Found, found, join, no_faces
 from .mtcnn import Mtcnn
 
-SMALLEST = 20.0
-"""Pixels; of pictures longer than `FULL`, after shrinking them to it."""
-FULL = 1920
-QUICK = 960
+MIN_FACE_PIXELS = 20.0
+"""Pixels; of pictures longer than `FULL_SIDE`, after shrinking them to it."""
+FULL_SIDE = 1920
+QUICK_SIDE = 960
 """The longer side to which a quick search shrinks a picture: it finds faces from 40 pixels in 1080p."""
 ALIKE, WITHIN = 0.35, 0.7
 """Overlap of two detectors' boxes, over their union or over the smaller, from which they show one face."""
@@ -25,7 +25,7 @@ class Search:
     """The chosen detectors on a device."""
 
     def __init__(self, names: Sequence[str] = DEFAULT, device: str = "cpu") -> None:
-        self.detectors = {name: DETECTORS[name](device) for name in chosen(names)}
+        self.detectors = {name: DETECTORS[name](device) for name in checked_names(names)}
 
     def __call__(self, images: Sequence[np.ndarray], thorough: Sequence[bool] | None = None) -> list[Found]:
         """Faces of n RGB images (height, width, 3) uint8 of one size.
@@ -44,35 +44,37 @@ class Search:
         if not len(images):
             return []
         longest = max(images[0].shape[:2])
-        scale, full = min(1.0, QUICK / longest), min(1.0, FULL / longest)
+        scale, full = min(1.0, QUICK_SIDE / longest), min(1.0, FULL_SIDE / longest)
         small = [_scaled(image, scale) for image in images]
-        parts = [[_enlarged(a, scale) for a in detect(small, SMALLEST)] for detect in self.detectors.values()]
+        parts = [[_enlarged(a, scale) for a in detect(small, MIN_FACE_PIXELS)] for detect in self.detectors.values()]
         if full > scale and any(thorough):
             rows = [i for i, deep in enumerate(thorough) if deep]
             large = [_scaled(images[i], full) for i in rows]
             for detect in self.detectors.values():
                 if isinstance(detect, Mtcnn):  # only it can leave out the sizes that were looked for already
-                    deep_answers = detect(large, SMALLEST, 1.1 * SMALLEST * full / scale)
+                    deep_answers = detect(large, MIN_FACE_PIXELS, 1.1 * MIN_FACE_PIXELS * full / scale)
                 else:
-                    deep_answers = detect(large, SMALLEST)
+                    deep_answers = detect(large, MIN_FACE_PIXELS)
                 extra = dict(zip(rows, deep_answers, strict=True))
-                parts.append([_enlarged(extra[i], full) if i in extra else nothing() for i in range(len(images))])
-        return [distinct(joined(answers)) for answers in zip(*parts, strict=True)]
+                parts.append([_enlarged(extra[i], full) if i in extra else no_faces() for i in range(len(images))])
+        return [deduplicate(join(answers)) for answers in zip(*parts, strict=True)]
 
     def _turned(self, images: Sequence[np.ndarray]) -> list[Found]:
         """Faces found in the pictures turned by 90, 270 and 180 degrees, as they lie in the upright ones."""
-        answers = [[nothing()] for _ in images]
+        answers = [[no_faces()] for _ in images]
         detect = self.detectors.get("yunet") or self.detectors.get("blazeface") or next(iter(self.detectors.values()))
-        scale = min(1.0, QUICK / max(images[0].shape[:2])) if len(images) else 1.0
+        scale = min(1.0, QUICK_SIDE / max(images[0].shape[:2])) if len(images) else 1.0
         small = [_scaled(image, scale) for image in images]
         for quarters in (1, 3, 2):
             turned = [np.ascontiguousarray(np.rot90(image, quarters)) for image in small]
-            for answer, each, image in zip(answers, detect(turned, SMALLEST) if turned else [], small, strict=True):
+            for answer, each, image in zip(
+                answers, detect(turned, MIN_FACE_PIXELS) if turned else [], small, strict=True
+            ):
                 answer.append(_enlarged(_turned_back(each, quarters, image.shape[0], image.shape[1]), scale))
-        return [distinct(joined(answer)) for answer in answers]
+        return [deduplicate(join(answer)) for answer in answers]
 
 
-def distinct(answer: Found) -> Found:
+def deduplicate(answer: Found) -> Found:
     """One of several boxes around the same face, the best: detectors cut faces more or less tightly."""
     kept: list[int] = []
     for i in np.argsort(-answer.scores, kind="stable"):

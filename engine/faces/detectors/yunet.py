@@ -14,7 +14,7 @@ import numpy as np
 
 from ...errors import DataError
 from ..networks import downloads
-from .found import Found, found, nothing
+from .found import Found, found, no_faces
 
 SCORE = 0.6
 OVERLAP = 0.3
@@ -48,7 +48,7 @@ class YuNet:
         rows = [self._at(bgr, scale) for scale in scales]
         every = np.concatenate(rows)
         if not len(every):
-            return nothing()
+            return no_faces()
         kept = np.array(
             cv2.dnn.NMSBoxes(every[:, :4].tolist(), every[:, 14].tolist(), SCORE, OVERLAP), np.int64
         ).reshape(-1)

@@ -16,23 +16,23 @@ from ...media.reader import read_frames
 from ...protocol import Identity
 from ...reporter import Reporter
 from ..alignments import LANDMARKS, Alignments, load_alignments
-from ..geometry.align import CROP_RADII, crop, crop_matrix, mesh_radius, transform, unposed, yaw_pitch
+from ..geometry.align import CROP_RADII, crop, crop_matrix, frontalise, mesh_radius, transform, yaw_pitch
 from ..people.summary import coverage, missing_views
 from .masks import face_masks
 
 SCHEMA = 1
-LIMIT = 1000
+MAX_FACES = 1000
 """More faces than this add little variety: the rest is thinned evenly over pose, soft ones first."""
-ENLARGED = 1.5
+MAX_ENLARGEMENT = 1.5
 """A face enlarged by more than this gives a crop that only looks like its size."""
-ENOUGH = 64
+ENOUGH_FACES = 64
 """So many large faces make the small ones dispensable."""
 COPY, COPY_DEGREES, COPY_FRAMES = 0.012, 1.5, 12
 """Two faces are near-copies when their shapes differ by less (in radii of the mesh), their heads by fewer degrees,
 and they are at most so many frames apart."""
-HIDDEN = 0.1
-"""A face of which more than this is hidden by a hand or a microphone goes, as long as ENOUGH others are there."""
-TRACKS = 1_000_000
+MAX_HIDDEN = 0.1
+"""A face of which more than this is hidden by a hand or a microphone goes, as long as ENOUGH_FACES others are there."""
+TRACK_STRIDE = 1_000_000
 _COLUMNS: dict[str, type] = {
     "pixels": np.uint8,
     "masks": np.uint8,
@@ -81,12 +81,12 @@ class Faceset:
     @property
     def clip(self) -> np.ndarray:
         """(N,) int32: which of the identity's material each face is from, counted from 0."""
-        return self.shot // TRACKS
+        return self.shot // TRACK_STRIDE
 
     @property
     def track(self) -> np.ndarray:
         """(N,) int32: its track there. Whole tracks are what may be held out: their frames are too alike to part."""
-        return self.shot % TRACKS
+        return self.shot % TRACK_STRIDE
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -183,7 +183,7 @@ def choose_faces(sources: Sequence[Source], limit: int) -> list[np.ndarray]:
 def _copies(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
     """(n,) bool: faces that show what a sharper one nearby in their track shows, in pose and in expression."""
     copy = np.zeros(len(rows), bool)
-    shape, pose = unposed(alignments.landmarks[rows]), yaw_pitch(alignments.landmarks[rows])
+    shape, pose = frontalise(alignments.landmarks[rows]), yaw_pitch(alignments.landmarks[rows])
     for step in range(1, COPY_FRAMES + 1):
         first, second = np.arange(len(rows) - step), np.arange(step, len(rows))
         same = (alignments.track[rows[first]] == alignments.track[rows[second]]) & (
@@ -209,12 +209,12 @@ def exposure(pixels: np.ndarray, mask: np.ndarray) -> float:
 
 
 def gather(
-    identity: Identity, size: int, report: Reporter, limit: int = LIMIT, *, with_coarse: bool = False
+    identity: Identity, size: int, report: Reporter, limit: int = MAX_FACES, *, with_coarse: bool = False
 ) -> Faceset:
     """Cut an identity's faces out of the full-resolution frames of all its material, `limit` at most.
 
     `with_coarse` also takes those on which the mesh does not hold, where the track carries them.
-    Faces that would be enlarged by more than ENLARGED are left out where enough others are there. What the
+    Faces that would be enlarged by more than MAX_ENLARGEMENT are left out where enough others are there. What the
     material does not show is said in words. Raises NoFaceError when a scan does not know the person, DataError or
     MediaError when a file is gone.
     """
@@ -248,7 +248,7 @@ def gather(
                 columns["pixels"].append(pixels)
                 columns["masks"].append(mask)
                 columns["landmarks"].append(landmarks)
-                columns["shot"].append(number * TRACKS + int(alignments.track[row]))
+                columns["shot"].append(number * TRACK_STRIDE + int(alignments.track[row]))
                 columns["frame"].append(frame.index)
                 columns["sharpness"].append(alignments.sharpness[row])
                 columns["exposure"].append(exposure(pixels, mask))
@@ -257,7 +257,7 @@ def gather(
                 columns["hidden"].append(float(in_front[own > 127].mean() / 255) if (own > 127).any() else 0.0)
             done = (frame.index + 1 - first) / (last + 1 - first)
             report.progress((number + done) / len(sources), f"Cutting out the faces of {identity.name}")
-    kept = _uncovered(np.array(columns["hidden"]))
+    kept = _least_hidden(np.array(columns["hidden"]))
     if gone := len(columns["hidden"]) - len(kept):
         report.log(f"{gone} faces of {identity.name} are left out: something stands in front of them.")
     return Faceset(
@@ -266,10 +266,10 @@ def gather(
     )
 
 
-def _uncovered(hidden: np.ndarray) -> np.ndarray:
+def _least_hidden(hidden: np.ndarray) -> np.ndarray:
     """(k,) ascending rows of the faces that are nearly whole, and of the least hidden ones where those are few."""
     order = np.argsort(hidden, kind="stable")
-    return np.sort(order[: max(int((hidden <= HIDDEN).sum()), min(ENOUGH, len(hidden)))])
+    return np.sort(order[: max(int((hidden <= MAX_HIDDEN).sum()), min(ENOUGH_FACES, len(hidden)))])
 
 
 def _source(identity: Identity, scan: str, person: int, with_coarse: bool) -> Source:
@@ -285,11 +285,11 @@ def _source(identity: Identity, scan: str, person: int, with_coarse: bool) -> So
 
 def _enough_pixels(sources: list[Source], identity: Identity, size: int, report: Reporter) -> list[Source]:
     """The sources without the faces that are too small for crops of this size, where enough others are there."""
-    large = [s.rows[enlargement(s.alignments, s.rows, size) <= ENLARGED] for s in sources]
+    large = [s.rows[enlargement(s.alignments, s.rows, size) <= MAX_ENLARGEMENT] for s in sources]
     total, left = sum(len(s.rows) for s in sources), sum(map(len, large))
     if left == total:
         return sources
-    if left < min(ENOUGH, total):
+    if left < min(ENOUGH_FACES, total):
         most = max(enlargement(s.alignments, s.rows, size).max() for s in sources)
         report.log(
             f"{identity.name}'s faces are small for {size} pixels: they are enlarged by up to {most:.1f} times. "

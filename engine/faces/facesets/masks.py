@@ -21,19 +21,19 @@ from ..geometry.topology import BROWS, EYES
 from ..networks.occlusion import hidden
 from ..networks.parser import HAIR, RIM, parse
 from .reflections import reflections
-from .spectacles import STILL_WORN, Spectacles, learned, placed, wears
+from .spectacles import STILL_WORN, Spectacles, learn_spectacles, place_spectacles, wears_spectacles
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
-STAYS = (0.35, 0.7)
+HAIR_STAYS = (0.35, 0.7)
 """Hair's likelihood from which it begins to stay in front of a face that is replaced, and from which it wholly does."""
-LENT = (0.12, 0.4)
+DONOR_HAIR = (0.12, 0.4)
 """The same of a face that lends its skin: a strand that comes along is seen at once, skin that is missing is not."""
-RIMS = (0.25, 0.6)
+RIM_STAYS = (0.25, 0.6)
 """The same of spectacles' rims, which stay in front."""
-LEARNED, SHOTS = 24, 24
+FACES_PER_SHOT, MAX_SHOTS = 24, 24
 """Faces of a shot that tell what spectacles are worn in it; so many shots are looked at, the longest."""
-SMEARED = 0.0015
+RIM_SMEAR = 0.0015
 """How far a rim darkens what is beside it, in crop sides: a line of it would stay beside the rim."""
 BESIDE = 0.014
 """What the parser takes for a rim is one of spectacles that are taken off where it lies so near to theirs, in crop
@@ -73,21 +73,21 @@ def layers(
     """
     told = parse(pixels, landmarks, device)
     hulls = np.stack([hull_mask(points, pixels.shape[1]) for points in landmarks])
-    own = _less(hulls, told[:, HAIR], STAYS)
+    own = _less(hulls, told[:, HAIR], HAIR_STAYS)
     lenses = np.zeros_like(own)
     if not look:
         return own, lenses.copy(), lenses
-    rims = 255 - _less(np.full_like(own, 255), _grown(told[:, RIM]), RIMS)
+    rims = 255 - _less(np.full_like(own, 255), _dilate(told[:, RIM]), RIM_STAYS)
     for n, known in enumerate(worn):
-        if known is not None and wears(told[n], landmarks[n], STILL_WORN):
-            rims[n], lenses[n] = placed(known, pixels[n], landmarks[n], told[n], SMEARED * pixels.shape[1])
+        if known is not None and wears_spectacles(told[n], landmarks[n], STILL_WORN):
+            rims[n], lenses[n] = place_spectacles(known, pixels[n], landmarks[n], told[n], RIM_SMEAR * pixels.shape[1])
             if known.dark:
                 rims[n], lenses[n] = np.maximum(rims[n], lenses[n]), 0
             lenses[n] = np.minimum(lenses[n], 255 - rims[n])
     return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls)), lenses
 
 
-def lending(
+def donor_masks(
     pixels: np.ndarray, masks: np.ndarray, landmarks: np.ndarray, device: torch.device | str = "cpu"
 ) -> np.ndarray:
     """Masks (N, S, S) uint8 less all hair, of faces that are to be seen elsewhere; never more than they were.
@@ -103,12 +103,12 @@ def lending(
         here = slice(first, first + 64)
         likely = parse(np.asarray(pixels[here]), landmarks[here], device)[:, HAIR]
         for n, (hair, points) in enumerate(zip(likely, landmarks[here], strict=True), first):
-            plain = _less(masks[n], cv2.dilate(hair, window), LENT)
+            plain = _less(masks[n], cv2.dilate(hair, window), DONOR_HAIR)
             lent[n] = np.where(_features(points, size) > 0, _less(masks[n], hair, FEATURE), plain)
     return lent
 
 
-def taken_off(
+def remove_spectacles(
     pixels: np.ndarray,
     masks: np.ndarray,
     landmarks: np.ndarray,
@@ -123,11 +123,11 @@ def taken_off(
     """
     bare, whole = pixels, masks
     for rows in _rows_of(shots):
-        some = rows[np.linspace(0, len(rows) - 1, min(LEARNED, len(rows))).round().astype(int)]
+        some = rows[np.linspace(0, len(rows) - 1, min(FACES_PER_SHOT, len(rows))).round().astype(int)]
         told = parse(np.stack([pixels[n] for n in some]), landmarks[some], device)
-        if 2 * sum(wears(t, landmarks[n]) for t, n in zip(told, some, strict=True)) <= len(some):
+        if 2 * sum(wears_spectacles(t, landmarks[n]) for t, n in zip(told, some, strict=True)) <= len(some):
             continue
-        worn = learned(np.stack([pixels[n] for n in some]), landmarks[some], told)
+        worn = learn_spectacles(np.stack([pixels[n] for n in some]), landmarks[some], told)
         if worn is None or worn.dark:  # behind sunglasses there are no eyes to be had
             continue
         if bare is pixels:
@@ -135,29 +135,31 @@ def taken_off(
         for first in range(0, len(rows), 64):
             here = rows[first : first + 64]
             for n, likely in zip(here, parse(bare[here], landmarks[here], device), strict=True):
-                if wears(likely, landmarks[n], STILL_WORN):
-                    bare[n], whole[n] = _without(worn, bare[n], whole[n], landmarks[n], likely)
+                if wears_spectacles(likely, landmarks[n], STILL_WORN):
+                    bare[n], whole[n] = _remove_from_face(worn, bare[n], whole[n], landmarks[n], likely)
     return bare, whole
 
 
 def _rows_of(shots: np.ndarray) -> list[np.ndarray]:
-    """The rows of each shot, the longest first, no more than SHOTS of them."""
+    """The rows of each shot, the longest first, no more than MAX_SHOTS of them."""
     found = [np.flatnonzero(shots == shot) for shot in np.unique(shots)]
-    return sorted(found, key=len, reverse=True)[:SHOTS]
+    return sorted(found, key=len, reverse=True)[:MAX_SHOTS]
 
 
-def _without(
+def _remove_from_face(
     worn: Spectacles, pixels: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, told: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """One face without its spectacles, and its mask."""
     size = len(pixels)
-    rims, lenses = placed(worn, pixels, landmarks, told, TAKEN * size)
-    rims = np.maximum(rims, np.minimum(_beside(rims, lenses), 255 - _less(np.full_like(mask, 255), told[RIM], RIMS)))
-    own = _less(hull_mask(landmarks, size), told[HAIR], STAYS)
-    taken = np.maximum(rims, 255 - _less(np.full_like(mask, 255), _grown(told[RIM][None])[0], RIMS))
+    rims, lenses = place_spectacles(worn, pixels, landmarks, told, TAKEN * size)
+    rims = np.maximum(
+        rims, np.minimum(_beside(rims, lenses), 255 - _less(np.full_like(mask, 255), told[RIM], RIM_STAYS))
+    )
+    own = _less(hull_mask(landmarks, size), told[HAIR], HAIR_STAYS)
+    taken = np.maximum(rims, 255 - _less(np.full_like(mask, 255), _dilate(told[RIM][None])[0], RIM_STAYS))
     clear = pixels - reflections(pixels, np.minimum(own, 255 - rims), np.minimum(lenses, 255 - rims), landmarks)
     share = rims.astype(np.float32)[..., None] / 255
-    skin = _drawn_out(clear.astype(np.float32), np.where(own > 127, 1 - share[..., 0], 0))
+    skin = _inpaint(clear.astype(np.float32), np.where(own > 127, 1 - share[..., 0], 0))
     filled = np.round(clear + share * (skin - clear)).astype(np.uint8)
     return filled, np.where(taken > 0, np.maximum(mask, own), mask)
 
@@ -172,7 +174,7 @@ def _beside(rims: np.ndarray, lenses: np.ndarray) -> np.ndarray:
     return np.where(lenses > 127, near, np.maximum(near, between))
 
 
-def _drawn_out(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
+def _inpaint(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
     """A picture (S, S, 3) float32 with what is not known, (S, S) float32 0..1, drawn out of what is beside it.
 
     The more is missing the coarser (pull and push: Gortler et al., The Lumigraph, 1996).
@@ -205,7 +207,7 @@ def _less(whole: np.ndarray, likely: np.ndarray, ramp: tuple[float, float]) -> n
     return np.round(whole * (1 - share)).astype(np.uint8)
 
 
-def _grown(likely: np.ndarray) -> np.ndarray:
+def _dilate(likely: np.ndarray) -> np.ndarray:
     """Likelihoods (N, S, S) uint8 wider by what a lens smears of an edge, or a line of it would stay beside the rim."""
     reach = max(1, likely.shape[1] // 256)
     return np.stack([cv2.dilate(x, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)) for x in likely])

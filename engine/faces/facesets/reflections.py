@@ -7,16 +7,16 @@ import numpy as np
 
 from ..geometry.topology import EYES
 
-AROUND = 0.1
+LIGHT_BLUR = 0.1
 """The light on a face is what is left of its skin after a blur this wide, in crop sides."""
-SKIN = 13.0
+MAX_SKIN_LEVELS = 13.0
 """8-bit levels by which plain skin is brighter than the light on it, at most."""
-EYE = 50.0
+MAX_EYE_LEVELS = 50.0
 """The same of eyes, whose whites are bright, and of this much around them, in crop sides:"""
 LIDS = 0.012
-COLOURED = 12.0
+MIN_SKIN_CHROMA = 12.0
 """8-bit levels by which skin is redder than blue, or nothing tells bright skin from light that lies over it."""
-SOFT = 0.004
+REFLECTION_BLUR = 0.004
 """How soft reflections are made, in crop sides: what is finer is the footage's noise."""
 
 
@@ -31,20 +31,20 @@ def reflections(pixels: np.ndarray, skin: np.ndarray, lenses: np.ndarray, landma
     size = len(pixels)
     picture, lens = pixels.astype(np.float32), lenses.astype(np.float32)[..., None] / 255
     weight = skin.astype(np.float32)[..., None] / 255 * (1 - lens)
-    wide = _wide(np.dstack([picture * weight, weight]), AROUND * size)
+    wide = _wide(np.dstack([picture * weight, weight]), LIGHT_BLUR * size)
     around = wide[..., :3] / (wide[..., 3:] + 1e-3)
     eyes = np.zeros((size, size), np.uint8)
     for ring in EYES:
         cv2.fillPoly(eyes, [np.round(landmarks[ring, :2] - 0.5).astype(np.int32)], 255, cv2.LINE_AA)
     reach = max(1, round(LIDS * size))
     about = cv2.blur(cv2.dilate(eyes, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)), (2 * reach + 1,) * 2)
-    least = SKIN + (EYE - SKIN) * about[..., None].astype(np.float32) / 255
+    least = MAX_SKIN_LEVELS + (MAX_EYE_LEVELS - MAX_SKIN_LEVELS) * about[..., None].astype(np.float32) / 255
     more = picture - around
     red, blue = around[..., :1], around[..., 2:]
     # skin in more light is brighter in its own colour; what reflects adds as much blue as red, or more
-    grey = (more[..., 2:] * red - more[..., :1] * blue) / np.maximum(red - blue, COLOURED)
-    added = np.clip(np.minimum(more, np.where(red - blue > COLOURED, grey, 0)) - least, 0, None)
-    soft = cv2.GaussianBlur(added, (0, 0), max(0.5, SOFT * size)) * lens
+    grey = (more[..., 2:] * red - more[..., :1] * blue) / np.maximum(red - blue, MIN_SKIN_CHROMA)
+    added = np.clip(np.minimum(more, np.where(red - blue > MIN_SKIN_CHROMA, grey, 0)) - least, 0, None)
+    soft = cv2.GaussianBlur(added, (0, 0), max(0.5, REFLECTION_BLUR * size)) * lens
     return np.round(np.minimum(soft, 255)).astype(np.uint8)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..geometry.align import unposed
+from ..geometry.align import frontalise
 from ..geometry.topology import BROWS, EYES
 from ..networks.parser import LENS, RIM
 from .rim_shapes import HIGH, WIDE, across, closed_rims, fixed, half_widths, read, settled
@@ -74,7 +74,7 @@ class Spectacles:
     likely: np.ndarray
 
 
-def wears(told: np.ndarray, landmarks: np.ndarray, least: float = WORN) -> bool:
+def wears_spectacles(told: np.ndarray, landmarks: np.ndarray, least: float = WORN) -> bool:
     """Whether somebody wears spectacles in a crop: told (classes, S, S) uint8 as `parser.parse` has it.
 
     Lenses are there over more than `least` of a circle of half the eyes' distance about an eye.
@@ -84,13 +84,13 @@ def wears(told: np.ndarray, landmarks: np.ndarray, least: float = WORN) -> bool:
     return float((told[LENS] > 127).sum()) > least * area
 
 
-def learned(pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray) -> Spectacles | None:
+def learn_spectacles(pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray) -> Spectacles | None:
     """The spectacles in N crops of one person's, None where there are none.
 
     pixels (N, S, S, 3) uint8 RGB, landmarks (N, 468, 3) in their pixels, told (N, classes, S, S) uint8 as
     `parser.parse` has it. Where most frames show none there are none.
     """
-    face = unposed(landmarks).mean(0)
+    face = frontalise(landmarks).mean(0)
     shown = [_flat(p, t, _plane(points, face)) for p, t, points in zip(pixels, told, landmarks, strict=True)]
     worn = [s for s in shown if _is_worn(s[1][1])]
     if 2 * len(worn) <= len(shown):
@@ -127,12 +127,12 @@ def _lens_light(lines: list[np.ndarray], picture: np.ndarray, face: np.ndarray) 
     )
 
 
-def placed(
+def place_spectacles(
     worn: Spectacles, pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray, grown: float = 0.0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Where spectacles are in one crop: rims, bridge and arms, and lenses, (S, S) uint8 each, 255 surely.
 
-    pixels (S, S, 3), landmarks (468, 3), told (classes, S, S) as in `learned`; `grown` pixels are added all around.
+    pixels (S, S, 3), landmarks (468, 3), told (classes, S, S) as in `learn_spectacles`; `grown` pixels are added.
     """
     size = len(pixels)
     plane = _plane(landmarks, worn.face)

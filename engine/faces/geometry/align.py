@@ -47,7 +47,7 @@ def transform(landmarks: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     return np.column_stack([flat, landmarks[:, 2] * scale]).astype(np.float32)
 
 
-def placed(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
+def fit_to_box(landmarks: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Landmarks (468, 3) moved and scaled into a detector's box (4,), in its middle and of its area."""
     low, high = landmarks[:, :2].min(0), landmarks[:, :2].max(0)
     scale = float(np.sqrt(np.prod(box[2:] - box[:2]) / max(float(np.prod(high - low)), 1e-9)))
@@ -113,14 +113,14 @@ def yaw_pitch(landmarks: np.ndarray) -> np.ndarray:
     return np.stack([yaw, pitch], -1)
 
 
-def unposed(landmarks: np.ndarray) -> np.ndarray:
+def frontalise(landmarks: np.ndarray) -> np.ndarray:
     """The face seen from straight ahead, centred and of unit size: (..., 468, 3)."""
     centred = landmarks - landmarks.mean(-2, keepdims=True)
     turned = centred @ np.swapaxes(head_rotation(landmarks), -1, -2)
     return turned / np.maximum(mesh_radius(landmarks), 1e-9)[..., None, None]
 
 
-def mirrored(landmarks: np.ndarray, width: float) -> np.ndarray:
+def mirror(landmarks: np.ndarray, width: float) -> np.ndarray:
     """The same face in a picture of this width flipped left to right."""
     flipped = landmarks[..., MIRROR, :].copy()
     flipped[..., 0] = width - flipped[..., 0]

@@ -11,7 +11,7 @@ def areas(boxes: np.ndarray) -> np.ndarray:
     return size[..., 0] * size[..., 1]
 
 
-def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def intersection(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """The areas (n, m) in which boxes (n, 4) and (m, 4) overlap."""
     low = np.maximum(a[:, None, :2], b[None, :, :2])
     high = np.minimum(a[:, None, 2:], b[None, :, 2:])
@@ -21,7 +21,7 @@ def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def overlap(a: np.ndarray, b: np.ndarray, of_smaller: bool = False) -> np.ndarray:
     """(n, m) 0..1: shared area over the union, or over the smaller of the two."""
-    common, first, second = shared(a, b), areas(a)[:, None], areas(b)[None]
+    common, first, second = intersection(a, b), areas(a)[:, None], areas(b)[None]
     whole = np.minimum(first, second) if of_smaller else first + second - common
     return common / np.maximum(whole, 1e-9)
 

@@ -19,9 +19,9 @@ from ...protocol import Clip, ScanSummary, from_json, project_of, to_json
 from ...reporter import Part, Reporter
 from ..alignments import SHAPES, Alignments, load_alignments
 from ..people import roster as who
-from ..people.edits import install, settle
+from ..people.edits import install_people, write_people
 from ..people.summary import read_summary
-from ..scan import fill, replacing
+from ..scan import replace_folder, write_scan
 from ..tracking.assemble import assemble
 from . import other_programs
 
@@ -90,18 +90,18 @@ def import_faces(source: Path, output: Path, report: Reporter, media: Path | Non
 
 
 def _import_foreign(
-    places: list[other_programs.Place], source: Path, output: Path, report: Reporter, media: Path | None
+    places: list[other_programs.ForeignFace], source: Path, output: Path, report: Reporter, media: Path | None
 ) -> ScanSummary:
     if media is None:
         raise DataError(f"{source.name} does not say which footage its faces are of. Name it with --footage.")
     info = probe(media.resolve())
-    seen = other_programs.measured(info, other_programs.by_frame(places, info), Part(report, 0.0, 0.95))
+    seen = other_programs.measure_faces(info, other_programs.points_by_frame(places, info), Part(report, 0.0, 0.95))
     alignments = assemble(seen, Clip(path=str(info.path), start=0, end=info.frames), info)
     if not (alignments.person >= 0).any():
         raise NoFaceError(f"{info.path.name} shows no face where {source.name} has some. Name the footage they are of.")
-    with replacing(output) as folder:
-        alignments, people = settle(alignments, folder, output)
-        summary = fill(folder, alignments, info, people)
+    with replace_folder(output) as folder:
+        alignments, people = write_people(alignments, folder, output)
+        summary = write_scan(folder, alignments, info, people)
     report.progress(1.0, "Imported")
     return summary
 
@@ -126,9 +126,9 @@ def import_json(source: Path, output: Path, report: Reporter, media: Path | None
         raise DataError(f"{source.name} has faces on frames that {info.path.name} has not in its range. Correct it.")
     roster = _roster(source, data, alignments)
     report.progress(0.3, "Writing the scan")
-    with replacing(output) as folder:
-        alignments, people = install(alignments, roster, folder, project_of(output))
-        summary = fill(folder, alignments, info, people)
+    with replace_folder(output) as folder:
+        alignments, people = install_people(alignments, roster, folder, project_of(output))
+        summary = write_scan(folder, alignments, info, people)
     report.progress(1.0, "Imported")
     return summary
 

@@ -32,7 +32,7 @@ RIGHT_EYE, LEFT_EYE = slice(36, 42), slice(42, 48)
 BATCH = 16
 
 
-class Place(NamedTuple):
+class ForeignFace(NamedTuple):
     """A face of another program: the name of its frame, and 68 points (68, 2) float64, pixel centres at .5."""
 
     frame: str
@@ -45,7 +45,7 @@ def is_faceswap(data: Any) -> bool:
     return frames or (isinstance(data, dict) and "__data__" in data)
 
 
-def faceswap_places(source: Path, data: dict[str, Any]) -> list[Place]:
+def faceswap_places(source: Path, data: dict[str, Any]) -> list[ForeignFace]:
     """The faces of a faceswap JSON file. Raises DataError that says what is wrong with it."""
     places = []
     try:
@@ -53,7 +53,7 @@ def faceswap_places(source: Path, data: dict[str, Any]) -> list[Place]:
             faces = entry["faces"] if isinstance(entry, dict) else entry
             for face in faces:
                 points = next(face[key] for key in ("landmarks_xy", "landmarksXY", "landmarks_2d") if key in face)
-                places.append(Place(str(frame), _points(points)))
+                places.append(ForeignFace(str(frame), _points(points)))
     except (KeyError, TypeError, ValueError, OverflowError, RecursionError, StopIteration) as error:
         raise DataError(
             f"{source.name} is not faceswap's JSON as docs/user/interchange.md says ({error}). Export it again by "
@@ -62,14 +62,14 @@ def faceswap_places(source: Path, data: dict[str, Any]) -> list[Place]:
     return places
 
 
-def deepfacelab_places(folder: Path, report: Reporter) -> list[Place]:
+def deepfacelab_places(folder: Path, report: Reporter) -> list[ForeignFace]:
     """The faces of a DeepFaceLab aligned folder (JPEG files). Raises DataError, naming the file that is none."""
     places = []
     for file in picture_files(folder):
         report.check()
         data = read_plain_of_jpeg(file)
         try:
-            places.append(Place(Path(str(data["source_filename"])).name, _points(data["source_landmarks"])))
+            places.append(ForeignFace(Path(str(data["source_filename"])).name, _points(data["source_landmarks"])))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise DataError(f"{file} lacks what DeepFaceLab writes of a face ({error}). Remove it.") from None
     return places
@@ -101,7 +101,7 @@ def _points(values: Any) -> np.ndarray:
     return points + 0.5  # theirs have pixel centres at integers
 
 
-def by_frame(places: list[Place], info: MediaInfo) -> dict[int, list[np.ndarray]]:
+def points_by_frame(places: list[ForeignFace], info: MediaInfo) -> dict[int, list[np.ndarray]]:
     """Their points by source frame.
 
     Frames of a movie are numbered from 1 at the end of their names, pictures of a folder have their own names.
@@ -124,7 +124,9 @@ def by_frame(places: list[Place], info: MediaInfo) -> dict[int, list[np.ndarray]
     return found
 
 
-def measured(info: MediaInfo, found: dict[int, list[np.ndarray]], report: Reporter, device: str = "cpu") -> Observed:
+def measure_faces(
+    info: MediaInfo, found: dict[int, list[np.ndarray]], report: Reporter, device: str = "cpu"
+) -> Observed:
     """What the networks see at these places of the footage, which is read once from its first to its last frame."""
     mesh, embedder = Mesh(device), Embedder(device)
     faces: list[Face] = []
@@ -145,7 +147,7 @@ def measured(info: MediaInfo, found: dict[int, list[np.ndarray]], report: Report
             faces.append(
                 Face(
                     frame=frame.index,
-                    landmarks=seen if known else align.placed(seen, _box(points)),
+                    landmarks=seen if known else align.fit_to_box(seen, _box(points)),
                     score=float(score) if known else 0.0,
                     sharpness=sharpness(frame.rgb, seen) if known else 0.0,
                     embedding=embedding if known else None,

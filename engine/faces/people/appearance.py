@@ -15,12 +15,12 @@ from ..facesets.faceset import load_faceset
 from ..networks.embedding import Embedder
 from .gallery import SAME_PERSON
 
-CROPS = 12
+CROPS_PER_CLIP = 12
 """Crops of a faceset that are embedded for each clip they are from, spread over it: means of more differ by less than
 a tenth of SAME_PERSON."""
-CLIPS = 8
+MAX_CLIPS = 8
 """Clips of a faceset that are looked at; the ones with the most faces."""
-LEAST = 0.5
+MIN_NORM = 0.5
 """Embeddings of faces are about 1.3 long; what is shorter than this stands for a face that nobody embedded."""
 Stamp = tuple[int, int]
 
@@ -80,9 +80,9 @@ def _of_faceset(path: Path, stamp: Stamp) -> list[np.ndarray]:
     clips, counts = np.unique(faceset.clip, return_counts=True)
     embedder = Embedder()
     means = []
-    for clip in clips[np.argsort(-counts, kind="stable")[:CLIPS]]:
+    for clip in clips[np.argsort(-counts, kind="stable")[:MAX_CLIPS]]:
         rows = np.flatnonzero(faceset.clip == clip)
-        rows = rows[np.unique(np.linspace(0, len(rows) - 1, CROPS).round().astype(int))]
+        rows = rows[np.unique(np.linspace(0, len(rows) - 1, CROPS_PER_CLIP).round().astype(int))]
         embedded = embedder.embed([faceset.pixels[row] for row in rows], faceset.landmarks[rows])
         if (mean := _mean(embedded)) is not None:
             means.append(mean)
@@ -93,4 +93,4 @@ def _mean(embeddings: np.ndarray) -> np.ndarray | None:
     if not len(embeddings):
         return None
     mean = embeddings.mean(0).astype(np.float32)
-    return mean if np.linalg.norm(mean) > LEAST else None
+    return mean if np.linalg.norm(mean) > MIN_NORM else None

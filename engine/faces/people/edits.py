@@ -19,13 +19,13 @@ from ..alignments import FILE_NAME, Alignments, load_alignments
 from . import roster as who
 from .gallery import SAME_PERSON
 from .roster import Person, Roster
-from .summary import BOXES, SUMMARY, boxes_of, coverage, merit, read_summary, write_thumbnail
+from .summary import BOXES, SUMMARY, boxes_of, coverage, portrait_quality, read_summary, write_thumbnail
 
-PATIENCE = 30.0
+LOCK_SECONDS = 30.0
 """Seconds to wait for other edits of the same scan."""
 
 
-def settle(
+def write_people(
     alignments: Alignments, folder: Path, output: Path, project: Path | None = None
 ) -> tuple[Alignments, list[PersonSummary]]:
     """Who is who in a fresh scan: the grouping, earlier corrections of the same frames, the project's known names.
@@ -35,13 +35,13 @@ def settle(
     """
     project = project or project_of(output)
     roster = who.follow_earlier(alignments, *who.earlier_edits(output, project, alignments.clip.path))
-    return install(alignments, roster, folder, project)
+    return install_people(alignments, roster, folder, project)
 
 
-def install(
+def install_people(
     alignments: Alignments, roster: Roster, folder: Path, project: Path
 ) -> tuple[Alignments, list[PersonSummary]]:
-    """Fill a fresh scan folder with `edits.json` and the pictures of a roster; answers as `settle`."""
+    """Fill a fresh scan folder with `edits.json` and the pictures of a roster; answers as `write_people`."""
     roster = who.with_known_names(alignments, roster, project)
     alignments = replace(alignments, person=who.person_column(alignments, roster))
     who.write_edits(folder, alignments, roster)
@@ -58,7 +58,7 @@ def edit_people(scan: Path, edits: list[PeopleEdit], reporter: Reporter, project
     """
     project = project or project_of(scan)
     read_summary(scan)  # a sentence when it is no scan
-    with lock(scan.with_name(f".{scan.name}.lock"), PATIENCE) as held:
+    with lock(scan.with_name(f".{scan.name}.lock"), LOCK_SECONDS) as held:
         if not held:
             raise UnderstudyError(f"The people of {scan} are being corrected by another program. Try again.")
         alignments = load_alignments(scan)
@@ -68,7 +68,7 @@ def edit_people(scan: Path, edits: list[PeopleEdit], reporter: Reporter, project
         roster = before
         if data["request"] != request or not edits:
             for edit in edits:
-                roster = applied(roster, edit)
+                roster = apply_edits(roster, edit)
             roster = replace(roster, edited=roster.edited or bool(edits))
         elif not data["pending"]:
             return _count(roster)
@@ -143,7 +143,7 @@ def summarise(
         rows = who.rows_of(alignments, person)
         if not len(rows):
             continue
-        best = int(rows[merit(alignments, rows).argmax()])
+        best = int(rows[portrait_quality(alignments, rows).argmax()])
         box = [float(v) for v in alignments.box[best]]
         frame = int(alignments.frame[best])
         name = f"person-{person.id}.jpg"
@@ -198,7 +198,7 @@ def _alike(alignments: Alignments, people: list[PersonSummary]) -> list[PersonSu
     return [replace(p, looks_like=nearest.get(p.id, -1)) for p in people]
 
 
-def applied(roster: Roster, edit: PeopleEdit) -> Roster:
+def apply_edits(roster: Roster, edit: PeopleEdit) -> Roster:
     """The people after one correction (see `protocol.PeopleEdit`)."""
     people = {person.id: person for person in roster.people}
     if not edit.persons:
@@ -211,11 +211,11 @@ def applied(roster: Roster, edit: PeopleEdit) -> Roster:
         raise UnderstudyError(f"One person at a time can be chosen to {edit.action}.")
     first = people[edit.persons[0]]
     if edit.action == "rename":
-        people[first.id] = _renamed(roster, first, edit.name)
+        people[first.id] = _rename(roster, first, edit.name)
     elif edit.action == "merge":
-        people = _merged(people, edit.persons)
+        people = _merge(people, edit.persons)
     elif edit.action == "split":
-        mine, theirs = _parted(first, edit.tracks)
+        mine, theirs = _split(first, edit.tracks)
         people[first.id] = replace(first, tracks=mine)
         number = roster.highest + 1
         roster = replace(roster, highest=number)
@@ -226,7 +226,7 @@ def applied(roster: Roster, edit: PeopleEdit) -> Roster:
     return replace(roster, people=tuple(people.values()))
 
 
-def _renamed(roster: Roster, person: Person, name: str) -> Person:
+def _rename(roster: Roster, person: Person, name: str) -> Person:
     name = " ".join(name.split())
     if not name:
         raise UnderstudyError(f"Give a name for {person.label}.")
@@ -235,7 +235,7 @@ def _renamed(roster: Roster, person: Person, name: str) -> Person:
     return replace(person, name=name, given=True)
 
 
-def _merged(people: dict[int, Person], numbers: list[int]) -> dict[int, Person]:
+def _merge(people: dict[int, Person], numbers: list[int]) -> dict[int, Person]:
     if len(set(numbers)) < 2:
         raise UnderstudyError("Choose two people or more to merge.")
     chosen = [people[number] for number in dict.fromkeys(numbers)]
@@ -252,7 +252,7 @@ def _merged(people: dict[int, Person], numbers: list[int]) -> dict[int, Person]:
     return {number: one if number == one.id else rest[number] for number in people if number in {*rest, one.id}}
 
 
-def _parted(person: Person, tracks: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _split(person: Person, tracks: list[int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     strange = sorted(set(tracks) - set(person.tracks))
     if strange or not tracks:
         listed = ", ".join(map(str, person.tracks))

@@ -20,9 +20,9 @@ FILE_NAME = "people.safetensors"
 SAME_PERSON = 0.40
 """Distance of two mean embeddings up to which a face is a known one. Nearer than grouping asks for: a wrong name
 is worse than none, and small faces of different people come as near as .43 (docs/benchmarks.md)."""
-CLEARLY = 0.06
+MIN_MARGIN = 0.06
 """A name is given only when the next name is farther by this."""
-PATIENCE = 20.0
+LOCK_SECONDS = 20.0
 """Seconds to wait for another process that writes the file."""
 
 Seen = tuple[np.ndarray, int]
@@ -87,7 +87,7 @@ def recognise(project: Path, means: np.ndarray, taken: Collection[str] = ()) -> 
     distance = np.linalg.norm(means[:, None] - np.array([known[name][0] for name in every])[None], axis=-1)
     for person, which in sorted(np.ndindex(distance.shape), key=lambda pair: distance[pair]):
         others = np.delete(distance[person], which)
-        sure = distance[person, which] < SAME_PERSON and (others > distance[person, which] + CLEARLY).all()
+        sure = distance[person, which] < SAME_PERSON and (others > distance[person, which] + MIN_MARGIN).all()
         if sure and every[which] not in names:
             names[person] = every[which]
     return names
@@ -96,7 +96,7 @@ def recognise(project: Path, means: np.ndarray, taken: Collection[str] = ()) -> 
 def _change(project: Path, change: Callable[[Rows], None]) -> None:
     project.mkdir(parents=True, exist_ok=True)
     path = project / FILE_NAME
-    with lock(project / f".{FILE_NAME}.lock", PATIENCE) as held:
+    with lock(project / f".{FILE_NAME}.lock", LOCK_SECONDS) as held:
         if not held:
             raise UnderstudyError(f"{path} is being written by another program. Try again in a moment.")
         rows = _read(path)

@@ -7,13 +7,13 @@ import numpy as np
 SAME_PERSON = 0.5
 """Mean distance of two groups' embeddings up to which they are one person. Measured on video: means of tracks of
 one person .35, of different persons in the same bad light from .54."""
-STRAY = 0.45
+STRAY_DISTANCE = 0.45
 """A track too short or poor to be a person of its own belongs to one this near."""
-TOGETHER = 2
+MIN_SHARED_FRAMES = 2
 """Seen at once in this many frames, two tracks are two persons."""
 
 
-def group(embedding: np.ndarray, frames: list[np.ndarray], good: np.ndarray) -> np.ndarray:
+def group_tracks(embedding: np.ndarray, frames: list[np.ndarray], good: np.ndarray) -> np.ndarray:
     """The person (t,) int32 of each of t tracks; -1 is nobody.
 
     embedding (t, 128): each track's mean. frames: each track's frame numbers. good (t,) bool:
@@ -34,7 +34,7 @@ def group(embedding: np.ndarray, frames: list[np.ndarray], good: np.ndarray) -> 
             for label in range(person.max() + 1)
             if not apart[track, person == label].any()
         ]
-        if nearest and min(nearest)[0] < STRAY:
+        if nearest and min(nearest)[0] < STRAY_DISTANCE:
             person[track] = min(nearest)[1]
     seen = [
         len(np.unique(np.concatenate([frames[t] for t in np.flatnonzero(person == p)])))
@@ -45,11 +45,11 @@ def group(embedding: np.ndarray, frames: list[np.ndarray], good: np.ndarray) -> 
     return np.where(person >= 0, rank[person], -1).astype(np.int32)
 
 
-def together(a: np.ndarray, b: np.ndarray) -> bool:
+def seen_together(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether two faces, given by their ascending frame numbers, are in the picture at once."""
     if a[0] > b[-1] or b[0] > a[-1]:
         return False
-    return len(np.intersect1d(a, b, assume_unique=True)) >= TOGETHER
+    return len(np.intersect1d(a, b, assume_unique=True)) >= MIN_SHARED_FRAMES
 
 
 def _apart(frames: list[np.ndarray]) -> np.ndarray:
@@ -57,7 +57,7 @@ def _apart(frames: list[np.ndarray]) -> np.ndarray:
     apart = np.zeros((len(frames), len(frames)), bool)
     for i, a in enumerate(frames):
         for j in range(i):
-            apart[i, j] = apart[j, i] = together(a, frames[j])
+            apart[i, j] = apart[j, i] = seen_together(a, frames[j])
     return apart
 
 

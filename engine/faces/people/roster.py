@@ -21,13 +21,13 @@ from ...protocol import parse_json
 from ..alignments import Alignments
 from ..geometry.boxes import overlap
 from . import gallery
-from .grouping import together
+from .grouping import seen_together
 
 SCHEMA = 1
 EDITS = "edits.json"
-EVERY = 8
+PLACE_INTERVAL_FRAMES = 8
 """A track's place is written down every so many frames."""
-SAME_PLACE = 0.4
+MIN_PLACE_OVERLAP = 0.4
 """Boxes that overlap by this (shared area over the union) are the same face of the same frame."""
 
 Places = list[list[float]]
@@ -153,7 +153,7 @@ def _adopt(alignments: Alignments, grouped: dict[int, int], keeper: dict[int, Ke
         for other, key in pinned.items():
             if grouped.get(other) == group:
                 near.setdefault(key, []).append(other)
-        apart = {k for k, members in near.items() if any(together(frames[track], frames[m]) for m in members)}
+        apart = {k for k, members in near.items() if any(seen_together(frames[track], frames[m]) for m in members)}
         distances = {
             key: float(np.linalg.norm(means[track] - np.mean([means[m] for m in members], 0)))
             for key, members in near.items()
@@ -200,7 +200,7 @@ def _match(alignments: Alignments, places: list[Places]) -> dict[int, int]:
             common = overlap(np.array([box]), alignments.box[low:high])[0]
             for row, share in zip(range(low, high), common, strict=True):
                 chances[int(alignments.track[row]), which] += 1
-                shared[int(alignments.track[row]), which] += int(share >= SAME_PLACE)
+                shared[int(alignments.track[row]), which] += int(share >= MIN_PLACE_OVERLAP)
     found: dict[int, int] = {}
     for (track, which), count in shared.most_common():
         if track not in found and count > 0 and 2 * count > chances[track, which]:
@@ -279,7 +279,7 @@ def _places(alignments: Alignments, track: int) -> Places:
     rows = np.flatnonzero(alignments.track == track)
     return [
         [int(alignments.frame[row]), *(round(float(v), 1) for v in alignments.box[row])]
-        for row in sorted({*rows[::EVERY].tolist(), int(rows[-1])})
+        for row in sorted({*rows[::PLACE_INTERVAL_FRAMES].tolist(), int(rows[-1])})
     ]
 
 

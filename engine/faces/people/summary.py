@@ -18,8 +18,8 @@ from ..geometry import align
 SCHEMA = 1  # of scan.json
 SUMMARY = "scan.json"
 BOXES = "boxes.json"
-THUMBNAIL = 128
-CALM = 0.2
+THUMBNAIL_PIXELS = 128
+MAX_OPEN_MOUTH = 0.2
 """A mouth that is open by this, in radii of the mesh, is not how one remembers a face."""
 
 
@@ -73,7 +73,7 @@ def missing_views(counts: list[list[int]]) -> list[str]:
     return [f"no {view}" for view, count in views.items() if not count]
 
 
-def merit(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
+def portrait_quality(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
     """How good a picture of their person each of some rows makes, (n,) >= 0.
 
     Frontal, sharp, sure and large faces do, with the eyes as open as usual and the mouth nearly closed; those that
@@ -82,16 +82,16 @@ def merit(alignments: Alignments, rows: np.ndarray) -> np.ndarray:
     turn = np.radians(align.yaw_pitch(alignments.landmarks[rows]))
     frontal = np.cos(turn).prod(-1).clip(0)
     height = np.ptp(alignments.landmarks[rows, :, 1], axis=-1)
-    large = np.minimum(height / THUMBNAIL, 1) ** 0.5
+    large = np.minimum(height / THUMBNAIL_PIXELS, 1) ** 0.5
     good = frontal**2 * np.log1p(alignments.sharpness[rows]) * alignments.score[rows] * large
-    straight = align.unposed(alignments.landmarks[rows])
+    straight = align.frontalise(alignments.landmarks[rows])
 
     def opening(upper: int, lower: int) -> np.ndarray:
         return np.linalg.norm(straight[:, upper] - straight[:, lower], axis=-1)
 
     eyes = opening(159, 145) + opening(386, 374)
     awake = np.clip(eyes / max(float(np.median(eyes)), 1e-6), 0.2, 1)
-    calm = np.exp(-((opening(13, 14) / CALM) ** 2))
+    calm = np.exp(-((opening(13, 14) / MAX_OPEN_MOUTH) ** 2))
     return np.where(alignments.carried[rows], 0, good * awake * (0.3 + 0.7 * calm))
 
 
@@ -102,10 +102,10 @@ def write_thumbnail(path: Path, alignments: Alignments, row: int) -> None:
     points = alignments.landmarks[row, :, :2].astype(np.float64)
     low, high = points.min(0), points.max(0)
     side = 1.8 * (high - low).max()
-    scale = THUMBNAIL / max(side, 1.0)
+    scale = THUMBNAIL_PIXELS / max(side, 1.0)
     centre = (low + high) / 2 - [0, 0.07 * side]
-    matrix = np.column_stack([scale * np.eye(2), THUMBNAIL / 2 - scale * centre])
-    crop = align.crop(image, matrix, THUMBNAIL)
+    matrix = np.column_stack([scale * np.eye(2), THUMBNAIL_PIXELS / 2 - scale * centre])
+    crop = align.crop(image, matrix, THUMBNAIL_PIXELS)
     ok, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
     assert ok
     write_bytes(path, data.tobytes())

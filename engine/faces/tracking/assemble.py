@@ -17,9 +17,9 @@ from . import shots, track_linking
 from .measure import SEARCH_EVERY, Face
 from .observations import Observed
 
-LONGEST_GAP = 0.5
+MAX_GAP_SECONDS = 0.5
 """Seconds over which a lost face is carried."""
-SHORTEST = 0.2
+MIN_PERSON_SECONDS = 0.2
 """Seconds a face must be seen to be a person of its own, unless its shot is not much longer."""
 SEEN_OFTEN, LIKELY = 3, 0.7
 """Searches that must have seen a face that was never measured, and their mean score; or else
@@ -38,14 +38,14 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     `seen` may reach beyond the clip; what is there only helps to tell who is who.
     """
     end = info.frames if clip.end is None else clip.end
-    longest_gap = round(LONGEST_GAP * info.fps)
+    longest_gap = round(MAX_GAP_SECONDS * info.fps)
     alone = are_photographs(info.path)
-    shot = np.arange(len(seen.signatures)) if alone else shots.divide(seen.signatures)
+    shot = np.arange(len(seen.signatures)) if alone else shots.split_into_shots(seen.signatures)
     faces = sorted(seen.faces, key=lambda face: face.frame)
     unknown = np.full(128, np.nan, np.float32)
     frame = np.array([face.frame for face in faces], np.int32)
     embedding = np.array([unknown if face.embedding is None else face.embedding for face in faces]).reshape(-1, 128)
-    tracks = track_linking.link(
+    tracks = track_linking.link_tracks(
         frame,
         shot[frame - seen.start],
         np.array([face.box for face in faces]).reshape(-1, 4),
@@ -68,13 +68,13 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
             columns.setdefault(name, []).append(column[inside])
         measured = [faces[row] for row in rows if not faces[row].carried]
         shot_frames = int((shot == shot[faces[rows[0]].frame - seen.start]).sum())
-        least = min(max(3, round(SHORTEST * info.fps)), (shot_frames + 1) // 2)
+        least = min(max(3, round(MIN_PERSON_SECONDS * info.fps)), (shot_frames + 1) // 2)
         score = float(np.mean([face.score for face in measured])) if measured else 0.0
         good.append(len(measured) >= least and score >= CLEAR and bool(mean.any()))
         # a few unclear looks, at a hand for instance, are nobody's face
         means.append(mean if len(measured) >= least or score >= CLEAR else np.zeros_like(mean))
         frames.append(table["frame"][inside])
-    person = grouping.group(np.array(means).reshape(-1, 128), frames, np.array(good, bool))
+    person = grouping.group_tracks(np.array(means).reshape(-1, 128), frames, np.array(good, bool))
     empty = _track_table(0, [], np.empty((0, 128), np.float32), longest_gap)[0] if not columns else {}
     joined = {name: np.concatenate(parts) for name, parts in columns.items()} or empty
     joined["person"] = person[joined["track"]] if len(person) else joined["track"]
@@ -117,14 +117,14 @@ def _track_table(
         every = measured = np.empty(0, np.int64)
         landmarks = np.empty((0, LANDMARKS, 3), np.float32)
     else:
-        every, landmarks, measured = track_linking.fill(
+        every, landmarks, measured = track_linking.fill_gaps(
             np.array([face.frame for face in faces]), np.array([face.landmarks for face in faces])
         )
-        landmarks = track_linking.steady(landmarks)
+        landmarks = track_linking.smooth_track(landmarks)
     flown = np.array([face.carried for face in faces], np.bool_)
     carried = (measured < 0) | flown[measured]
     score = np.array([face.score for face in faces], np.float32)
-    score[_far(faces, longest_gap)] = 0
+    score[_is_far(faces, longest_gap)] = 0
     return {
         "frame": every.astype(np.int32),
         "box": box_of(landmarks).astype(np.float32),
@@ -149,12 +149,12 @@ def _with_own_shape(faces: list[Face]) -> list[Face]:
     nearest = [min(measured, key=lambda m: abs(m.frame - face.frame)) for face in faces if face.score == 0]
     shapes = iter(nearest)
     return [
-        replace(face, landmarks=align.placed(next(shapes).landmarks, face.box)) if face.score == 0 else face
+        replace(face, landmarks=align.fit_to_box(next(shapes).landmarks, face.box)) if face.score == 0 else face
         for face in faces
     ]
 
 
-def _far(faces: list[Face], longest_gap: int) -> np.ndarray:
+def _is_far(faces: list[Face], longest_gap: int) -> np.ndarray:
     """(n,) bool: further from a measured face than a gap may be long; its landmarks are no more than a stand-in."""
     measured = np.array([face.frame for face in faces if not face.carried])
     if not len(measured):

@@ -25,25 +25,25 @@ from ..geometry.boxes import overlap
 from ..networks.embedding import Embedder
 from ..networks.face_mesh import Mesh, box_of, region_of_detection, region_of_face
 from . import optical_flow
-from .nearby_search import look_near
+from .nearby_search import detect_nearby
 
 SEARCH_EVERY = 4
 THOROUGH_EVERY = 4
 """One search in so many looks for the smallest faces, too."""
 EMBED_EVERY = 8
 SCORE = 0.5
-SAME = 0.3
+SAME_OVERLAP = 0.3
 """Boxes that overlap more than this (as a share of their union) show one face."""
 TIGHTER = (0.86, 0.0)
 TURNS = ((1.0, np.pi / 2), (1.0, np.pi), (1.0, -np.pi / 2))
 """Changes of a region that a second look may need: of its side, and of its angle."""
-GROWTH = 1.6
+MAX_GROWTH = 1.6
 """From one frame to the next no face becomes larger or smaller by more than this."""
 TRY_EVERY = 3
 """A face that is carried is shown to the mesh on one frame in so many."""
-BLIND = 12
+MAX_BLIND = 12
 """Frames over which a face is carried without a detector's word that one is there."""
-SURE = 0.8
+SURE_SCORE = 0.8
 """Only a face that was measured with this score, or in two frames, is worth carrying."""
 
 
@@ -76,7 +76,7 @@ class Face:
 
 
 @dataclass
-class Glimpse:
+class Unconfirmed:
     """What a detector took for a face and the mesh did not; what the mesh answered."""
 
     frame: int
@@ -92,7 +92,7 @@ class _Run:
     images: dict[int, np.ndarray]
     shots: dict[int, int]
     faces: dict[int, list[Face]]
-    glimpses: list[Glimpse] = field(default_factory=list)
+    glimpses: list[Unconfirmed] = field(default_factory=list)
     sights: dict[int, np.ndarray] = field(default_factory=dict)
     """The detectors' boxes (n, 4) on each frame that was searched."""
 
@@ -141,7 +141,7 @@ class Measurer:
         run.faces.pop(first - 1, None)
         for key, boxes in run.sights.items():
             for face in run.faces[key]:
-                face.sighted = int(_sighted(face.box, boxes))
+                face.sighted = int(_is_confirmed(face.box, boxes))
         measured = [face for frame in frames for face in run.faces[frame] if not face.carried]
         self._describe(run, measured)
         return [face for frame in frames for face in run.faces[frame]]
@@ -177,7 +177,7 @@ class Measurer:
                 if not _among(measured[n], run.faces[key]):
                     run.faces[key].append(measured[n])
             else:
-                run.glimpses.append(Glimpse(key, answer.boxes[i], float(answer.scores[i]), measured[n].landmarks))
+                run.glimpses.append(Unconfirmed(key, answer.boxes[i], float(answer.scores[i]), measured[n].landmarks))
         return keys
 
     def _between(self, run: _Run, keys: list[int]) -> None:
@@ -189,7 +189,7 @@ class Measurer:
             for before, after in _pairs(run.faces[a], run.faces[b]):
                 for frame in range(a + 1, b):
                     share = (frame - a) / (b - a)
-                    landmarks = optical_flow.blend(before.landmarks, after.landmarks, share)
+                    landmarks = optical_flow.blend_landmarks(before.landmarks, after.landmarks, share)
                     guesses.append(Face(frame=frame, landmarks=landmarks, score=1.0))
         found = self._measure(run, [g.frame for g in guesses], [region_of_face(g.landmarks) for g in guesses])
         for guess, face in zip(guesses, found, strict=True):
@@ -219,7 +219,7 @@ class Measurer:
                 run.faces[glimpse.frame].append(
                     Face(
                         frame=glimpse.frame,
-                        landmarks=align.placed(glimpse.landmarks, glimpse.box),
+                        landmarks=align.fit_to_box(glimpse.landmarks, glimpse.box),
                         score=0.0,
                         carried=True,
                         glimpse=glimpse.score,
@@ -232,7 +232,7 @@ class Measurer:
             for step in (-1, 1)
             if run.neighbours(frame, frame + step)
             and not _among(face, run.faces[frame + step])
-            and (face.carried or face.score > SURE or _among(face, run.faces.get(frame - step, [])))
+            and (face.carried or face.score > SURE_SCORE or _among(face, run.faces.get(frame - step, [])))
         ]
         carried: dict[int, list[tuple[Face, int, int]]] = {frame: [] for frame in run.images}
         resumed: list[tuple[Face, int]] = []
@@ -255,7 +255,7 @@ class Measurer:
                 carried[face.frame].append((face, step, age))
         self._follow(run, resumed)
         for faces in carried.values():
-            for face in _met(faces):
+            for face in _merge_carried(faces):
                 if not _among(face, run.faces[face.frame]):
                     run.faces[face.frame].append(face)
 
@@ -264,20 +264,22 @@ class Measurer:
         self.check()
         images = [run.images[face.frame + step] for face, step in ends]
         flown = [
-            optical_flow.carry(run.images[face.frame], image, face.landmarks)
+            optical_flow.carry_landmarks(run.images[face.frame], image, face.landmarks)
             for (face, _), image in zip(ends, images, strict=True)
         ]
         places = [
             box_of(there) if there is not None else face.box for there, (face, _) in zip(flown, ends, strict=True)
         ]
         moved = []
-        for (face, step), there, sight in zip(ends, flown, look_near(self.nearby, images, places), strict=True):
+        for (face, step), there, sight in zip(ends, flown, detect_nearby(self.nearby, images, places), strict=True):
             if there is None and sight is None:
                 continue
-            landmarks = there if there is not None else align.placed(face.landmarks, sight[0]) if sight else None
+            landmarks = there if there is not None else align.fit_to_box(face.landmarks, sight[0]) if sight else None
             assert landmarks is not None
-            unseen = 0 if sight or _glimpsed(box_of(landmarks), face.frame + step, run.glimpses) else face.unseen + 1
-            if unseen <= BLIND:
+            unseen = (
+                0 if sight or _unconfirmed_at(box_of(landmarks), face.frame + step, run.glimpses) else face.unseen + 1
+            )
+            if unseen <= MAX_BLIND:
                 after = Face(
                     frame=face.frame + step,
                     landmarks=landmarks,
@@ -315,7 +317,7 @@ class Measurer:
         for face in faces:
             earlier = [f for f in run.faces.get(face.frame - 1, []) if id(f) in ages]
             common = overlap(face.box[None], np.array([f.box for f in earlier]).reshape(-1, 4))[0]
-            age = ages[id(earlier[int(common.argmax())])] + 1 if len(common) and common.max() > SAME else 0
+            age = ages[id(earlier[int(common.argmax())])] + 1 if len(common) and common.max() > SAME_OVERLAP else 0
             ages[id(face)] = age
             if age % EMBED_EVERY == 0:
                 wanted.append(face)
@@ -338,31 +340,31 @@ def _continues(before: Face, after: Face) -> bool:
     """Whether the later measurement is the same face, moved: not another thing the mesh slid onto."""
     growth = align.mesh_radius(after.landmarks) / max(float(align.mesh_radius(before.landmarks)), 1e-6)
     near = overlap(before.box[None], after.box[None])[0, 0] > 0.1
-    return bool(after.score > SCORE and 1 / GROWTH < growth < GROWTH and near)
+    return bool(after.score > SCORE and 1 / MAX_GROWTH < growth < MAX_GROWTH and near)
 
 
 def _among(face: Face, faces: list[Face]) -> bool:
     others = np.array([other.box for other in faces]).reshape(-1, 4)
-    return bool((overlap(face.box[None], others)[0] > SAME).any())
+    return bool((overlap(face.box[None], others)[0] > SAME_OVERLAP).any())
 
 
 def _pairs(before: list[Face], after: list[Face]) -> list[tuple[Face, Face]]:
     """Faces of two searches that are one, by where they are."""
     common = overlap(np.array([f.box for f in before]).reshape(-1, 4), np.array([f.box for f in after]).reshape(-1, 4))
     rows, columns = linear_sum_assignment(-common)
-    return [(before[i], after[j]) for i, j in zip(rows, columns, strict=True) if common[i, j] > SAME]
+    return [(before[i], after[j]) for i, j in zip(rows, columns, strict=True) if common[i, j] > SAME_OVERLAP]
 
 
-def _glimpsed(box: np.ndarray, frame: int, glimpses: list[Glimpse]) -> bool:
+def _unconfirmed_at(box: np.ndarray, frame: int, glimpses: list[Unconfirmed]) -> bool:
     """Whether a detector saw a face of about this size there."""
     others = np.array([g.box for g in glimpses if g.frame == frame]).reshape(-1, 4)
-    return bool((overlap(box[None], others)[0] > SAME).any())
+    return bool((overlap(box[None], others)[0] > SAME_OVERLAP).any())
 
 
-def _sighted(box: np.ndarray, boxes: np.ndarray) -> bool:
+def _is_confirmed(box: np.ndarray, boxes: np.ndarray) -> bool:
     """Whether one of the detectors' boxes shows the face: they cut faces more or less tightly than the mesh."""
     common, within = overlap(box[None], boxes)[0], overlap(box[None], boxes, of_smaller=True)[0]
-    return bool(((common > SAME) | (within > WITHIN)).any())
+    return bool(((common > SAME_OVERLAP) | (within > WITHIN)).any())
 
 
 def _shown(box: np.ndarray, faces: list[Face]) -> bool:
@@ -372,16 +374,16 @@ def _shown(box: np.ndarray, faces: list[Face]) -> bool:
     return bool(((common > 0.2) | (within > 0.5)).any())
 
 
-def _met(carried: list[tuple[Face, int, int]]) -> list[Face]:
+def _merge_carried(carried: list[tuple[Face, int, int]]) -> list[Face]:
     """Faces carried to one frame: those that came from both sides to one place become one, by how far each came."""
     kept: list[Face] = []
     rest = list(carried)
     while rest:
         face, step, age = rest.pop(0)
         for other in rest:
-            if other[1] != step and overlap(face.box[None], other[0].box[None])[0, 0] > SAME:
+            if other[1] != step and overlap(face.box[None], other[0].box[None])[0, 0] > SAME_OVERLAP:
                 rest.remove(other)
-                landmarks = optical_flow.blend(face.landmarks, other[0].landmarks, age / (age + other[2]))
+                landmarks = optical_flow.blend_landmarks(face.landmarks, other[0].landmarks, age / (age + other[2]))
                 face = replace(
                     face,
                     landmarks=landmarks,

@@ -18,8 +18,8 @@ from . import shots
 from .measure import Measurer
 from .observations import Observed, Store
 
-FRAMES = 64
-BYTES = 128_000_000
+RUN_FRAMES = 64
+RUN_BYTES = 128_000_000
 """A run has this many frames, fewer where their pixels would be more than this; twice this is held at once."""
 
 
@@ -58,8 +58,8 @@ def _runs(
     footage: Footage, first: int, last: int, store: Store, measurer: Measurer, reporter: Reporter
 ) -> Iterator[Observed]:
     """Runs of frames, measured; decoding the next one goes on meanwhile."""
-    unknown = store.missing(max(first - shots.MEMORY, 0), first)
-    known_from = unknown[-1][1] if unknown else max(first - shots.MEMORY, 0)
+    unknown = store.missing(max(first - shots.MEMORY_FRAMES, 0), first)
+    known_from = unknown[-1][1] if unknown else max(first - shots.MEMORY_FRAMES, 0)
     earlier = store.read(known_from, first) if known_from < first else None
     photographs = are_photographs(footage.path)
     reading = read_frames(footage, first - 1 if earlier else first, last)
@@ -80,7 +80,7 @@ def _runs(
             yield Observed(start=first, end=first + len(images), signatures=signatures[-len(images) :], faces=faces)
             first += len(images)
             before, faces = images[-1], [face for face in faces if face.frame == first - 1]
-            signatures = signatures[-shots.MEMORY :]
+            signatures = signatures[-shots.MEMORY_FRAMES :]
 
 
 def _named(frames: Iterator[Frame], path: Path, reporter: Reporter) -> Iterator[Frame]:
@@ -106,7 +106,7 @@ class _Frames:
         if first is None:
             return []
         images = [first.rgb]
-        count = max(4, min(FRAMES, BYTES // images[0].nbytes))
+        count = max(4, min(RUN_FRAMES, RUN_BYTES // images[0].nbytes))
         for frame in self._frames:
             if frame.rgb.shape != images[0].shape:
                 self._held = frame

@@ -10,16 +10,16 @@ from scipy.optimize import linear_sum_assignment
 from ..geometry.boxes import overlap
 from ..networks.face_mesh import EYE_LINE
 
-LEAST_OVERLAP = 0.15
-STRANGER = 0.75
+MIN_OVERLAP = 0.15
+MAX_DISTANCE = 0.75
 """Two embeddings further apart than this are never one face of one track."""
-FRIEND = 0.45
+SAME_PERSON = 0.45
 """Two embeddings nearer than this are one person, wherever in the shot he comes back."""
-NEARBY = 2.0
+MAX_RETURN = 2.0
 """As far from where he was lost, in his own size, as he may come back."""
 PACE, FURTHEST = 0.2, 0.7
 """How far a face may have moved in each frame it was not seen, and at most, in its own size."""
-FORESIGHT = 5
+EXTRAPOLATED = 5
 """Frames over which a lost face is expected to move on as it did."""
 WINDOW = 8
 TIME_SIGMA = 4.0
@@ -37,7 +37,9 @@ class _Track:
     count: int = 0
 
 
-def link(frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.ndarray, longest_gap: int) -> np.ndarray:
+def link_tracks(
+    frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.ndarray, longest_gap: int
+) -> np.ndarray:
     """The track (n,) int32 of each of n faces sorted by frame.
 
     frame, shot (n,) int; box (n, 4); embedding (n, 128), NaN where it was not measured. A track
@@ -55,16 +57,16 @@ def link(frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.nda
         live = [t for t, k in enumerate(tracks) if shot[k.row] == here and now - frame[k.row] <= longest_gap + 1]
         gap = np.array([now - frame[tracks[t].row] for t in live])
         last = box[[tracks[t].row for t in live]].reshape(-1, 4)
-        moved = np.array([tracks[t].velocity for t in live]).reshape(-1, 4) * np.minimum(gap, FORESIGHT)[:, None]
+        moved = np.array([tracks[t].velocity for t in live]).reshape(-1, 4) * np.minimum(gap, EXTRAPOLATED)[:, None]
         common = np.maximum(overlap(box[rows], last), overlap(box[rows], last + moved))
         distance = np.full(common.shape, np.nan)
         for j, t in enumerate(live):
             if tracks[t].count:
                 distance[:, j] = np.linalg.norm(embedding[rows] - tracks[t].total / tracks[t].count, axis=1)
-        apart = np.minimum(_apart(box[rows], last), _apart(box[rows], last + moved))
+        apart = np.minimum(_distances(box[rows], last), _distances(box[rows], last + moved))
         # what moves while nobody looks leaves its place
-        near = ((common > LEAST_OVERLAP) | (apart < np.minimum(PACE * (gap - 1), FURTHEST))) & ~(distance > STRANGER)
-        back = (distance < FRIEND) & (gap > 1) & (_apart(box[rows], last) < NEARBY)
+        near = ((common > MIN_OVERLAP) | (apart < np.minimum(PACE * (gap - 1), FURTHEST))) & ~(distance > MAX_DISTANCE)
+        back = (distance < SAME_PERSON) & (gap > 1) & (_distances(box[rows], last) < MAX_RETURN)
         cost = np.where(near, 1 - common + 0.5 * np.nan_to_num(distance, nan=0.4), 1e3)
         cost = np.minimum(cost, np.where(back, 1 + np.nan_to_num(distance), 1e3))
         chosen = {int(i): live[j] for i, j in zip(*linear_sum_assignment(cost), strict=True) if cost[i, j] < 1e3}
@@ -84,14 +86,14 @@ def link(frame: np.ndarray, shot: np.ndarray, box: np.ndarray, embedding: np.nda
     return track
 
 
-def _apart(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """(n, 4), (m, 4) → (n, m): how far apart two boxes' middles are, in mean sizes of the two."""
     between = np.linalg.norm((a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2, axis=-1)
     sizes = (a[:, 2:] - a[:, :2]).max(1)[:, None] + (b[:, 2:] - b[:, :2]).max(1)[None]
     return 2 * between / np.maximum(sizes, 1e-6)
 
 
-def fill(frame: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def fill_gaps(frame: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Close the gaps of one track by straight lines.
 
     frame (n,) ascending, landmarks (n, 468, 3). Returns frames (m,), landmarks (m, 468, 3)
@@ -106,7 +108,7 @@ def fill(frame: np.ndarray, landmarks: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return every, landmarks[before] * (1 - share) + landmarks[after] * share, measured
 
 
-def steady(landmarks: np.ndarray) -> np.ndarray:
+def smooth_track(landmarks: np.ndarray) -> np.ndarray:
     """Calm the jitter of one unbroken track, (m, 468, 3) → the same, without delaying what moves.
 
     A bilateral mean over time: a neighbouring frame counts the less the later or earlier it is,

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...faces.geometry.align import mirrored
+from ...faces.geometry.align import mirror
 from ...faces.geometry.topology import BROWS, LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS, TRIANGLES
 from ...faces.networks.face_mesh import EYE_POINTS, LIP_POINTS
 
@@ -52,7 +52,7 @@ ROUNDS = 2
 
 def usual(face: np.ndarray) -> np.ndarray:
     """What faces of these bones are like on the whole: (468, 3) straight ahead and of unit size → the same."""
-    even = (face + mirrored(face, 0.0)) / 2
+    even = (face + mirror(face, 0.0)) / 2
     result = face.copy()
     result[MOVING] = MEAN[MOVING] + _FROM_BONES @ (even - MEAN)[BONES]
     return result

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...faces.geometry.align import head_rotation, mesh_radius, mirrored, unposed, yaw_pitch
+from ...faces.geometry.align import frontalise, head_rotation, mesh_radius, mirror, yaw_pitch
 from ...faces.geometry.topology import MIRROR, TRIANGLES
 from .filters import blur
 from .mesh_raster import geometry, spread, triangle_map
@@ -78,11 +78,11 @@ def neutral_face(landmarks: np.ndarray) -> Neutral:
     expression may last through all of the material (`OWN`). The lips' thickness stays the person's. In a single
     laughing photograph nothing tells the mouth's shape from its expression; `mouth` says so.
     """
-    straight = unposed(landmarks)
+    straight = frontalise(landmarks)
     found = np.median(straight[least_deformed(straight, np.abs(yaw_pitch(landmarks)).max(1))], 0)
     change = np.zeros_like(found)
     change[MOVING] = (1 - OWN) * (usual(found) - found)[MOVING]
-    change = (change + mirrored(change, 0.0)) / 2
+    change = (change + mirror(change, 0.0)) / 2
     _keep_lips(change)
     narrow, middle, wide = np.quantile(np.linalg.norm(straight[:, 61] - straight[:, 291], axis=-1), [0.05, 0.5, 0.95])
     lively = (wide - narrow) / max(LIVELY * middle, 1e-6)
@@ -104,7 +104,7 @@ def difference(target: Neutral, source: Neutral) -> np.ndarray:
     the target's form and goes only to where the source's sits.
     """
     raw = source.face - target.face
-    raw = (raw + mirrored(raw, 0.0)) / 2
+    raw = (raw + mirror(raw, 0.0)) / 2
     result = raw.copy()
     middle = (raw[_UPPER[0]] + raw[_LOWER[0]]) / 2
     for rings in (_UPPER, _LOWER):
@@ -114,7 +114,7 @@ def difference(target: Neutral, source: Neutral) -> np.ndarray:
     for _ in range(2):  # no step between the lips and what is around them
         result[around] += 0.5 * (_AVERAGE @ result - result)[around]
     mouth = np.append(np.flatnonzero(~around), [61, 291, 78, 308])
-    places = (target.face + mirrored(target.face, 0.0))[:, :2] / 2
+    places = (target.face + mirror(target.face, 0.0))[:, :2] / 2
     near = np.linalg.norm(places[:, None] - places[mouth], axis=-1).min(1)
     pulled = _ease(np.clip(1 - near / MOUTH_REACH, 0, 1))[:, None] * (1 - min(target.mouth, source.mouth))
     result += pulled * (result[mouth].mean(0) - result)

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ...faces.facesets.faceset import Faceset
-from ...faces.facesets.masks import lending, taken_off
-from ...faces.geometry.align import mirrored, unposed, yaw_pitch
+from ...faces.facesets.masks import donor_masks, remove_spectacles
+from ...faces.geometry.align import frontalise, mirror, yaw_pitch
 from ...faces.geometry.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
 from .gaze import irises, looks
 from .mesh_raster import parts, vertex_visibility
@@ -56,7 +56,7 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np
     usual for the person and half as it is, since a lid that is nearly closed gives no texture for an open eye; how
     far the mouth is open counts as it is, since a clip may be singing all through.
     """
-    straight = unposed(landmarks)
+    straight = frontalise(landmarks)
     moved = (straight - neutral)[:, EXPRESSIVE_VERTICES, :2] * _WEIGHT[:, None]
 
     def opening(faces: np.ndarray, upper: int, lower: int) -> np.ndarray:
@@ -75,18 +75,18 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np
 
 def make_views(faceset: Faceset, device: torch.device) -> Views:
     """Put a faceset on the device once, as uint8, and describe both sides of every frame."""
-    flipped = mirrored(faceset.landmarks, faceset.size)
+    flipped = mirror(faceset.landmarks, faceset.size)
     neutral = neutral_face(faceset.landmarks)
     pose, expression = describe(faceset.landmarks, neutral.face)
-    pose_flipped, expression_flipped = describe(flipped, mirrored(neutral.face, 0.0))
+    pose_flipped, expression_flipped = describe(flipped, mirror(neutral.face, 0.0))
     seen = faceset.irises
     if seen is None:
         seen = irises(faceset.pixels, faceset.landmarks, device)
     gaze, lids = looks(faceset.landmarks, seen)
     # a mirrored eye is the other one, and looks to the other side
     gaze_flipped = gaze.reshape(-1, 2, 2)[:, ::-1] * np.array([-1, 1], np.float32)
-    pixels, masks = taken_off(faceset.pixels, faceset.masks, faceset.landmarks, faceset.shot, device)
-    masks = lending(pixels, masks, faceset.landmarks, device)
+    pixels, masks = remove_spectacles(faceset.pixels, faceset.masks, faceset.landmarks, faceset.shot, device)
+    masks = donor_masks(pixels, masks, faceset.landmarks, device)
     landmarks = torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device)
     views = Views(
         pixels=_near(np.concatenate([pixels.transpose(0, 3, 1, 2), masks[:, None]], 1), device),

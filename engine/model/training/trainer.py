@@ -17,7 +17,7 @@ from torch import nn
 
 from ...errors import DataError, Stopped
 from ...faces.facesets.faceset import Faceset
-from ...faces.geometry.align import unposed
+from ...faces.geometry.align import frontalise
 from ...reporter import Reporter
 from ..draft.views import make_views
 from ..model_folder import ModelCard, facesets, read_card
@@ -42,7 +42,7 @@ MIN_RATE_FACTOR = 1 / 64
 
 def canonical_shape(sets: list[Faceset]) -> torch.Tensor:
     """The mean face of a model's people, straight ahead, about -1..1: (468, 3) float32."""
-    return torch.from_numpy(np.mean([np.median(unposed(s.landmarks), 0) for s in sets], 0).astype(np.float32) / 2)
+    return torch.from_numpy(np.mean([np.median(frontalise(s.landmarks), 0) for s in sets], 0).astype(np.float32) / 2)
 
 
 def train(
