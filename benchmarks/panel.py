@@ -15,6 +15,7 @@ gaze        irises between the corners of open eyes, from where the footage has 
 lids        how far lids are open, against the footage, % of the eye's width; winks: frames where one eye does it more
 skin        % of plain skin whose colour lies beyond what source and footage show there
 shade       correlation of the recast's low and middle frequencies of luma on skin with the footage's
+folds       correlation of what changes in skin's fine shading (a frown, a fold beside the mouth) with the footage's
 hair        % of the face that is hair in the recast and was none (needs --hair, MediaPipe's network)
 flicker     by how much more two frames in a row differ than the footage's, 8-bit levels
 s/face      seconds a face takes on one thread, reading and writing not counted
@@ -37,7 +38,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 import cv2
 import numpy as np
 import torch
-from panel_judge import Judge, Person, Verdict, flicker, hair_network, judge_frame, person
+from panel_judge import Judge, Person, Verdict, flicker, hair_network, judge_folds, judge_frame, person
 from panel_recast import Pair, draft_source, faceset_of, recasts, scan_of, trained_source
 from panel_sheets import HIGHER_IS_BETTER, sheet
 from understudy.engine.protocol import ConvertSettings
@@ -51,11 +52,11 @@ HEADS = {
     "identity": "ident", "identity_p95": "p95", "floor": "floor", "retrieved": "retr", "expression": "expr",
     "expression_floor": "efl", "own_expression": "own", "own_floor": "ofl", "gaze": "gaze", "gaze_floor": "gfl",
     "eyes_apart": "apart", "lids": "lids", "wink": "wink", "skin": "skin", "shade_low": "shLow", "shade_mid": "shMid",
-    "hair": "hair", "doubt": "doubt", "flicker": "flick", "seconds": "s/face",
+    "folds": "folds", "hair": "hair", "doubt": "doubt", "flicker": "flick", "seconds": "s/face",
 }  # fmt: skip
 JUDGED = {
     "identity": 0.008, "expression": 0.15, "own_expression": 0.15, "gaze": 0.5, "eyes_apart": 0.5, "lids": 0.5,
-    "wink": 0.04, "skin": 0.5, "shade_low": 0.01, "shade_mid": 0.02, "hair": 0.3, "flicker": 0.1,
+    "wink": 0.04, "skin": 0.5, "shade_low": 0.01, "shade_mid": 0.02, "folds": 0.03, "hair": 0.3, "flicker": 0.1,
 }  # fmt: skip
 """Figures that two runs are compared by, and the difference of a pair's means below which nobody sees it."""
 
@@ -125,6 +126,7 @@ def run_pair(
         if n and one.frame == shown[n - 1].frame + 1:
             verdict.values["flicker"] = flicker(shown[n - 1], one, footage[0].mesh)
         verdicts.append(verdict)
+    judge_folds(verdicts)
     return verdicts, seconds
 
 

@@ -8,6 +8,7 @@ pixels alone. Needs `pip install dlib-bin` and `pip install --no-deps face_recog
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,15 +29,19 @@ from understudy.engine.faces.geometry.topology import (
 )
 from understudy.engine.faces.networks.face_mesh import LIP_POINTS, Mesh, region_of_face
 from understudy.engine.model.draft.mesh_raster import triangle_map, vertex_visibility
+from understudy.engine.model.draft.rest import MEAN
 
 SIZE = 256
 """Side of the crops on which colours and light are judged."""
 INNER = slice(17, 68)
 """dlib's points without the outline of the jaw."""
-CLOSED = 0.10
-"""Lids no farther apart than this, in widths of the eye, are closed: where one looks cannot be told then."""
+CLOSED = 0.15
+"""Lids no farther apart than this, in widths of the eye, hide most of the iris: where one looks cannot be told then."""
 WINK = 0.09
 """The lids' openings differing by so much more than the target's, in widths of the eye, is a wink."""
+FOLD_WIDTH, FOLDED = 0.25, 0.03
+"""Folds are finer than the first, in radii of the face, and change the shading by more than the second (the deviation
+over the face of luma's logarithm), or nothing is said of them."""
 _LID_PAIRS = (((159, 145), (158, 153), (160, 144)), ((386, 374), (385, 380), (387, 373)))
 _CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
 _EXPRESSIVE = np.array([*OUTER_LIPS, *INNER_LIPS, *EYES[0], *EYES[1], *BROWS[0][:5], *BROWS[1][:5]])
@@ -83,11 +88,13 @@ class Person:
 
 @dataclass
 class Verdict:
-    """A frame's figures by name, and what a sheet shows: crops (SIZE, SIZE, 3) of footage, recast and a map."""
+    """A frame's figures by name, what a sheet shows, crops (SIZE, SIZE, 3) of footage, recast and a map,
+    and the luma of each triangle in the footage and in the recast, (898,) as `tones` has it."""
 
     frame: int
     values: dict[str, float] = field(default_factory=dict)
     crops: tuple[np.ndarray, ...] = ()
+    luma: tuple[np.ndarray, ...] = ()
 
 
 class Judge:
@@ -203,6 +210,7 @@ def _pictures(shown: Shown, before: Look, after: Look, source: Person, verdict: 
     footage, recast = (crop(p, matrix, SIZE) for p in (shown.footage, shown.recast))
     matte = crop(np.repeat((255 * shown.matte).astype(np.uint8)[..., None], 3, 2), matrix, SIZE)[..., 0] / 255
     here, there = tones(shown.footage, before.mesh), tones(shown.recast, after.mesh)
+    verdict.luma = (here[:, 0], there[:, 0])
     low, high = np.fmin(here, 0), np.fmax(here, 0)
     low[:, 0], high[:, 0] = np.fmin(source.low[:, 0], here[:, 0]), np.fmax(source.high[:, 0], here[:, 0])
     span = np.array([LUMA_SPAN, CHROMA_SPAN, CHROMA_SPAN])
@@ -224,6 +232,37 @@ def _pictures(shown: Shown, before: Look, after: Look, source: Person, verdict: 
     marked[np.isin(face, np.flatnonzero(outside))] = [255, 0, 255]
     verdict.crops = (footage, recast, marked)
     return result
+
+
+def judge_folds(verdicts: list[Verdict]) -> None:
+    """Add to each frame how its folds follow the footage's: the correlation of what changes in their shading.
+
+    A change is a frame's shading less the median of all frames', finer than FOLD_WIDTH; frames whose footage changes
+    by less than FOLDED say nothing. A frown that is lost lowers it, wrinkles that are always there do not.
+    """
+    changes = []
+    for luma in zip(*(v.luma for v in verdicts), strict=True):
+        fine = np.stack([_fine(x) for x in luma])
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            changes.append(fine - np.nanmedian(fine, 0))
+    for verdict, here, there in zip(verdicts, *changes, strict=True):
+        seen = SKIN & np.isfinite(here) & np.isfinite(there)
+        a, b = here[seen], there[seen]
+        if seen.sum() > 100 and a.std() > FOLDED:
+            verdict.values["folds"] = float(np.corrcoef(a, b)[0, 1])
+
+
+def _fine(luma: np.ndarray) -> np.ndarray:
+    """Luma of triangles (898,) less what it is like around each, of skin alone."""
+    seen = SKIN & np.isfinite(luma)
+    weight = _NEAR * seen
+    around = weight @ np.where(seen, luma, 0) / np.maximum(weight.sum(1), 1e-6)
+    return np.where(seen, luma - around, np.nan)
+
+
+_MIDDLES = MEAN[TRIANGLES].mean(1)
+_NEAR = np.exp(-((_MIDDLES[:, None] - _MIDDLES[None]) ** 2).sum(-1) / (2 * FOLD_WIDTH**2))
 
 
 def _areas(mesh: np.ndarray) -> np.ndarray:

@@ -10,10 +10,11 @@ from panel_judge import Verdict
 
 TILE = 224
 WORST = {
-    "identity": 1, "expression": 2, "gaze": 2, "eyes_apart": 1, "lids": 2, "skin": 2, "shade_low": 1, "hair": 1
+    "identity": 1, "expression": 2, "gaze": 2, "eyes_apart": 1, "lids": 2, "skin": 2, "shade_low": 1, "folds": 2,
+    "hair": 1,
 }  # fmt: skip
 """How many of the worst frames of each figure are shown."""
-HIGHER_IS_BETTER = {"shade_low", "shade_mid", "retrieved"}
+HIGHER_IS_BETTER = {"shade_low", "shade_mid", "retrieved", "folds"}
 SPREAD = 4
 
 
