@@ -7,6 +7,7 @@ from typing import Any
 import cv2
 import numpy as np
 from understudy.engine.faces.facesets.masks import donor_masks, face_masks
+from understudy.engine.faces.geometry.topology import EYES
 from understudy.engine.faces.networks.parser import BEARD, HAIR, LENS, RIM, parse
 
 KEPT = [70, 63, 105, 107, 55, 52, 300, 293, 334, 336, 285, 282, 159, 145, 386, 374, 4, 205, 425, 17]
@@ -68,3 +69,37 @@ def test_hair_is_told_at_any_size_of_crop_and_a_clean_chin_is_no_beard(astronaut
     again = cv2.resize(found[0, HAIR], (size, size), interpolation=cv2.INTER_LINEAR) > 127
     both, union = (again & (usual[0, HAIR] > 127)).sum(), (again | (usual[0, HAIR] > 127)).sum()
     assert both / union > 0.9
+
+
+def test_painted_lids_are_no_spectacles(astronaut_faces: Any) -> None:
+    """Broad dark lines along both lids, as liner and lashes draw them: nothing of the eyes stands in front of them."""
+    pixels, landmarks = astronaut_faces.pixels[0].copy(), astronaut_faces.landmarks[0]
+    size = len(pixels)
+    paint = np.zeros((size, size), np.uint8)
+    for ring in EYES:
+        line = np.round(landmarks[ring, :2]).astype(np.int32)
+        cv2.polylines(paint, [line], True, 255, max(3, size // 50))
+        tail = line[0] + np.round(0.5 * (line[0] - line[8])).astype(np.int32) - [0, size // 40]
+        cv2.line(paint, tuple(line[0].tolist()), tuple(tail.tolist()), 255, max(3, size // 60))
+    pixels[paint > 0] = (25, 18, 20)
+    own, in_front = (stack[0] for stack in face_masks(pixels[None], landmarks[None]))
+    assert (in_front[paint > 0] > 127).mean() < 0.02
+    assert (own[paint > 0] > 127).mean() > 0.95
+
+
+def test_what_strays_out_of_hair_is_not_lent(astronaut_faces: Any) -> None:
+    """Dark lines on the forehead just beside hair that is cut out: single hairs, which no network tells."""
+    pixels, landmarks = astronaut_faces.pixels[0].copy(), astronaut_faces.landmarks[0]
+    size = len(pixels)
+    whole = np.full((1, size, size), 255, np.uint8)
+    before = donor_masks(pixels[None], whole, landmarks[None])[0]
+    x, y = np.round(landmarks[9, :2]).astype(int)  # between the brows
+    row = (
+        y - int(np.argmax(before[y::-1, x - size // 20 : x + size // 20].max(1) < 128)) + size // 40
+    )  # up to where hair begins
+    hair = np.zeros((size, size), np.uint8)
+    cv2.line(hair, (x - size // 20, row), (x + size // 20, row), 255, 1)
+    pixels[hair > 0] = (0.45 * pixels[hair > 0]).astype(np.uint8)
+    lent = donor_masks(pixels[None], whole, landmarks[None])[0]
+    assert (before[hair > 0] > 150).mean() > 0.6
+    assert (lent[hair > 0] < 100).mean() > (before[hair > 0] < 100).mean() + 0.5

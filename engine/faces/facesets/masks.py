@@ -21,7 +21,7 @@ from ..geometry.topology import BROWS, EYES
 from ..networks.occlusion import hidden
 from ..networks.parser import HAIR, RIM, parse
 from .reflections import reflections
-from .spectacles import STILL_WORN, Spectacles, learn_spectacles, place_spectacles, wears_spectacles
+from .spectacles import STILL_WORN, WORN, Spectacles, learn_spectacles, place_spectacles, wears_spectacles
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
@@ -42,6 +42,10 @@ TAKEN = 0.007
 """The same where spectacles are taken off: skin that is missing is not seen, a rim's shadow is."""
 FEATURE = (0.8, 0.95)
 """The same about brows and eyes of a face that lends its skin: painted lids and brows' tails look like strands."""
+STRAY = 0.05
+"""How far from hair that is cut out single hairs are looked for, in crop sides."""
+UNLIKE_SKIN = (0.12, 0.30)
+"""By so much (of luma's logarithm) a place differs from skin nearby to begin to be none, and to be surely none."""
 LASHES, BROW = 0.03, 0.012
 """How far around the lids and the brows that holds, in crop sides: lashes, winged liner, tails of brows."""
 
@@ -79,7 +83,9 @@ def layers(
         return own, lenses.copy(), lenses
     rims = 255 - _less(np.full_like(own, 255), _dilate(told[:, RIM]), RIM_STAYS)
     for n, known in enumerate(worn):
-        if known is not None and wears_spectacles(told[n], landmarks[n], STILL_WORN):
+        if not wears_spectacles(told[n], landmarks[n], WORN if known is None else STILL_WORN):
+            rims[n] = 0  # a rim with no lens is a painted lid, or a brow
+        elif known is not None:
             rims[n], lenses[n] = place_spectacles(known, pixels[n], landmarks[n], told[n], RIM_SMEAR * pixels.shape[1])
             if known.dark:
                 rims[n], lenses[n] = np.maximum(rims[n], lenses[n]), 0
@@ -104,7 +110,9 @@ def donor_masks(
         likely = parse(np.asarray(pixels[here]), landmarks[here], device)[:, HAIR]
         for n, (hair, points) in enumerate(zip(likely, landmarks[here], strict=True), first):
             plain = _less(masks[n], cv2.dilate(hair, window), DONOR_HAIR)
-            lent[n] = np.where(_features(points, size) > 0, _less(masks[n], hair, FEATURE), plain)
+            features = _features(points, size)
+            plain = _less_edges(plain, pixels[n], masks[n], features)
+            lent[n] = np.where(features > 0, _less(masks[n], hair, FEATURE), plain)
     return lent
 
 
@@ -188,6 +196,32 @@ def _inpaint(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
         sure = np.minimum(2 * level[..., 3:], 1)
         found = coarse + sure * (level[..., :3] / (level[..., 3:] + 1e-4) - coarse)
     return np.clip(found, 0, 255)
+
+
+def _less_edges(mask: np.ndarray, pixels: np.ndarray, whole: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """A mask (S, S) uint8 less what lies beside hair that was cut out of the whole, and is not as bright as skin there.
+
+    A network's outline of hair is a few pixels off, and single hairs stray: they would stand in skin as lines. Beside
+    brows and eyes, `features` (S, S) uint8, they cannot be told from paint.
+    """
+    size = len(mask)
+    cut = ((whole > 127) & (mask < 128)).astype(np.uint8)
+    if not cut.any():
+        return mask
+    away = cv2.distanceTransform(1 - cut, cv2.DIST_L2, 3) / size
+    tones = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) + 8
+    sure = np.where((mask > 250) & (away > STRAY / 3), np.float32(1), np.float32(0))
+    around = [cv2.GaussianBlur(x, (0, 0), STRAY * size) for x in (tones * sure, sure)]
+    known = around[1] > 0.02
+    apart = np.abs(np.log(tones * np.maximum(around[1], 1e-6) / np.maximum(around[0], 1e-6)))
+    low, high = UNLIKE_SKIN
+    strange = np.where(known, np.clip((apart - low) / (high - low), 0, 1), 1)
+    near = np.clip(2 - away / STRAY * 2, 0, 1)
+    reach = max(1, round(size / 256))
+    strange = cv2.dilate(strange * near, np.ones((2 * reach + 1, 2 * reach + 1), np.uint8))
+    beside = cv2.distanceTransform(255 - features, cv2.DIST_L2, 3) / size
+    strange *= np.clip(2 * beside / STRAY - 0.5, 0, 1)
+    return np.round(mask * (1 - strange)).astype(np.uint8)
 
 
 def _features(landmarks: np.ndarray, size: int) -> np.ndarray:
