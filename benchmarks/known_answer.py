@@ -39,6 +39,7 @@ from understudy.engine.convert.render import Rendered, average_neighbours
 from understudy.engine.faces.detectors.search import Search
 from understudy.engine.faces.geometry.align import crop_matrix, hull_mask, mesh_radius, transform
 from understudy.engine.faces.networks.face_mesh import Mesh, region_of_detection
+from understudy.engine.model.draft.shape import difference, neutral_face
 from understudy.engine.model.recast import soft_edge, target_geometry
 from understudy.engine.protocol import ConvertSettings
 
@@ -145,12 +146,13 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
     """
     motions = [b.landmarks[:, :2].mean(0) - a.landmarks[:, :2].mean(0) for a, b in pairwise(shots)]
     rendered = []
+    own = neutral_face(shots[0].landmarks[None])
     for shot, motion in zip(shots, [*motions, motions[-1]], strict=True):
         placement = Placement(
             source="B",
             face=shot.landmarks,
             matrix=shot.matrix,
-            change=np.zeros_like(shot.landmarks),
+            change=difference(own, own),
             choice=np.zeros(2, int),
             size=CROP,
             radius=float(mesh_radius(shot.landmarks)),

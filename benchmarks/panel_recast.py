@@ -14,7 +14,7 @@ import torch
 from understudy.engine.convert.plan import Placement, make_plan
 from understudy.engine.convert.render import Work, average_neighbours, composite_frames, render
 from understudy.engine.convert.source_identities import make_sources
-from understudy.engine.convert.worn import spectacles_of
+from understudy.engine.convert.track_facts import learn_tracks
 from understudy.engine.faces.alignments import Alignments, load_alignments
 from understudy.engine.faces.facesets import faceset as faceset_module
 from understudy.engine.faces.facesets import masks as masks_module
@@ -125,8 +125,8 @@ def recasts(pair: Pair, source: Source, work: Path, count: int, settings: Conver
     swaps = [Swap(person=pair.shot_person, identity="face")]
     plan = make_plan(alignments, swaps, {"face": source}, settings.smooth, shape=settings.shape)
     wanted = chosen_frames(plan, count)
-    worn = spectacles_of(pair.shot, plan, wanted, CPU)
-    job = Work(plan, {"face": source}, settings, CPU, scan=work / "scans" / pair.shot.stem, worn=worn)
+    tracks = learn_tracks(pair.shot, plan, wanted, CPU)
+    job = Work(plan, {"face": source}, settings, CPU, scan=work / "scans" / pair.shot.stem, tracks=tracks)
     shown: list[Shown] = []
     seconds = 0.0
     frames = (f for f in read_frames(pair.shot, wanted[0], wanted[-1] + 1) if f.index in set(wanted))

@@ -203,7 +203,7 @@ def measure_ours(
     swaps, similar = [], []
     for target, (faces, rows) in enumerate(zip(bench.sets, bench.rows, strict=True)):
         source = 1 - target
-        change = DEFAULT_SHAPE * difference(neutral_face(faces.landmarks), views[source].neutral)
+        change = difference(neutral_face(faces.landmarks), views[source].neutral, DEFAULT_SHAPE)
         moved = reshaped(faces.landmarks[rows], change)
         shown = torch.cat([pictures_of(faces.pixels[rows]), masks_of(faces.masks[rows])], 1)
         shown, *_ = move_picture(shown, faces.landmarks[rows], moved)

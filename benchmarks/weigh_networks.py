@@ -160,7 +160,7 @@ def measure(
     for target, (faces, rows) in enumerate(zip(bench.sets, bench.rows, strict=True)):
         source = 1 - target
         amount = 0.0 if isinstance(network, Shared) else DEFAULT_SHAPE
-        change = amount * difference(neutral_face(faces.landmarks), views[source].neutral)
+        change = difference(neutral_face(faces.landmarks), views[source].neutral, amount)
         moved = reshaped(faces.landmarks[rows], change)
         shown = torch.cat([pictures_of(faces.pixels[rows]), masks_of(faces.masks[rows])], 1)
         shown = move_picture(shown, faces.landmarks[rows], moved)[0]

@@ -33,7 +33,7 @@ from .plan import Placement, make_plan
 from .render import FRAMES_PER_BATCH, Rendered, Work, average_neighbours, composite_frames, measure_batch, recast_faces
 from .segment_key import segment_key
 from .source_identities import load_sources
-from .worn import spectacles_of
+from .track_facts import learn_tracks
 
 Certify = Callable[[dict[str, int], Mapping[Path, Path]], Mapping[Path, Path]]
 """Signs and records a finished conversion before it gets its name: the facts that `convert` returns, and what
@@ -77,8 +77,8 @@ def convert(
     plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
-    worn = spectacles_of(info.footage, plan, range(start, end), device, report) if settings.keep_front else {}
-    work = Work(plan, sources, settings, device, mark, Path(spec.scan), worn)
+    known = learn_tracks(info.footage, plan, range(start, end), device, report, spectacles=settings.keep_front)
+    work = Work(plan, sources, settings, device, mark, Path(spec.scan), known)
     counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
     writer = MovieWriter(
         Path(spec.output),

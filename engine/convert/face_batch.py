@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +15,7 @@ from ..faces.facesets.reflections import reflections
 from ..faces.facesets.spectacles import Spectacles
 from ..faces.geometry.align import crop, crop_box, hull_mask
 from ..media.reader import Frame
+from ..model.draft.folds import RestFace
 from ..model.draft.shape import move_picture
 from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source, recast
@@ -29,6 +30,14 @@ recast; sooner where no mesh was measured: a fist before it may be all that is t
 CPU_BATCH_PIXELS = 4 * 256**2
 """Pixels of crops that a CPU recasts at once."""
 Member = tuple[Frame, Placement]
+
+
+@dataclass(frozen=True, eq=False)
+class TrackFacts:
+    """What is known of a track's face (`track_facts.learn_tracks`): the spectacles it wears, and the face at rest."""
+
+    spectacles: Spectacles | None
+    rest: RestFace | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,11 +79,11 @@ def render_faces(
     device: torch.device,
     settings: ConvertSettings,
     scan: Path | None = None,
-    worn: Mapping[int, Spectacles] = MappingProxyType({}),
+    tracks: Mapping[int, TrackFacts] = MappingProxyType({}),
 ) -> dict[int, list[Face]]:
     """Frame index → its recast faces, farther ones first; frames without one are left out.
 
-    Masks drawn by hand in the folder `scan` hold where there are any. Of tracks in `worn` the spectacles are known.
+    Masks drawn by hand in the folder `scan` hold where there are any. `tracks` is what is known of each track's face.
 
     Faces of one source and size go through the network together, across frames.
     """
@@ -92,7 +101,7 @@ def render_faces(
             own_masks = np.full(pictures.shape[:3], 255, np.uint8)
             in_front, lenses = np.zeros_like(own_masks), np.zeros_like(own_masks)
         else:
-            known = [None if p.carried else worn.get(p.track) for _, p in members]
+            known = [None if p.carried or p.track not in tracks else tracks[p.track].spectacles for _, p in members]
             own_masks, in_front, lenses = layers(pictures, measured, known, device, settings.keep_front)
         for n, (frame, placement) in enumerate(members):
             by_hand = drawn.get(frame.index)
@@ -110,6 +119,7 @@ def render_faces(
             landmarks,
             fill_occluded((shown[:, :3] - shown[:, 5:]).clamp(min=0), shown[:, 3:4], shown[:, 4:5]),
             shown[:, 3:4],
+            [tracks[p.track].rest if p.track in tracks else None for _, p in members],
         )
         face = (face + shown[:, 5:]).clamp(max=1) if shining.any() else face  # what lenses reflect lies over any face
         pictures = np.ascontiguousarray((shown[:, :3] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
@@ -149,19 +159,24 @@ def _batches(
 
 @torch.inference_mode()
 def recast_with_dissolve(
-    source: Source, placements: list[Placement], landmarks: np.ndarray, picture: torch.Tensor, own: torch.Tensor
+    source: Source,
+    placements: list[Placement],
+    landmarks: np.ndarray,
+    picture: torch.Tensor,
+    own: torch.Tensor,
+    rests: Sequence[RestFace | None] = (),
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Faces and masks as `recast` makes them; where views change, from both, mixed."""
     device = picture.device
     choice = torch.from_numpy(np.stack([p.choice for p in placements])).to(device)
     changing = [n for n, p in enumerate(placements) if p.other is not None]
     if not changing or isinstance(source.refiner, Shared):  # that takes no views
-        return recast(source, landmarks, picture, own, choice)
+        return recast(source, landmarks, picture, own, choice, rests=rests)
     other = torch.from_numpy(np.stack([x for p in placements if (x := p.other) is not None])).to(device)
     share = torch.tensor([placements[n].share for n in changing], device=device)[:, None, None, None]
     count = len(placements)
     rows = torch.tensor([*range(count), *changing], device=device)
-    faces, masks = recast(source, landmarks, picture, own, torch.cat([choice, other]), rows=rows)
+    faces, masks = recast(source, landmarks, picture, own, torch.cat([choice, other]), rows=rows, rests=rests)
     (face, also), (mask, too) = ((x[:count], x[count:]) for x in (faces, masks))
     face[changing] += share * (also - face[changing])
     mask[changing] += share * (too - mask[changing])

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import DataError, NoFaceError
 from ..faces.alignments import Alignments
 from ..faces.geometry.align import crop_matrix, mesh_radius, transform
-from ..model.draft.shape import difference, neutral_face, reshaped
+from ..model.draft.shape import Change, difference, neutral_face, reshaped
 from ..model.draft.views import choose_views, doubts
 from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source
@@ -40,7 +40,7 @@ and comes back after it: what cannot be recast is left alone, and nothing jumps.
 class Placement:
     """One face to recast: by which source, from which views, at which place.
 
-    face (468, 3) float32 are its landmarks in source pixels; matrix (2, 3) cuts the size × size crop; change (468, 3)
+    face (468, 3) float32 are its landmarks in source pixels; matrix (2, 3) cuts the size × size crop; change
     is what it gets of the source's shape (`shape.difference`); choice (V,) views as `choose_views` gives them,
     and other (V,) those that it changes to or from, of which it shows `share` 0..1 (None: nothing changes nearby);
     radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the face moves from
@@ -54,7 +54,7 @@ class Placement:
     source: str
     face: np.ndarray
     matrix: np.ndarray
-    change: np.ndarray
+    change: Change
     choice: np.ndarray
     size: int
     radius: float
@@ -75,7 +75,7 @@ class Placement:
     @property
     def landmarks(self) -> np.ndarray:
         """(468, 3) float32 landmarks in the crop's pixels, of the shape that the recast face gets."""
-        return reshaped(self.measured, self.opacity * self.change)
+        return reshaped(self.measured, self.change, self.opacity)
 
 
 def make_plan(
@@ -110,8 +110,7 @@ def make_plan(
         failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0) & (not meshless))
         usual = alignments.landmarks[rows[:: -(-len(rows) // FACES_PER_CHUNK)]]
         rest = neutral_face(usual)
-        change = difference(rest, source.views.neutral)
-        change *= 0.0 if meshless else shape
+        change = difference(rest, source.views.neutral, 0.0 if meshless else shape)
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
             faces = smooth_landmarks(alignments.landmarks[own], alignments.frame[own], smooth)
@@ -189,7 +188,7 @@ def _place_track(
     source: Source,
     swap: Swap,
     neutral: np.ndarray,
-    change: np.ndarray,
+    change: Change,
     side: float,
 ) -> list[tuple[int, Placement]]:
     """The placements of one track, in frame order, rendered at one size throughout."""

@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..faces.facesets.spectacles import Spectacles
 from ..media.float_view import Patch
 from ..media.reader import Frame
 from ..model.recast import Source
 from ..protocol import ConvertSettings
 from .composite import EmbedMark, composite, paste_patches
-from .face_batch import Face, render_faces
+from .face_batch import Face, TrackFacts, render_faces
 from .frame_measures import AVERAGING_RADIUS, Measures, average_measures, measure_face
 from .occluder import median_over_time
 from .patch import Place, place_of
@@ -46,8 +45,8 @@ class Work:
     device: torch.device
     mark: EmbedMark | None = None
     scan: Path | None = None
-    worn: Mapping[int, Spectacles] = field(default_factory=dict)
-    """Track → the spectacles of its face (`worn.spectacles_of`)."""
+    tracks: Mapping[int, TrackFacts] = field(default_factory=dict)
+    """Track → what is known of its face (`track_facts.learn_tracks`)."""
 
 
 def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +63,7 @@ def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rende
 
 def recast_faces(frames: list[Frame], work: Work) -> dict[int, list[Face]]:
     """The device's part of a batch: frame index → its recast faces."""
-    return render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan, work.worn)
+    return render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan, work.tracks)
 
 
 def measure_batch(

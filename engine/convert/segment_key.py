@@ -42,7 +42,7 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
                 told += [placement.opacity, placement.share, placement.carried]
                 told += [] if placement.other is None else placement.other.tolist()
                 digest.update(json.dumps(told).encode())
-                for array in (placement.face, placement.matrix, placement.change, *placement.nearer):
+                for array in (placement.face, placement.matrix, *placement.change, *placement.nearer):
                     digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
 

@@ -18,7 +18,6 @@ from ..errors import DataError, MediaError
 from ..faces import alignments
 from ..faces.alignments import Alignments, load_alignments
 from ..faces.facesets.faceset import gather
-from ..faces.facesets.spectacles import Spectacles
 from ..faces.geometry.align import crop_matrix, to_opencv
 from ..media.footage import footage_of
 from ..media.reader import Frame, read_frames
@@ -27,10 +26,11 @@ from ..model.recast import Source
 from ..protocol import Identity, PreviewResult, PreviewSpec
 from ..reporter import Silent
 from ..settings import check_settings
+from .face_batch import TrackFacts
 from .plan import Placement, make_plan
 from .render import Work, recast_still
 from .source_identities import make_sources, require_known
-from .worn import spectacles_of
+from .track_facts import learn_tracks
 
 DRAFT_FACES, DRAFT_SIZE = 48, 256
 CACHE_SIZE = 6
@@ -70,7 +70,7 @@ class StillRecaster:
             if spec.view == "landmarks":
                 picture = draw_landmarks(frame.rgb, scan, spec)
             else:
-                picture = self._recast(frame, plan, sources, spec, self._worn(scan, spec, plan))
+                picture = self._recast(frame, plan, sources, spec, self._tracks(scan, spec, plan))
         write_png(output, picture, spec.width)
         return PreviewResult(path=str(output), steps=steps, seconds=time.perf_counter() - begun)
 
@@ -80,9 +80,9 @@ class StillRecaster:
         plan: dict[int, list[Placement]],
         sources: dict[str, Source],
         spec: PreviewSpec,
-        worn: dict[int, Spectacles],
+        tracks: dict[int, TrackFacts],
     ) -> np.ndarray:
-        work = Work(plan, sources, spec.settings, self._device, scan=Path(spec.scan), worn=worn)
+        work = Work(plan, sources, spec.settings, self._device, scan=Path(spec.scan), tracks=tracks)
         picture, matte = recast_still(frame, work)
         if spec.view == "matte":
             return np.repeat(np.round(255 * matte).astype(np.uint8)[..., None], 3, 2)
@@ -157,16 +157,17 @@ class StillRecaster:
         )
         return plan
 
-    def _worn(self, scan: Alignments, spec: PreviewSpec, plan: dict[int, list[Placement]]) -> dict[int, Spectacles]:
-        """What the faces of this frame wear."""
-        if not spec.settings.keep_front:
-            return {}
+    def _tracks(self, scan: Alignments, spec: PreviewSpec, plan: dict[int, list[Placement]]) -> dict[int, TrackFacts]:
+        """What is known of the faces of this frame."""
+        front = spec.settings.keep_front
         footage = footage_of(scan.clip)
         tracks = tuple(sorted(p.track for p in plan.get(spec.frame, ())))
         stamps = file_stamp(footage.path), file_stamp(Path(spec.scan) / alignments.FILE_NAME)
-        key = ("worn", footage, *stamps, spec.scan, tracks)
-        worn: dict[int, Spectacles] = self._keep(key, lambda: spectacles_of(footage, plan, [spec.frame], self._device))
-        return worn
+        key = ("tracks", footage, *stamps, spec.scan, tracks, front)
+        known: dict[int, TrackFacts] = self._keep(
+            key, lambda: learn_tracks(footage, plan, [spec.frame], self._device, spectacles=front)
+        )
+        return known
 
     def _keep(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """What was made for this key, or make it now; of each kind only the last few are kept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch.nn.functional as F
 from ..errors import DataError
 from .draft.draft import Draft, draft
 from .draft.filters import blur, eroded
+from .draft.folds import SIDE as FOLDS_SIDE
+from .draft.folds import RestFace, fold_ratio, rest_face
 from .draft.gaze import irises
 from .draft.mesh_raster import Geometry, geometry, triangle_map
 from .draft.warp import Views, moved
@@ -62,6 +65,7 @@ def recast(
     *,
     drafts_only: bool = False,
     rows: torch.Tensor | None = None,
+    rests: Sequence[RestFace | None] = (),
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Recast B faces.
 
@@ -69,8 +73,10 @@ def recast(
     own_mask (B, 1, R, R) 0..1 where the target's face is (`face_masks`); choice (B, 2) views as
     `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its mask (B, 1, R, R) 0..1,
     soft at the rim. With `rows` (K,) int64, which of the B faces each recast is of, choice is (K, 2) and there are K
-    of both: a face seen from several views is measured once. The shared encoder looks at the picture alone: neither
-    landmarks, views nor `rows` count, and the mask is its own within `own_mask`. Raises DataError when what the
+    of both: a face seen from several views is measured once. `rests`, one for each of the B faces or none at all, is
+    what the targets look like at rest, by which their folds are told. The shared encoder looks at the picture alone:
+    neither landmarks, views, `rows` nor `rests` count, and the mask is its own within `own_mask`. Raises DataError when
+    what the
     network makes is not finite.
     """
     device, size = picture.device, picture.shape[-1]
@@ -86,8 +92,9 @@ def recast(
     drafted = draft(target, picture, source.views, choice, own_mask, gaze=gaze, rows=rows)
     every = torch.arange(len(picture), device=device) if rows is None else rows
     mask = soft_edge((target.inside * own_mask)[every] * drafted.coverage)
+    own_rest = rest_face(source.views)
     if source.refiner is None or drafts_only:
-        return drafted.face, mask
+        return _folded(drafted.face, every, landmarks, picture, own_mask, own_rest, rests), mask
     small_size = source.network_size
     if small_size == size:
         small, small_picture, small_draft = target, picture, drafted
@@ -110,7 +117,31 @@ def recast(
     detail = fine - _resized(_resized(fine, small_size), size)
     raised = _resized((doubt * change + 1) / 2, size) * 2 - 1  # what is resized lies in 0..1
     face = (fine - _resized(doubt, size) * detail + raised).clamp(0, 1)
+    face = _folded(face, every, landmarks, picture, own_mask, own_rest, rests)
     return face, mask * _resized(_mask_of_logits(result.mask), size)
+
+
+def _folded(
+    faces: torch.Tensor,
+    every: torch.Tensor,
+    landmarks: np.ndarray,
+    picture: torch.Tensor,
+    own_mask: torch.Tensor,
+    own: RestFace | None,
+    rests: Sequence[RestFace | None],
+) -> torch.Tensor:
+    """Recasts (K, 3, S, S) with the folds of the faces that they are of, `every` (K,) int64."""
+    if own is None or not any(rest is not None for rest in rests):
+        return faces
+    size = picture.shape[-1]
+    target = target_geometry((landmarks * (FOLDS_SIDE / size)).astype(np.float32), FOLDS_SIDE, picture.device)
+    small, known, drawn = (_resized(x, FOLDS_SIDE) for x in (picture, own_mask, faces))
+    ratios = torch.ones_like(drawn[:, :1])
+    for n, row in enumerate(every.tolist()):
+        if (rest := rests[row]) is not None:
+            at, here = every[n : n + 1], slice(n, n + 1)
+            ratios[here] = fold_ratio(target.at(at), small[at], known[at], drawn[here], rest, own)
+    return (faces * F.interpolate(ratios, size=(size, size), mode="bilinear", align_corners=False)).clamp(0, 1)
 
 
 def _run_network(source: Source, network: Net, inputs: torch.Tensor) -> Refined:

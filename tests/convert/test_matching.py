@@ -14,6 +14,7 @@ from understudy.engine.convert.mask import face_width, fit_mask
 from understudy.engine.convert.plan import Placement
 from understudy.engine.faces.geometry.align import crop, crop_matrix
 from understudy.engine.media.reader import read_frames
+from understudy.engine.model.draft.shape import difference, neutral_face
 from understudy.engine.protocol import ConvertSettings
 
 SIZE = 256
@@ -31,11 +32,12 @@ def face(astronaut_scan: Any) -> np.ndarray:
 def placement(astronaut_scan: Any) -> Placement:
     landmarks = astronaut_scan.landmarks[0]
     matrix = crop_matrix(landmarks, SIZE)
+    own = neutral_face(landmarks[None])
     return Placement(
         source="a",
         face=landmarks,
         matrix=matrix,
-        change=np.zeros_like(landmarks),
+        change=difference(own, own),
         choice=np.zeros(2, int),
         size=SIZE,
         radius=1.0,

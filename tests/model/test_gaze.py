@@ -12,7 +12,7 @@ import torch
 from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from understudy.engine.model.draft import views as module
 from understudy.engine.model.draft.gaze import LIDS, irises, looks
-from understudy.engine.model.draft.views import eyes_cost, make_views
+from understudy.engine.model.draft.views import EYES_ELSEWHERE, LIPS, eyes_cost, fit_cost, make_views
 from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.model_folder import facesets, prepare
 from understudy.engine.model.recast import target_geometry
@@ -124,7 +124,8 @@ def test_the_eyes_view_is_the_one_that_looks_and_is_open_alike(carphone_faces: A
 
 
 def test_a_closed_eye_is_drawn_shut_over_an_open_one(astronaut_faces: Any) -> None:
-    """A portrait with open eyes, its eyeballs painted white, on a face that closes them: no white is left."""
+    """A portrait with open eyes, its eyeballs painted white, on a face that closes them: no white is left, as no line
+    below the lower lid either."""
     size = astronaut_faces.size
     views = make_views(astronaut_faces, CPU)
     own = target_geometry(astronaut_faces.landmarks, size, CPU)
@@ -141,3 +142,23 @@ def test_a_closed_eye_is_drawn_shut_over_an_open_one(astronaut_faces: Any) -> No
     between = target.eyes.sum(1, keepdim=True) > 0.3
     still, closed = (warp(target, marked, torch.tensor([0]), None, gaze)[0][:, :1] for gaze in (None, views.irises))
     assert still[between].mean() > 2 * closed[between].mean() + 0.1
+    assert (still > 0.6).sum() > 30 and (closed > 0.6).sum() < 3
+
+
+def test_the_face_is_chosen_by_brows_and_mouth_where_the_eyes_come_from_another_view(carphone_faces: Any) -> None:
+    """One view has the target's brows and other lids, one its lids and other brows."""
+    views = make_views(carphone_faces, CPU)
+    features = views.expression.shape[1]
+    lids, brows = np.zeros((2, features), np.float32)
+    lids[2 * len(LIPS) : 2 * len(LIPS) + 20] = 0.01
+    brows[-3 - 20 : -3] = 0.009
+    two = replace(
+        views,
+        pixels=views.pixels[:2],
+        landmarks=views.landmarks[:2],
+        pose=np.zeros((4, 2)),
+        expression=np.stack([lids, brows, lids, brows]),
+    )
+    wanted = np.zeros((1, features), np.float32)
+    assert fit_cost(np.zeros((1, 2)), wanted, two)[0].argmin() == 1
+    assert fit_cost(np.zeros((1, 2)), wanted, two, EYES_ELSEWHERE)[0].argmin() == 0

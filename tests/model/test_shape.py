@@ -5,18 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from understudy.engine.faces.geometry import align
+from understudy.engine.faces.geometry.topology import BROWS, EYES
 from understudy.engine.model.draft.shape import difference, move_picture, neutral_face, reshaped
 
 
 def test_a_face_given_another_ones_shape_has_it(carphone_faces: Any, astronaut_faces: Any) -> None:
     man, woman = neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks)
     change = difference(man, woman)
-    assert np.abs(difference(man, man)).max() == 0
+    assert np.abs(difference(man, man).at_rest).max() == 0
     moved = reshaped(carphone_faces.landmarks, change)
     now = neutral_face(moved)
-    both = [(face + align.mirror(face, 0.0)) / 2 for face, _ in (man, woman, now)]  # without either side's accidents
+    both = [(n.face + align.mirror(n.face, 0.0)) / 2 for n in (man, woman, now)]  # without either side's accidents
     skin = np.ones(468, bool)
     skin[np.linalg.norm(man.face - man.face[[13, 14]].mean(0), axis=1) < 0.8] = False  # her mouth is not known at rest
     before, after = (np.linalg.norm((face - both[1])[skin], axis=1).mean() for face in (both[0], both[2]))
@@ -26,7 +28,7 @@ def test_a_face_given_another_ones_shape_has_it(carphone_faces: Any, astronaut_f
 def test_the_mouth_stays_as_open_as_it_was(carphone_faces: Any, astronaut_faces: Any) -> None:
     laughing = neutral_face(astronaut_faces.landmarks)
     change = difference(neutral_face(carphone_faces.landmarks), laughing)
-    assert np.abs(change[13] - change[14]).max() < 1e-6  # the middle of the lips
+    assert np.abs(change.at_rest[13] - change.at_rest[14]).max() < 1e-6  # the middle of the lips
     faces = [align.frontalise(f) for f in (carphone_faces.landmarks, reshaped(carphone_faces.landmarks, change))]
     opening = [np.linalg.norm(f[:, 13] - f[:, 14], axis=1) for f in faces]
     assert np.abs(opening[0] - opening[1]).max() < 0.01
@@ -42,8 +44,8 @@ def test_a_single_smile_is_not_taken_for_a_shape(carphone_faces: Any, astronaut_
 
     own = width(np.zeros(3))
     taken_for_shape = difference(man._replace(mouth=1.0), woman._replace(mouth=1.0))
-    assert width(taken_for_shape) > 1.04 * own  # as wide as she smiles
-    assert abs(width(difference(man, woman)) / own - 1) < 0.005
+    assert width(taken_for_shape.at_rest) > 1.04 * own  # as wide as she smiles
+    assert abs(width(difference(man, woman).at_rest) / own - 1) < 0.005
 
 
 def test_pose_stays_the_targets(carphone_faces: Any, astronaut_faces: Any) -> None:
@@ -56,8 +58,8 @@ def test_pose_stays_the_targets(carphone_faces: Any, astronaut_faces: Any) -> No
 def test_the_picture_around_moves_along_and_ends_at_the_border(carphone_faces: Any, astronaut_faces: Any) -> None:
     rows = [0, 30]
     before = carphone_faces.landmarks[rows]
-    change = difference(neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks))
-    after = reshaped(before, 1.5 * change)  # a smile against a calm mouth: more than any slider asks
+    change = difference(neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks), 1.5)
+    after = reshaped(before, change)  # a smile against a calm mouth: more than any slider asks
     size = carphone_faces.size
     place = torch.arange(size).float() / size
     ramp = torch.stack(torch.meshgrid(place, place, indexing="xy"))[None].repeat(2, 1, 1, 1)  # each pixel's own place
@@ -73,3 +75,32 @@ def test_the_picture_around_moves_along_and_ends_at_the_border(carphone_faces: A
     assert (moved[:, 0].diff(dim=-1) > -1e-4).all()  # nothing folds over
     untouched, nowhere, _ = move_picture(ramp, before, before)
     assert torch.equal(untouched, ramp) and nowhere.max() == 0
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_lids_close_and_brows_come_down_on_whoever_has_larger_eyes_and_higher_brows(
+    carphone_faces: Any, side: int
+) -> None:
+    man = neutral_face(carphone_faces.landmarks)
+    corners, eye, brow = [133, 33] if side == 0 else [362, 263], EYES[side], BROWS[side]
+    upper, lower = eye[1:8], eye[:8:-1]
+    other = man.face.copy()
+    for ring in EYES:
+        middle = other[ring, 1].mean()
+        other[ring, 1] = middle + 2.0 * (other[ring, 1] - middle)
+    for ring in BROWS:
+        other[ring, 1] -= 0.08
+    change = difference(man, man._replace(face=other))
+
+    def told(face: np.ndarray) -> tuple[float, float]:
+        straight = align.frontalise(face[None])[0]
+        open_by = float((straight[lower, 1] - straight[upper, 1]).mean())
+        return open_by, float(straight[corners, 1].mean() - straight[brow, 1].mean())
+
+    assert np.allclose(told(reshaped(man.face, change)), told(man.face + change.at_rest), atol=0.01)
+    closed = man.face.copy()
+    closed[upper, 1] = closed[lower, 1] - 0.004
+    closed[brow, 1] += 0.6 * told(man.face)[1]
+    opening, height = told(reshaped(closed, change))
+    assert opening < 0.015 < 0.025 < told(closed + change.at_rest)[0]
+    assert height < told(closed + change.at_rest)[1] - 0.03

@@ -113,7 +113,7 @@ def draft(
     # lips must not be drawn out around an open mouth
     beside = 1 - (8 * blur(target.mouth, 2 * GAP * size)).clamp(max=1)
     soft_mouth = blur(target.mouth, 0.006 * size) * inside
-    whole, seen_whole = carried(target, views, len(picture))
+    whole, seen_whole = carried(target, views.fused, len(picture))
     whole_lit = _lit(whole, seen_whole, skin, tinted, where, wanted, eyes)
     lips = target.lips * seen_whole
     if rows is not None:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...faces.geometry.topology import EYE_TRIANGLES, EYES, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from ...faces.geometry.topology import EYES, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
 from ...faces.networks import weights
 from ...faces.networks.face_mesh import Mesh
 from .mesh_raster import Geometry, spread
@@ -26,6 +26,13 @@ SHUT = (0.10, 0.19)
 """Lids no farther apart than the first, in widths of the eye, are closed; from the second on they are open."""
 SPARE = (0.05, 0.12)
 """By so much more a view's lids have to be open before they are drawn over the eye, not at all and fully."""
+SEEN = 0.01
+"""What is read from so far aside, in -1..1 of a crop, counts fully."""
+OVER = 0.2
+"""A lid is drawn down farther than the lids are apart, by this part of that."""
+UNDER = (0.4, 0.7)
+"""How near the lower lid it ends, on the way from the first ring of vertices below it, 0, to the lid, 1: meshes lie
+inside the edges of eyes, whose white would stay as a line."""
 FARTHEST = 2.0
 """No iris lies farther from the middle of its eye than this, in widths of the eye: what seems to is none."""
 
@@ -34,11 +41,10 @@ LIDS = (((159, 145), (158, 153), (160, 144)), ((386, 374), (385, 380), (387, 373
 _CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
 _ABOVE = (([247, 30, 29, 27, 28, 56, 190]), ([467, 260, 259, 257, 258, 286, 414]))
 """The first ring of vertices above the upper lid."""
-_DRAWN = torch.zeros(468, 2)
-"""How far each vertex goes along when a lid is drawn down, of the right eye and of the left one."""
-for _eye in range(2):
-    _DRAWN[EYES[_eye][1:8], _eye] = 1
-    _DRAWN[_ABOVE[_eye], _eye] = 0.6
+_UNDER = (([25, 110, 24, 23, 22, 26, 112]), ([255, 339, 254, 253, 252, 256, 341]))
+"""The first ring below the lower lid."""
+_UPPER, _LOWER = [ring[1:8] for ring in EYES], [ring[:8:-1] for ring in EYES]
+"""The edges of the upper and of the lower lid, one vertex over the other."""
 
 
 def looks(landmarks: np.ndarray, irises: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -99,26 +105,34 @@ def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: 
     return places
 
 
-def shut(target: Geometry, places: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-    """Places to read a texture from, changed so that eyes which are closed in the target and open in the view close.
+def shut(target: Geometry, places: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
+    """Where to read a texture from, and where, so that eyes which are closed in the target and open in the view close.
 
     places (B, 2, S, S) are where each pixel reads in the view's picture, -1..1; points (B, 468, 2) the view's
-    vertices there, -1..1.
+    vertices there, -1..1. Returns other places and how much what is read there counts, (B, 1, S, S) 0..1; None where
+    no eye has to close. The two are mixed as pictures: places between those of a lid and of the cheek below would read
+    the white of the eye.
     """
     here = torch.stack([_apart(target.points, eye) for eye in range(2)], 1)
     there = torch.stack([_apart(points, eye) for eye in range(2)], 1)
     closed = 1 - ((here - SHUT[0]) / (SHUT[1] - SHUT[0])).clamp(0, 1)
     amount = closed * ((there - here - SPARE[0]) / (SPARE[1] - SPARE[0])).clamp(0, 1)  # (B, 2)
     if places.device.type == "cpu" and not amount.any():
-        return places
-    drawn = spread(target, _DRAWN.to(places.device, non_blocking=True).expand(len(places), -1, -1))
-    for eye, (first, last) in enumerate(EYE_TRIANGLES):
-        upper, lower = (list(x) for x in zip(*LIDS[eye], strict=True))
-        rise = (points[:, upper] - points[:, lower]).mean(1)  # (B, 2), up to the upper lid
-        between = ((target.triangle >= first) & (target.triangle < last))[:, None] * target.inside
-        share = torch.maximum(drawn[:, eye : eye + 1], between) * amount[:, eye, None, None, None]
-        places = places + share * rise[:, :, None, None]
-    return places
+        return None
+    rise = torch.cat([torch.zeros_like(points), torch.zeros_like(points)], 2)
+    for eye in range(2):
+        upper, lower, above, under = (rings[eye] for rings in (_UPPER, _LOWER, _ABOVE, _UNDER))
+        lids = (1 + OVER) * amount[:, eye, None, None] * (points[:, upper] - points[:, lower])
+        rise[:, upper, :2] = rise[:, lower, :2] = rise[:, under, :2] = lids
+        rise[:, above, :2] = 0.6 * lids
+        rise[:, lower, 2] = ((amount[:, eye, None] - 0.5) / 0.5).clamp(0, 1)
+        rise[:, under, 3] = 1
+    values = spread(target, rise)
+    read, edge, is_under = values[:, :2], values[:, 2:3], values[:, 3:]
+    low, high = UNDER
+    share = (read.norm(dim=1, keepdim=True) / SEEN).clamp(max=1)
+    share = torch.where(is_under > 0, ((edge - low) / (high - low)).clamp(0, 1), share)
+    return places + read, share
 
 
 def _apart(points: torch.Tensor, eye: int) -> torch.Tensor:

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from ...faces.geometry.align import frontalise, head_rotation, mesh_radius, mirror, yaw_pitch
-from ...faces.geometry.topology import MIRROR, TRIANGLES
+from ...faces.geometry.topology import BROWS, EYES, LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS, TRIANGLES
 from .filters import blur
 from .mesh_raster import geometry, spread, triangle_map
 from .rest import MOVING, least_deformed, usual
@@ -30,6 +30,14 @@ MOUTH_REACH = 0.35
 """How far around the lips they pull the face along, in its radii."""
 REACH = 0.14
 """How far beyond the face the picture is moved along, in crop sides."""
+OPENED, RAISED = (0.0, 1.0), (0.3, 1.0)
+"""Parts of their opening and height at rest within which lids and brows take their difference along: opened wider and
+raised higher than at rest, they take all of it, as at rest."""
+SPREAD = 8
+"""Steps over the mesh over which the skin about lids and brows goes along with them."""
+_CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+_LIDS = (([159, 158, 160], [145, 153, 144]), ([386, 385, 387], [374, 380, 373]))
+"""Vertices of the upper and the lower lid that lie over one another, of the right and the left eye."""
 FIELD = 128
 """Side of the raster on which the displacement is made; it is smooth."""
 
@@ -64,11 +72,13 @@ Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor)
 class Neutral(NamedTuple):
     """A person's face at rest.
 
-    `face` (468, 3) float32 is straight ahead and of unit size; `mouth` 0..1 is how surely its mouth is at rest.
+    `face` (468, 3) float32 is straight ahead and of unit size; `mouth` 0..1 is how surely its mouth is at rest; `away`
+    is how far the calmest faces lie from what faces of these bones are like at rest, in radii of the face.
     """
 
     face: np.ndarray
     mouth: float
+    away: float
 
 
 def neutral_face(landmarks: np.ndarray) -> Neutral:
@@ -81,12 +91,14 @@ def neutral_face(landmarks: np.ndarray) -> Neutral:
     straight = frontalise(landmarks)
     found = np.median(straight[least_deformed(straight, np.abs(yaw_pitch(landmarks)).max(1))], 0)
     change = np.zeros_like(found)
-    change[MOVING] = (1 - OWN) * (usual(found) - found)[MOVING]
+    change[MOVING] = (usual(found) - found)[MOVING]
+    away = float(np.sqrt((change[MOVING, :2] ** 2).sum(-1).mean()))
+    change *= 1 - OWN
     change = (change + mirror(change, 0.0)) / 2
     _keep_lips(change)
     narrow, middle, wide = np.quantile(np.linalg.norm(straight[:, 61] - straight[:, 291], axis=-1), [0.05, 0.5, 0.95])
     lively = (wide - narrow) / max(LIVELY * middle, 1e-6)
-    return Neutral((found + change).astype(np.float32), float(min(lively, 1.0)))
+    return Neutral((found + change).astype(np.float32), float(min(lively, 1.0)), away)
 
 
 def _keep_lips(change: np.ndarray) -> None:
@@ -96,8 +108,30 @@ def _keep_lips(change: np.ndarray) -> None:
         change[rings] = middle
 
 
-def difference(target: Neutral, source: Neutral) -> np.ndarray:
-    """What has to be added to the target's neutral face to give it the source's proportions: (468, 3).
+class Change(NamedTuple):
+    """What has to be added to a target's face to give it a source's proportions, in radii of the face.
+
+    still (468, 3) is the same in every frame. lids and brows, (2, 468, 3) each, the right side first, are what makes
+    the eyes larger and the brows higher on the source at rest: they grow and shrink with the target's own opening of
+    the lids and height of the brows, of which opening and height (2,) are those at rest. A closed eye stays closed, and
+    a brow that is drawn down to the lids comes down to them.
+    """
+
+    still: np.ndarray
+    lids: np.ndarray
+    brows: np.ndarray
+    opening: np.ndarray
+    height: np.ndarray
+
+    @property
+    def at_rest(self) -> np.ndarray:
+        """(468, 3): all of it, as it is on the target's face at rest."""
+        rest: np.ndarray = self.still + (self.lids + self.brows).sum(0)
+        return rest
+
+
+def difference(target: Neutral, source: Neutral, amount: float = 1.0) -> Change:
+    """What has to be added to the target's face to give it `amount` of the source's proportions.
 
     Both sides alike (most of what differs is how the head was measured), and the lips' thickness but not how
     far they are open, which is expression and not shape. Where either one's mouth is not known at rest it keeps
@@ -118,13 +152,40 @@ def difference(target: Neutral, source: Neutral) -> np.ndarray:
     near = np.linalg.norm(places[:, None] - places[mouth], axis=-1).min(1)
     pulled = _ease(np.clip(1 - near / MOUTH_REACH, 0, 1))[:, None] * (1 - min(target.mouth, source.mouth))
     result += pulled * (result[mouth].mean(0) - result)
-    return result.astype(np.float32)
+    result = amount * result.astype(np.float32)
+    lids, brows = (np.zeros((2, *result.shape), np.float32) for _ in range(2))
+    for side, (corners, eye, brow) in enumerate(zip(_CORNERS, EYES, BROWS, strict=True)):
+        middle = result[list(corners)].mean(0)
+        rest = [v for v in eye if v not in corners]
+        lids[side, rest, 1] = result[rest, 1] - middle[1]
+        brows[side, brow, 1] = result[brow, 1] - middle[1]
+        fixed = np.isin(np.arange(len(result)), [*eye, *brow])
+        for part in (lids[side], brows[side]):
+            for _ in range(SPREAD):
+                part[~fixed] = (_AVERAGE @ part)[~fixed]
+    (opening,), (height,) = _heights(target.face[None])
+    return Change(result - (lids + brows).sum(0), lids, brows, opening, height)
 
 
-def reshaped(landmarks: np.ndarray, change: np.ndarray) -> np.ndarray:
-    """Landmarks (..., 468, 3) with a part of the `difference` to another person's shape: the same array shape."""
-    moved = mesh_radius(landmarks)[..., None, None] * (change @ head_rotation(landmarks))
-    return (landmarks + moved).astype(np.float32)
+def _heights(straight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far lids are open, and brows above the eyes' corners: (N, 468, 3) straight ahead → (N, 2) each."""
+    y = straight[..., 1]
+    lids = np.stack([(y[:, lower] - y[:, upper]).mean(1) for upper, lower in _LIDS], 1)
+    brows = np.stack(
+        [y[:, list(corners)].mean(1) - y[:, brow].mean(1) for corners, brow in zip(_CORNERS, BROWS, strict=True)], 1
+    )
+    return lids, brows
+
+
+def reshaped(landmarks: np.ndarray, change: Change, amount: float = 1.0) -> np.ndarray:
+    """Landmarks (468, 3) or (N, 468, 3) with some of the `difference` to another person's shape: the same shape."""
+    faces = landmarks.reshape(-1, *landmarks.shape[-2:])
+    lids, brows = _heights(frontalise(faces))
+    lids = np.clip(lids / np.maximum(change.opening, 1e-3), *OPENED)
+    brows = np.clip(brows / np.maximum(change.height, 1e-3), *RAISED)
+    moved = change.still + np.tensordot(lids, change.lids, 1) + np.tensordot(brows, change.brows, 1)
+    moved = amount * mesh_radius(faces)[:, None, None] * (moved @ head_rotation(faces))
+    return (faces + moved).astype(np.float32).reshape(landmarks.shape)
 
 
 def move_picture(

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from ...faces.geometry.topology import MIRROR
 from .filters import blur, light
 from .mesh_raster import Geometry, about_eyes, eased, geometry, given, softened, spread, triangle_map
-from .warp import Views, sample, warp
+from .warp import Fused, Views, sample, warp
 
 SIDE = 192
 """Side of the texture in pixels, at most that of the person's crops."""
@@ -93,9 +93,9 @@ def unrolled(neutral: np.ndarray) -> np.ndarray:
     return np.column_stack([across, down, even[:, 2] - even[:, 2].min()]).astype(np.float32)
 
 
-def carried(target: Geometry, views: Views, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+def carried(target: Geometry, fused: Fused, count: int) -> tuple[torch.Tensor, torch.Tensor]:
     """The fused texture in each target's geometry: (B, 3, S, S) RGB 0..1 and (B, 1, S, S) 0..1 where it was seen."""
-    shown = given(target, views.most.expand(count, -1))
-    values = spread(target, torch.cat([views.plane.expand(count, -1, -1), shown[..., None]], 2))
-    found = sample((views.texture.float() / 255).expand(count, -1, -1, -1), eased(target, values[:, :2]))
+    shown = given(target, fused.most.expand(count, -1))
+    values = spread(target, torch.cat([fused.plane.expand(count, -1, -1), shown[..., None]], 2))
+    found = sample((fused.texture.float() / 255).expand(count, -1, -1, -1), eased(target, values[:, :2]))
     return found[:, :3] * target.inside, found[:, 3:] * softened(target, values[:, 2:])

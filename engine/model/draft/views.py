@@ -45,6 +45,9 @@ _LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161,
 _LIDS += [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466]
 _BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
 EXPRESSIVE_VERTICES = np.array([*LIPS, *_LIDS, *_BROWS])
+EYES_ELSEWHERE = np.ones(2 * len(EXPRESSIVE_VERTICES) + 3, np.float32)
+"""What features of an expression count where the eyes come from another view: lids hardly, brows and mouth fully."""
+EYES_ELSEWHERE[2 * len(LIPS) : 2 * (len(LIPS) + len(_LIDS))] = EYES_ELSEWHERE[-2:] = 0.3
 _WEIGHT = np.concatenate([np.full(len(LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
 
 
@@ -114,10 +117,11 @@ def _near(pixels: np.ndarray, device: torch.device) -> torch.Tensor:
     return stack.to(device)
 
 
-def fit_cost(pose: np.ndarray, expression: np.ndarray, views: Views) -> np.ndarray:
-    """How badly each view fits each target: (T, 2), (T, F) → (T, 2N). Pose counts before expression."""
+def fit_cost(pose: np.ndarray, expression: np.ndarray, views: Views, weight: np.ndarray | float = 1.0) -> np.ndarray:
+    """How badly each view fits each target: (T, 2), (T, F) → (T, 2N). Pose counts before expression, whose features
+    count by their weight, (F,) or all alike."""
     turn = _squared_distance(pose, views.pose) / POSE_DEGREES**2
-    change = np.sqrt(_squared_distance(expression, views.expression)) / EXPRESSION_UNIT
+    change = np.sqrt(_squared_distance(expression * weight, views.expression * weight)) / EXPRESSION_UNIT
     cost = turn + change
     cost[:, len(views) :] += MIRROR_COST
     return cost
@@ -191,7 +195,7 @@ def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray, irises: 
     `neutral` as in `describe`; irises (T, 2, 2) in the landmarks' unit, not a number where they were not measured.
     """
     pose, expression = describe(target, neutral)
-    cost = fit_cost(pose, expression, views)
+    cost = fit_cost(pose, expression, views, EYES_ELSEWHERE)
     first = steady_path(cost)
     seen = np.clip((view_facing(views) - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0]), 0, 1)
     wanted = np.clip(vertex_visibility(target), 0, None) * (1 - seen[first])
@@ -214,7 +218,7 @@ def doubts(
     first, eyes = choices[:, 0], choices[:, 2]
     away = [
         np.linalg.norm(pose - views.pose[first], axis=1) / DOUBTED_DEGREES,
-        np.linalg.norm(expression - views.expression[first], axis=1) / DOUBTED_EXPRESSION,
+        np.linalg.norm((expression - views.expression[first]) * EYES_ELSEWHERE, axis=1) / DOUBTED_EXPRESSION,
         np.abs(lids - views.lids[eyes]).max(1) / DOUBTED_EYES,
         np.nan_to_num(np.abs(gaze - views.gaze[eyes]).max(1)) * (lids.min(1) > CLOSED) / DOUBTED_EYES,
     ]

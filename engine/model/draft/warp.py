@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,6 +18,18 @@ from .shape import Neutral
 _MIRROR = torch.from_numpy(MIRROR)
 VISIBLE = (0.20, 0.50)
 """Facing below the first carries no texture, above the second carries it fully."""
+
+
+class Fused(NamedTuple):
+    """What all frames of somebody together show of the face, unrolled (`texture.fuse`).
+
+    texture (1, 4, U, U) uint8, RGB and how surely it was seen; plane (468, 2) float32 where in it each vertex lies,
+    -1..1; most (468,) float32 the largest part that a vertex stands for in any frame.
+    """
+
+    texture: torch.Tensor
+    plane: torch.Tensor
+    most: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,11 @@ class Views:
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def fused(self) -> Fused:
+        """What all of them together show."""
+        return Fused(self.texture, self.plane, self.most)
 
     @cached_property
     def most(self) -> torch.Tensor:
@@ -98,9 +116,9 @@ def warp(
         seen = views.irises[frame]
         seen = torch.where(is_mirrored[:, None, None], seen.flip(1), seen)  # each eye reads the other one's place
         places = turned(target, places, gaze, seen * (2 / side) - 1)
-    if gaze is not None:
-        places = shut(target, places, points * (2 / side) - 1)
     sampled = sample(picture, places)
+    if gaze is not None and (lids := shut(target, places, points * (2 / side) - 1)) is not None:
+        sampled = sampled + lids[1] * (sample(picture, lids[0]) - sampled)
     low, high = VISIBLE
     own = sampled[:, 3:] * softened(target, values[:, 3:])
     return sampled[:, :3] * target.inside, own, ((values[:, 2:3] - low) / (high - low)).clamp(0, 1) * own

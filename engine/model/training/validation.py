@@ -86,8 +86,8 @@ class Scorer:
         rows = held[np.linspace(0, len(held) - 1, min(FACES_PER_IDENTITY // 2, len(held))).round().astype(int)]
         own = faces.landmarks[rows]
         rest = neutral_face(faces.landmarks)
-        change = difference(rest, self.views[source].neutral)
-        moved = reshaped(own, (0.0 if self.shared else DEFAULT_SHAPE) * change)
+        change = difference(rest, self.views[source].neutral, 0.0 if self.shared else DEFAULT_SHAPE)
+        moved = reshaped(own, change)
         pixels = np.concatenate([faces.pixels[rows], faces.masks[rows, ..., None]], -1)
         shown = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).float() / 255
         shown, *_ = move_picture(shown, own, moved)

@@ -11,7 +11,7 @@ import torch
 from understudy.engine.convert.plan import make_plan
 from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.source_identities import load_sources
-from understudy.engine.convert.worn import spectacles_of
+from understudy.engine.convert.track_facts import learn_tracks
 from understudy.engine.faces.geometry.align import hull_mask
 from understudy.engine.media.reader import read_frames
 from understudy.engine.model.model_folder import prepare
@@ -33,16 +33,18 @@ def test_a_targets_spectacles_stay_whole_and_what_is_seen_through_them_is_recast
     prepare(tmp_path / "m", [Identity(name="man", material=material)], "draft", Silent())
     sources = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)
     plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)
-    worn = spectacles_of(path, plan, [0], CPU)
-    assert set(worn) == {int(astronaut_scan.track[0])}
-    assert spectacles_of(Path(astronaut_scan.clip.path), plan, [0], CPU) == {}
+    track = int(astronaut_scan.track[0])
+    worn = learn_tracks(path, plan, [0], CPU)
+    assert worn[track].spectacles is not None
+    assert learn_tracks(path, plan, [0], CPU, spectacles=False)[track].spectacles is None
+    assert learn_tracks(Path(astronaut_scan.clip.path), plan, [0], CPU)[track].spectacles is None
     settings = ConvertSettings(shape=0.0, match_grain=False)
     frame = next(iter(read_frames(path)))
     hull = cv2.erode(hull_mask(face, len(picture)), np.ones((15, 15)))  # the picture is square
     rims = wires & (hull > 127)
     changed = {}
     for name, known in (("frame by frame", {}), ("track", worn)):
-        recast, _ = recast_still(frame, Work(plan, sources, settings, CPU, worn=known))
+        recast, _ = recast_still(frame, Work(plan, sources, settings, CPU, tracks=known))
         changed[name] = np.abs(recast.astype(float) - drawn).max(2)
     assert (changed["track"][rims] < 25).mean() > 0.9 > (changed["frame by frame"][rims] < 25).mean()
     assert changed["track"][lenses].mean() > 8
