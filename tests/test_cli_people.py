@@ -97,8 +97,8 @@ def test_a_whole_swap(run, people_footage):
     result = list(read_frames(Path("out.mp4")))
     assert len(result) == 10
     for before, after in zip(source, result, strict=True):
-        differs = np.abs(before.rgb.astype(int) - after.rgb).max(-1) > 40
-        assert 0.005 < differs.mean() < 0.5  # the face, and not the rest
+        differs = np.abs(before.rgb.astype(int) - after.rgb).max(-1) > 25  # more than coding does
+        assert 0.01 < differs.mean() < 0.3  # the face, and not the rest
     assert sorted(p.name for p in Path.cwd().iterdir()) == ["out.mp4", "out.mp4.understudy.json", "out.understudy"]
     assert not [p for p in Path.cwd().rglob("*") if ".part" in p.name]
     assert Path(answer["model"], "model.json").is_file()

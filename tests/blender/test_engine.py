@@ -241,15 +241,11 @@ def test_a_draft_of_a_voice(addon, scene, real, tick_until, tmp_path):
     assert bpy.ops.understudy.add_voice_file(filepath=str(ann)) == {"FINISHED"}
     before = sound.mixed(tmp_path / "before.wav").astype(int)
     voice.agree(addon, scene, tick_until)
-    left: list[float] = []
-
-    def done():
-        left.extend(job.seconds_left for job in scene.understudy.jobs if job.seconds_left > 0)
-        return flow.idle(scene)
-
     assert bpy.ops.understudy.voice_draft() == {"FINISHED"}
-    tick_until(done, 240)
-    assert scene.understudy.error == "" and left
+    tick_until(lambda: flow.idle(scene), 240)
+    assert scene.understudy.error == ""
+    told = [line for log in real.rglob("events.jsonl") for line in log.read_text(encoding="utf-8").splitlines()]
+    assert any((json.loads(line).get("data") or {}).get("seconds_left") for line in told)
     (placed,) = addon.voice_placing.placed(scene)
     assert addon.compat.span(placed) == (13, 229) and strip.mute and not placed.mute
     assert "usable" in addon.voice_steps.chosen(scene.understudy).described

@@ -92,14 +92,16 @@ def test_credentials_are_in_the_file_and_break_with_it(tmp_path: Path, suffix: s
     assert "TrainedAlgorithmicMedia" in verdict.credentials.actions[-1]["digitalSourceType"]
     data = bytearray(output.read_bytes())
     data[len(data) * 3 // 4] ^= 0x55
-    output.write_bytes(bytes(data))
-    broken = verify(output, Silent()).credentials
+    changed = tmp_path / f"changed{suffix}"
+    changed.write_bytes(bytes(data))
+    broken = verify(changed, Silent()).credentials
     assert broken is None or broken.tampered
     gone = {
         item["path"]
         for item in job_bodies.run("forget", ForgetSpec(project=str(project), identity="Ann"), Silent())["items"]
     }
     assert {str(output), str(project / "voices" / "ann")} <= gone
+    assert changed.is_file()  # what was changed since is no longer the recast
     assert not output.exists() and not (project / "voices" / "ann").exists()
     assert read_consent(project, "Ann", "voice") is None and read_consent(project, "Bob", "voice") is not None
 
