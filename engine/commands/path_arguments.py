@@ -29,12 +29,15 @@ LATER = {errno.ENOENT, errno.EACCES, errno.EPERM}
 
 
 def examine(command: Any) -> None:
-    """Raise UnderstudyError for the first path of a command that cannot be one, NotUnderstood for no finite number."""
+    """Raise UnderstudyError for the first path of a command that cannot be one, NotUnderstood for a number that is not
+    finite or a text that is none."""
     for name, value in _values(command, ""):
         if isinstance(value, Path):
             examine_path(value, name)
         elif isinstance(value, float) and not math.isfinite(value):
             raise NotUnderstood(f"--{name.replace('_', '-')} {value:g} is no number to work with. Give a finite one.")
+        elif isinstance(value, str) and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise NotUnderstood(f"{value} is no text in UTF-8. Type it again, or give another name.")
 
 
 def _values(value: Any, name: str) -> Iterator[tuple[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
+from ..errors import NotUnderstood
 from ..protocol import SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec, project_of
 from .arguments import (
     Consents,
@@ -55,6 +56,8 @@ class Separate:
         from ..provenance.outputs import require_writable
         from ..voice.stems import separate_file
 
+        if self.rest and self.rest.resolve() == self.output.resolve():
+            raise NotUnderstood(f"The voice and the rest cannot both be {self.rest}. Give --rest another name.")
         for output in filter(None, (self.output, self.rest)):
             require_writable(output, [self.sound], self.overwrite)
         fetch()

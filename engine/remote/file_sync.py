@@ -233,7 +233,8 @@ class Exchange:
         """Have here, whole and under their names, the files of the mirror that are asked for: by their very places, or
         all of a folder, whose place ends in /. Whatever else the other side lists is left there.
 
-        Files of ours that the other side has removed since go, too. Without `replace`, what has changed here
+        Files that came from the other side, and that it has removed since, go too, as long as it has others in their
+        place; what was sent there stays here whatever it lists. Without `replace`, what has changed here
         since the last exchange stays. Raises Refused (409) when a job there writes one of them just now.
         """
         agreed: dict[str, Any] = self._ledger["files"]
@@ -263,10 +264,12 @@ class Exchange:
                 source.chmod(PRIVATE)
             _move(source, here)
             part.unlink(missing_ok=True)
-            agreed[place] = {"stamp": _stamp(here), "sha256": listed[place].sha256}
+            agreed[place] = {"stamp": _stamp(here), "sha256": listed[place].sha256, "made_there": True}
         for place in [p for p in agreed if p not in listed and any(covers(one, p) for one in asked)]:
             known, here = agreed.pop(place), self.places.here(place)
-            if here and here.is_file() and known["stamp"] == _stamp(here):
+            # another side that lost its mirror lists nothing: that is no reason to lose what is here
+            kept = not any(covers(one, place) and any(covers(one, p) for p in listed) for one in asked)
+            if here and here.is_file() and known["stamp"] == _stamp(here) and known.get("made_there") and not kept:
                 here.unlink()
         self._write()
         shutil.rmtree(self._incoming, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -18,7 +19,7 @@ import pytest
 from understudy.engine import job_bodies
 from understudy.engine.durable import write_json
 from understudy.engine.errors import UnderstudyError
-from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, ScanSpec
+from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, Identity, Material, ScanSpec, TrainSpec
 from understudy.engine.remote.path_map import Places, covers
 from understudy.engine.remote.remote_job import inputs_of, outputs_of
 from understudy.engine.reporter import Silent
@@ -298,3 +299,31 @@ def test_what_a_strangers_project_names_is_not_sent(
     with pytest.raises(UnderstudyError, match="leads out of the project"):
         job_bodies.run("scan", looking, Silent())
     assert not any("id_rsa" in place or "x.bin" in place for place in hostile.sent)
+
+
+@pytest.mark.parametrize("others", [[], ["models/one/weights.safetensors"]], ids=["nothing", "another file"])
+def test_what_was_sent_stays_here_whatever_is_listed(
+    hostile: Hostile, tmp_path: Path, record_consent: Any, make_counter_picture: Any, others: list[str]
+) -> None:
+    """Another engine that lost its mirror, or never was one of ours, lists none of the model that it goes on from."""
+    project = tmp_path / "film.understudy"
+    model, scan = project / "models" / "one", project / "scans" / "shot"
+    for folder in (model / "facesets", scan):
+        folder.mkdir(parents=True)
+    clip = tmp_path / "clip.png"
+    cv2.imwrite(str(clip), make_counter_picture(1, 64, 64))
+    (scan / "scan.json").write_text(json.dumps({"clip": {"path": str(clip)}}))
+    mine = {model / "model.json": b"{}", model / "facesets" / "0.faceset": b"faces", model / "notes.txt": b"my notes"}
+    for path, data in mine.items():
+        path.write_bytes(data)
+    record_consent(project, "ann")
+    hostile.listed = others
+    spec = TrainSpec(
+        identities=[Identity(name="ann", material=[Material(scan=str(scan), person=0)])],
+        output=str(model),
+        project=str(project),
+    )
+    with contextlib.suppress(UnderstudyError):
+        job_bodies.run("train", spec, Silent())
+    assert any(place.endswith("notes.txt") for place in hostile.sent)
+    assert {path: path.read_bytes() for path in mine} == mine
