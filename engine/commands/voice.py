@@ -8,7 +8,6 @@ from typing import Annotated, Any, ClassVar
 
 import tyro
 
-from ..errors import NotUnderstood
 from ..protocol import SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec, project_of
 from .arguments import (
     Consents,
