@@ -72,14 +72,19 @@ def erase(path: Path) -> None:
     Raises UnderstudyError when a folder above it has become a link since `path` was settled, OSError when it cannot be
     removed.
     """
-    if path.parent.resolve() != path.parent:
-        raise UnderstudyError(
-            f"{path.parent} was replaced by a link meanwhile, so nothing there is removed. Try again."
-        )
+    require_unlinked(path)
     if is_folder(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def require_unlinked(path: Path) -> None:
+    """Raise UnderstudyError when a folder above a path has become a link since the path was settled."""
+    if path.parent.resolve() != path.parent:
+        raise UnderstudyError(
+            f"{path.parent} was replaced by a link meanwhile, so nothing there is removed. Try again."
+        )
 
 
 def _mode(path: Path) -> int:

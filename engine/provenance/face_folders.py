@@ -14,10 +14,6 @@ from .erase import is_file, is_folder
 Card = Literal["scan.json", "model.json", "voice.json"]
 CARDS: tuple[Card, ...] = ("scan.json", "model.json", "voice.json")
 """What a folder holds that is a scan, a model or a voice."""
-HOLDERS: dict[Card, str] = {"scan.json": "scans", "model.json": "models", "voice.json": "voices"}
-"""Folders of a project in which everything of that kind is Understudy's."""
-ENDINGS = {".json", ".safetensors", ".faceset", ".jpg", ".png"}
-"""Of all files that Understudy leaves in a scan, a model or a voice."""
 LEADS_OUT = (
     "It is a link that leads out of the project, to {}, and is not looked into. If their face or voice is there, "
     "remove it yourself."
@@ -28,13 +24,6 @@ def holding(project: Path, name: str) -> list[Path]:
     """The folders of a project that hold a file of this name: one of `CARDS`, or the known people. No link is followed,
     and no other project in this one is entered."""
     return [folder for folder, files in _walk(project) if name in files and is_file(folder / name)]
-
-
-def is_understudys(project: Path, folder: Path, card: Card) -> bool:
-    """Whether all that is in a folder is Understudy's: by its place in the project, or by the names in it."""
-    if folder.parent in (project, project / HOLDERS[card]):
-        return True
-    return all(Path(name).suffix in ENDINGS or name in (".lock",) for _, _, files in os.walk(folder) for name in files)
 
 
 def links_out(project: Path, folders: list[Path]) -> Iterator[tuple[Path, Path]]:

@@ -11,14 +11,18 @@ from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
 from ..media.partial_output import partial_folder
+from ..own_files import Kind, contents, named, remove_ours
 from ..protocol import consent_file, home
 from .begun import all_begun, recasts_of
 from .consent import SUBJECTS, read_consent, today, withdraw
-from .erase import entries, erase, is_file, is_folder, read_json, settled, size_of
-from .face_folders import LEADS_OUT, Card, holding, is_understudys, links_out
+from .erase import entries, erase, is_file, is_folder, read_json, require_unlinked, settled, size_of
+from .face_folders import LEADS_OUT, holding, links_out
 from .recast_files import RECASTS, Found, Left, Recorded, find_recast
 from .recasts import Recast, recorded
 from .voices import VoiceRecast, recorded_voices, voices_of_identity
+
+MIXED = "It holds other files, too, which Understudy did not make: {}. They stay with the folder. Look yourself."
+OTHERS = "It is named like an {}, but holds nothing of one, only {}. It stays. Look yourself whether they are in it."
 
 
 @dataclass(frozen=True)
@@ -32,15 +36,30 @@ class Item:
 
 @dataclass
 class Holdings:
-    """What goes, and what stays although it was meant."""
+    """What goes, and what stays although it was meant; `folders` are those of which only what is ours goes."""
 
     items: list[Item] = field(default_factory=list)
     left: list[Left] = field(default_factory=list)
+    folders: dict[Path, Kind] = field(default_factory=dict)
 
     def add(self, path: Path, what: str) -> None:
         """List a path once."""
         if all(item.path != path for item in self.items):
             self.items.append(Item(path, what, size_of(path)))
+
+    def add_folder(self, folder: Path, kind: Kind, what: str) -> None:
+        """List a folder once: whole, or where foreign files are in it those of ours, and that the others stay."""
+        if folder in self.folders:
+            return
+        found = contents(folder, kind)
+        if found.foreign:
+            others = named(found.foreign, folder)
+            why = MIXED.format(others) if found.ours else OTHERS.format(what, others)
+            self.left.append(Left(str(folder), why))
+        for path in found.ours if found.foreign else [folder]:
+            self.add(path, what)
+        if found.ours or not found.foreign:
+            self.folders[folder] = kind
 
 
 def holdings(project: Path, identity: str) -> Holdings:
@@ -55,9 +74,9 @@ def holdings(project: Path, identity: str) -> Holdings:
     _add_recasts(found, project, name)
     _add_faces(found, project, name)
     for folder in voices_of_identity(project, identity):
-        _add_folder(found, project, folder, "voice.json", "voice: recordings and network")
+        found.add_folder(folder, "voice", "voice: recordings and network")
     if found.items or any(consent_file(project, identity, subject).is_file() for subject in SUBJECTS):
-        going = [item.path for item in found.items if is_folder(item.path)]
+        going = list(dict.fromkeys([*found.folders, *(item.path for item in found.items if is_folder(item.path))]))
         found.left += [Left(str(link), LEADS_OUT.format(to)) for link, to in links_out(project, going)]
     return found
 
@@ -78,13 +97,23 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> Holdings:
     if dry_run:
         return found
     for item in found.items:
-        if item.path not in files:
+        if item.path not in files and found.folders.keys().isdisjoint((item.path, *item.path.parents)):
             erase(item.path)
+    for folder, kind in found.folders.items():
+        _erase_ours(found, folder, kind)
     for folder, names in known.items():
         for one in names:
             gallery.forget(folder, one)
     withdraw(project, identity, today())
     return found
+
+
+def _erase_ours(found: Holdings, folder: Path, kind: Kind) -> None:
+    """Remove what is ours in a folder; what somebody put there since it was listed stays, and is told."""
+    require_unlinked(folder)
+    foreign = remove_ours(folder, kind)
+    if foreign and all(one.path != str(folder) for one in found.left):
+        found.left.append(Left(str(folder), MIXED.format(named(foreign, folder))))
 
 
 def _add_begun(found: Holdings, project: Path, name: str) -> set[str]:
@@ -99,7 +128,7 @@ def _add_begun(found: Holdings, project: Path, name: str) -> set[str]:
             found.left.append(Left(str(folder), "It has the name of an unfinished recast, but does not say so itself."))
             continue
         if is_folder(folder):
-            found.add(folder, "unfinished recast")
+            found.add_folder(folder, "recast", "unfinished recast")
             going.add(recast.id)
         found.add(record, "record that it was begun")
     return going
@@ -149,7 +178,7 @@ def _add_faces(found: Holdings, project: Path, name: str) -> None:
         card = read_json(folder / "model.json")
         people = [str(person).strip().casefold() for person in _list(card.get("identities"))]
         if name in people:
-            _add_folder(found, project, folder, "model.json", "model, facesets and preview")
+            found.add_folder(folder, "model", "model, facesets and preview")
             material = _list(card.get("material"))[people.index(name) :]
             faces |= {str(face) for face in _list(material[0] if material else [])}
     scans = holding(project, "scan.json")
@@ -159,18 +188,10 @@ def _add_faces(found: Holdings, project: Path, name: str) -> None:
         alignments = folder / FILE_NAME
         digest = hash_file(alignments) if faces and is_file(alignments) else ""
         if name in people or any(face.rpartition(":")[0] == digest for face in faces if digest):
-            _add_folder(found, project, folder, "scan.json", "scan: faces, embeddings, thumbnails")
+            found.add_folder(folder, "scan", "scan: faces, embeddings, thumbnails")
     consented = read_consent(project, name) is not None
     if len(found.items) > before or before or consented or _known_as(project, name):
         _add_anybodys(found, project, {folder.parent for folder in scans})
-
-
-def _add_folder(found: Holdings, project: Path, folder: Path, card: Card, what: str) -> None:
-    """A scan, model or voice; where other things are in it than Understudy's it stays, and is told."""
-    if is_understudys(project, folder, card):
-        found.add(folder, what)
-    else:
-        found.left.append(Left(str(folder), f"It is theirs ({what}), but holds other files, too. Remove it yourself."))
 
 
 def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
@@ -180,19 +201,19 @@ def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
     for folder in dict.fromkeys([project, scans, *inner, *sorted(elsewhere)]):
         for path in entries(folder):
             if path.name == ".observed" and is_folder(path):
-                found.add(path, "what the networks saw of every face")
+                found.add_folder(path, "observed", "what the networks saw of every face")
             elif path.name.startswith(".") and path.suffix in (".part", ".old", ".people") and is_folder(path):
-                found.add(path, "unfinished scan")
+                found.add_folder(path, "scan", "unfinished scan")
     if inner and is_file(stray := scans / gallery.FILE_NAME):
         found.add(stray, "embeddings of the people named in scans")
     for folder in entries(project / "models"):
         if is_folder(folder) and is_folder(folder / "facesets") and not is_file(folder / "model.json"):
-            found.add(folder, "unfinished model")
+            found.add_folder(folder, "model", "unfinished model")
     known = {recast.id for _, recast in all_begun(project)}  # those that hold the face are listed already
     for path in entries(project / RECASTS):
         whose = recasts_of(path)
         if path.suffix == ".part" and is_folder(path) and not (whose and known.issuperset(whose)):
-            found.add(path, "unfinished recast")
+            found.add_folder(path, "recast", "unfinished recast")
     if is_folder(previews := home().resolve() / "previews"):
         found.add(previews, "previews")
 

@@ -373,12 +373,14 @@ def test_nothing_of_a_face_stays_in_the_corners(film: Path) -> None:
     corners = [
         film / place
         for place in (
-            "scans/.observed/a", "scans/scans/.observed/a", "scans/.shot.part", "scans/.shot.old", "scans/.shot.people",
-            "models/begun/facesets", "recasts/old.mp4.part/segments",
+            "scans/.observed/ab/00000000-00000008.safetensors", "scans/scans/.observed/a/00000000-00000008.safetensors",
+            "scans/.shot.part/alignments.safetensors", "scans/.shot.old/alignments.safetensors",
+            "scans/.shot.people/alignments.safetensors", "models/begun/facesets/0.faceset",
+            "recasts/old.mp4.part/segments/00000000.nut",
         )
     ]  # fmt: skip
-    for folder in corners:
-        folder.mkdir(parents=True)
-        (folder / "00000000-00000008.safetensors").write_bytes(b"embeddings")
+    for file in corners:
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"embeddings")
     forget(film)
-    assert not [path for path in film.rglob("*.safetensors")]
+    assert not [file for file in corners if file.parent.exists()]

@@ -108,6 +108,7 @@ def _write(scan: Path, alignments: Alignments, roster: Roster, reporter: Reporte
     shutil.rmtree(staged, ignore_errors=True)
     staged.mkdir()
     try:
+        shutil.copyfile(scan / who.EDITS, staged / who.EDITS)  # tells of what is left of it that it is ours
         summary = read_summary(scan)
         people = summarise(alignments, roster, staged, earlier=(scan, summary.people), reporter=reporter)
         if moved or all_of_it:

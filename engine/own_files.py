@@ -1,0 +1,180 @@
+"""Which files in a folder are provably Understudy's, by what the folder holds; nothing else is ever removed.
+
+A file is ours when its place in the folder is one that we write to and it does not say that it is something else: JSON
+and tensors of ours name their schema, a damaged or unfinished one says nothing, and a person's picture must be of
+somebody whom the scan lists. Links are never followed; one in the place of a file of ours is removed itself. Standard
+library only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from .protocol import parse_json
+
+Kind = Literal["scan", "model", "voice", "observed", "recast"]
+"""What a folder is, also an unfinished one: `observed` is what the networks saw, `recast` a recast that still grows."""
+PICTURES = r"(png|tiff?|exr|dpx|c2pa)"
+PLACES: dict[Kind, str] = {
+    "scan": r"(alignments\.safetensors|(scan|boxes|edits|source)\.json|person-\d+\.jpg|masks/\d{6,}\.png|\.lock)",
+    "model": r"(model\.json|weights\.safetensors|checkpoint(-\d)?\.safetensors|checkpoint\.new|preview\.jpg|"
+    r"facesets/\d+\.faceset|timelapse/\d+\.jpg|\.lock)",
+    "voice": r"(voice\.json|(recordings|network)\.safetensors|\.lock)",
+    "observed": r"[0-9a-f]+/(media\.json|\d{8,}-\d{8,}\.safetensors)",
+    "recast": r"((recasts|clip)\.json|\.?(joined|made|sound)(-matte)?(\.[0-9a-z.]*part)?\.\w+|voice-\d+\.safetensors|"
+    r"segments/(conversion\.json|\d{8}(-matte)?\.(json|nut|mkv|mp4|m4v|mov))|"
+    rf"(segments|pictures(-matte)?(-replaced)?)/[^/]+\.{PICTURES})",
+}
+"""Where in a folder files of ours lie; each may be unfinished, too."""
+UNFINISHED = re.compile(r"(\.[0-9a-f]{16})?\.part$")
+SAYS = {
+    "scan.json": "people",
+    "edits.json": "people",
+    "source.json": "digest",
+    "model.json": "identities",
+    "voice.json": "identity",
+    "media.json": "detectors",
+    "recasts.json": "recasts",
+    "conversion.json": "facts",
+}
+"""What JSON of ours says that somebody else's of the same name does not."""
+LARGEST_JSON = 64 << 20
+"""Bytes above which no JSON of ours in `SAYS` is."""
+LARGEST_HEADER = 100 << 20
+"""Bytes above which nothing is the header of tensors (as in the safetensors library)."""
+SHOWN = 3
+"""Foreign files that a sentence names."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Files and links in a folder, each path whole; `foreign` also has folders that cannot be listed."""
+
+    ours: list[Path] = field(default_factory=list)
+    foreign: list[Path] = field(default_factory=list)
+
+
+def contents(folder: Path, kind: Kind) -> Contents:
+    """What in a folder of this kind is provably ours, and what is foreign; of a link, or of no folder, it is that."""
+    found, people = Contents(), None
+    for path in _files(folder, found.foreign):
+        place = UNFINISHED.sub("", path.relative_to(folder).as_posix())
+        ours = bool(re.fullmatch(PLACES[kind], place))
+        if ours and not path.is_symlink():
+            if kind == "scan" and place.startswith("person-"):
+                people = _people(folder) if people is None else people
+                ours = int(place[7:-4]) in people
+            else:
+                ours = not _says_otherwise(path, Path(place).name)
+        (found.ours if ours else found.foreign).append(path)
+    return found
+
+
+def holds_only_ours(folder: Path, kind: Kind) -> bool:
+    """Whether something is in a folder, and all of it is ours."""
+    found = contents(folder, kind)
+    return bool(found.ours) and not found.foreign
+
+
+def remove_ours(folder: Path, kind: Kind) -> list[Path]:
+    """Remove what is ours in a folder file by file, and each folder that is empty then; gives what is foreign and
+    stays. Raises OSError where something cannot be removed."""
+    found = contents(folder, kind)
+    for path in sorted(found.ours, key=lambda one: (one.parent == folder, one.name in SAYS)):  # the proof goes last
+        path.unlink(missing_ok=True)
+    if stat.S_ISDIR(_mode(folder)):
+        for inner, _, _ in os.walk(folder, topdown=False):
+            with contextlib.suppress(OSError):  # a foreign file is in it
+                Path(inner).rmdir()
+    return found.foreign
+
+
+def vacant(place: Path, kind: Kind) -> Path:
+    """A name for a new folder that nobody has: `place`, where nothing is or only a leftover of ours, which goes; else
+    another beside it. Raises OSError."""
+    if os.path.lexists(place) and stat.S_ISDIR(_mode(place)) and not contents(place, kind).foreign:
+        remove_ours(place, kind)
+    if not os.path.lexists(place):
+        return place
+    return place.with_name(f"{place.stem}-{secrets.token_hex(8)}{place.suffix}")
+
+
+def named(paths: list[Path], folder: Path) -> str:
+    """The first few of files in a folder, for a sentence."""
+    names = [os.fsencode(path.relative_to(folder)).decode("utf-8", "replace") for path in paths[:SHOWN]]
+    more = len(paths) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more > 0 else "")
+
+
+def _files(folder: Path, unread: list[Path]) -> list[Path]:
+    """All that is no folder, at any depth; what cannot be listed is added to `unread`."""
+    if not stat.S_ISDIR(_mode(folder)):
+        if os.path.lexists(folder):
+            unread.append(folder)
+        return []
+    found = []
+    for inner, names, files in os.walk(folder, onerror=lambda error: unread.append(Path(error.filename))):
+        links = [name for name in names if Path(inner, name).is_symlink()]
+        names.sort()
+        found += [Path(inner, name) for name in sorted([*links, *files])]
+    return found
+
+
+def _says_otherwise(path: Path, name: str) -> bool:
+    """Whether a file says itself that it is none of ours; what is no regular file always does."""
+    if not stat.S_ISREG(_mode(path)):
+        return True
+    if name in SAYS:
+        data = _json(path)
+        return data is not None and not (isinstance(data, dict) and SAYS[name] in data)
+    return name.endswith((".safetensors", ".faceset", ".new")) and _is_others_tensors(path)
+
+
+def _is_others_tensors(path: Path) -> bool:
+    """Whether a file begins as whole tensors that do not carry our facts."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(size)) if 0 < size <= LARGEST_HEADER else None
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(header, dict) and "understudy" not in (header.get("__metadata__") or {})
+
+
+def _people(scan: Path) -> set[int]:
+    """The numbers of everybody whose picture a scan has, or had before its people were corrected."""
+    numbers: set[int] = set()
+    for name in ("scan.json", "edits.json"):
+        data = _json(scan / name)
+        data = data if isinstance(data, dict) else {}
+        people = data.get("people")
+        found = [one.get("id") for one in people if isinstance(one, dict)] if isinstance(people, list) else []
+        numbers.update(one for one in found if isinstance(one, int))
+        if isinstance(highest := data.get("highest"), int) and name == "edits.json":
+            numbers.update(range(min(highest, 1 << 16) + 1))
+    return numbers
+
+
+def _json(path: Path) -> Any:
+    """What a JSON file says; None where it is damaged, or not there."""
+    try:
+        if not stat.S_ISREG(_mode(path)) or path.stat().st_size > LARGEST_JSON:
+            return None
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _mode(path: Path) -> int:
+    try:
+        return os.lstat(path).st_mode
+    except (OSError, ValueError):
+        return 0
