@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +12,16 @@ import torch
 
 from ..durable import write_json
 from ..errors import NoFaceError, UnderstudyError
-from ..footage_stamp import FILE_NAME as SOURCE
 from ..media.footage import footage_of
 from ..media.pictures import unread_photographs
 from ..media.reader import MediaInfo, probe, require_range
+from ..own_files import contents, holds_only_ours, named, remove_ours, vacant
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
-from .alignments import FILE_NAME, Alignments
+from .alignments import Alignments
 from .detectors import checked_names
 from .facesets.masks import FOLDER as MASKS
 from .people.edits import write_people
-from .people.roster import EDITS
 from .people.summary import BOXES, SCHEMA, SUMMARY, boxes_of
 from .tracking.assemble import assemble
 from .tracking.observations import Store
@@ -96,15 +95,17 @@ def write_scan(folder: Path, alignments: Alignments, info: MediaInfo, people: li
 
 @contextmanager
 def replace_folder(output: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of `output` when all went well and vanishes otherwise."""
-    foreign = [p for p in output.iterdir() if not _is_ours(p)] if output.is_dir() else []
-    if foreign or (output.exists() and not output.is_dir()):
-        raise UnderstudyError(f"{output} holds something other than a scan. Choose another folder for the scan.")
+    """A folder to fill, which takes the place of `output` when all went well and vanishes otherwise.
+
+    Raises UnderstudyError where `output` holds anything but a scan, asked again before it is replaced.
+    """
+    _require_scan(output, output)
     made = [parent for parent in output.parents if not parent.exists()]
-    partial, old = output.with_name(f".{output.name}.part"), output.with_name(f".{output.name}.old")
     try:
-        for leftover in (partial, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+        replaced = output.with_name(f".{output.name}.old")
+        if not output.exists() and holds_only_ours(replaced, "scan"):
+            replaced.rename(output)  # a killed scan came no further
+        partial = vacant(output.with_name(f".{output.name}.part"), "scan")
         partial.mkdir(parents=True)
     except OSError as error:
         raise UnderstudyError(
@@ -112,21 +113,46 @@ def replace_folder(output: Path) -> Iterator[Path]:
         ) from None
     try:
         yield partial
-        if (output / MASKS).is_dir():  # drawn by hand: they outlive a new scan
-            shutil.copytree(output / MASKS, partial / MASKS)
-        if output.exists():
-            output.rename(old)
-        partial.rename(output)
-        shutil.rmtree(old, ignore_errors=True)
+        _copy_masks(output, partial)
+        _put(partial, output)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(partial / MASKS, ignore_errors=True)  # copies
+        with suppress(OSError):
+            remove_ours(partial, "scan")
         for parent in made:
             if parent.exists() and not any(parent.iterdir()):
                 parent.rmdir()
         raise
 
 
-def _is_ours(path: Path) -> bool:
-    return path.name in (FILE_NAME, SUMMARY, BOXES, EDITS, MASKS, SOURCE) or (
-        path.name.startswith("person-") and path.suffix == ".jpg"
-    )
+def _put(partial: Path, output: Path) -> None:
+    """Give a finished scan its name; what was put into an earlier one meanwhile keeps that where it is."""
+    _require_scan(output, output)
+    if not output.exists():
+        partial.rename(output)
+        return
+    old = vacant(output.with_name(f".{output.name}.old"), "scan")
+    output.rename(old)
+    try:
+        _require_scan(old, output)  # nobody finds it under this name
+        partial.rename(output)
+    except BaseException:
+        old.rename(output)
+        raise
+    _copy_masks(old, output)
+    shutil.rmtree(old / MASKS, ignore_errors=True)
+    with suppress(OSError):  # what is in use goes with the next scan
+        remove_ours(old, "scan")
+
+
+def _copy_masks(scan: Path, other: Path) -> None:
+    """Masks are drawn by hand: they outlive a new scan, and so does whatever lies beside them."""
+    if (scan / MASKS).is_dir():
+        shutil.copytree(scan / MASKS, other / MASKS, dirs_exist_ok=True)
+
+
+def _require_scan(folder: Path, output: Path) -> None:
+    foreign = [path for path in contents(folder, "scan").foreign if folder / MASKS not in path.parents]
+    if foreign:
+        what = "" if foreign == [folder] else f" ({named(foreign, folder)})"
+        raise UnderstudyError(f"{output} holds something other than a scan{what}. Choose another folder for the scan.")

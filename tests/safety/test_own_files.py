@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from understudy.engine import job_bodies
+from understudy.engine.errors import UnderstudyError
+from understudy.engine.faces.scan import replace_folder
 from understudy.engine.own_files import contents, remove_ours
 from understudy.engine.protocol import ForgetSpec
 from understudy.engine.reporter import Silent
@@ -91,3 +93,63 @@ def test_files_that_say_they_are_something_else_are_foreign(tmp_path: Path) -> N
     assert set(contents(tmp_path, "scan").foreign) == set(others) and contents(tmp_path, "scan").ours == [cut]
     assert set(remove_ours(tmp_path, "scan")) == set(others)
     assert all(path.is_file() for path in others) and not cut.exists()
+
+
+def a_scan(folder: Path) -> Path:
+    put(folder / "scan.json", json.dumps({"people": [{"id": 0}]}))
+    for name in ("alignments.safetensors", "person-0.jpg", "masks/000003.png"):
+        put(folder / name, b"faces")
+    return folder
+
+
+def rescan(output: Path, meanwhile: Any = None) -> None:
+    with replace_folder(output) as folder:
+        put(folder / "scan.json", json.dumps({"people": []}))
+        if meanwhile:
+            put(meanwhile)
+
+
+@pytest.mark.parametrize("name", ["person-anna.jpg", "person-1.jpg", "boxes.txt", "source.json"])
+def test_pictures_of_the_user_are_no_scan(tmp_path: Path, name: str) -> None:
+    for scanned in (False, True):
+        folder = tmp_path / f"portraits-{scanned}"
+        theirs = put(folder / name, '{"mine": 1}')
+        if scanned:
+            a_scan(folder)
+        before = sorted(folder.rglob("*"))
+        with pytest.raises(UnderstudyError, match=rf"something other than a scan \({name}\)"):
+            rescan(folder)
+        assert theirs.read_text() == '{"mine": 1}' and sorted(folder.rglob("*")) == before
+
+
+def test_folders_beside_a_scan_that_are_called_like_its_leftovers_stay(tmp_path: Path) -> None:
+    theirs = [put(tmp_path / name / "thesis.txt") for name in (".config.old", ".config.part", ".config.people")]
+    for _ in range(2):
+        rescan(tmp_path / "config")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".config.old", ".config.part", ".config.people", "config"]
+    assert all(path.read_bytes() == THEIRS for path in theirs)
+
+
+def test_what_a_killed_scan_left_goes_or_is_put_back(tmp_path: Path) -> None:
+    a_scan(tmp_path / ".shot.old")
+    (tmp_path / ".shot.part").mkdir()
+    put(tmp_path / ".shot.part" / "alignments.safetensors")
+    rescan(tmp_path / "shot")
+    assert [p.name for p in tmp_path.iterdir()] == ["shot"]
+    assert sorted(p.name for p in (tmp_path / "shot").iterdir()) == ["masks", "scan.json"]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "person-anna.jpg", "deep/er.txt"])
+def test_what_is_put_into_a_scan_while_it_is_made_anew_stays(tmp_path: Path, name: str) -> None:
+    scan = a_scan(tmp_path / "shot")
+    before = (scan / "scan.json").read_bytes()
+    with pytest.raises(UnderstudyError, match="something other than a scan"):
+        rescan(scan, scan / name)
+    assert (scan / name).read_bytes() == THEIRS and (scan / "scan.json").read_bytes() == before
+    assert [p.name for p in tmp_path.iterdir()] == ["shot"]
+
+
+def test_a_mask_that_is_drawn_meanwhile_stays(tmp_path: Path) -> None:
+    scan = a_scan(tmp_path / "shot")
+    rescan(scan, scan / "masks" / "000009.png")
+    assert sorted(p.name for p in (scan / "masks").iterdir()) == ["000003.png", "000009.png"]

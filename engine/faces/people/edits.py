@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ import numpy as np
 
 from ...durable import lock, write_json, writing
 from ...errors import MediaError, NoFaceError, UnderstudyError
+from ...own_files import contents, remove_ours, vacant
 from ...protocol import PeopleEdit, PersonSummary, project_of, to_json
 from ...reporter import Reporter
 from ..alignments import FILE_NAME, Alignments, load_alignments
@@ -104,8 +106,7 @@ def _write(scan: Path, alignments: Alignments, roster: Roster, reporter: Reporte
     column = who.person_column(alignments, roster)
     moved = not np.array_equal(column, alignments.person)
     alignments = replace(alignments, person=column)
-    staged = scan.with_name(f".{scan.name}.people")
-    shutil.rmtree(staged, ignore_errors=True)
+    staged = vacant(scan.with_name(f".{scan.name}.people"), "scan")
     staged.mkdir()
     try:
         shutil.copyfile(scan / who.EDITS, staged / who.EDITS)  # tells of what is left of it that it is ours
@@ -120,11 +121,12 @@ def _write(scan: Path, alignments: Alignments, roster: Roster, reporter: Reporte
         for name in sorted(names, key=lambda name: (name == SUMMARY, name != FILE_NAME)):
             (staged / name).replace(scan / name)
         kept = {person.thumbnail for person in people}
-        for picture in scan.glob("person-*.jpg"):
-            if picture.name not in kept:
+        for picture in contents(scan, "scan").ours:
+            if picture.name.startswith("person-") and picture.name not in kept:
                 picture.unlink()
     finally:
-        shutil.rmtree(staged, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_ours(staged, "scan")
 
 
 def summarise(

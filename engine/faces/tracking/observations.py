@@ -8,10 +8,10 @@ only the run it was at. Tracks and people are made from this anew, which is chea
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from ...durable import write_json
 from ...errors import DataError
 from ...media.footage import Footage
 from ...media.pictures import is_pictures, picture_files
+from ...own_files import contents
 from ...protocol import parse_json
 from ..alignments import LANDMARKS
 from . import shots
@@ -167,7 +168,11 @@ class Store:
                 continue
             changed = any(known.get(name) != self.facts[name] for name in ("files", "size", "mtime", "version"))
             if known.get("path") == self.facts["path"] and changed:
-                shutil.rmtree(facts.parent, ignore_errors=True)
+                for path in contents(self.all, "observed").ours:
+                    if path.parent == facts.parent:
+                        path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):  # somebody else's file is in it
+                    facts.parent.rmdir()
 
 
 def _part(path: Path, first: int, start: int, end: int) -> Observed:
