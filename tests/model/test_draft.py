@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from understudy.engine.faces.geometry import align
-from understudy.engine.model.draft.draft import GAP, draft, features, unlike_lips
+from understudy.engine.model.draft.draft import GAP, as_bright_eyes, draft, features, unlike_lips
 from understudy.engine.model.draft.filters import closed
 from understudy.engine.model.draft.mesh_raster import eased, spread
 from understudy.engine.model.draft.shape import neutral_face
@@ -197,3 +197,25 @@ def test_soft_edge_ends_inside_the_face(carphone_faces: Any) -> None:
     assert (edge * (1 - target.inside)).max() == 0
     assert edge.max() > 0.999
     assert (edge - edge.roll(1, 3)).abs().max() < 0.35  # no hard line
+
+
+def test_open_eyes_are_as_bright_as_the_targets_and_closed_ones_stay() -> None:
+    """Eyes with whites and irises, one of them in the shadow of a brow; the other eye is hardly open at all."""
+    size = 128
+    picture = torch.full((1, 3, size, size), 0.4)
+    eyes = torch.zeros(1, 2, size, size)
+    eyes[:, 0, 50:60, 25:50] = 1
+    eyes[:, 1, 55:56, 80:85] = 1
+    picture[:, :, 50:60, 25:50] = 0.7
+    picture[:, :, 50:60, 33:42] = 0.2
+    known = torch.ones(1, 1, size, size)
+    face = torch.where(eyes.sum(1, keepdim=True) > 0, 0.8 * picture, picture)
+    result = as_bright_eyes(face, picture, eyes, known)
+    assert torch.allclose(
+        result[eyes[:, :1].expand(-1, 3, -1, -1) > 0], picture[eyes[:, :1].expand(-1, 3, -1, -1) > 0], atol=0.02
+    )
+    assert torch.equal(result[..., 55:56, 80:85], face[..., 55:56, 80:85])
+    outside = (eyes.sum(1, keepdim=True) == 0).expand(-1, 3, -1, -1)
+    assert torch.equal(result[outside], face[outside])
+    black = as_bright_eyes(0.1 * picture, picture, eyes, known)
+    assert black[..., 52, 28].max() < 0.15  # at most by EYE_GAINS: a dark eye stays one

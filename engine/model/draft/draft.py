@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ...faces.geometry.topology import BROWS
-from .filters import blur, closed, light
+from .filters import blur, closed, light, luma
 from .mesh_raster import AROUND, Geometry, about_eyes, spread, widened
 from .relight import Bands, bands, relight
 from .rest import MEAN
@@ -25,6 +25,11 @@ another one's picture would stand there as a line, along the far side of a nose.
 UNLIKE = (0.025, 0.05)
 """Lips this far apart (root of the mean square, crop sides) are of another form: at the first a view's own still
 serve, at the second they would be drawn out like a comb, and what all frames show of them at rest is better."""
+
+EYE_GAINS = (0.7, 1.3)
+"""By so much eyes are made darker or brighter at most."""
+OPEN = (0.001, 0.003)
+"""Parts of the crop that an eye fills from which it begins to be open, and is open, enough to tell how bright it is."""
 
 _NOSTRILS = [98, 97, 2, 326, 327, 60, 75, 240, 99, 20, 290, 305, 460, 328, 250]
 _FEATURES = torch.zeros(468, 2)
@@ -131,6 +136,7 @@ def draft(
     if choice.shape[1] > 2:
         eyed, own_eyed, seen_eyed = warp(target, views, choice[:, 2], shift, gaze)
         eyed = _lit(eyed, seen_eyed, skin, tinted, where, wanted, eyes)
+        eyed = as_bright_eyes(eyed, picture, target.eyes, own_eyed)
         around = about_eyes(target)
         first = first + around * own_eyed * (eyed - first)
         own_first = own_first + around * (own_eyed - own_first)
@@ -154,6 +160,29 @@ def draft(
         coverage=torch.maximum(coverage, soft_mouth),
         light=wanted.light.clamp(0, 1) * inside,
     )
+
+
+def as_bright_eyes(face: torch.Tensor, picture: torch.Tensor, eyes: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    """A face (B, 3, S, S) RGB 0..1 whose open eyes are as bright as the target's in its picture, each by itself.
+
+    eyes (B, 2, S, S) 0..1 is where each lies; known (B, 1, S, S) 0..1 what of the face is its own. The whites of
+    people's eyes hardly differ: how bright they are is light, or the shadow of brows.
+    """
+    for side in range(2):
+        eye = eyes[:, side : side + 1]
+        inside = eye * known
+        wanted, shown = (_bright(luma(x), inside) for x in (picture, face))
+        area = inside.sum(3).sum(2)[..., None, None] / eye.shape[-1] ** 2
+        is_open = ((area - OPEN[0]) / (OPEN[1] - OPEN[0])).clamp(0, 1)
+        gain = ((wanted + 0.02) / (shown + 0.02)).clamp(*EYE_GAINS)
+        face = face * (1 + is_open * eye * (gain - 1))
+    return face.clamp(max=1)
+
+
+def _bright(tones: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """How bright the brighter part of tones (B, 1, S, S) is under a weight: the root of a high moment, (B, 1, 1, 1)."""
+    total = weight.sum(3).sum(2) + 1e-6  # by rows, as in `relight.bands`
+    return ((tones**4 * weight).sum(3).sum(2) / total)[..., None, None] ** 0.25
 
 
 def _lit(
