@@ -7,6 +7,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import stat
 import sys
 import time
@@ -24,6 +25,10 @@ else:
 PRIVATE, SHARED = 0o600, 0o666
 """Modes of files: what shows or describes faces is its user's alone; what the user asked for under a name (a page, a
 movie and what lies beside it) is read by whom their mask lets."""
+LEFT_SECONDS = 3600.0
+"""Seconds without a change after which nobody is writing a file any more that was to be renamed."""
+LONGEST_STEM = 200
+"""Bytes of a name that its temporary one begins with: file systems take 255, and 22 are added."""
 LOCK_BYTE = 1 << 30  # Windows locks a byte, and nobody can read that byte meanwhile: take one past the contents
 
 
@@ -99,19 +104,41 @@ def finished_files(root: Path, shown: str = "", left_out: str = "") -> Iterator[
                 yield Path(folder, name)
 
 
-def make_new(path: Path, mode: int = SHARED) -> None:
-    """Make an empty file under a name of our own, in place of what a killed writer left there or somebody planted: a
-    link is removed, never followed."""
-    path.unlink(missing_ok=True)
+def make_beside(final: Path, mode: int = SHARED, keep_suffix: bool = False) -> Path:
+    """Make an empty file beside `final` under a name that nobody has, `NAME.<16 hex>.part`; hidden and with the suffix
+    of `final` where a library goes by that. What killed writers left there of the same file goes, once it is old.
+
+    Half of the digits are random, the others a digest of them and the name: so a leftover is told from anybody's file.
+    """
+    name = os.fsencode(final.stem if keep_suffix else final.name)[:LONGEST_STEM].decode("utf-8", "ignore")
+    before, after = (f".{name}.", f".part{final.suffix}") if keep_suffix else (f"{name}.", ".part")
+    _remove_leftovers(final.parent, before, after)
+    chance = secrets.token_hex(4)
+    path = final.with_name(f"{before}{chance}{_digest(name, chance)}{after}")
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode))
+    return path
+
+
+def _remove_leftovers(folder: Path, before: str, after: str) -> None:
+    with contextlib.suppress(OSError), os.scandir(folder) as found:
+        for one in found:
+            digits = one.name[len(before) : -len(after)]
+            if f"{before}{digits}{after}" != one.name or len(digits) != 16:
+                continue
+            ours = digits[8:] == _digest(before.strip("."), digits[:8]) and one.is_file(follow_symlinks=False)
+            if ours and time.time() - one.stat(follow_symlinks=False).st_mtime > LEFT_SECONDS:
+                Path(one.path).unlink(missing_ok=True)
+
+
+def _digest(name: str, chance: str) -> str:
+    return hashlib.sha256(f"understudy {name.strip('.')} {chance}".encode("utf-8", "replace")).hexdigest()[:8]
 
 
 @contextmanager
 def writing(final: Path, mode: int = PRIVATE) -> Iterator[Path]:
     """A new and empty file beside `final`, for whoever fills it by its name; it takes the place of `final` in one step
     when the block ends well, and is on disk then. Otherwise it vanishes. `mode` holds from its creation on."""
-    partial = final.with_name(final.name + ".part")
-    make_new(partial, mode)
+    partial = make_beside(final, mode)
     try:
         yield partial
         put(partial, final)

@@ -23,17 +23,21 @@ from .protocol import parse_json
 Kind = Literal["scan", "model", "voice", "observed", "recast"]
 """What a folder is, also an unfinished one: `observed` is what the networks saw, `recast` a recast that still grows."""
 PICTURES = r"(png|tiff?|exr|dpx|c2pa)"
+SEGMENT = r"segments/\d{8}(-matte)?\.(json|nut|mkv|mp4|m4v|mov)"
 PLACES: dict[Kind, str] = {
     "scan": r"(alignments\.safetensors|(scan|boxes|edits|source)\.json|person-\d+\.jpg|masks/\d{6,}\.png|\.lock)",
     "model": r"(model\.json|weights\.safetensors|checkpoint(-\d)?\.safetensors|checkpoint\.new|preview\.jpg|"
     r"facesets/\d+\.faceset|timelapse/\d+\.jpg|\.lock)",
     "voice": r"(voice\.json|(recordings|network)\.safetensors|\.lock)",
     "observed": r"[0-9a-f]+/(media\.json|\d{8,}-\d{8,}\.safetensors)",
-    "recast": r"((recasts|clip)\.json|\.?(joined|made|sound)(-matte)?(\.[0-9a-z.]*part)?\.\w+|voice-\d+\.safetensors|"
-    r"segments/(conversion\.json|\d{8}(-matte)?\.(json|nut|mkv|mp4|m4v|mov))|"
+    "recast": r"((recasts|clip)\.json|\.?(joined|made|sound)(-matte)?(\.[0-9a-f]{16}\.part)?\.\w+|"
+    rf"voice-\d+\.safetensors|segments/conversion\.json|{SEGMENT}|"
     rf"(segments|pictures(-matte)?(-replaced)?)/[^/]+\.{PICTURES})",
 }
 """Where in a folder files of ours lie; each may be unfinished, too."""
+PROVEN = re.compile(r"(segments|pictures|\.?joined|\.?made|\.?sound|voice-)")
+"""Places of a recast whose names anybody may use: there the folder must say as well that it is ours (`WITNESSES`)."""
+WITNESSES = ("recasts.json", "clip.json", "segments/conversion.json")
 UNFINISHED = re.compile(r"(\.[0-9a-f]{16})?\.part$")
 SAYS = {
     "scan.json": "people",
@@ -65,6 +69,7 @@ class Contents:
 def contents(folder: Path, kind: Kind) -> Contents:
     """What in a folder of this kind is provably ours, and what is foreign; of a link, or of no folder, it is that."""
     found, people = Contents(), None
+    witnessed = kind != "recast" or any(_is_witness(folder / name) for name in WITNESSES)
     for path in _files(folder, found.foreign):
         place = UNFINISHED.sub("", path.relative_to(folder).as_posix())
         ours = bool(re.fullmatch(PLACES[kind], place))
@@ -74,6 +79,7 @@ def contents(folder: Path, kind: Kind) -> Contents:
                 ours = int(place[7:-4]) in people
             else:
                 ours = not _says_otherwise(path, Path(place).name)
+                ours = ours and (witnessed or not PROVEN.match(place) or bool(re.fullmatch(SEGMENT, place)))
         (found.ours if ours else found.foreign).append(path)
     return found
 
@@ -84,12 +90,13 @@ def holds_only_ours(folder: Path, kind: Kind) -> bool:
     return bool(found.ours) and not found.foreign
 
 
-def remove_ours(folder: Path, kind: Kind) -> list[Path]:
-    """Remove what is ours in a folder file by file, and each folder that is empty then; gives what is foreign and
-    stays. Raises OSError where something cannot be removed."""
+def remove_ours(folder: Path, kind: Kind, keep: str = "") -> list[Path]:
+    """Remove what is ours in a folder file by file, but for `keep` in it, and each folder that is empty then; gives
+    what is foreign and stays. Raises OSError where something cannot be removed."""
     found = contents(folder, kind)
-    for path in sorted(found.ours, key=lambda one: (one.parent == folder, one.name in SAYS)):  # the proof goes last
-        path.unlink(missing_ok=True)
+    for path in sorted(found.ours, key=lambda one: one.name in (*SAYS, *WITNESSES)):  # the proof goes last
+        if path != folder / keep:
+            path.unlink(missing_ok=True)
     if stat.S_ISDIR(_mode(folder)):
         for inner, _, _ in os.walk(folder, topdown=False):
             with contextlib.suppress(OSError):  # a foreign file is in it
@@ -126,6 +133,12 @@ def _files(folder: Path, unread: list[Path]) -> list[Path]:
         names.sort()
         found += [Path(inner, name) for name in sorted([*links, *files])]
     return found
+
+
+def _is_witness(path: Path) -> bool:
+    """Whether a file says that the folder it is in is an unfinished recast of ours."""
+    data = _json(path)
+    return isinstance(data, str) if path.name == "clip.json" else isinstance(data, dict) and SAYS[path.name] in data
 
 
 def _says_otherwise(path: Path, name: str) -> bool:

@@ -4,13 +4,13 @@ only: the supervisor asks for it, too."""
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ..durable import put, sync_folder
 from ..errors import UnderstudyError
+from ..own_files import contents, named, remove_ours
 
 SETTINGS_SUFFIX = ".understudy.json"
 SEGMENT_PATTERN = "[0-9]*.json"  # what a finished segment leaves in its folder
@@ -68,25 +68,17 @@ def _move_folder(made: Path, final: Path) -> None:
 
 def empty_partial(output: Path) -> None:
     """Remove what is unfinished of `output`, but for what says whose it is. Raises OSError."""
-    folder = partial_folder(output)
-    if folder.is_dir() and not folder.is_symlink():
-        for path in folder.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path.name != RECASTS_FILE:
-                path.unlink()
+    remove_ours(partial_folder(output), "recast", keep=RECASTS_FILE)
 
 
 def require_own_partial(output: Path) -> None:
-    """Raise UnderstudyError when what has the name of `partial_folder` is no folder of ours: a link, or other files."""
+    """Raise UnderstudyError when what has the name of `partial_folder` is no folder, or holds foreign files."""
     folder = partial_folder(output)
-    if not os.path.lexists(folder):
-        return
-    inner = [folder, folder / "segments"]
-    known = any((folder / name).exists() for name in ("segments", "clip.json", RECASTS_FILE))
-    if any(path.is_symlink() for path in inner) or not folder.is_dir() or not (known or not any(folder.iterdir())):
+    foreign = contents(folder, "recast").foreign
+    if foreign:
+        what = "" if foreign == [folder] else f" ({named(foreign, folder)})"
         raise UnderstudyError(
-            f"{folder} is in the way: it was not made by Understudy. Move it away, or choose another name."
+            f"{folder} is in the way: it was not made by Understudy{what}. Move it away, or choose another name."
         )
 
 
@@ -99,5 +91,5 @@ def remove_partial(output: Path, *, keep_finished: bool = False) -> None:
     with contextlib.suppress(OSError, UnderstudyError):
         finished = keep_finished and any((folder / "segments").glob(SEGMENT_PATTERN))
         require_own_partial(output)
-        if folder.is_dir() and not finished:
-            shutil.rmtree(folder)
+        if not finished:
+            remove_ours(folder, "recast")

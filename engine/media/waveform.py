@@ -24,7 +24,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 from scipy import signal
 
-from ..durable import make_new, put
+from ..durable import make_beside, put
 from ..errors import MediaError
 from .open import LACKS_MEMORY, create_movie, open_movie
 from .sound import AAC_LAYOUTS, AAC_RATES, channel_layout, cut_samples, working_format
@@ -198,12 +198,11 @@ class SoundWriter:
 
     def __init__(self, output: Path, info: SoundInfo, comment: str = "") -> None:
         self._output, self._info, self._comment = output, info, comment
-        self._partial = output.with_name(f".{output.stem}.part{output.suffix}")
         self._written = 0
 
     def __enter__(self) -> Self:
         self._output.parent.mkdir(parents=True, exist_ok=True)
-        make_new(self._partial)
+        self._partial = make_beside(self._output, keep_suffix=True)
         self._container = create_movie(self._partial)
         if self._comment:
             self._container.metadata["comment"] = self._comment
@@ -238,10 +237,9 @@ def replace_sound(movie: SoundInfo, sound: Path, output: Path, comment: str) -> 
 
     Picture and other tracks are copied without being decoded. Raises MediaError where `output` cannot hold them.
     """
-    partial = output.with_name(f".{output.stem}.part{output.suffix}")
     output.parent.mkdir(parents=True, exist_ok=True)
     replacement = probe_sound(sound)
-    make_new(partial)
+    partial = make_beside(output, keep_suffix=True)
     try:
         with contextlib.ExitStack() as stack:
             source = stack.enter_context(open_movie(movie.path))

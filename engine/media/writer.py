@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from ..errors import MediaError
+from ..own_files import contents, remove_ours
 from ..protocol import OutputFormat
 from . import segments
 from .encode import MovieSegment, PictureSegment, join
@@ -221,7 +222,8 @@ class MovieWriter:
                 for output in reversed(self._outputs)
             }
             publish(whole, self._certify)
-        shutil.rmtree(self._folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            remove_ours(self._folder, "recast")
 
     def _join(self, output: _Output) -> Path:
         whole = self._folder / f"joined{output.mark}{output.path.suffix}"
@@ -264,8 +266,11 @@ class MovieWriter:
     def _remove_whole(self) -> None:
         """Remove what was joined but not published: it is made of the segments again."""
         with contextlib.suppress(OSError):
-            for path in (*self._folder.glob("joined*"), *self._folder.glob("pictures*")):
-                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            for path in contents(self._folder, "recast").ours:
+                if path.relative_to(self._folder).parts[0].lstrip(".").startswith(("joined", "pictures")):
+                    path.unlink()
+            for folder in self._folder.glob("pictures*"):
+                folder.rmdir()
 
     def _facts(self, recipe: Recipe) -> dict[str, Any]:
         """What makes segments of an earlier run unfit: other footage, another format, another encoder."""

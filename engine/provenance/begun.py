@@ -16,6 +16,7 @@ from pathlib import Path
 from ..durable import write_json
 from ..errors import DataError
 from ..media.partial_output import RECASTS_FILE, partial_folder
+from ..own_files import contents
 from ..protocol import from_json
 from .erase import entries, is_file, is_folder, read_json
 
@@ -83,5 +84,5 @@ def _say_whose(folder: Path, identifier: str) -> None:
     """Write into a working folder that it is of this recast, too; whoever cannot be written to, says so later."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        if is_folder(folder):
+        if not contents(folder, "recast").foreign:
             write_json(folder / RECASTS_FILE, {"recasts": list(dict.fromkeys([*recasts_of(folder), identifier]))})

@@ -19,7 +19,7 @@ from typing import Any
 
 import c2pa
 
-from ..durable import make_new, put
+from ..durable import make_beside, put
 from ..errors import MediaError, UnderstudyError
 from .certificate import load_certificate
 from .credentials import FORMATS, Claim, Credentials, Ingredient, release, sidecar
@@ -129,10 +129,7 @@ def _found(reader: Any, beside: bool) -> Credentials:
 
 def _sign(path: Path, claim: Claim, signer: Any) -> str:
     carries = FORMATS.get(path.suffix.lower())
-    work = path.with_name(f".{path.stem}.unsigned.part{path.suffix}")
-    signed = path.with_name(f".{path.stem}.signed.part{path.suffix}")
-    for new in (work, signed):
-        make_new(new)
+    work, signed = (make_beside(path, keep_suffix=True) for _ in range(2))
     try:
         with _in_plain_words(path), _builder(claim) as builder:
             if can_carry(path):

@@ -6,8 +6,8 @@ is the track plus the change of its voice, so what is not the voice stays what i
 
 from __future__ import annotations
 
+import contextlib
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -30,6 +30,7 @@ from ..media.waveform import (
     replace_sound,
     to_float,
 )
+from ..own_files import remove_ours
 from ..protocol import Excitation, SoundClip, VoiceSettings, VoiceSpec, home, to_json
 from ..provenance import voice_mark
 from ..reporter import Part, Reporter
@@ -87,10 +88,15 @@ def recast_voice(
         publish({output: made}, certify and partial(certify, result))
     except UnderstudyError as error:
         if not isinstance(error, Stopped):
-            shutil.rmtree(work, ignore_errors=True)
+            _remove(work)
         raise
-    shutil.rmtree(work)
+    _remove(work)
     return result
+
+
+def _remove(work: Path) -> None:
+    with contextlib.suppress(OSError):
+        remove_ours(work, "recast")
 
 
 def clip_of(clip: SoundClip, info: SoundInfo) -> tuple[int, int]:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from understudy.engine import job_bodies
+from understudy.engine import durable, job_bodies
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.faces.scan import replace_folder
+from understudy.engine.media.partial_output import empty_partial, remove_partial
+from understudy.engine.media.reader import probe
+from understudy.engine.media.waveform import SoundInfo, SoundWriter
+from understudy.engine.media.writer import MovieWriter
 from understudy.engine.own_files import contents, remove_ours
 from understudy.engine.protocol import ForgetSpec
+from understudy.engine.provenance.begun import Begun, begun
 from understudy.engine.reporter import Silent
 
 THEIRS = b"three years of work"
@@ -153,3 +160,60 @@ def test_a_mask_that_is_drawn_meanwhile_stays(tmp_path: Path) -> None:
     scan = a_scan(tmp_path / "shot")
     rescan(scan, scan / "masks" / "000009.png")
     assert sorted(p.name for p in (scan / "masks").iterdir()) == ["000003.png", "000009.png"]
+
+
+def test_temporary_names_are_nobodys(tmp_path: Path, run: Any, record_consent: Any) -> None:
+    project, page, sound = tmp_path / "film.understudy", tmp_path / "rep.html", tmp_path / "x.wav"
+    record_consent(project, "Ann")
+    names = ("rep.html.part", f"rep.html.{16 * 'a'}.part", "al.json.part", ".x.part.wav")
+    theirs = [put(tmp_path / name) for name in names]
+    for path in theirs:
+        os.utime(path, (0, 0))
+    before = sorted(tmp_path.iterdir())
+    assert run("identity", "report", "--project", project, "-o", page)[0] == 0
+    with durable.writing(tmp_path / "al.json", durable.SHARED) as partial:  # as exported alignments are
+        partial.write_text("{}")
+    info = SoundInfo(
+        path=sound, track=0, rate=8000, channels=1, layout="mono", sample="s16", bits=16, codec="pcm_s16le",
+        samples=8, first=0.0, tracks=1, movie=False,
+    )  # fmt: skip
+    with SoundWriter(sound, info) as writer:
+        writer.write(np.zeros((8, 1), np.int16))
+    assert sorted(tmp_path.iterdir()) == sorted([*before, page, sound, tmp_path / "al.json"])
+    assert all(path.read_bytes() == THEIRS for path in theirs)
+
+
+@pytest.mark.parametrize("keep_suffix", [True, False])
+def test_what_a_killed_writer_left_goes_when_it_is_old(tmp_path: Path, keep_suffix: bool) -> None:
+    final = tmp_path / "shot.wav"
+    new, old = (durable.make_beside(final, keep_suffix=keep_suffix) for _ in range(2))
+    os.utime(old, (0, 0))
+    third = durable.make_beside(final, keep_suffix=keep_suffix)
+    assert sorted(tmp_path.iterdir()) == sorted([new, third])
+    durable.write_json(tmp_path / ("n" * 255), {})
+    assert (tmp_path / ("n" * 255)).read_text() == "{}"
+
+
+NOTES = ("notes.txt", "segments/notes.txt", "joined-notes.txt", "pictures/holiday.png", "sound.wav", "segments/a.png")
+
+
+@pytest.mark.parametrize("notes", NOTES)
+@pytest.mark.parametrize("mixed", [True, False])
+def test_notes_in_a_folder_named_like_an_unfinished_recast_stay(
+    tmp_path: Path, make_clip: Any, notes: str, mixed: bool
+) -> None:
+    source, output = make_clip(tmp_path / "in.mp4", 3), tmp_path / "o2.mp4"
+    theirs = put(tmp_path / "o2.mp4.part" / notes)
+    if mixed:
+        put(theirs.parents[notes.count("/")] / "segments" / "00000000.json", "{}")
+    note = Begun(id="a" * 16, date="2026-11-30", output=str(output), identities=["Ann"])
+    before = sorted(tmp_path.rglob("*"))
+    with (
+        pytest.raises(UnderstudyError, match="in the way"),
+        begun(tmp_path / "film.understudy", note),
+        MovieWriter(output, probe(source), 0, 3),
+    ):
+        pass
+    empty_partial(output) if not mixed else remove_partial(output)
+    assert theirs.read_bytes() == THEIRS
+    assert {path for path in before if path.is_file()} <= set(tmp_path.rglob("*"))
