@@ -22,7 +22,7 @@ from .recasts import Recast, recorded
 from .voices import VoiceRecast, recorded_voices, voices_of_identity
 
 MIXED = "It holds other files, too, which Understudy did not make: {}. They stay with the folder. Look yourself."
-OTHERS = "It is named like an {}, but holds nothing of one, only {}. It stays. Look yourself whether they are in it."
+OTHERS = "It has a name that Understudy uses, but holds nothing that Understudy made, only {}. It stays. Look yourself."
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Holdings:
         found = contents(folder, kind)
         if found.foreign:
             others = named(found.foreign, folder)
-            why = MIXED.format(others) if found.ours else OTHERS.format(what, others)
+            why = MIXED.format(others) if found.ours else OTHERS.format(others)
             self.left.append(Left(str(folder), why))
         for path in found.ours if found.foreign else [folder]:
             self.add(path, what)
