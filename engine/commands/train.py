@@ -91,7 +91,7 @@ Settings
 {settings}
 
 Several GPUs
-  torchrun --standalone --nproc-per-node 2 -m understudy.engine train … trains on two.
+  torchrun --standalone --nproc-per-node 2 --no-python understudy train … trains on two.
 """.replace("{settings}", settings_manual(TrainSettings))
 
     def run(self) -> dict[str, Any]:
