@@ -19,12 +19,12 @@ from panel_recast import Shown
 from understudy.engine.faces.geometry.align import crop, crop_matrix, transform
 from understudy.engine.faces.geometry.topology import (
     BROWS,
+    EYE_CORNERS,
     EYES,
     INNER_LIPS,
-    LEFT_EYE_CORNERS,
+    LIDS,
     MOUTH_TRIANGLES,
     OUTER_LIPS,
-    RIGHT_EYE_CORNERS,
     TRIANGLES,
 )
 from understudy.engine.faces.networks.face_mesh import LIP_POINTS, Mesh, region_of_face
@@ -42,8 +42,6 @@ WINK = 0.09
 FOLD_WIDTH, FOLDED = 0.25, 0.03
 """Folds are finer than the first, in radii of the face, and change the shading by more than the second (the deviation
 over the face of luma's logarithm), or nothing is said of them."""
-_LID_PAIRS = (((159, 145), (158, 153), (160, 144)), ((386, 374), (385, 380), (387, 373)))
-_CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
 _EXPRESSIVE = np.array([*OUTER_LIPS, *INNER_LIPS, *EYES[0], *EYES[1], *BROWS[0][:5], *BROWS[1][:5]])
 _EDGE = 0.35
 """Skin that is turned away farther than this cosine is not judged."""
@@ -129,7 +127,7 @@ class Judge:
         (mesh,), _ = self._mesh([picture], [region_of_face(landmarks) * [1, 1, grown, 1]])
         (irises,) = self._mesh.irises([picture], mesh[None])
         gaze, lids = [], []
-        for iris, (a, b), pairs in zip(irises, _CORNERS, _LID_PAIRS, strict=True):
+        for iris, (a, b), pairs in zip(irises, EYE_CORNERS, LIDS, strict=True):
             across = mesh[b, :2] - mesh[a, :2]
             width = float(np.hypot(*across))
             axes = np.array([across, [-across[1], across[0]]]) / width**2

@@ -125,7 +125,7 @@ def recasts(pair: Pair, source: Source, work: Path, count: int, settings: Conver
     swaps = [Swap(person=pair.shot_person, identity="face")]
     plan = make_plan(alignments, swaps, {"face": source}, settings.smooth, shape=settings.shape)
     wanted = chosen_frames(plan, count)
-    tracks = learn_tracks(pair.shot, plan, wanted, CPU)
+    tracks = learn_tracks(pair.shot, plan, wanted, {"face": source}, CPU)
     job = Work(plan, {"face": source}, settings, CPU, scan=work / "scans" / pair.shot.stem, tracks=tracks)
     shown: list[Shown] = []
     seconds = 0.0

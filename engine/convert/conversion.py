@@ -77,7 +77,8 @@ def convert(
     plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
-    known = learn_tracks(info.footage, plan, range(start, end), device, report, spectacles=settings.keep_front)
+    wanted = range(start, end)
+    known = learn_tracks(info.footage, plan, wanted, sources, device, report, spectacles=settings.keep_front)
     work = Work(plan, sources, settings, device, mark, Path(spec.scan), known)
     counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
     writer = MovieWriter(

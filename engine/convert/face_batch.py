@@ -17,7 +17,6 @@ from ..faces.geometry.align import crop, crop_box, hull_mask
 from ..media.reader import Frame
 from ..model.draft.folds import RestFace
 from ..model.draft.shape import move_picture
-from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source, recast
 from ..protocol import ConvertSettings
 from .mask import fit_mask
@@ -97,7 +96,7 @@ def render_faces(
     for name, size, members in _batches(groups, device):
         pictures = np.stack([crop_of(f, p) for f, p in members])
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
-        if isinstance(sources[name].refiner, Shared):  # it knows where the face is, and goes where no mesh does
+        if sources[name].meshless:  # it knows where the face is, and goes where no mesh does
             own_masks = np.full(pictures.shape[:3], 255, np.uint8)
             in_front, lenses = np.zeros_like(own_masks), np.zeros_like(own_masks)
         else:
@@ -170,7 +169,7 @@ def recast_with_dissolve(
     device = picture.device
     choice = torch.from_numpy(np.stack([p.choice for p in placements])).to(device)
     changing = [n for n, p in enumerate(placements) if p.other is not None]
-    if not changing or isinstance(source.refiner, Shared):  # that takes no views
+    if not changing or source.meshless:  # that takes no views
         return recast(source, landmarks, picture, own, choice, rests=rests)
     other = torch.from_numpy(np.stack([x for p in placements if (x := p.other) is not None])).to(device)
     share = torch.tensor([placements[n].share for n in changing], device=device)[:, None, None, None]

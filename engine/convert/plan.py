@@ -12,7 +12,6 @@ from ..faces.alignments import Alignments
 from ..faces.geometry.align import crop_matrix, mesh_radius, transform
 from ..model.draft.shape import Change, difference, neutral_face, reshaped
 from ..model.draft.views import choose_views, doubts
-from ..model.networks.shared_encoder import Shared
 from ..model.recast import Source
 from ..protocol import Swap
 from ..reporter import Reporter, Silent
@@ -101,7 +100,7 @@ def make_plan(
         raise DataError("A person can get one face only. Remove one of the two swaps.")
     for swap in swaps:
         source = sources[swap.identity]
-        meshless = isinstance(source.refiner, Shared)
+        meshless = source.meshless
         rows = np.flatnonzero(alignments.person == swap.person) if meshless else alignments.of_person(swap.person)
         if not len(rows):
             known = sorted(set(alignments.person[alignments.person >= 0].tolist()))

@@ -70,7 +70,7 @@ class StillRecaster:
             if spec.view == "landmarks":
                 picture = draw_landmarks(frame.rgb, scan, spec)
             else:
-                picture = self._recast(frame, plan, sources, spec, self._tracks(scan, spec, plan))
+                picture = self._recast(frame, plan, sources, spec, self._tracks(scan, spec, plan, sources))
         write_png(output, picture, spec.width)
         return PreviewResult(path=str(output), steps=steps, seconds=time.perf_counter() - begun)
 
@@ -157,15 +157,17 @@ class StillRecaster:
         )
         return plan
 
-    def _tracks(self, scan: Alignments, spec: PreviewSpec, plan: dict[int, list[Placement]]) -> dict[int, TrackFacts]:
+    def _tracks(
+        self, scan: Alignments, spec: PreviewSpec, plan: dict[int, list[Placement]], sources: dict[str, Source]
+    ) -> dict[int, TrackFacts]:
         """What is known of the faces of this frame."""
         front = spec.settings.keep_front
         footage = footage_of(scan.clip)
-        tracks = tuple(sorted(p.track for p in plan.get(spec.frame, ())))
+        tracks = tuple(sorted((p.track, sources[p.source].meshless) for p in plan.get(spec.frame, ())))
         stamps = file_stamp(footage.path), file_stamp(Path(spec.scan) / alignments.FILE_NAME)
         key = ("tracks", footage, *stamps, spec.scan, tracks, front)
         known: dict[int, TrackFacts] = self._keep(
-            key, lambda: learn_tracks(footage, plan, [spec.frame], self._device, spectacles=front)
+            key, lambda: learn_tracks(footage, plan, [spec.frame], sources, self._device, spectacles=front)
         )
         return known
 

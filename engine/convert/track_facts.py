@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..media.reader import Frame, read_frames
 from ..model.draft.folds import RestFace, rest_face
 from ..model.draft.texture import SIDE
 from ..model.draft.views import make_views
+from ..model.recast import Source
 from ..reporter import Reporter, Silent
 from .face_batch import TrackFacts, crop_of
 from .plan import Placement
@@ -45,6 +46,7 @@ def learn_tracks(
     footage: Path | Footage,
     plan: dict[int, list[Placement]],
     frames: Iterable[int],
+    sources: Mapping[str, Source],
     device: torch.device,
     report: Reporter | None = None,
     *,
@@ -53,10 +55,11 @@ def learn_tracks(
     """Track → what is known of its face, of the tracks that are recast in `frames`.
 
     A track is looked at all over, in whichever of its frames it is recast: a part of a take is made as the whole is.
-    Without `spectacles` nobody is taken to wear any.
+    A face that a network makes from the picture alone asks for none of it. Without `spectacles` nobody is taken to wear
+    any.
     """
     report = report or Silent()
-    wanted = {p.track for frame in frames for p in plan.get(frame, ())}
+    wanted = {p.track for frame in frames for p in plan.get(frame, ()) if not sources[p.source].meshless}
     tracks: dict[int, list[tuple[int, Placement]]] = {}
     for frame in sorted(plan):
         for placement in plan[frame]:

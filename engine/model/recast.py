@@ -40,6 +40,11 @@ class Source:
     network_size: int
     shape: torch.Tensor
 
+    @property
+    def meshless(self) -> bool:
+        """Whether its network looks at the picture alone: no mesh, views or drafts."""
+        return isinstance(self.refiner, Shared)
+
 
 def target_geometry(landmarks: np.ndarray, size: int, device: torch.device) -> Geometry:
     """Geometry of (B, 468, 3) landmarks in pixels of a size × size crop."""
@@ -76,8 +81,7 @@ def recast(
     of both: a face seen from several views is measured once. `rests`, one for each of the B faces or none at all, is
     what the targets look like at rest, by which their folds are told. The shared encoder looks at the picture alone:
     neither landmarks, views, `rows` nor `rests` count, and the mask is its own within `own_mask`. Raises DataError when
-    what the
-    network makes is not finite.
+    what the network makes is not finite.
     """
     device, size = picture.device, picture.shape[-1]
     if isinstance(source.refiner, Shared) and not drafts_only:

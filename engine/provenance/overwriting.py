@@ -9,15 +9,14 @@ from typing import Any, Literal
 
 from ..errors import UnderstudyError
 from ..project_links import ENDING, FOLDERS
-from ..protocol import ConsentRecord, ConvertSpec, from_json, parse_json
-from .erase import is_file
+from ..protocol import ConsentRecord, ConvertSpec, from_json
+from .erase import is_file, read_json
+from .face_folders import CARDS
 
 Kind = Literal["media", "page", "JSON"]
 """What an output is: a movie, pictures or sound; a report; faces, or settings."""
 RECORDS = {"consent", "provenance"}
 """Folders of a project in which nothing is replaced, by whatever name the project goes."""
-CARDS = ("scan.json", "model.json", "voice.json")
-"""A folder that holds one of these is a scan, a model or a voice."""
 EXPORT = "understudy alignments"
 """The `format` of exported faces (`faces.interchange.alignments_json`)."""
 LOOKED_AT = 1 << 16
@@ -88,11 +87,7 @@ def _is_kept(path: Path) -> bool:
         if parent.suffix == ENDING:
             inner = path.relative_to(parent).parts
             return len(inner) > 1 and inner[0] in FOLDERS and inner[0] != "recasts"
-    try:
-        data = parse_json(path.read_text(encoding="utf-8")) if path.stat().st_size < LARGEST_RECORD else None
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and _is_record(data)
+    return path.stat().st_size < LARGEST_RECORD and _is_record(read_json(path))
 
 
 def _is_record(data: dict[str, Any]) -> bool:
@@ -104,11 +99,7 @@ def _is_record(data: dict[str, Any]) -> bool:
 
 def is_settings(path: Path) -> bool:
     """Whether a file tells how a recast was made, as a conversion leaves it beside its output."""
-    try:
-        data = parse_json(path.read_text(encoding="utf-8")) if is_file(path) else None
-    except (OSError, ValueError):
-        return False
-    return isinstance(data, dict) and _reads(ConvertSpec, data.get("convert"))
+    return _reads(ConvertSpec, read_json(path).get("convert"))
 
 
 def _reads(kind: type[Any], data: Any) -> bool:

@@ -34,10 +34,10 @@ def test_a_targets_spectacles_stay_whole_and_what_is_seen_through_them_is_recast
     sources = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)
     plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)
     track = int(astronaut_scan.track[0])
-    worn = learn_tracks(path, plan, [0], CPU)
+    worn = learn_tracks(path, plan, [0], sources, CPU)
     assert worn[track].spectacles is not None
-    assert learn_tracks(path, plan, [0], CPU, spectacles=False)[track].spectacles is None
-    assert learn_tracks(Path(astronaut_scan.clip.path), plan, [0], CPU)[track].spectacles is None
+    assert learn_tracks(path, plan, [0], sources, CPU, spectacles=False)[track].spectacles is None
+    assert learn_tracks(Path(astronaut_scan.clip.path), plan, [0], sources, CPU)[track].spectacles is None
     settings = ConvertSettings(shape=0.0, match_grain=False)
     frame = next(iter(read_frames(path)))
     hull = cv2.erode(hull_mask(face, len(picture)), np.ones((15, 15)))  # the picture is square

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, LIDS, RIGHT_EYE_CORNERS
 from understudy.engine.model.draft import views as module
-from understudy.engine.model.draft.gaze import LIDS, irises, looks
+from understudy.engine.model.draft.gaze import irises, looks
 from understudy.engine.model.draft.views import EYES_ELSEWHERE, LIPS, eyes_cost, fit_cost, make_views
 from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.model_folder import facesets, prepare

@@ -44,6 +44,9 @@ EYES = [
 RIGHT_EYE_CORNERS = (33, 133)
 LEFT_EYE_CORNERS = (362, 263)
 """Outer and inner corner of the person's right eye (left in the picture), inner and outer of the left."""
+EYE_CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+LIDS = (((159, 145), (158, 153), (160, 144)), ((386, 374), (385, 380), (387, 373)))
+"""Vertices of the upper and the lower lid that lie over one another in the middle of the right and of the left eye."""
 
 MIRROR = np.array(_DATA["mirror"], np.int64)
 """(468,) the vertex on the other side of the face for each vertex; its own inverse."""

@@ -15,6 +15,7 @@ import torch
 from .draft import features
 from .filters import light, luma
 from .mesh_raster import Geometry
+from .relight import DARK
 from .texture import carried
 from .warp import Fused, Views
 
@@ -23,8 +24,6 @@ SIDE = 128
 FINE, COARSE = 0.012, 0.08
 """Folds are told finer than the first, in crop sides, and against what is wider than the second: pores, hairs and grain
 are none, and light at large is the draft's to match."""
-DARK = 0.05
-"""What is added to the light before anything is compared with it: in the dark a ratio says nothing."""
 LIMITS = (0.35, 0.15)
 """No fold darkens skin by more than the first share or brightens it by more than the second: what is brighter is mostly
 light that has changed."""

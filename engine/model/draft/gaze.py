@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from ...faces.geometry.topology import EYES, LEFT_EYE_CORNERS, RIGHT_EYE_CORNERS
+from ...faces.geometry.topology import EYE_CORNERS, EYES, LIDS
 from ...faces.networks import weights
 from ...faces.networks.face_mesh import Mesh
 from .mesh_raster import Geometry, spread
@@ -36,9 +36,6 @@ inside the edges of eyes, whose white would stay as a line."""
 FARTHEST = 2.0
 """No iris lies farther from the middle of its eye than this, in widths of the eye: what seems to is none."""
 
-LIDS = (((159, 145), (158, 153), (160, 144)), ((386, 374), (385, 380), (387, 373)))
-"""Vertices of the upper and the lower lid that lie over one another, of the right and the left eye."""
-_CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
 _ABOVE = (([247, 30, 29, 27, 28, 56, 190]), ([467, 260, 259, 257, 258, 286, 414]))
 """The first ring of vertices above the upper lid."""
 _UNDER = (([25, 110, 24, 23, 22, 26, 112]), ([255, 339, 254, 253, 252, 256, 341]))
@@ -54,7 +51,7 @@ def looks(landmarks: np.ndarray, irises: np.ndarray | None) -> tuple[np.ndarray,
     corners, along them and down from them; not a number where it was not measured.
     """
     gazes, openings = [], []
-    for eye, (a, b) in enumerate(_CORNERS):
+    for eye, (a, b) in enumerate(EYE_CORNERS):
         across = landmarks[:, b, :2] - landmarks[:, a, :2]
         width = np.maximum(np.hypot(across[:, 0], across[:, 1]), 1e-6)
         apart = [np.linalg.norm(landmarks[:, u, :2] - landmarks[:, v, :2], axis=-1) for u, v in LIDS[eye]]
@@ -137,7 +134,7 @@ def shut(target: Geometry, places: torch.Tensor, points: torch.Tensor) -> tuple[
 
 def _apart(points: torch.Tensor, eye: int) -> torch.Tensor:
     """How far the lids of an eye are open in (B, 468, 2), in its widths: (B,)."""
-    a, b = _CORNERS[eye]
+    a, b = EYE_CORNERS[eye]
     upper, lower = (list(x) for x in zip(*LIDS[eye], strict=True))
     apart = (points[:, upper] - points[:, lower]).norm(dim=-1).mean(1)
     return apart / (points[:, a] - points[:, b]).norm(dim=-1).clamp(min=1e-6)

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 
 from ...faces.geometry.align import frontalise, head_rotation, mesh_radius, mirror, yaw_pitch
-from ...faces.geometry.topology import BROWS, EYES, LEFT_EYE_CORNERS, MIRROR, RIGHT_EYE_CORNERS, TRIANGLES
+from ...faces.geometry.topology import BROWS, EYE_CORNERS, EYES, LIDS, MIRROR, TRIANGLES
 from .filters import blur
 from .mesh_raster import geometry, spread, triangle_map
 from .rest import MOVING, least_deformed, usual
@@ -35,9 +35,6 @@ OPENED, RAISED = (0.0, 1.0), (0.3, 1.0)
 raised higher than at rest, they take all of it, as at rest."""
 SPREAD = 8
 """Steps over the mesh over which the skin about lids and brows goes along with them."""
-_CORNERS = (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
-_LIDS = (([159, 158, 160], [145, 153, 144]), ([386, 385, 387], [374, 380, 373]))
-"""Vertices of the upper and the lower lid that lie over one another, of the right and the left eye."""
 FIELD = 128
 """Side of the raster on which the displacement is made; it is smooth."""
 
@@ -154,7 +151,7 @@ def difference(target: Neutral, source: Neutral, amount: float = 1.0) -> Change:
     result += pulled * (result[mouth].mean(0) - result)
     result = amount * result.astype(np.float32)
     lids, brows = (np.zeros((2, *result.shape), np.float32) for _ in range(2))
-    for side, (corners, eye, brow) in enumerate(zip(_CORNERS, EYES, BROWS, strict=True)):
+    for side, (corners, eye, brow) in enumerate(zip(EYE_CORNERS, EYES, BROWS, strict=True)):
         middle = result[list(corners)].mean(0)
         rest = [v for v in eye if v not in corners]
         lids[side, rest, 1] = result[rest, 1] - middle[1]
@@ -170,9 +167,10 @@ def difference(target: Neutral, source: Neutral, amount: float = 1.0) -> Change:
 def _heights(straight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far lids are open, and brows above the eyes' corners: (N, 468, 3) straight ahead → (N, 2) each."""
     y = straight[..., 1]
-    lids = np.stack([(y[:, lower] - y[:, upper]).mean(1) for upper, lower in _LIDS], 1)
+    upper, lower = np.array(LIDS).transpose(2, 0, 1)
+    lids = (y[:, lower] - y[:, upper]).mean(2)
     brows = np.stack(
-        [y[:, list(corners)].mean(1) - y[:, brow].mean(1) for corners, brow in zip(_CORNERS, BROWS, strict=True)], 1
+        [y[:, list(corners)].mean(1) - y[:, brow].mean(1) for corners, brow in zip(EYE_CORNERS, BROWS, strict=True)], 1
     )
     return lids, brows
 

@@ -13,7 +13,7 @@ import torch
 from ...faces.facesets.faceset import Faceset
 from ...faces.facesets.masks import donor_masks, remove_spectacles
 from ...faces.geometry.align import frontalise, mirror, yaw_pitch
-from ...faces.geometry.topology import INNER_LIPS, LEFT_EYE_CORNERS, MIRROR, OUTER_LIPS, RIGHT_EYE_CORNERS
+from ...faces.geometry.topology import EYE_CORNERS, INNER_LIPS, MIRROR, OUTER_LIPS
 from .gaze import irises, looks
 from .mesh_raster import parts, vertex_visibility
 from .shape import neutral_face
@@ -65,11 +65,11 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np
     def opening(faces: np.ndarray, upper: int, lower: int) -> np.ndarray:
         return np.linalg.norm(faces[..., upper, :] - faces[..., lower, :], axis=-1)
 
-    lids, corners = ((159, 145), (386, 374)), (RIGHT_EYE_CORNERS, LEFT_EYE_CORNERS)
+    lids = ((159, 145), (386, 374))
     eyes = [
         0.15 * opening(straight, *lid) / np.maximum(opening(neutral, *lid), 1e-3)
         + 0.5 * opening(straight, *lid) / np.maximum(opening(straight, *corner), 1e-3)
-        for lid, corner in zip(lids, corners, strict=True)
+        for lid, corner in zip(lids, EYE_CORNERS, strict=True)
     ]
     openings = np.stack([0.5 * opening(straight, 13, 14), *eyes], 1)
     features = np.concatenate([moved.reshape(len(landmarks), -1) / np.sqrt(len(EXPRESSIVE_VERTICES)), openings], 1)
