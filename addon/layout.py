@@ -116,6 +116,17 @@ def fields(layout: bpy.types.UILayout) -> bpy.types.UILayout:
     return column
 
 
+def takes_row(layout: bpy.types.UILayout, operator: str, takes: list[bpy.types.Strip]) -> None:
+    """Which of several takes is shown or heard, and buttons to the next and the one before; nothing for one alone."""
+    if len(takes) < 2:
+        return
+    row = layout.row(align=True)
+    row.operator(operator, text="", icon="TRIA_LEFT").step = -1
+    now = next((i for i, take in enumerate(takes, 1) if not take.mute), 0)
+    row.operator(operator, text=tr("Take {number} of {n}", number=now, n=len(takes)), translate=False).step = 1
+    row.operator(operator, text="", icon="TRIA_RIGHT").step = 1
+
+
 def duration(seconds: float) -> str:
     """Seconds in an editor's words."""
     if seconds < 90:

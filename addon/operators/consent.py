@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import typing
+from collections.abc import Callable
 from pathlib import Path
 
 import bpy
@@ -74,6 +75,23 @@ def draw_plea(layout: bpy.types.UILayout) -> None:
     column = layout.column(align=True)
     for line in wrapped(text, 62):
         column.label(text=line, translate=False)
+
+
+def draw_rows(operator: bpy.types.Operator, said: Callable[[bpy.types.PropertyGroup], str], icon: str) -> None:
+    """A dialog for the consents of several people: each of its rows under what is `said` of whom it is about, then what
+    they share."""
+    layout = operator.layout
+    draw_plea(layout)
+    for row in operator.rows:
+        layout.separator()
+        layout.label(text=said(row), icon=icon, translate=False)
+        column = fields(layout)
+        for name in ("person", "basis", "file"):
+            column.prop(row, name)
+    layout.separator()
+    column = fields(layout)
+    column.prop(operator, "scope")
+    column.prop(operator, "date")
 
 
 class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
@@ -163,20 +181,11 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
         )
 
     def draw(self, context: bpy.types.Context) -> None:
-        draw_plea(self.layout)
-        for row in self.rows:
-            self.layout.separator()
+        def said(row: bpy.types.PropertyGroup) -> str:
             face = tr("{name}, whose face appears", name=row.called)
-            shown = tr("{name}, who is replaced in the footage", name=row.called)
-            self.layout.label(text=face if row.role == "FACE" else shown, icon="USER", translate=False)
-            column = fields(self.layout)
-            column.prop(row, "person")
-            column.prop(row, "basis")
-            column.prop(row, "file")
-        self.layout.separator()
-        column = fields(self.layout)
-        column.prop(self, "scope")
-        column.prop(self, "date")
+            return face if row.role == "FACE" else tr("{name}, who is replaced in the footage", name=row.called)
+
+        draw_rows(self, said, "USER")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import bpy
 from bpy.props import IntProperty
 
@@ -16,9 +18,7 @@ from .convert import active_recast
 
 def last_recast(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
     """The newest finished conversion of the scene, or None."""
-    state = steps.state_of(context)
-    jobs = reversed(state.jobs) if state else ()
-    return next((job for job in jobs if job.kind == "convert" and job.state == "done"), None)
+    return steps.newest_done(steps.state_of(context), "convert")
 
 
 class UNDERSTUDY_OT_place(Undoable, bpy.types.Operator):
@@ -51,6 +51,29 @@ class _Take(Undoable):
         return "" if active_recast(context) else tr("Select a recast, or its source with the playhead on it, first.")
 
 
+def next_take(
+    operator: bpy.types.Operator, scene: bpy.types.Scene, takes: list[bpy.types.Strip],
+    show: Callable[[bpy.types.Scene, bpy.types.Strip], object],
+) -> set[str]:  # fmt: skip
+    """Show, or let be heard, the take `operator.step` on from the one that is; it is selected and said."""
+    now = next((i for i, take in enumerate(takes) if not take.mute), -operator.step)
+    strip = takes[(now + operator.step) % len(takes)]
+    show(scene, strip)
+    scene.sequence_editor.active_strip = strip
+    for take in takes:
+        take.select = take == strip
+    said = tr("Take {number} of {n}: “{name}”", number=takes.index(strip) + 1, n=len(takes), name=strip.name)
+    operator.report({"INFO"}, said)
+    return {"FINISHED"}
+
+
+def go_on_with(scene: bpy.types.Scene, strip: bpy.types.Strip | None) -> None:
+    """Select what is there once a recast is gone: the panel goes on with it."""
+    if strip is not None:
+        scene.sequence_editor.active_strip = strip
+        strip.select = True
+
+
 class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
     """See the next of several recasts of the same frames. Undoable."""
 
@@ -63,16 +86,7 @@ class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         recasts.own_ids(scene)
-        takes = recasts.takes(scene, active_recast(context))
-        seen = next((i for i, take in enumerate(takes) if not take.mute), -self.step)
-        strip = takes[(seen + self.step) % len(takes)]
-        recasts.show_take(scene, strip)
-        scene.sequence_editor.active_strip = strip
-        for take in takes:
-            take.select = take == strip
-        self.report({"INFO"}, tr("Take {number} of {n}: “{name}”", number=takes.index(strip) + 1, n=len(takes),
-                                 name=strip.name))  # fmt: skip
-        return {"FINISHED"}
+        return next_take(self, scene, recasts.takes(scene, active_recast(context)), recasts.show_take)
 
 
 class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
@@ -85,10 +99,7 @@ class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         recasts.own_ids(scene)
-        below = placing.remove(scene, active_recast(context))
-        if below is not None:  # the panel goes on with what is there
-            scene.sequence_editor.active_strip = below
-            below.select = True
+        go_on_with(scene, placing.remove(scene, active_recast(context)))
         return {"FINISHED"}
 
 

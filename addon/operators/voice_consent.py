@@ -9,12 +9,11 @@ from bpy.props import BoolProperty, CollectionProperty, StringProperty
 
 from .. import compat
 from ..i18n import tr
-from ..layout import fields
 from ..state import consent_records, project, steps, voice_steps
 from ..state.properties import USUAL_BASIS
 from ..state.voice_properties import UnderstudyVoiceConsentRow
 from .common import Outside
-from .consent import Incomplete, draw_plea, record_of, start_consent, usual_scope
+from .consent import Incomplete, draw_rows, record_of, start_consent, usual_scope
 
 
 class UNDERSTUDY_OT_voice_consents(Outside, bpy.types.Operator):
@@ -58,19 +57,11 @@ class UNDERSTUDY_OT_voice_consents(Outside, bpy.types.Operator):
         )
 
     def draw(self, context: bpy.types.Context) -> None:
-        draw_plea(self.layout)
-        for row in self.rows:
-            self.layout.separator()
+        def said(row: bpy.types.PropertyGroup) -> str:
             heard = tr("{name}, whose voice is heard", name=row.called)
-            replaced = tr("{name}, whose voice is replaced", name=row.called)
-            self.layout.label(text=heard if row.role == "HEARD" else replaced, icon="SPEAKER", translate=False)
-            column = fields(self.layout)
-            for name in ("person", "basis", "file"):
-                column.prop(row, name)
-        self.layout.separator()
-        column = fields(self.layout)
-        column.prop(self, "scope")
-        column.prop(self, "date")
+            return heard if row.role == "HEARD" else tr("{name}, whose voice is replaced", name=row.called)
+
+        draw_rows(self, said, "SPEAKER")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)

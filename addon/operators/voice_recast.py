@@ -16,6 +16,7 @@ from ..sequencer import copies, sound_strips, voice_placing
 from ..sequencer.placing import CannotPlace
 from ..state import consent_records, project, steps, voice_properties, voice_steps
 from .common import Outside, Undoable
+from .place import go_on_with, next_take
 
 
 def made_of(scene: bpy.types.Scene, folder: Path, quality: str) -> dict[str, Any]:
@@ -144,9 +145,7 @@ class UNDERSTUDY_OT_voice_train(_Recast, bpy.types.Operator):
 
 def last_recast(context: bpy.types.Context) -> bpy.types.PropertyGroup | None:
     """The newest finished recast of a voice, or None."""
-    state = steps.state_of(context)
-    jobs_ = reversed(state.jobs) if state else ()
-    return next((job for job in jobs_ if job.kind == "voice" and job.state == "done"), None)
+    return steps.newest_done(steps.state_of(context), "voice")
 
 
 class UNDERSTUDY_OT_place_voice(Undoable, bpy.types.Operator):
@@ -220,16 +219,7 @@ class UNDERSTUDY_OT_next_voice_take(_Placed, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         copies.own_sources(scene)
-        takes = voice_placing.takes(scene, voice_placing.meant(scene))
-        now = next((i for i, take in enumerate(takes) if not take.mute), -self.step)
-        strip = takes[(now + self.step) % len(takes)]
-        voice_placing.hear(scene, strip)
-        scene.sequence_editor.active_strip = strip
-        for take in takes:
-            take.select = take == strip
-        self.report({"INFO"}, tr("Take {number} of {n}: “{name}”", number=takes.index(strip) + 1, n=len(takes),
-                                 name=strip.name))  # fmt: skip
-        return {"FINISHED"}
+        return next_take(self, scene, voice_placing.takes(scene, voice_placing.meant(scene)), voice_placing.hear)
 
 
 class UNDERSTUDY_OT_remove_voice_recast(_Placed, bpy.types.Operator):
@@ -242,10 +232,7 @@ class UNDERSTUDY_OT_remove_voice_recast(_Placed, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         copies.own_sources(scene)
-        below = voice_placing.remove(scene, voice_placing.meant(scene))
-        if below is not None:
-            scene.sequence_editor.active_strip = below
-            below.select = True
+        go_on_with(scene, voice_placing.remove(scene, voice_placing.meant(scene)))
         return {"FINISHED"}
 
 

@@ -9,7 +9,7 @@ import bpy
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..layout import SidebarPanel, StepPanel, failure, fields, missing, sentence, step
+from ..layout import SidebarPanel, StepPanel, failure, fields, missing, sentence, step, takes_row
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
 from ..sequencer import placing, recasts, source_look
@@ -82,15 +82,7 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     if "speed" in changed:
         sentence(layout, context, tr("Its source has another speed since: mark the range and recast again."), "INFO")
     layout.operator("understudy.update", icon="FILE_REFRESH")
-    takes = recasts.takes(scene, strip)
-    if len(takes) > 1:
-        row = layout.row(align=True)
-        row.operator("understudy.next_take", text="", icon="TRIA_LEFT").step = -1
-        seen = next((i for i, take in enumerate(takes, 1) if not take.mute), 0)
-        row.operator(
-            "understudy.next_take", text=tr("Take {number} of {n}", number=seen, n=len(takes)), translate=False
-        ).step = 1
-        row.operator("understudy.next_take", text="", icon="TRIA_RIGHT").step = 1
+    takes_row(layout, "understudy.next_take", recasts.takes(scene, strip))
     view = context.window_manager.understudy
     if view.show and view.view != "original" and placing.take_in_view(scene):
         sentence(layout, context, tr("The live preview lies over it: untick 4 Preview to see it alone."), "INFO")

@@ -9,7 +9,7 @@ import bpy
 from .. import compat
 from ..constants import VOICE_RECORD
 from ..i18n import tr
-from ..layout import StepPanel, failure, fields, frames_in_words, missing, sentence, step
+from ..layout import StepPanel, failure, fields, frames_in_words, missing, sentence, step, takes_row
 from ..operators.voice import missing_for_sound, there_are_voices
 from ..operators.voice_recast import last_recast
 from ..sequencer import voice_placing
@@ -156,15 +156,7 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
         sentence(layout, context, tr("Consent: {records}", records=said))
     before = strip.mute
     layout.operator("understudy.hear_voice", icon="PLAY_SOUND", depress=not before)
-    takes = voice_placing.takes(scene, strip)
-    if len(takes) > 1:
-        row = layout.row(align=True)
-        row.operator("understudy.next_voice_take", text="", icon="TRIA_LEFT").step = -1
-        heard = next((i for i, take in enumerate(takes, 1) if not take.mute), 0)
-        row.operator(
-            "understudy.next_voice_take", text=tr("Take {number} of {n}", number=heard, n=len(takes)), translate=False
-        ).step = 1
-        row.operator("understudy.next_voice_take", text="", icon="TRIA_RIGHT").step = 1
+    takes_row(layout, "understudy.next_voice_take", voice_placing.takes(scene, strip))
     layout.operator("understudy.remove_voice_recast", icon="X")
 
 

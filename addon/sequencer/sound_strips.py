@@ -10,7 +10,7 @@ from .. import compat
 from ..constants import STRIP_ID, VOICE_RECORD
 from ..state.project import absolute
 from . import strip_media
-from .timeline import RangeError
+from .timeline import RangeError, refuse_retimed_meta
 
 if TYPE_CHECKING:
     import bpy
@@ -96,12 +96,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, limits: tuple[int, int]
     """What a sound strip plays between its handles, cut down to `limits` (a range on the timeline) when given. Raises
     RangeError."""
     timing = compat.strip_timing(scene, strip)
-    if timing.outer:
-        raise RangeError(
-            "The meta strip “{meta}” around “{name}” is retimed or reversed: undo that, recast, then do it again.",
-            meta=timing.outer,
-            name=strip.name,
-        )
+    refuse_retimed_meta(timing)
     if timing.keys:
         raise RangeError(
             "“{name}” is retimed: recast its voice at its own speed, then change the speed of both.", name=strip.name

@@ -96,17 +96,22 @@ def refuse_unsupported(timing: StripTiming) -> None:
             name=timing.name,
             kind=timing.type.replace("_", " ").lower(),
         )
-    if timing.outer:
-        raise RangeError(
-            "The meta strip “{meta}” around “{name}” is retimed or reversed: undo that, recast, then do it again.",
-            meta=timing.outer,
-            name=timing.name,
-        )
+    refuse_retimed_meta(timing)
     if timing.speed_control:
         raise RangeError(
             "The Speed Control “{effect}” changes the speed of “{name}”: mute or delete it, and change the speed of "
             "the strip itself (Strip > Retiming).",
             effect=timing.speed_control,
+            name=timing.name,
+        )
+
+
+def refuse_retimed_meta(timing: StripTiming) -> None:
+    """Raise RangeError when a meta around a strip changes its speed."""
+    if timing.outer:
+        raise RangeError(
+            "The meta strip “{meta}” around “{name}” is retimed or reversed: undo that, recast, then do it again.",
+            meta=timing.outer,
             name=timing.name,
         )
 

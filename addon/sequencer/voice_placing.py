@@ -101,10 +101,8 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
 
 def _sound_like(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip, made: str) -> None:
     """The source's volume, panning, their animation, and how Blender lays its samples between frames."""
-    own, sound = (
-        strip.sound,
-        source.sound.copy(),
-    )  # a copy keeps what Python is not told: where between frames it begins
+    own = strip.sound
+    sound = source.sound.copy()  # it keeps what Python is not told: where between frames it begins
     sound.name, sound.filepath = Path(made).stem, project.relative(made)
     strip.sound = sound
     if own.users == 0:
@@ -167,26 +165,29 @@ def no_source(strip: bpy.types.Strip) -> str:
 
 def takes_of(scene: bpy.types.Scene, source: bpy.types.Strip) -> list[bpy.types.Strip]:
     """The recasts of what a source plays, by channel."""
-    left, right = compat.span(source)
+    return _over(scene, source, source[STRIP_ID]) if source.get(STRIP_ID) else []
+
+
+def takes(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Strip]:
+    """The placed strips over the same sound as a placed one, itself among them, by channel."""
+    return _over(scene, strip, strip[VOICE_RECORD].get("strip_id"))
+
+
+def _over(scene: bpy.types.Scene, strip: bpy.types.Strip, source_id: str | None) -> list[bpy.types.Strip]:
+    """The recasts of a source of that id which share frames with a strip, by channel."""
+    left, right = compat.span(strip)
     found = [
         one
         for one in placed(scene)
-        if source.get(STRIP_ID) and one[VOICE_RECORD].get("strip_id") == source[STRIP_ID]
+        if one[VOICE_RECORD].get("strip_id") == source_id
         and compat.span(one)[0] < right and left < compat.span(one)[1]
     ]  # fmt: skip
     return sorted(found, key=lambda one: one.channel)
 
 
-def takes(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Strip]:
-    """The placed strips over the same sound as a placed one, itself among them, by channel."""
-    left, right = compat.span(strip)
-    same = [
-        one
-        for one in placed(scene)
-        if one[VOICE_RECORD].get("strip_id") == strip[VOICE_RECORD].get("strip_id")
-        and compat.span(one)[0] < right and left < compat.span(one)[1]
-    ]  # fmt: skip
-    return sorted(same, key=lambda one: one.channel)
+def _chosen(found: list[bpy.types.Strip]) -> bpy.types.Strip | None:
+    """Of several recasts the one that is heard, else the one that was heard last, else the uppermost."""
+    return max(found, key=lambda one: (not one.mute, bool(one[VOICE_RECORD].get("chosen")), one.channel), default=None)
 
 
 def _alternatives(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Strip]:
@@ -234,14 +235,12 @@ def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
             found = []
     now = scene.frame_current
     here = [one for one in found or placed(scene) if compat.span(one)[0] <= now < compat.span(one)[1]]
-    return max(here or found, key=lambda one: (not one.mute, bool(one[VOICE_RECORD].get("chosen")), one.channel),
-               default=None)  # fmt: skip
+    return _chosen(here or found)
 
 
 def heard(scene: bpy.types.Scene, source: bpy.types.Strip) -> bpy.types.Strip | None:
     """The recast of a source that is heard, or would be if the source were not heard instead; None without any."""
-    found = takes_of(scene, source)
-    return max(found, key=lambda one: (not one.mute, bool(one[VOICE_RECORD].get("chosen")), one.channel), default=None)
+    return _chosen(takes_of(scene, source))
 
 
 def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | None:

@@ -108,6 +108,12 @@ def about(job: UnderstudyJob) -> dict:
     return kept_json.mapping(job.about)
 
 
+def newest_done(state: UnderstudyState | None, kind: str) -> UnderstudyJob | None:
+    """The newest finished job of a kind, or None."""
+    jobs = reversed(state.jobs) if state else ()
+    return next((job for job in jobs if job.kind == kind and job.state == "done"), None)
+
+
 def unfinished(state: UnderstudyState) -> list[UnderstudyJob]:
     """The jobs that still run or wait."""
     return [job for job in state.jobs if job.state not in protocol.FINAL_STATES]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from understudy.engine import job_bodies
-from understudy.engine.protocol import Identity, Material, TrainSpec
+from understudy.engine.protocol import ConvertSpec, Identity, Material, Swap, TrainSpec
 from understudy.engine.reporter import Silent
 
 
@@ -25,3 +25,16 @@ def project(
     model = TrainSpec(identities=people, output=str(folder / "models" / "one"), preset="draft", project=str(folder))
     job_bodies.run("train", model, Silent())
     return folder
+
+
+@pytest.fixture
+def spec(project: Path, carphone_folder: Path, tmp_path: Path) -> ConvertSpec:
+    """The man of the project's first scan gets the woman's face, in three frames."""
+    return ConvertSpec(
+        scan=str(project / "scans" / carphone_folder.name),
+        model=str(project / "models" / "one"),
+        swaps=[Swap(person=0, identity="woman", target="man")],
+        output=str(tmp_path / "shot.mp4"),
+        project=str(project),
+        end=3,
+    )

@@ -15,7 +15,7 @@ from understudy.engine import job_bodies
 from understudy.engine.cli import execute
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.media.partial_output import settings_file
-from understudy.engine.protocol import ConvertSpec, Swap, consent_file, to_json
+from understudy.engine.protocol import ConvertSpec, consent_file, to_json
 from understudy.engine.provenance.credentials import Claim, sign
 from understudy.engine.provenance.outputs import require_output, require_writable
 from understudy.engine.provenance.overwriting import Kind
@@ -30,18 +30,6 @@ def write_picture(path: Path) -> Path:
     path.parent.mkdir(exist_ok=True)
     write_png(path, np.zeros((8, 8, 3), np.uint8), 8)
     return path
-
-
-@pytest.fixture
-def spec(project: Path, carphone_folder: Path, tmp_path: Path) -> ConvertSpec:
-    return ConvertSpec(
-        scan=str(project / "scans" / carphone_folder.name),
-        model=str(project / "models" / "one"),
-        swaps=[Swap(person=0, identity="woman", target="man")],
-        output=str(tmp_path / "shot.mp4"),
-        project=str(project),
-        end=3,
-    )
 
 
 def test_settings_of_somebody_elses_stay(spec: ConvertSpec, make_clip: Any, run: Any, tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from understudy.engine.protocol import (
     ConvertSpec,
     ReportSpec,
     SoundClip,
-    Swap,
     VoiceSpec,
 )
 from understudy.engine.provenance.credentials import Claim, sidecar, sign
@@ -38,15 +37,8 @@ class AtTheLast(Silent):
 
 
 @pytest.fixture
-def spec(project: Path, carphone_folder: Path, tmp_path: Path) -> ConvertSpec:
-    return ConvertSpec(
-        scan=str(project / "scans" / carphone_folder.name),
-        model=str(project / "models" / "one"),
-        swaps=[Swap(person=0, identity="woman", target="man")],
-        output=str(tmp_path / "shot.mp4"),
-        project=str(project),
-        end=FRAMES,
-    )
+def spec(spec: ConvertSpec) -> ConvertSpec:
+    return replace(spec, end=FRAMES)
 
 
 def convert(spec: ConvertSpec) -> None:
