@@ -6,6 +6,7 @@ program takes.
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 from collections.abc import Iterator
@@ -115,3 +116,12 @@ def commands() -> Iterator[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "line"), list(commands()))
 def test_commands_are_understood(page: str, line: str) -> None:
     assert cli._parse(shlex.split(line, comments=True)) is not None
+
+
+def test_the_api_reference_is_current() -> None:
+    path = ROOT / "tools" / "api_reference.py"
+    spec = importlib.util.spec_from_file_location("api_reference", path)
+    assert spec and spec.loader
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert tool.PAGE.read_text(encoding="utf-8") == tool.reference(), f"make it anew: {path.relative_to(ROOT)}"

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from .paths import absolute_path
+
 Subject = Literal["face", "voice"]
 Basis = Literal[
     "own face", "written permission", "licensed performer", "public domain or rights cleared", "test footage"
@@ -29,7 +31,7 @@ class ConsentRecord:
     basis: Basis
     scope: str
     date: str
-    file: str = ""
+    file: str = absolute_path("")
     file_sha256: str = ""
     subject: Subject = "face"
 
@@ -38,7 +40,7 @@ class ConsentRecord:
 class ConsentSpec:
     """Put a consent record into the project; an earlier one of the same identity is kept as its history."""
 
-    project: str
+    project: str = absolute_path()
     record: ConsentRecord
 
 
@@ -46,7 +48,7 @@ class ConsentSpec:
 class ForgetSpec:
     """Erase an identity's faces and all that was derived from them; `dry_run` only lists them."""
 
-    project: str
+    project: str = absolute_path()
     identity: str
     dry_run: bool = False
 
@@ -58,8 +60,8 @@ class ReportSpec:
     `overwrite` lets it take the place of a page that is no report, or a changed one.
     """
 
-    project: str
-    output: str
+    project: str = absolute_path()
+    output: str = absolute_path()
     overwrite: bool = False
 
 
@@ -67,9 +69,9 @@ class ReportSpec:
 class CredentialSpec:
     """Give a finished `file` (a render of the timeline) content credentials; `ingredients` are the recasts in it."""
 
-    file: str
+    file: str = absolute_path()
     ingredients: list[str]
-    project: str
+    project: str = absolute_path()
 
 
 def consent_file(project: str | Path, identity: str, subject: Subject = "face") -> Path:

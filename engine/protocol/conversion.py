@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .paths import absolute_path
 from .settings import Limits, setting
 from .training import Identity
 
@@ -95,17 +96,17 @@ class ConvertSpec:
     changed recast, or of a file that is no footage (`provenance.overwriting`).
     """
 
-    scan: str
-    model: str
+    scan: str = absolute_path()
+    model: str = absolute_path()
     swaps: list[Swap]
-    output: str
+    output: str = absolute_path()
     use_refiner: bool = True
     start: int | None = None
     end: int | None = None
     format: OutputFormat = "same"
     layer: bool = False
     settings: ConvertSettings = field(default_factory=ConvertSettings)
-    project: str = ""
+    project: str = absolute_path("")
     overwrite: bool = False
 
 
@@ -116,15 +117,15 @@ class PreviewSpec:
     `model` may be empty: then a draft is made from `identities` alone. `width` bounds the picture's width.
     """
 
-    scan: str
+    scan: str = absolute_path()
     swaps: list[Swap]
     frame: int
-    model: str = ""
+    model: str = absolute_path("")
     identities: list[Identity] = field(default_factory=list)
     view: View = "recast"
     width: int = 1920
     settings: ConvertSettings = field(default_factory=ConvertSettings)
-    project: str = ""
+    project: str = absolute_path("")
 
 
 @dataclass(frozen=True, kw_only=True)

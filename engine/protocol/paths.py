@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from pathlib import Path
+from dataclasses import MISSING, field, fields, is_dataclass
+from pathlib import Path, PurePath
+from typing import Any
 
 INSIDE_A_PROJECT = ("scans", "models", "recasts", "voices")
 """Folders of a project folder that hold one folder or file for each scan, model, …."""
@@ -14,6 +16,44 @@ IN_A_HOME = (
     *("preview", "python", "rates.json", "remote", "setup.log", "signing", "tools", "unsaved", "wheels"),
 )
 """What the names in `home` begin with."""
+
+MAX_PATH_LENGTH = 4096
+"""Characters; what Linux allows."""
+ABSOLUTE = r"[A-Za-z]:[\\/][^\x00]*" if sys.platform == "win32" else r"/[^\x00]*"
+
+
+def path_pattern(may_be_empty: bool = False) -> str:
+    """A regular expression of absolute paths of this system."""
+    return f"^({ABSOLUTE})?$" if may_be_empty else f"^{ABSOLUTE}$"
+
+
+def absolute_path(default: str = MISSING) -> str:  # type: ignore[assignment]
+    """A dataclass field that names a file or a folder; with the default "", it may be left empty."""
+    metadata = {"absolute_path": True, "pattern": path_pattern(default == ""), "max_length": MAX_PATH_LENGTH}
+    made: str = field(default=default, metadata=metadata)
+    return made
+
+
+def check_path(name: str, path: str) -> None:
+    """Raise ValueError unless `path` is absolute and plain: whoever reads it may be in another folder."""
+    parts = PurePath(path)
+    if not parts.is_absolute() or ".." in parts.parts or "\0" in path or len(path) > MAX_PATH_LENGTH:
+        raise ValueError(f"{name} must be an absolute path without .., not {path[:200]!r}.")
+
+
+def check_paths(message: Any) -> None:
+    """`check_path` of every field that `absolute_path` made in a dataclass and in the dataclasses within it."""
+    if isinstance(message, list):
+        for part in message:
+            check_paths(part)
+    if not is_dataclass(message):
+        return
+    for one in fields(message):
+        value = getattr(message, one.name)
+        if "absolute_path" not in one.metadata:
+            check_paths(value)
+        elif value or one.default != "":
+            check_path(one.name, value)
 
 
 def project_of(path: str | Path) -> Path:

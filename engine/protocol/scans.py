@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from .paths import absolute_path
+
 YAW_EDGES = (-60.0, -35.0, -12.0, 12.0, 35.0, 60.0)
 """Degrees between the columns of a coverage: seven columns."""
 PITCH_EDGES = (-30.0, -10.0, 10.0, 30.0)
@@ -24,7 +26,7 @@ class Clip:
              Otherwise each frame that is stored is counted once. Pictures are not turned as their EXIF says, either
     """
 
-    path: str
+    path: str = absolute_path()
     start: int = 0
     end: int | None = None
     stream: int = 0
@@ -40,8 +42,8 @@ class ScanSpec:
     """
 
     clip: Clip
-    output: str
-    project: str = ""
+    output: str = absolute_path()
+    project: str = absolute_path("")
     detectors: list[str] = field(default_factory=list)
 
 
@@ -65,9 +67,9 @@ class PeopleEdit:
 class PeopleSpec:
     """Correct who is who in a scan; remembered when its clip is scanned again."""
 
-    scan: str
+    scan: str = absolute_path()
     edits: list[PeopleEdit]
-    project: str = ""
+    project: str = absolute_path("")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,6 +27,14 @@ class Limits:
     def allow(self, value: float) -> bool:
         """Whether it is a finite number within the limits."""
         return math.isfinite(value) and (self.low < value if self.above else self.low <= value) and value <= self.high
+
+    def schema(self) -> dict[str, Any]:
+        """The limits as metadata of a dataclass field that pydantic knows, from which OpenAPI has them."""
+        if self.parts:
+            count = len(self.parts)
+            number = {"type": "number", "exclusiveMinimum" if self.above else "minimum": self.low, "maximum": self.high}
+            return {"json_schema_extra": {"minItems": count, "maxItems": count, "items": number}}
+        return {"gt" if self.above else "ge": self.low} | ({} if math.isinf(self.high) else {"le": self.high})
 
     def words(self) -> str:
         """The limits in words, as in "0 to 0.5"."""
@@ -50,15 +58,17 @@ class Setting:
 
 
 def setting(
-    default: T,
+    default: T = MISSING,  # type: ignore[assignment]
     label: str = "",
     help: str = "",
     *,
     choices: dict[str, tuple[str, str]] | None = None,
     limits: Limits | None = None,
 ) -> T:
-    """A dataclass field with what `Setting` tells of it."""
-    metadata = {"label": label, "help": help, "choices": choices or {}, "limits": limits}
+    """A dataclass field with what `Setting` tells of it; without a `default` it has to be given."""
+    told = Setting(name="", label=label, help=help, choices=choices or {}, limits=limits)
+    described = {"description": help.format(part=", ".join(limits.parts) if limits else "")} if help else {}
+    metadata = {"setting": told, **described, **(limits.schema() if limits else {})}
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata=metadata)  # type: ignore[return-value]
     return field(default=default, metadata=metadata)
@@ -67,8 +77,8 @@ def setting(
 def settings_of(cls: type) -> Iterator[Setting]:
     """The fields of a dataclass that `setting` made."""
     for one in fields(cls):
-        if one.metadata:
-            yield Setting(name=one.name, **one.metadata)
+        if told := one.metadata.get("setting"):
+            yield replace(told, name=one.name)
 
 
 def limits_of(cls: type) -> dict[str, Limits]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .paths import absolute_path
 from .settings import Limits, setting
 
 Preset = Literal["draft", "quick", "standard", "fine"]
@@ -16,7 +17,7 @@ Verdict = Literal["improving", "slowing", "converged", "overfitting"]
 class Material:
     """Where an identity's faces come from: one person of one scan folder."""
 
-    scan: str
+    scan: str = absolute_path()
     person: int
 
 
@@ -53,10 +54,10 @@ class TrainSpec:
     """
 
     identities: list[Identity]
-    output: str
+    output: str = absolute_path()
     preset: Preset = "quick"
     minutes: float | None = setting(10.0, limits=Limits(unit="a number of minutes", above=True))
-    warm_start: str = ""
-    project: str = ""
+    warm_start: str = absolute_path("")
+    project: str = absolute_path("")
     network: Network = "refine"
     settings: TrainSettings = field(default_factory=TrainSettings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from .paths import absolute_path
 from .settings import Limits, setting
 
 Excitation = Literal["auto", "filter", "synth"]
@@ -17,7 +18,7 @@ class SoundClip:
     `end` None means to its end.
     """
 
-    path: str
+    path: str = absolute_path()
     start: float = 0.0
     end: float | None = None
     track: int = 0
@@ -33,9 +34,9 @@ class VoiceTrainSpec:
 
     identity: str
     material: list[SoundClip]
-    output: str
+    output: str = absolute_path()
     minutes: float = setting(2.0, limits=Limits(unit="a number of minutes", high=10_000.0))
-    project: str = ""
+    project: str = absolute_path("")
     fetch: bool = False
 
 
@@ -81,11 +82,11 @@ class VoiceSpec:
     """
 
     clip: SoundClip
-    voice: str
-    output: str
+    voice: str = absolute_path()
+    output: str = absolute_path()
     target: str
     identity: str
     draft: bool = False
     settings: VoiceSettings = field(default_factory=VoiceSettings)
-    project: str = ""
+    project: str = absolute_path("")
     overwrite: bool = False

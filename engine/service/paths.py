@@ -1,7 +1,7 @@
-"""Which paths a request may name.
+"""Where a job may write.
 
-All are absolute, without `..` or NUL. What a job writes (`output`) must not lie among the system's own files
-or the engine's, and must not take the place of anything that Understudy has not made: it is new, an empty
+All paths are absolute and plain (`protocol.check_paths`). What a job writes (`output`) must not lie among the system's
+own files or the engine's, and must not take the place of anything that Understudy has not made: it is new, an empty
 folder, inside a project folder (`*.understudy`), the output of an earlier job, or a folder that holds a scan
 or a model. Symbolic links are followed before all this is looked at.
 """
@@ -9,23 +9,11 @@ or a model. Symbolic links are followed before all this is looked at.
 from __future__ import annotations
 
 from collections.abc import Collection
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 from ..protocol import project_of
 
-PATH_FIELDS = {
-    "path",
-    "output",
-    "scan",
-    "model",
-    "project",
-    "file",
-    "warm_start",
-    "voice",
-}  # the specs' fields that name files
-MAY_BE_EMPTY = {"model", "project", "file", "warm_start", "voice"}
-MAX_LENGTH = 4096  # characters
 SYSTEM = (
     *("/bin", "/boot", "/dev", "/etc", "/lib", "/lib32", "/lib64", "/proc", "/run", "/sbin", "/sys", "/usr"),
     *("/System", "/private/etc", "C:/Windows", "C:/Program Files", "C:/Program Files (x86)"),
@@ -42,21 +30,6 @@ class Forbidden(ValueError):
 
 class Occupied(ValueError):
     """Something that is not ours stands where a job would write."""
-
-
-def check_form(spec: Any, where: str = "spec") -> None:
-    """Raise ValueError unless every path of a spec is an absolute and plain one: the worker has a folder of its own."""
-    if isinstance(spec, list):
-        for part in spec:
-            check_form(part)
-    elif isinstance(spec, dict):
-        for name, value in spec.items():
-            if name not in PATH_FIELDS or not isinstance(value, str):
-                check_form(value)
-            elif value or name not in MAY_BE_EMPTY:
-                path = PurePath(value)
-                if not path.is_absolute() or ".." in path.parts or "\0" in value or len(value) > MAX_LENGTH:
-                    raise ValueError(f"{name} must be an absolute path without .., not {value[:200]!r}.")
 
 
 def check_output(spec: dict[str, Any], home: Path, ours: Collection[str]) -> None:

@@ -34,6 +34,9 @@ logger = logging.getLogger(__name__)
 class Superseded(Exception):
     """A newer request has come; nobody waits for this one any more."""
 
+    def __init__(self) -> None:
+        super().__init__("A newer preview was asked for; this one is not made.")
+
 
 class NoPreview(Exception):
     """There is no picture; the message is a sentence for the user."""

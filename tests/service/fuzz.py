@@ -34,9 +34,7 @@ from understudy.engine.model.model_folder import (
 from understudy.engine.model.networks import refiner_network
 from understudy.engine.protocol import Clip, ConsentRecord, ConvertSpec, ScanSpec, ScanSummary, Swap
 from understudy.engine.provenance.consent import read_consent, record_consent
-from understudy.engine.service.document import Submission
-from understudy.engine.service.paths import check_form
-from understudy.engine.service.server import _parse
+from understudy.engine.service.routes.messages import Submission, read_body
 from understudy.engine.swap import read_summary
 
 JUNK: list[Any] = [None, True, -1, 0, 2**31, 2**63, 10**400, 1e308, -0.5, "", "x" * 5000, "\0", "../..", [], {}, [[]]]
@@ -107,9 +105,9 @@ def readers(folder: Path) -> dict[str, Reader]:
 
 def _submission(file: Path) -> None:
     """What `POST /v1/jobs` does with a body."""
-    asked = protocol.from_json(Submission, _parse(file.read_bytes()))
+    asked = read_body(Submission, file.read_bytes())
     spec: Any = protocol.from_json(protocol.SPECS[asked.kind], asked.spec)
-    check_form(protocol.to_json(spec))
+    protocol.check_paths(spec)
 
 
 def damaged(good: bytes, dice: random.Random) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from understudy.engine.service.paths import Forbidden, Occupied, check_form, check_output
+from understudy.engine.protocol import Identity, Material, check_paths
+from understudy.engine.service.paths import Forbidden, Occupied, check_output
 
 from .harness import Engine
 
@@ -59,7 +60,7 @@ def test_only_what_understudy_made_is_replaced(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", ["x", "./x", "/a/../etc", "/a\0", "", "/" + "a" * 5000])
 def test_paths_are_absolute_and_plain(path: str) -> None:
     with pytest.raises(ValueError, match="absolute path"):
-        check_form({"identities": [{"material": [{"scan": path, "person": 0}]}]})
+        check_paths(Identity(name="Ann", material=[Material(scan=path, person=0)]))
 
 
 def test_the_api_refuses_before_anything_is_kept(shared_engine: Engine, tmp_path: Path) -> None:
