@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 from .durable import writing
 from .errors import DataError
 from .protocol import parse_json
+from .reading import open_regular, require_regular
 
 
 def write_arrays(path: Path, kind: str, schema: int, arrays: dict[str, np.ndarray], facts: dict[str, Any]) -> None:
@@ -40,6 +41,7 @@ def read_arrays(
     if not path.is_file():
         raise DataError(f"{path} is not there. Make it again, or point to where it was moved.")
     try:
+        require_regular(path)
         with safe_open(path, framework="np") as file:
             facts = parse_json((file.metadata() or {})["understudy"])
             if not isinstance(facts, dict):
@@ -74,7 +76,7 @@ def _is_finite(array: np.ndarray, gaps: bool) -> bool:
 
 def map_array(path: Path, name: str) -> np.ndarray:
     """One array of a file that `read_arrays` has found sound, mapped: read as it is used, never written back."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         length = int.from_bytes(file.read(8), "little")
         entry = parse_json(file.read(length))[name]
     dtypes = {"U8": np.uint8, "F32": np.float32, "I32": np.int32}

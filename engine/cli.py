@@ -17,7 +17,7 @@ from .commands.arguments import OPTIONS
 from .commands.path_arguments import close_home, examine, examine_home
 from .errors import Stopped, UnderstudyError
 from .memory import LITTLE, NEEDED, require_room
-from .plain_words import of_file, of_memory
+from .plain_words import of_file, of_lack
 from .printing import complain, complain_of_fault, say, unwritten
 
 USAGE, FAULT = NotUnderstood.exit_code, 70
@@ -113,11 +113,11 @@ def execute(arguments: Sequence[str]) -> int:
     except BrokenPipeError:
         raise
     except (UnderstudyError, KeyboardInterrupt) as error:
-        if isinstance(error, UnderstudyError) and (sentence := of_memory(error)):  # whatever it blames
+        if isinstance(error, UnderstudyError) and (sentence := of_lack(error)):  # whatever it blames
             return _fail(1, sentence, as_json)
         return _fail(*_in_plain_words(error), as_json)
     except Exception as error:
-        if sentence := of_memory(error) or (of_file(error) if isinstance(error, OSError) else ""):
+        if sentence := of_lack(error) or (of_file(error) if isinstance(error, OSError) else ""):
             return _fail(1, sentence, as_json)
         complain_of_fault()
         return _fail(FAULT, f"Internal error ({type(error).__name__}: {error}). Report it.", as_json)

@@ -23,6 +23,7 @@ from .durable import hash_file
 from .errors import ModelsMissingError, UnderstudyError
 from .printing import say
 from .protocol import parse_json
+from .reading import read_text
 
 LIBRARIES = {
     "numpy": "numpy",
@@ -270,7 +271,7 @@ def _engine() -> Check:
     if not path.is_file():
         return Check(name="running engine", found="none (Blender starts one; or: understudy serve)", needed=False)
     try:
-        address = parse_json(path.read_text(encoding="utf-8"))
+        address = parse_json(read_text(path))
         call = urllib.request.Request(
             f"{address['url']}/v1/engine", headers={"Authorization": f"Bearer {address['token']}"}
         )

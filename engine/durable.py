@@ -11,11 +11,12 @@ import secrets
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
 from typing import Any
+
+from .reading import open_regular
 
 if sys.platform == "win32":
     import msvcrt
@@ -30,15 +31,6 @@ LEFT_SECONDS = 3600.0
 LONGEST_STEM = 200
 """Bytes of a name that its temporary one begins with: file systems take 255, and 22 are added."""
 LOCK_BYTE = 1 << 30  # Windows locks a byte, and nobody can read that byte meanwhile: take one past the contents
-
-
-def open_regular(path: Path) -> BufferedReader:
-    """Open a file for reading. Raises OSError, at once for a pipe or a device, which might keep us waiting for ever."""
-    fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise OSError(errno.EINVAL, "no file (a folder, a pipe or a device)", str(path))
-    return os.fdopen(fd, "rb")
 
 
 def hash_file(path: Path) -> str:
@@ -135,39 +127,99 @@ def _digest(name: str, chance: str) -> str:
 
 
 @contextmanager
-def writing(final: Path, mode: int = PRIVATE) -> Iterator[Path]:
+def writing(final: Path, mode: int = PRIVATE, allow: Allow | None = None) -> Iterator[Path]:
     """A new and empty file beside `final`, for whoever fills it by its name; it takes the place of `final` in one step
-    when the block ends well, and is on disk then. Otherwise it vanishes. `mode` holds from its creation on."""
+    when the block ends well, and is on disk then. Otherwise it vanishes. `mode` holds from its creation on; `allow` as
+    in `put`."""
     partial = make_beside(final, mode)
     try:
         yield partial
-        put(partial, final)
+        put(partial, final, allow)
     except BaseException:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
 
 
-def put(partial: Path, final: Path) -> None:
-    """Put a finished file under its name so that a crash leaves the old or the new, never half; on disk when this
-    returns."""
-    with partial.open("rb+") as file:
-        os.fsync(file.fileno())
-    partial.replace(final)
+Allow = Callable[[Path], None]
+"""Raises UnderstudyError where what lies under a name must stay."""
+Seen = tuple[Any, ...] | None
+"""What lies under a name, to know later whether it is that still; None: nothing."""
+
+
+def put(partial: Path, final: Path, allow: Allow | None = None) -> None:
+    """Put a finished file, or a folder, under its name so that a crash leaves the old or the new, never half; on disk
+    when this returns.
+
+    With `allow` whatever lies there at that moment is asked about, also what came at the last: it is replaced only as
+    it was when `allow` looked at it. A folder takes no place of another: that is moved away before. Raises OSError, and
+    what `allow` raises; then all is as it was.
+    """
+    folder = partial.is_dir()
+    if not folder:
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+    if not folder and allow is None:
+        partial.replace(final)
+    else:
+        while not _put_new(partial, final):
+            if allow is None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(final))
+            seen = look(final)
+            allow(final)
+            if seen is not None and look(final) == seen:
+                partial.replace(final)
+                break
     sync_folder(final.parent)
 
 
-def write_bytes(path: Path, data: bytes, mode: int = PRIVATE) -> None:
-    """Put `data` under `path` in one step; on disk when this returns."""
-    with writing(path, mode) as partial:
+def look(path: Path) -> Seen:
+    """What lies under a name, no link followed: a file by its number, size and time, a folder by all that is in it."""
+    try:
+        status = path.lstat()
+        inside = tuple((p.name, look(p)) for p in sorted(path.iterdir())) if stat.S_ISDIR(status.st_mode) else ()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino, 0 if inside else status.st_size, 0 if inside else status.st_mtime_ns, inside
+
+
+def _put_new(partial: Path, final: Path) -> bool:
+    """Name a file or folder so only where nothing has that name; whether that was so."""
+    if partial.is_dir() or sys.platform == "win32":
+        if os.path.lexists(final):
+            return False
+        partial.rename(final)  # a folder replaces nothing but an empty one, and on Windows nothing replaces anything
+        return True
+    try:
+        os.link(partial, final, follow_symlinks=False)
+    except FileExistsError:
+        return False
+    except OSError:  # a file system without hard links: an empty file keeps the name free
+        try:
+            os.close(os.open(final, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        try:
+            partial.replace(final)
+        except OSError:
+            final.unlink(missing_ok=True)
+            raise
+        return True
+    partial.unlink()
+    return True
+
+
+def write_bytes(path: Path, data: bytes, mode: int = PRIVATE, allow: Allow | None = None) -> None:
+    """Put `data` under `path` in one step; on disk when this returns. `allow` as in `put`."""
+    with writing(path, mode, allow) as partial:
         partial.write_bytes(data)
 
 
-def write_json(path: Path, data: Any, mode: int = PRIVATE, indent: int | None = 1) -> None:
+def write_json(path: Path, data: Any, mode: int = PRIVATE, indent: int | None = 1, allow: Allow | None = None) -> None:
     """Put `data` under `path` in one step; on disk when this returns. `mode` holds from the file's creation on.
 
     Without indent what is long and read by programs only. Raises ValueError for NaN and infinity."""
-    write_bytes(path, json.dumps(data, indent=indent, allow_nan=False).encode("ascii"), mode)
+    write_bytes(path, json.dumps(data, indent=indent, allow_nan=False).encode("ascii"), mode, allow)
 
 
 def raise_flag(path: Path) -> None:

@@ -11,9 +11,10 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from .durable import open_regular, write_json
+from .durable import write_json
 from .errors import MediaError
 from .protocol import ConvertSpec, JobSpec, ScanSpec, TrainSpec, parse_json
+from .reading import open_regular, read_text
 
 FILE_NAME = "source.json"
 SCHEMA = 1
@@ -37,7 +38,7 @@ def require_unchanged(spec: JobSpec) -> None:
 
 def _require_unchanged(scan: Path) -> None:
     try:
-        kept = parse_json((scan / FILE_NAME).read_text(encoding="utf-8"))
+        kept = parse_json(read_text(scan / FILE_NAME))
         path, size, time, digest = Path(kept["path"]), kept["bytes"], kept["time"], kept["digest"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return  # an older scan, or one that is damaged: its reader says so

@@ -16,7 +16,7 @@ from .devices import pick_device
 from .errors import UnderstudyError
 from .footage_stamp import facts, remember, require_unchanged
 from .memory import keep_memory, require_room
-from .plain_words import of_file, of_memory
+from .plain_words import of_file, of_lack
 from .project_links import require_inside
 from .protocol import (
     Clip,
@@ -87,7 +87,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
     except UnderstudyError:
         raise
     except Exception as error:
-        sentence = of_memory(error)
+        sentence = of_lack(error)
         if not sentence and isinstance(error, SafetensorError):
             sentence = f"A file could not be read or written ({error}). Make room, or choose another folder."
         if not sentence and isinstance(error, OSError):

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .protocol import parse_json
+from .reading import open_regular, read_text
 
 Kind = Literal["scan", "model", "voice", "observed", "recast"]
 """What a folder is, also an unfinished one: `observed` is what the networks saw, `recast` a recast that still grows."""
@@ -154,7 +155,7 @@ def _says_otherwise(path: Path, name: str) -> bool:
 def _is_others_tensors(path: Path) -> bool:
     """Whether a file begins as whole tensors that do not carry our facts."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size)) if 0 < size <= LARGEST_HEADER else None
     except (OSError, ValueError, RecursionError):
@@ -181,7 +182,7 @@ def _json(path: Path) -> Any:
     try:
         if not stat.S_ISREG(_mode(path)) or path.stat().st_size > LARGEST_JSON:
             return None
-        return parse_json(path.read_text(encoding="utf-8"))
+        return parse_json(read_text(path))
     except (OSError, ValueError, RecursionError):
         return None
 

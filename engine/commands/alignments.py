@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -34,12 +35,13 @@ class Export:
 
         scanned = [path for path in self.scan.rglob("*") if path.is_file()]
         inputs = [*scanned, *footage(project_of(self.scan.resolve()))]
-        require_writable(self.output, inputs, self.overwrite, kind="JSON")
+        allow = partial(require_writable, inputs=inputs, overwrite=self.overwrite, kind="JSON")
+        allow(self.output)
         with watching("Run the same command again.") as reporter, reporter.stage("Exporting"):
             if self.format == "faceswap":
-                count = export_faceswap(self.scan, self.output, reporter, self.person)
+                count = export_faceswap(self.scan, self.output, reporter, self.person, allow)
             else:
-                count = export_json(self.scan, self.output, reporter)
+                count = export_json(self.scan, self.output, reporter, allow)
         return {"file": str(self.output.resolve()), "faces": count}
 
 

@@ -14,6 +14,7 @@ import tyro
 from ..errors import UnderstudyError
 from ..printing import say
 from ..protocol import FINAL_STATES, Job, from_json, parse_json
+from ..reading import read_text
 from .arguments import Json, NotUnderstood
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ Examples
             raise NotUnderstood("understudy jobs add takes a kind and a file: understudy jobs add scan spec.json.")
         kind, file = self.names
         try:
-            spec = parse_json(Path(file).read_text(encoding="utf-8"))
+            spec = parse_json(read_text(Path(file)))
         except (OSError, ValueError) as error:
             raise UnderstudyError(
                 f"{file} is not a spec ({error}). docs/dev/file-formats.md says what one holds."

@@ -17,6 +17,7 @@ from ..errors import MediaError, NotUnderstood, UnderstudyError
 from ..plain_words import of_file
 from ..printing import complain
 from ..project_links import require_inside_project
+from ..reading import NO_FILE, is_readable_kind
 
 LONGEST = 255  # bytes of a name that file systems take
 ADDED = 40  # bytes that the names of what is made beside an output have more than its own
@@ -69,8 +70,8 @@ def examine_path(path: Path, argument: str = "") -> None:
             require_inside_project(path)
             return
         raise kind(of_file(error)) from None
-    if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
-        raise kind(f"{path} is no file (a pipe or a device). Choose a file.")
+    if not (is_readable_kind(status) or stat.S_ISDIR(status.st_mode)):
+        raise kind(f"{path} is {NO_FILE}. Choose a file.")
     require_inside_project(path)
 
 

@@ -11,6 +11,7 @@ import tyro
 from ..errors import UnderstudyError
 from ..printing import say
 from ..protocol import project_of, to_json
+from ..reading import read_text
 from .arguments import Json, NotUnderstood
 
 Action = Literal["show", "use", "off", "clear"]
@@ -98,7 +99,7 @@ def _token(file: Path | None) -> str:
     if file is None:
         raise NotUnderstood("Name a copy of the other engine's token file: --token-file FILE.")
     try:
-        return file.read_text(encoding="ascii").strip()
+        return read_text(file, "ascii").strip()
     except (OSError, ValueError) as error:
         raise UnderstudyError(
             f"The token file {file} cannot be read ({error}). Copy it from the other machine."

@@ -22,6 +22,7 @@ from ..protocol import (
     parse_json,
     project_of,
 )
+from ..reading import read_text
 from .arguments import (
     Consents,
     Json,
@@ -133,7 +134,7 @@ def named_people(project: Path) -> list[Identity]:
     require_closed(project / "scans", project)
     for path in sorted((project / "scans").glob("*/scan.json")):
         try:
-            summary = from_json(ScanSummary, parse_json(path.read_text(encoding="utf-8")))
+            summary = from_json(ScanSummary, parse_json(read_text(path)))
         except ValueError as error:
             raise DataError(f"{path} is damaged ({error}). Scan its footage again.") from None
         for person in summary.people:

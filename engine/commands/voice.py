@@ -57,13 +57,17 @@ class Separate:
 
         if self.rest and self.rest.resolve() == self.output.resolve():
             raise NotUnderstood(f"The voice and the rest cannot both be {self.rest}. Give --rest another name.")
-        for output in filter(None, (self.output, self.rest)):
+
+        def allow(output: Path) -> None:
             require_writable(output, [self.sound], self.overwrite)
+
+        for output in filter(None, (self.output, self.rest)):
+            allow(output)
         fetch()
         clip = clip_of(self.sound, self.range, self.track)
         with watching("Nothing was written.") as reporter, reporter.stage(f"Separating {self.sound.name}"):
             return separate_file(
-                clip, self.output.resolve(), self.rest and self.rest.resolve(), reporter, pick_device()
+                clip, self.output.resolve(), self.rest and self.rest.resolve(), reporter, pick_device(), allow
             )
 
 

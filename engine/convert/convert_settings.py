@@ -13,6 +13,9 @@ from ..media.partial_output import SETTINGS_SUFFIX, settings_file
 from ..media.segment_reuse import EarlierMovie
 from ..protocol import PROTOCOL, ConvertSpec, from_json, parse_json, to_json
 from ..provenance.erase import read_json
+from ..provenance.outputs import require_writable
+from ..provenance.overwriting import is_settings
+from ..reading import read_text
 
 
 def save_settings(
@@ -28,7 +31,11 @@ def save_settings(
     )
     if doubt:
         made["doubt"] = {str(frame): round(value, 2) for frame, value in sorted(doubt.items())}
-    write_json(settings_file(Path(spec.output)), made, SHARED)
+
+    def allow(path: Path) -> None:
+        require_writable(path, [], spec.overwrite, is_settings, "JSON")
+
+    write_json(settings_file(Path(spec.output)), made, SHARED, allow=allow)
 
 
 def earlier_results(output: Path) -> list[EarlierMovie]:
@@ -48,6 +55,6 @@ def load_settings(output: Path) -> ConvertSpec:
     if not path.is_file():
         raise DataError(f"{path} is not there: nothing tells how {output.name} was made. Name the settings yourself.")
     try:
-        return from_json(ConvertSpec, parse_json(path.read_text(encoding="utf-8"))["convert"])
+        return from_json(ConvertSpec, parse_json(read_text(path))["convert"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}). Name the settings yourself.") from None

@@ -12,6 +12,7 @@ import numpy as np
 from ..faces.facesets.masks import drawn_path
 from ..model.model_folder import faceset_path, read_card
 from ..protocol import ConvertSpec, to_json
+from ..reading import read_bytes
 from .frame_measures import AVERAGING_RADIUS
 from .plan import Placement
 
@@ -59,5 +60,5 @@ def _fingerprint(spec: ConvertSpec) -> bytes:
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) if f.is_file() else None for f in files]
     told = {"making": RENDER_VERSION, "settings": to_json(spec.settings), "files": stamps, "refiner": spec.use_refiner}
     # the mark in the faces is that of the scan and the model (`provenance.recasts.mark_number`)
-    card_file = hashlib.sha256((folder / "model.json").read_bytes()).hexdigest()
+    card_file = hashlib.sha256(read_bytes(folder / "model.json")).hexdigest()
     return json.dumps([told, card.identities, str(folder), card_file, spec.scan], sort_keys=True).encode()

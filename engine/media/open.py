@@ -10,6 +10,7 @@ import av
 from av.container import InputContainer, OutputContainer
 
 from ..errors import MediaError
+from ..reading import NO_FILE, is_readable_kind, open_regular
 
 FORMATS = (
     "mov matroska avi mpeg mpegts mpegtsraw mpegvideo m4v h264 hevc vvc av1 obu ivf mjpeg mxf mxf_opatom gxf lxf "
@@ -48,9 +49,9 @@ def open_movie(path: Path) -> InputContainer:
     """Open a movie for reading. Raises MediaError when it is missing or not one."""
     if not path.exists():
         raise MediaError(f"{path} is not there. Check the path, or whether the disk is connected.")
-    if not path.is_file():
-        raise MediaError(f"{path} is no file (a pipe or a device). Choose a movie.")
-    with contextlib.suppress(OSError), path.open("rb") as file:
+    if not is_readable_kind(path.stat()):
+        raise MediaError(f"{path} is {NO_FILE}. Choose a movie.")
+    with contextlib.suppress(OSError), open_regular(path) as file:
         refuse_heif(path, file.read(12))
     closed = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS.split())}
     try:

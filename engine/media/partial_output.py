@@ -4,11 +4,13 @@ only: the supervisor asks for it, too."""
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
-from ..durable import put, sync_folder
+from ..durable import Seen, look, put
 from ..errors import UnderstudyError
 from ..own_files import contents, named, remove_ours
 
@@ -40,29 +42,43 @@ what was made to lie beside it."""
 def publish(made: Mapping[Path, Path], certify: Certify | None = None) -> None:
     """Give what is made its names (final name → where it lies, on the same file system), signed and recorded first.
 
-    A file takes the place of an earlier one in one step, a folder in two. When `certify` fails nothing has changed.
-    Raises OSError, and whatever `certify` does.
+    A file takes the place of an earlier one in one step, a folder in two; only what lay there when `certify` looked
+    is replaced. When `certify` fails nothing has changed. Raises OSError, UnderstudyError where something came or was
+    changed meanwhile, and whatever `certify` does.
     """
+    before = {final: look(final) for final in made}
     beside = certify(made) if certify else {}
+    before |= {final: look(final) for final in beside}
     for final, whole in {**made, **beside}.items():
+        allow = partial(require_unchanged, before[final])
         if whole.is_dir():
-            _move_folder(whole, final)
-            sync_folder(final.parent)
+            _move_folder(whole, final, allow)
         else:
-            put(whole, final)
+            put(whole, final, allow)
 
 
-def _move_folder(made: Path, final: Path) -> None:
+def require_unchanged(before: Seen, path: Path, where: Path | None = None) -> None:
+    """Raise UnderstudyError where something else lies under a name (or has gone on to `where`) than `look` saw."""
+    if before is None or look(where or path) != before:
+        raise UnderstudyError(
+            f"{path} was put there or changed while it was being made, and stays as it is. Move it away, or choose "
+            "another name, and start again."
+        )
+
+
+def _move_folder(made: Path, final: Path, allow: Callable[..., None]) -> None:
     replaced = made.with_name(f"{made.name}-replaced")  # where nobody else keeps anything
-    if final.exists():
+    if os.path.lexists(final):
         final.rename(replaced)
     try:
-        made.rename(final)
-    except OSError:
-        if replaced.exists():
+        if os.path.lexists(replaced):
+            allow(final, replaced)  # nobody finds it under this name
+        put(made, final)
+    except BaseException:
+        if os.path.lexists(replaced):
             replaced.rename(final)
         raise
-    if replaced.exists():
+    if replaced.is_dir():
         shutil.rmtree(replaced, ignore_errors=True)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from av.codec import CodecContext
 from av.packet import Packet
 
-from ..durable import open_regular
 from ..errors import MediaError
+from ..reading import open_regular
 from .colour_spaces import FULL, LIMITED
 from .exr import is_whole
 from .open import LACKS_MEMORY, refuse_heif

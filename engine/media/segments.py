@@ -20,6 +20,7 @@ from typing import Any
 
 from ..durable import write_json
 from ..protocol import parse_json
+from ..reading import read_text
 
 SEGMENT_FRAMES = 120
 """Frames of a segment: whole groups of pictures, a few seconds of work at most to do again."""
@@ -130,7 +131,7 @@ def _marker(first: int) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     with contextlib.suppress(OSError, ValueError):
-        data = parse_json(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path))
         return data if isinstance(data, dict) else None
     return None
 

@@ -24,7 +24,7 @@ from av.container import InputContainer, OutputContainer
 from av.stream import Disposition
 from scipy import signal
 
-from ..durable import make_beside, put
+from ..durable import Allow, make_beside, put
 from ..errors import MediaError
 from .open import LACKS_MEMORY, create_movie, open_movie
 from .sound import AAC_LAYOUTS, AAC_RATES, channel_layout, cut_samples, working_format
@@ -194,10 +194,11 @@ class SoundWriter:
 
     The file grows aside and gets its name when the block ends well; otherwise nothing is left. Samples of a WAV are
     the source's bit for bit (float ones too); FLAC holds 16 or 24 bits; MP3 and M4A are compressed at 320 kbit/s.
+    `allow` is asked about what has the name by then, as `durable.put` does.
     """
 
-    def __init__(self, output: Path, info: SoundInfo, comment: str = "") -> None:
-        self._output, self._info, self._comment = output, info, comment
+    def __init__(self, output: Path, info: SoundInfo, comment: str = "", allow: Allow | None = None) -> None:
+        self._output, self._info, self._comment, self._allow = output, info, comment, allow
         self._written = 0
 
     def __enter__(self) -> Self:
@@ -227,7 +228,7 @@ class SoundWriter:
                 self._container.mux(self._encoder.encode(None))
             self._container.close()
             if kind is None:
-                put(self._partial, self._output)
+                put(self._partial, self._output, self._allow)
         finally:
             self._partial.unlink(missing_ok=True)
 

@@ -16,6 +16,7 @@ from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.facesets.faceset import Faceset, gather, load_faceset
 from ..protocol import Identity, Network, Preset, TrainSettings, from_json, parse_json
+from ..reading import read_text, require_regular
 from ..reporter import Part, Reporter
 from .draft.gaze import irises
 from .networks.refiner_network import SIZES, upgrade_weights
@@ -51,7 +52,7 @@ def read_card(folder: Path) -> ModelCard:
     if not path.is_file():
         raise DataError(f"{folder} holds no model. Train one first, or point to where it was moved.")
     try:
-        card = from_json(ModelCard, parse_json(path.read_text(encoding="utf-8")))
+        card = from_json(ModelCard, parse_json(read_text(path)))
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}). Train the model again.") from None
     if card.schema != SCHEMA:
@@ -160,6 +161,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     face, and what it makes would go unnoticed as the face that was there.
     """
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             facts = parse_json(file.metadata()["understudy"])
             if not isinstance(facts, dict):

@@ -11,6 +11,7 @@ from typing import Any
 from ..durable import lock, write_bytes
 from ..errors import UnderstudyError
 from ..protocol import home, make_home
+from ..reading import read_bytes
 
 LOCAL = "Understudy local, self-made"
 CLAIM_SIGNING = "1.3.6.1.4.1.62558.2.1"
@@ -55,7 +56,7 @@ def _load(chain: Path, key: Path) -> Certificate:
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
     try:
-        pems = chain.read_bytes(), key.read_bytes()
+        pems = read_bytes(chain), read_bytes(key)
         private: Any = serialization.load_pem_private_key(pems[1], None)
     except (OSError, ValueError, TypeError) as error:
         raise UnderstudyError(

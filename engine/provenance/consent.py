@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..durable import hash_file, lock, open_regular, write_json, writing
+from ..durable import hash_file, lock, write_json, writing
 from ..errors import ConsentError, DataError, UnderstudyError
 from ..project_links import require_closed
 from ..protocol import (
@@ -31,6 +31,7 @@ from ..protocol import (
     project_of,
     to_json,
 )
+from ..reading import open_regular, read_text
 
 BASES: tuple[Basis, ...] = typing.get_args(Basis)
 SUBJECTS: tuple[Subject, ...] = typing.get_args(Subject)
@@ -204,7 +205,7 @@ def people_of(spec: TrainSpec | ConvertSpec | PreviewSpec) -> list[str]:
 def replaced(scan: str, person: int) -> str:
     """The name that a scan gives a person. Raises UnderstudyError when nobody has named them yet."""
     try:
-        people = parse_json((Path(scan) / "scan.json").read_text(encoding="utf-8"))["people"]
+        people = parse_json(read_text(Path(scan) / "scan.json"))["people"]
         (found,) = [p for p in people if p["id"] == person]
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"The scan {scan} does not know person {person}. Scan the footage again.") from None
@@ -275,7 +276,7 @@ def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        found = parse_json(path.read_text(encoding="utf-8"))
+        found = parse_json(read_text(path))
         if "forgotten" not in found:
             from_json(ConsentRecord, found)
         elif not all(isinstance(found.get(name), str) for name in ("identity", "forgotten")):

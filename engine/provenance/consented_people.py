@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import ConsentError
 from ..faces.people import appearance
 from ..protocol import ConvertSpec, Identity, PreviewSpec, TrainSpec, parse_json
+from ..reading import read_text
 from .consent import bind, how_to_record, project_folder, read_consent, replaced, seen_with
 
 Looks = list[tuple[str, np.ndarray]]
@@ -96,7 +97,7 @@ def _material(identity: Identity) -> Iterator[tuple[str, str, np.ndarray]]:
 def _faceset(model: Path, identity: str) -> Path | None:
     """The faceset of one of a model's identities; None where there is none, which the job itself refuses."""
     try:
-        names = parse_json((model / "model.json").read_text(encoding="utf-8"))["identities"]
+        names = parse_json(read_text(model / "model.json"))["identities"]
         return model / "facesets" / f"{names.index(identity)}.faceset"
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None

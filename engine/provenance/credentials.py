@@ -14,7 +14,7 @@ from typing import Any
 
 from .. import child_process
 from ..errors import MediaError, UnderstudyError
-from ..plain_words import NO_MEMORY, tells_of_memory
+from ..plain_words import of_child
 
 FORMATS = {
     ".mp4": "video/mp4",
@@ -153,8 +153,8 @@ def _apart(order: dict[str, Any], files: list[Path]) -> dict[str, Any]:
         said = done.stderr
         answer = json.loads(done.stdout.splitlines()[-1])
     except (subprocess.TimeoutExpired, ValueError, IndexError):
-        if tells_of_memory(said):
-            raise UnderstudyError(NO_MEMORY.format("This computer")) from None
+        if sentence := of_child(said):
+            raise UnderstudyError(sentence) from None
         raise MediaError(
             f"The content credentials of {files[0].name} could not be made or read: the process that does it ended. "
             "Try again; if it comes back, the file is damaged."

@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import UnderstudyError
 from ..protocol import parse_json
+from ..reading import read_text
 
 
 def is_file(path: Path) -> bool:
@@ -60,7 +61,7 @@ def size_of(path: Path) -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file; an empty one where that is a link, not there, or holds something else."""
     try:
-        found = parse_json(path.read_text(encoding="utf-8")) if is_file(path) else {}
+        found = parse_json(read_text(path)) if is_file(path) else {}
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from ..errors import UnderstudyError
 from ..project_links import ENDING, FOLDERS
 from ..protocol import ConsentRecord, ConvertSpec, from_json
+from ..reading import open_regular
 from .erase import is_file, read_json
 from .face_folders import CARDS
 
@@ -50,7 +51,7 @@ def _refusal(path: Path, what: str) -> UnderstudyError:
 
 
 def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(LOOKED_AT)
 
 

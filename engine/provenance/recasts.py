@@ -16,6 +16,7 @@ from typing import Any
 from ..durable import hash_file
 from ..errors import DataError
 from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, to_json
+from ..reading import read_bytes, read_text
 from ..reporter import Reporter
 from .consent import project_folder, read_consent, replaced, today
 from .credentials import Claim, Ingredient, read_credentials, sidecar, sign_all
@@ -63,7 +64,7 @@ class Recast:
 def recast_id(spec: ConvertSpec) -> str:
     """What names a conversion: the same for the same spec and model, so that one taken up again carries one mark."""
     card = Path(spec.model) / "model.json"
-    model = card.read_bytes() if card.is_file() else b""
+    model = read_bytes(card) if card.is_file() else b""
     text = json.dumps(to_json(replace(spec, overwrite=False)), sort_keys=True).encode()
     return hashlib.sha256(text + hashlib.sha256(model).digest()).hexdigest()[:16]
 
@@ -73,7 +74,7 @@ def mark_number(spec: ConvertSpec) -> int:
     from .mark import number_of
 
     card = Path(spec.model) / "model.json"
-    model = card.read_bytes() if card.is_file() else b""
+    model = read_bytes(card) if card.is_file() else b""
     return number_of(f"{spec.scan} {hashlib.sha256(model).hexdigest()}")
 
 
@@ -183,7 +184,7 @@ def recorded(project: Path) -> list[tuple[Path, Recast]]:
 
 def _clip(scan: Path) -> Clip:
     try:
-        return from_json(Clip, json.loads((scan / "scan.json").read_text(encoding="utf-8"))["clip"])
+        return from_json(Clip, json.loads(read_text(scan / "scan.json"))["clip"])
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{scan} holds no finished scan. Scan the footage first.") from None
 

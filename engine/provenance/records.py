@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from ..durable import write_json
 from ..errors import DataError
 from ..protocol import from_json, parse_json
+from ..reading import read_text
 from .erase import entries, is_file
 
 Record = TypeVar("Record")
@@ -26,7 +27,7 @@ def read_records(folder: Path, kind: type[Record]) -> list[tuple[Path, Record]]:
     files = [path for path in entries(folder) if path.suffix == ".json" and is_file(path)]
     for path in sorted(files, key=lambda p: p.stat().st_mtime):
         try:
-            found.append((path, from_json(kind, parse_json(path.read_text(encoding="utf-8")))))
+            found.append((path, from_json(kind, parse_json(read_text(path)))))
         except (OSError, ValueError) as error:
             raise DataError(f"{path} is damaged ({error}). Move it away to go on.") from None
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from ..durable import SHARED, hash_file, write_bytes
 from ..protocol import ReportSpec
+from ..reading import read_bytes
 from .consent import all_consents, today
 from .credentials import release
 from .outputs import require_output
@@ -44,14 +45,14 @@ def write_report(project: Path, output: Path, overwrite: bool = False) -> Path:
     page = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(project.stem)}: recast report</title>'
     text = f"{page}<style>{_STYLE}</style>{''.join(parts)}</html>\n".encode(errors="backslashreplace")
     output.parent.mkdir(parents=True, exist_ok=True)
-    require_output(ReportSpec(project=str(project), output=str(output), overwrite=overwrite))
-    write_bytes(output, text + _seal(text), SHARED)
+    spec = ReportSpec(project=str(project), output=str(output), overwrite=overwrite)
+    write_bytes(output, text + _seal(text), SHARED, lambda _: require_output(spec))
     return output
 
 
 def is_report(path: Path) -> bool:
     """Whether a file is a report as it was written. Raises OSError."""
-    text = path.read_bytes() if path.is_file() else b""
+    text = read_bytes(path) if path.is_file() else b""
     return len(text) > SEAL and _seal(text[:-SEAL]) == text[-SEAL:]
 
 

@@ -21,6 +21,7 @@ import c2pa
 
 from ..durable import make_beside, put
 from ..errors import MediaError, UnderstudyError
+from ..reading import open_regular, read_bytes
 from .certificate import load_certificate
 from .credentials import FORMATS, Claim, Credentials, Ingredient, release, sidecar
 from .xmp import DIGITAL_SOURCE_TYPE, add_xmp, can_carry
@@ -70,12 +71,12 @@ def _recast(path: Path, whole: bool) -> str:
 
 def _read(path: Path) -> Credentials | None:
     carries = FORMATS.get(path.suffix.lower())
-    with _in_plain_words(path), path.open("rb") as file:
+    with _in_plain_words(path), open_regular(path) as file:
         try:
             if carries:
                 reader = c2pa.Reader(carries, file, context=_context())
             else:
-                reader = c2pa.Reader(OTHER, file, manifest_data=sidecar(path).read_bytes(), context=_context())
+                reader = c2pa.Reader(OTHER, file, manifest_data=read_bytes(sidecar(path)), context=_context())
         except c2pa.C2paError.ManifestNotFound:
             return None
         with reader:
@@ -85,7 +86,7 @@ def _read(path: Path) -> Credentials | None:
 def _is_recast(path: Path) -> bool:
     try:
         if path.suffix == sidecar(path).suffix:
-            with c2pa.Reader(OTHER, io.BytesIO(), manifest_data=path.read_bytes(), context=_context()) as reader:
+            with c2pa.Reader(OTHER, io.BytesIO(), manifest_data=read_bytes(path), context=_context()) as reader:
                 found: Credentials | None = replace(_found(reader, True), state="")
         else:
             found = _read(path)
@@ -138,7 +139,7 @@ def _sign(path: Path, claim: Claim, signer: Any) -> str:
             source = work if can_carry(path) else path
             if not carries:
                 builder.set_no_embed()
-            with source.open("rb") as unsigned, signed.open("w+b") as file:
+            with open_regular(source) as unsigned, signed.open("w+b") as file:
                 if carries:
                     builder.sign(signer, carries, unsigned, file)
                 else:
@@ -184,7 +185,7 @@ def _builder(claim: Claim) -> Any:
         path = ingredient.path
         kind = READABLE.get(path.suffix.lower(), OTHER) if path else OTHER
         if path and kind != OTHER:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 builder.add_ingredient(json.dumps(described), kind, file)
         else:  # C2PA reads nothing in it; its hash says which file it was
             builder.add_ingredient(json.dumps(described), OTHER, io.BytesIO(ingredient.sha256.encode()))

@@ -11,6 +11,7 @@ import zlib
 from pathlib import Path
 
 from ..errors import MediaError
+from ..reading import open_regular, read_bytes
 
 DIGITAL_SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
 MOVIES, PNG, TIFF, JPEG = {".mp4", ".m4v", ".mov", ".m4a"}, {".png"}, {".tif", ".tiff"}, {".jpg", ".jpeg"}
@@ -57,7 +58,7 @@ def add_xmp(path: Path, tool: str) -> None:
 
 def read_source_type(path: Path) -> str | None:
     """The IPTC digital source type that a file's XMP states, None where it has none. Looks at both ends of it."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         found = file.read(1 << 20)
         size = path.stat().st_size
         file.seek(max(len(found), size - (1 << 20)))
@@ -67,7 +68,7 @@ def read_source_type(path: Path) -> str | None:
 
 
 def _insert(path: Path, magic: bytes, at: int, what: bytes) -> None:
-    data = path.read_bytes()
+    data = read_bytes(path)
     if not data.startswith(magic):
         raise MediaError(f"{path.name} is not what its name says. Export it again.")
     path.write_bytes(data[:at] + what + data[at:])

@@ -21,10 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..durable import PRIVATE, finished_files, hash_file, lock, sync_folder, write_json, writing
+from ..durable import PRIVATE, Allow, Seen, finished_files, hash_file, lock, look, put, write_json, writing
 from ..errors import UnderstudyError
+from ..media.partial_output import require_unchanged
 from ..project_links import require_closed
 from ..protocol import parse_json
+from ..reading import open_regular, read_text
 from .link import HASHING_SECONDS, NOT_OURS, Link, Refused, Unreachable, chosen_remote, raise_unreachable
 from .path_map import Places, covers, rewrite
 
@@ -209,7 +211,7 @@ class Exchange:
         size = source.stat().st_size
         while True:
             answer = self._link.answer(Held, "GET", f"/v1/media/{digest}")
-            with source.open("rb") as file:
+            with open_regular(source) as file:
                 while not answer.complete:
                     if not 0 <= (at := answer.bytes) < max(size, 1):
                         raise UnderstudyError(NOT_OURS)
@@ -244,25 +246,26 @@ class Exchange:
             query = urllib.parse.urlencode({"under": one_asked})
             answer = self._link.answer(Listing, "GET", f"{self.path}?{query}", timeout=HASHING_SECONDS)
             listed |= {one.path: one for one in answer.files if covers(one_asked, one.path)}
-        due: list[tuple[Path, str, Path]] = []
+        due: list[tuple[Path, str, Path, Seen]] = []
         done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
         for place, one in listed.items():
             here, digest, known = self.places.here(place), one.sha256, agreed.get(place)
+            seen = look(here) if here is not None else None
             untouched = known is not None and here is not None and here.is_file() and known["stamp"] == _stamp(here)
             same = known is not None and known["sha256"] == digest and untouched
             if here is not None and not same and (replace or untouched or not here.exists()):
                 part = self._get(place, digest, one.bytes, partial(_share, told, done, all_bytes), here)
-                due.append((here, place, part))
+                due.append((here, place, part, seen))
             done += one.bytes
-        for here, place, part in sorted(due, key=lambda one: one[0].name in COMPLETION_FILES):
+        for here, place, part, seen in sorted(due, key=lambda one: one[0].name in COMPLETION_FILES):
             made = part.with_name(f"made{here.suffix}")
             source = made if rewrite(part, made, self.places.back) else part
-            with source.open("rb") as file:
+            with open_regular(source) as file:
                 os.fsync(file.fileno())
             here.parent.mkdir(parents=True, exist_ok=True)
             if place.startswith(OF_FACES):
                 source.chmod(PRIVATE)
-            _move(source, here)
+            _move(source, here, partial(require_unchanged, seen))
             part.unlink(missing_ok=True)
             agreed[place] = {"stamp": _stamp(here), "sha256": listed[place].sha256, "made_there": True}
         for place in [p for p in agreed if p not in listed and any(covers(one, p) for one in asked)]:
@@ -309,7 +312,7 @@ class Exchange:
             "folders": {}, "files": {}, "jobs": {},
         }  # fmt: skip
         try:
-            found = parse_json((self.project / LEDGER).read_text(encoding="ascii"))
+            found = parse_json(read_text(self.project / LEDGER, "ascii"))
             kinds = all(isinstance(found[name], type(value)) for name, value in fresh.items())
             moved = found["project"] != str(self.project)
             if not kinds or found["schema"] != SCHEMA or (moved and Path(found["project"]).exists()):
@@ -360,14 +363,13 @@ def _share(told: Told, before: int, of: int, more: int) -> None:
     told((before + more) / of, FETCHING)
 
 
-def _move(source: Path, target: Path) -> None:
+def _move(source: Path, target: Path, allow: Allow) -> None:
     try:
-        source.replace(target)
+        put(source, target, allow)
     except OSError:  # another disk
-        with writing(target, stat.S_IMODE(source.stat().st_mode)) as grown:
+        with writing(target, stat.S_IMODE(source.stat().st_mode), allow) as grown:
             shutil.copyfile(source, grown)
         source.unlink(missing_ok=True)
-    sync_folder(target.parent)
 
 
 def _stamp(path: Path) -> list[int]:

@@ -18,6 +18,7 @@ from ..durable import make_private, raise_flag, write_json
 from ..errors import UnderstudyError
 from ..protocol import EngineInfo, from_json, http_client, parse_json
 from ..protocol.http_client import Address
+from ..reading import read_text
 
 Answer = TypeVar("Answer")
 
@@ -40,7 +41,7 @@ class Refused(http_client.Refused, UnderstudyError):
 def chosen_remote() -> Address | None:
     """The remote engine that is to be used; None for this computer's own. Raises UnderstudyError for a damaged file."""
     try:
-        found = parse_json(_file().read_text(encoding="ascii"))
+        found = parse_json(read_text(_file(), "ascii"))
         return checked_address(str(found["url"]), str(found["token"]))
     except FileNotFoundError:
         return None
@@ -179,7 +180,7 @@ def _sentence(status: int, text: bytes) -> str:
 
 def _same_home(info: EngineInfo) -> bool:
     try:
-        own = parse_json(protocol.address_file().read_text(encoding="utf-8"))
+        own = parse_json(read_text(protocol.address_file()))
         return (own["pid"], own["url"]) == (info.pid, info.url)
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..durable import write_bytes, writing
+from ..reading import open_regular, read_text
 
 OUTSIDE = ".outside"
 NOT_EXCHANGED = (".part", ".old", ".lock")
@@ -117,7 +118,7 @@ def rewrite(source: Path, target: Path, change: Callable[[str], str]) -> bool:
     """
     try:
         if source.suffix == ".json":
-            data = json.loads(source.read_text(encoding="utf-8"))
+            data = json.loads(read_text(source))
             changed = walk(data, change)
             if changed == data:
                 return False
@@ -131,7 +132,7 @@ def rewrite(source: Path, target: Path, change: Callable[[str], str]) -> bool:
 
 
 def _rewrite_header(source: Path, target: Path, change: Callable[[str], str]) -> bool:
-    with source.open("rb") as file:
+    with open_regular(source) as file:
         length = int.from_bytes(file.read(8), "little")
         if length > LARGEST_HEADER:
             return False

@@ -37,6 +37,7 @@ from ..protocol import (
 from ..protocol.http_client import Address
 from ..provenance.credentials import sidecar
 from ..provenance.outputs import require_output
+from ..reading import read_text
 from ..reporter import Reporter
 from .file_sync import Busy, Exchange, Wanted
 from .link import Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
@@ -167,7 +168,7 @@ class _RemoteJob:
 
     def news(self, job: Job, wait: int) -> tuple[Job, bool]:
         """Tell here, once, what happened there since the last time; the job as it is there, and whether nothing did."""
-        seen = int(self.seen.read_text(encoding="ascii")) if self.seen.is_file() else 0
+        seen = int(read_text(self.seen, "ascii")) if self.seen.is_file() else 0
         told = self.link.call("GET", f"/v1/jobs/{job.id}/events?after={seen}&wait={wait}")
         events = [from_json(Event, one) for one in told["events"]]
         for event in events:
@@ -294,7 +295,7 @@ def _footage(path: Path) -> list[Path]:
 def media_of(scan: Path) -> str:
     """The footage of a scan, empty where that is no scan: the other engine says so."""
     try:
-        return str(parse_json((scan / "scan.json").read_text(encoding="utf-8"))["clip"]["path"])
+        return str(parse_json(read_text(scan / "scan.json"))["clip"]["path"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
 

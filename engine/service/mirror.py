@@ -21,6 +21,7 @@ from pathlib import Path, PurePosixPath
 
 from ..durable import finished_files, hash_file, sync_folder
 from ..errors import UnderstudyError
+from ..reading import open_regular, read_text
 
 KEY = re.compile(r"[0-9a-f]{32}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -112,7 +113,7 @@ class Mirrors:
             if hash_file(partial) != digest:
                 partial.unlink()
                 raise Mismatch("The file arrived damaged, and is to be sent again.", 0)
-            with partial.open("rb") as file:
+            with open_regular(partial) as file:
                 os.fsync(file.fileno())
             partial.replace(whole)
             sync_folder(self._media)
@@ -132,7 +133,7 @@ class Mirrors:
             if not mark.is_file():
                 root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 mark.write_text(secrets.token_hex(16), encoding="ascii")
-            identity = mark.read_text(encoding="ascii")
+            identity = read_text(mark, "ascii")
             wanted = [(self._inside(root, one.path), one) for one in sent]
             wanted = [(place, one) for place, one in wanted if one.fresh or not place.is_file()]
             wanted = [(place, one) for place, one in wanted if not self._is(place, one.sha256)]
@@ -168,7 +169,7 @@ class Mirrors:
         """The next piece of a file of a mirror. Raises Mismatch when the file has changed since it was listed."""
         place = self._inside(self.root(key), path)
         try:
-            with place.open("rb") as file:
+            with open_regular(place) as file:
                 stamp = _stamp(os.fstat(file.fileno()))
                 file.seek(max(offset, 0))
                 piece = file.read(PIECE_BYTES)
@@ -233,7 +234,7 @@ def _copy(source: Path, place: Path, shared: bool) -> None:
         os.link(source, partial)
     except OSError:  # also a file system that knows no second names
         shutil.copyfile(source, partial)
-    with partial.open("rb") as file:
+    with open_regular(partial) as file:
         os.fsync(file.fileno())
     partial.replace(place)
     sync_folder(place.parent)

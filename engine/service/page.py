@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from ..protocol import FINAL_STATES, Job
+from ..reading import read_bytes
 from .store import Store
 
 MAX_JOBS = 30  # jobs, the newest
@@ -98,7 +99,7 @@ class Page:
         try:
             if curve.preview.stat().st_size > MAX_PICTURE_BYTES:
                 return None
-            return curve.preview.read_bytes(), kinds[curve.preview.suffix]
+            return read_bytes(curve.preview), kinds[curve.preview.suffix]
         except OSError:
             return None
 

@@ -28,6 +28,7 @@ from ..protocol import (
     from_json,
     parse_json,
 )
+from ..reading import read_text
 
 FILE_NAME = "rates.json"
 SHAPE_INTERVALS = 20
@@ -62,7 +63,7 @@ def units_of(spec: JobSpec) -> float | None:
         return _seconds([spec.clip])
     if isinstance(spec, ConvertSpec):
         try:
-            summary = parse_json((Path(spec.scan) / "scan.json").read_text(encoding="utf-8"))
+            summary = parse_json(read_text(Path(spec.scan) / "scan.json"))
             first = int(summary["clip"]["start"])
             start = first if spec.start is None else spec.start
             return float((first + int(summary["frames"]) if spec.end is None else spec.end) - start)
@@ -80,7 +81,7 @@ def _seconds(clips: Sequence[SoundClip]) -> float | None:
 def key_of(kind: JobKind, spec: JobSpec, home: Path) -> str:
     """What jobs have in common that take alike: kind, preset, and where they are done."""
     try:
-        device = str(json.loads((home / "device.json").read_text(encoding="ascii"))["device"])
+        device = str(json.loads(read_text(home / "device.json", "ascii"))["device"])
     except (OSError, ValueError, KeyError, TypeError):
         device = ""
     if (home / "remote.json").exists():
@@ -130,7 +131,7 @@ def _between(xs: list[float], ys: list[float], x: float) -> float:
 
 def _read(home: Path) -> dict[str, Any]:
     try:
-        found = parse_json((home / FILE_NAME).read_text(encoding="ascii"))
+        found = parse_json(read_text(home / FILE_NAME, "ascii"))
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}

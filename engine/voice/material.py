@@ -17,6 +17,7 @@ from ..durable import hash_file, write_json
 from ..errors import DataError, NoVoiceError
 from ..media.waveform import SoundInfo, probe_sound, read_spans, resample, to_float
 from ..protocol import SoundClip, from_json, parse_json
+from ..reading import read_text
 from ..reporter import Part, Reporter
 from . import speaker
 from .analysis import Analysis, analyse
@@ -180,7 +181,7 @@ def read_card(folder: Path) -> Card:
     if not path.is_file():
         raise DataError(f"{folder} holds no voice. Make one: understudy voice train --help.")
     try:
-        card = from_json(Card, parse_json(path.read_text(encoding="utf-8")))
+        card = from_json(Card, parse_json(read_text(path)))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}). Make the voice again.") from None
     if card.schema != SCHEMA:

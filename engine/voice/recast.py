@@ -33,6 +33,7 @@ from ..media.waveform import (
 from ..own_files import remove_ours
 from ..protocol import Excitation, SoundClip, VoiceSettings, VoiceSpec, home, to_json
 from ..provenance import voice_mark
+from ..reading import read_text
 from ..reporter import Part, Reporter
 from ..settings import check_settings
 from .picture import draw_spectrograms
@@ -250,7 +251,7 @@ def _work_folder(output: Path, spec: VoiceSpec, info: SoundInfo) -> Path:
     status = info.path.stat()
     key = json.dumps([to_json(spec.clip), info.rate, info.samples, status.st_size, status.st_mtime_ns])
     note_file = work / "clip.json"
-    if not note_file.is_file() or note_file.read_text(encoding="utf-8") != json.dumps(key):
+    if not note_file.is_file() or read_text(note_file) != json.dumps(key):
         empty_partial(output)
         work.mkdir(parents=True, exist_ok=True)
         write_json(note_file, key, indent=None)

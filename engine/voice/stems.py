@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..durable import Allow
 from ..errors import MediaError
 from ..media.waveform import SoundWriter, add_change, check_sound_output, probe_sound, read_spans, to_float
 from ..protocol import SoundClip
@@ -19,9 +20,15 @@ from .separate import separate
 
 
 def separate_file(
-    clip: SoundClip, voice: Path | None, rest: Path | None, reporter: Reporter, device: str = "cpu"
+    clip: SoundClip,
+    voice: Path | None,
+    rest: Path | None,
+    reporter: Reporter,
+    device: str = "cpu",
+    allow: Allow | None = None,
 ) -> dict[str, Any]:
-    """Write the voice and the rest of a clip, each as long as the clip; None leaves one out. Raises MediaError."""
+    """Write the voice and the rest of a clip, each as long as the clip; None leaves one out. `allow` is asked about
+    what lies there by then, as `durable.put` does. Raises MediaError, and what `allow` raises."""
     info = probe_sound(Path(clip.path), clip.track)
     first, end = clip_of(clip, info)
     if info.channels > 2:
@@ -41,7 +48,9 @@ def separate_file(
             yield piece, separate(to_float(samples), info.rate, device)
 
     with contextlib.ExitStack() as stack:
-        writers = [stack.enter_context(SoundWriter(path, info)) if path else None for path in (voice, rest)]
+        writers = [
+            stack.enter_context(SoundWriter(path, info, allow=allow)) if path else None for path in (voice, rest)
+        ]
         for _, rows, samples in beside(info, join(stems(), info.rate), pieces):
             alone = add_change(np.zeros_like(samples), rows, info.bits)
             for writer, part in zip(writers, (alone, samples - alone), strict=True):

@@ -13,6 +13,7 @@ from scipy import signal
 from ..arrays import write_arrays
 from ..errors import DataError, NoVoiceError
 from ..media.waveform import SoundInfo, read_spans, resample, to_float
+from ..reading import require_regular
 from ..reporter import Part, Reporter
 from .analysis import Analysis
 from .content import find_content
@@ -160,6 +161,7 @@ def _file(work: Path, piece: Piece) -> Path:
 
 def _read(work: Path, piece: Piece, names: tuple[str, ...] = MEASURED) -> dict[str, np.ndarray]:
     try:
+        require_regular(_file(work, piece))
         with safe_open(_file(work, piece), framework="np") as file:
             return {name: file.get_tensor(name) for name in names}
     except (SafetensorError, OSError) as error:

@@ -284,21 +284,21 @@ def test_words_for_what_the_system_refuses() -> None:
         sentence = plain_words.of_file(OSError(number, os.strerror(number), "/some/file"))
         assert sentence.endswith(".") and ("/some/file" in sentence or number in (24, 28)), sentence
         assert ("Make room" in sentence) == (number == 28)
-    assert plain_words.of_memory(RuntimeError("could not create a primitive")).startswith("This computer has no memory")
-    assert plain_words.of_memory(OSError(12, "Cannot allocate memory"))
-    assert plain_words.of_memory(MemoryError())
+    assert plain_words.of_lack(RuntimeError("could not create a primitive")).startswith("This computer has no memory")
+    assert plain_words.of_lack(OSError(12, "Cannot allocate memory"))
+    assert plain_words.of_lack(MemoryError())
     threads = av.error.BlockingIOError(11, "Resource temporarily unavailable", 'avcodec_open2("h264", {})')
-    assert plain_words.of_memory(threads)
+    assert plain_words.of_lack(threads)
     try:
         try:
             raise threads
         except av.FFmpegError:
             raise MediaError("Frame 0 is damaged.") from None
     except MediaError as blamed:
-        assert plain_words.of_memory(blamed)
-    assert not plain_words.of_memory(MediaError("Frame 0 is damaged."))
-    assert not plain_words.of_memory(MediaError("std::bad_alloc.mp4 is not there."))
-    assert not plain_words.of_memory(RuntimeError("shapes do not fit"))
+        assert plain_words.of_lack(blamed)
+    assert not plain_words.of_lack(MediaError("Frame 0 is damaged."))
+    assert not plain_words.of_lack(MediaError("std::bad_alloc.mp4 is not there."))
+    assert not plain_words.of_lack(RuntimeError("shapes do not fit"))
 
 
 @pytest.mark.skipif(not shutil.which("prlimit"), reason="there is no prlimit here")

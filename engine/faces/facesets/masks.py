@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import torch
 
-from ...durable import open_regular
 from ...errors import DataError
+from ...reading import open_regular
 from ..geometry.align import hull_mask
 from ..geometry.topology import BROWS, EYES
 from ..networks.occlusion import hidden

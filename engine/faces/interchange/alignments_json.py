@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from ...durable import SHARED, write_json, writing
+from ...durable import SHARED, Allow, write_json, writing
 from ...errors import DataError, MediaError, NoFaceError
 from ...media.footage import footage_of
 from ...media.reader import probe
 from ...protocol import Clip, ScanSummary, from_json, project_of, to_json
+from ...reading import read_text
 from ...reporter import Part, Reporter
 from ..alignments import SHAPES, Alignments, load_alignments
 from ..people import roster as who
@@ -36,8 +37,11 @@ TO_68 = np.array(_POINTS.split(), np.int64)
 """(68,) the mesh vertices nearest to the 68 points of the iBUG scheme."""
 
 
-def export_json(scan: Path, target: Path, report: Reporter) -> int:
-    """Write a scan's alignments as one JSON file; how many faces. Numbers are rounded to a thousandth of a pixel."""
+def export_json(scan: Path, target: Path, report: Reporter, allow: Allow | None = None) -> int:
+    """Write a scan's alignments as one JSON file; how many faces. Numbers are rounded to a thousandth of a pixel.
+
+    `allow` is asked about what lies there by then, as `durable.put` does.
+    """
     alignments, summary = load_alignments(scan), read_summary(scan)
     head = {
         "format": FORMAT,
@@ -51,7 +55,7 @@ def export_json(scan: Path, target: Path, report: Reporter) -> int:
             for p in summary.people
         ],
     }
-    with writing(target, SHARED) as partial, partial.open("w", encoding="utf-8") as file:
+    with writing(target, SHARED, allow) as partial, partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head, ensure_ascii=False)[:-1] + ', "faces": [')
         for row in range(len(alignments)):
             report.check()
@@ -135,7 +139,7 @@ def import_json(source: Path, output: Path, report: Reporter, media: Path | None
 
 def _json(source: Path) -> Any:
     try:
-        return json.loads(source.read_text(encoding="utf-8"))
+        return json.loads(read_text(source))
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"{source} cannot be read as JSON ({error}). Export the alignments again.") from None
 
@@ -186,11 +190,14 @@ def _roster(source: Path, data: dict[str, Any], alignments: Alignments) -> who.R
     return who.Roster(people=tuple(people.values()), edited=True, highest=max(people, default=-1))
 
 
-def export_faceswap(scan: Path, target: Path, report: Reporter, person: int | None = None) -> int:
+def export_faceswap(
+    scan: Path, target: Path, report: Reporter, person: int | None = None, allow: Allow | None = None
+) -> int:
     """Write boxes and 68 points for faceswap, as its alignments tool exports them and its extraction takes them back.
 
     `person` None means everybody. Frames are named as faceswap names those of a movie, its name with the number from
     1. Its coordinates have pixel centres at integers. Tracks, persons, depth and embeddings have no place there.
+    `allow` is asked about what lies there by then, as `durable.put` does.
     """
     alignments = load_alignments(scan)
     rows = np.flatnonzero(alignments.person >= 0) if person is None else alignments.of_person(person)
@@ -204,6 +211,6 @@ def export_faceswap(scan: Path, target: Path, report: Reporter, person: int | No
         points = np.round(alignments.landmarks[row, TO_68, :2].astype(np.float64) - 0.5, 3)
         box = [round(float(v)) for v in alignments.box[row]]
         data.setdefault(name, []).append({"detected": box, "landmarks_2d": points.tolist()})
-    write_json(target, data, SHARED, indent=None)
+    write_json(target, data, SHARED, None, allow)
     report.progress(1.0, "Exported")
     return len(rows)

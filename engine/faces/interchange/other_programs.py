@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...durable import open_regular
 from ...errors import DataError
 from ...media.pictures import is_pictures, picture_files
 from ...media.reader import MediaInfo, read_frames
+from ...reading import open_regular
 from ...reporter import Reporter
 from ..geometry import align
 from ..networks.embedding import Embedder

@@ -13,6 +13,7 @@ from pathlib import Path
 from ...durable import hash_file, put
 from ...errors import DataError, ModelsMissingError, UnderstudyError
 from ...protocol import make_home
+from ...reading import read_bytes
 from ...reporter import Reporter
 from .weights import folder
 
@@ -109,7 +110,7 @@ def fetch(name: str, reporter: Reporter) -> Path:
                     f"{name} could not be downloaded ({error}). Check the internet connection and run "
                     f"`understudy models fetch --{wanted.kind} {name}` again: it goes on where it stopped."
                 ) from None
-    if hashlib.sha256(partial.read_bytes()).hexdigest() != wanted.sha256:
+    if hashlib.sha256(read_bytes(partial)).hexdigest() != wanted.sha256:
         partial.unlink()
         raise UnderstudyError(
             f"The file that {wanted.url} offers is not the one Understudy knows (its hash differs), so it was not used."

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from ...reading import read_bytes
 from . import downloads
 from .tflite import GraphNet, parse
 
@@ -25,7 +26,7 @@ class HairNetwork:
     """
 
     def __init__(self, file: Path | None = None, device: str = "cpu") -> None:
-        program, weights = parse((file or downloads.require("hair")).read_bytes())
+        program, weights = parse(read_bytes(file or downloads.require("hair")))
         self.device = torch.device(device)
         self.network = GraphNet(program, {k: torch.tensor(v) for k, v in weights.items()}).to(self.device).eval()
 

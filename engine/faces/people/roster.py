@@ -18,6 +18,7 @@ import numpy as np
 from ...durable import write_json
 from ...errors import DataError
 from ...protocol import parse_json
+from ...reading import read_text
 from ..alignments import Alignments
 from ..geometry.boxes import overlap
 from . import gallery
@@ -286,7 +287,7 @@ def _places(alignments: Alignments, track: int) -> Places:
 def read_edits(path: Path) -> dict[str, Any]:
     """An `edits.json` as it stands. Raises DataError when it is damaged."""
     try:
-        data = parse_json(path.read_text(encoding="utf-8"))
+        data = parse_json(read_text(path))
         if data["schema"] != SCHEMA or not isinstance(data["media"], str):
             raise ValueError(f"version {data['schema']}")
         data["edited"], data["pending"], data["request"]

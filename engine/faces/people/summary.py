@@ -12,6 +12,7 @@ from ...errors import DataError
 from ...media.footage import footage_of
 from ...media.reader import read_frames
 from ...protocol import PITCH_EDGES, YAW_EDGES, ScanSummary, from_json, parse_json
+from ...reading import read_text
 from ..alignments import Alignments
 from ..geometry import align
 
@@ -29,7 +30,7 @@ def read_summary(scan: Path) -> ScanSummary:
     if not path.is_file():
         raise DataError(f"{scan} holds no finished scan. Scan the footage first: understudy scan FOOTAGE -o {scan}")
     try:
-        summary = from_json(ScanSummary, parse_json(path.read_text(encoding="utf-8")))
+        summary = from_json(ScanSummary, parse_json(read_text(path)))
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error}). Scan the footage again.") from None
     if summary.schema > SCHEMA:

@@ -25,6 +25,7 @@ from ...media.footage import Footage
 from ...media.pictures import is_pictures, picture_files
 from ...own_files import contents
 from ...protocol import parse_json
+from ...reading import read_text
 from ..alignments import LANDMARKS
 from . import shots
 from .measure import Face
@@ -163,7 +164,7 @@ class Store:
     def _forget_outdated(self) -> None:
         for facts in self.all.glob(f"*/{FACTS}"):
             try:
-                known = parse_json(facts.read_text(encoding="utf-8"))
+                known = parse_json(read_text(facts))
             except (OSError, ValueError):
                 continue
             changed = any(known.get(name) != self.facts[name] for name in ("files", "size", "mtime", "version"))
