@@ -208,7 +208,7 @@ def _forget(spec: ForgetSpec, reporter: Reporter) -> dict[str, Any]:
 
     found = forget(Path(spec.project), spec.identity, spec.dry_run)
     items = [{"path": str(item.path), "what": item.what, "bytes": item.bytes} for item in found.items]
-    left = [{"path": one.path, "why": one.why} for one in found.left]
+    left = [{"path": one.path, "why": one.why, "may_hold": one.may_hold} for one in found.left]
     return {"removed": [] if spec.dry_run else [item["path"] for item in items], "items": items, "left": left}
 
 

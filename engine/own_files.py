@@ -115,6 +115,14 @@ def vacant(place: Path, kind: Kind) -> Path:
     return place.with_name(f"{place.stem}-{secrets.token_hex(8)}{place.suffix}")
 
 
+def may_be_ours(path: Path, folder: Path, kind: Kind) -> bool:
+    """Whether what `contents` calls foreign may be ours for all that: it lies where a file of ours would, or cannot be
+    looked into."""
+    if path == folder or not (path.is_file() or path.is_symlink()):
+        return True
+    return bool(re.fullmatch(PLACES[kind], UNFINISHED.sub("", path.relative_to(folder).as_posix())))
+
+
 def named(paths: list[Path], folder: Path) -> str:
     """The first few of files in a folder, for a sentence."""
     names = [os.fsencode(path.relative_to(folder)).decode("utf-8", "replace") for path in paths[:SHOWN]]

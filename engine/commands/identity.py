@@ -118,9 +118,15 @@ class Forget:
             _ask(f"Erase {self.name}, {_megabytes(listed).strip()}, for good?")
         result = job_bodies.run("forget", replace(spec, dry_run=False), Silent())
         say(f"{_megabytes(result)} gone for good; the consent is kept as a note.")
-        if result["left"]:
-            say(f"Not all of {self.name} is gone: {len(result['left'])} listed above.")
-        return result
+        held = sum(one["may_hold"] for one in result["left"])
+        if held:
+            say(f"Not all of {self.name} is gone: {held} listed above may hold their face or voice.")
+        else:
+            say(f"Nothing that Understudy made of {self.name} is left in this project.")
+        say(
+            "Their footage, and what was exported, copied elsewhere or backed up, is not Understudy's: remove it yourself."
+        )
+        return {**result, "exit_code": 1} if held else result
 
 
 def _megabytes(result: dict[str, Any]) -> str:
@@ -128,9 +134,13 @@ def _megabytes(result: dict[str, Any]) -> str:
 
 
 def _tell(result: dict[str, Any]) -> None:
-    """What stays although it was meant."""
+    """What stays although it was meant; last what cannot be theirs, and only has a name that Understudy uses."""
     for one in result["left"]:
-        say(f"    stays     {one['path']}  ({one['why']})")
+        if one["may_hold"]:
+            say(f"    stays     {one['path']}  ({one['why']})")
+    others = [one["path"] for one in result["left"] if not one["may_hold"]]
+    if others:
+        say(f"Files that Understudy did not make stay, and are nothing of theirs by name or place: {', '.join(others)}")
 
 
 def _ask(question: str) -> None:

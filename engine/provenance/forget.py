@@ -11,7 +11,7 @@ from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
 from ..media.partial_output import partial_folder
-from ..own_files import Kind, contents, named, remove_ours
+from ..own_files import Kind, contents, may_be_ours, named, remove_ours
 from ..protocol import consent_file, home
 from .begun import all_begun, recasts_of
 from .consent import SUBJECTS, read_consent, today, withdraw
@@ -47,15 +47,19 @@ class Holdings:
         if all(item.path != path for item in self.items):
             self.items.append(Item(path, what, size_of(path)))
 
-    def add_folder(self, folder: Path, kind: Kind, what: str) -> None:
-        """List a folder once: whole, or where foreign files are in it those of ours, and that the others stay."""
+    def add_folder(self, folder: Path, kind: Kind, what: str, theirs: bool = True) -> None:
+        """List a folder once: whole, or where foreign files are in it those of ours, and that the others stay.
+
+        Unless it is `theirs` by what it says, foreign files in it only have fallen among what has names of ours.
+        """
         if folder in self.folders:
             return
         found = contents(folder, kind)
         if found.foreign:
             others = named(found.foreign, folder)
             why = MIXED.format(others) if found.ours else OTHERS.format(others)
-            self.left.append(Left(str(folder), why))
+            may_hold = theirs or any(may_be_ours(path, folder, kind) for path in found.foreign)
+            self.left.append(Left(str(folder), why, may_hold))
         for path in found.ours if found.foreign else [folder]:
             self.add(path, what)
         if found.ours or not found.foreign:
@@ -201,19 +205,19 @@ def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
     for folder in dict.fromkeys([project, scans, *inner, *sorted(elsewhere)]):
         for path in entries(folder):
             if path.name == ".observed" and is_folder(path):
-                found.add_folder(path, "observed", "what the networks saw of every face")
+                found.add_folder(path, "observed", "what the networks saw of every face", theirs=False)
             elif path.name.startswith(".") and path.suffix in (".part", ".old", ".people") and is_folder(path):
-                found.add_folder(path, "scan", "unfinished scan")
+                found.add_folder(path, "scan", "unfinished scan", theirs=False)
     if inner and is_file(stray := scans / gallery.FILE_NAME):
         found.add(stray, "embeddings of the people named in scans")
     for folder in entries(project / "models"):
         if is_folder(folder) and is_folder(folder / "facesets") and not is_file(folder / "model.json"):
-            found.add_folder(folder, "model", "unfinished model")
+            found.add_folder(folder, "model", "unfinished model", theirs=False)
     known = {recast.id for _, recast in all_begun(project)}  # those that hold the face are listed already
     for path in entries(project / RECASTS):
         whose = recasts_of(path)
         if path.suffix == ".part" and is_folder(path) and not (whose and known.issuperset(whose)):
-            found.add_folder(path, "recast", "unfinished recast")
+            found.add_folder(path, "recast", "unfinished recast", theirs=False)
     if is_folder(previews := home().resolve() / "previews"):
         found.add(previews, "previews")
 

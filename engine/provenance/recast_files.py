@@ -3,8 +3,8 @@
 A record is a file that may come from anybody, and so may the path in it. In the project a file counts that is what was
 recorded (SHA-256). Outside it must also say itself which recast it is: its content credentials carry the record's id,
 and fit. There only what has the very name is looked at; the folder around it is listed, and a folder of pictures
-entered, only where something there proves that the recast was made there: itself, or the settings beside it. What was
-changed since stays, and is told.
+entered, only where something there proves that the recast was made there: itself, changed or not, or the settings
+beside it; where nothing does, that is told. What was changed since stays, and is told.
 """
 
 from __future__ import annotations
@@ -30,6 +30,10 @@ CHANGED = (
     "It has the name of that recast, but is not, or not surely, it as it was made: it may have been changed since. Its "
     "record is kept. Remove it yourself."
 )
+UNSEEN = (
+    " Nothing there proves that it was made there, so its folder was not searched for copies under other names. Look "
+    "yourself."
+)
 MIXED = "Not all of its pictures are surely that recast's as they were made; the others stay. Remove them yourself."
 
 
@@ -45,10 +49,11 @@ class Recorded:
 
 @dataclass(frozen=True)
 class Left:
-    """What stays although it was meant, and the sentence that says why."""
+    """What stays although it was meant, and the sentence that says why; `may_hold`: it may hold their face or voice."""
 
     path: str
     why: str
+    may_hold: bool = True
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,10 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
     moved = settled(project / RECASTS / output.name)  # a project that was moved has them elsewhere than recorded
     places = list(dict.fromkeys([output, moved or output]))
     own = {place: _own(project, place, recorded, others) for place in places}
+    listed: set[Path] = set()
     for place in places:
-        if own[place] or project in place.parents or _made(settings_file(place), recorded):
+        if own[place] or project in place.parents or _was_made_there(place, recorded):
+            listed.add(place)
             for other in _alike(project, place, recorded):
                 own.setdefault(other, _own(project, other, recorded, others))
     names = [place for place, found in own.items() if found]
@@ -89,9 +96,9 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
         mixed = [Left(str(output), MIXED)] if set(there) - set(own[output]) else []
         return replace(found, left=[*told, *mixed, *found.left], whole=not told)
     if is_file(output) or is_folder(output):
-        told += [Left(str(output), CHANGED)] if theirs else []
+        told += [Left(str(output), CHANGED + ("" if output in listed else UNSEEN))] if theirs else []
     elif not any(own.values()) and not told:
-        told.append(_not_found(output, recorded))
+        told.append(_not_found(output, recorded, output in listed))
     return replace(found, left=[*told, *found.left], whole=not told)
 
 
@@ -175,10 +182,19 @@ def _made(settings: Path, recorded: Recorded) -> bool:
         return False
 
 
-def _not_found(output: Path, recorded: Recorded) -> Left:
-    beside = ", nor under another there" if recorded.output_sha256 else ""
+def _was_made_there(place: Path, recorded: Recorded) -> bool:
+    """Whether a file under that very name, or the settings beside it, prove that the recast was made there, whatever
+    became of it since: it is as recorded, or still says which recast it is."""
+    if _made(settings_file(place), recorded):
+        return True
+    known = recorded.output_sha256 and recorded.output_bytes
+    return is_file(place) and (bool(known and _same(place, recorded)) or recasts_in([place]) == [recorded.id])
+
+
+def _not_found(output: Path, recorded: Recorded, listed: bool) -> Left:
+    beside = ", nor under another there" if recorded.output_sha256 and listed else ""
     return Left(
         str(output),
         f"It was not found under this name{beside}. Its record is kept. If the recast is still somewhere, remove it "
-        "yourself.",
+        f"yourself.{'' if listed else UNSEEN}",
     )

@@ -200,10 +200,41 @@ def test_what_was_not_found_is_said_and_stays_on_record(
     elsewhere = film.parent / "elsewhere"
     elsewhere.mkdir()
     output.rename(elsewhere / "film.mp4")
-    assert execute(["identity", "forget", "Ann", "--project", str(film), "--yes"]) == 0
+    assert execute(["identity", "forget", "Ann", "--project", str(film), "--yes"]) == 1  # not all of it is done
     said = capsys.readouterr().out
     assert f"{output}  (It was not found under this name, nor under another there" in said
     assert "Not all of Ann is gone" in said and kept.is_file()
+
+
+@pytest.mark.parametrize("place", [".config.old", ".vim.part", "recasts/raw.part", "models/mywork/facesets"])
+@pytest.mark.parametrize("may_be_ours", [False, True])
+def test_what_only_has_a_name_of_ours_is_nothing_of_theirs(
+    film: Path, capsys: Any, place: str, may_be_ours: bool
+) -> None:
+    from understudy.engine.cli import execute
+
+    names = {".config.old": "person-3.jpg", ".vim.part": "masks/000001.png.part", "recasts/raw.part": "sound.wav"}
+    theirs = film / place / (names.get(place, "0.faceset") if may_be_ours else "thesis.txt")
+    theirs.parent.mkdir(parents=True)
+    header = b'{"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}'
+    theirs.write_bytes(len(header).to_bytes(8, "little") + header)
+    removed = place == ".vim.part" and may_be_ours  # at a place where only scans of ours have something
+    code = execute(["identity", "forget", "Ann", "--project", str(film), "--yes"])
+    said = capsys.readouterr().out
+    assert theirs.exists() is not removed
+    assert ("Not all of Ann is gone" in said, code) == ((True, 1) if may_be_ours and not removed else (False, 0)), said
+    assert ("Files that Understudy did not make stay" in said) is not may_be_ours
+    assert "what was exported, copied elsewhere or backed up" in said
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root looks into every folder")
+def test_a_folder_that_cannot_be_looked_into_may_hold_them(film: Path, capsys: Any) -> None:
+    from understudy.engine.cli import execute
+
+    (film / ".shot.part" / "masks").mkdir(parents=True)
+    (film / ".shot.part" / "masks").chmod(0)
+    assert execute(["identity", "forget", "Ann", "--project", str(film), "--yes"]) == 1
+    assert "Not all of Ann is gone" in capsys.readouterr().out
 
 
 def test_a_recast_that_took_the_place_of_another_stays(

@@ -13,8 +13,9 @@ import pytest
 from understudy.engine import job_bodies
 from understudy.engine.convert.convert_settings import save_settings
 from understudy.engine.faces.people import gallery
+from understudy.engine.media.partial_output import settings_file
 from understudy.engine.protocol import ConvertSpec, ForgetSpec
-from understudy.engine.provenance.credentials import Claim, sign
+from understudy.engine.provenance.credentials import Claim, sidecar, sign
 from understudy.engine.provenance.outputs import hash_of, outputs_of
 from understudy.engine.reporter import Silent
 
@@ -47,6 +48,32 @@ def test_a_copy_without_its_credentials_is_told(film: Path, record: Record, reca
     left = forget(film)
     assert list(left) == [str(copy)] and "to the last bit" in left[str(copy)]
     assert not output.exists() and copy.is_file() and kept.is_file()
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+@pytest.mark.parametrize("fate", ["bare", "changed", "gone"])
+def test_a_copy_beside_a_recast_without_its_settings_is_told(
+    film: Path, record: Record, recast: Recast, ending: str, fate: str
+) -> None:
+    output = film.parent / f"shot{ending}"
+    record(output, **recast(output))
+    settings_file(output).unlink()
+    copy = Path(shutil.copy(output, output.with_name(f"copy{ending}")))
+    if fate == "bare":
+        sidecar(output).unlink(missing_ok=True)
+    elif fate == "changed":
+        data = bytearray(output.read_bytes())
+        data[data.index(b"mdat") + 40 if ending == ".mp4" else len(data) // 2] ^= 1
+        output.write_bytes(data)
+    else:
+        output.unlink()
+    left = forget(film)
+    told = " ".join(left.values())
+    assert not copy.exists() or str(copy) in left or "not searched for copies" in told, left
+    if fate == "bare" and ending == ".mkv":
+        assert "to the last bit" in left[str(copy)]
+    if fate == "changed" and ending == ".mp4":
+        assert not copy.exists()  # it proves itself
 
 
 @pytest.mark.parametrize("ending", [".mp4", ".mkv"])
