@@ -39,6 +39,19 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def make_folders(folder: Path) -> Path:
+    """Make a folder that holds faces, voices or what is said of people, with whatever lacks above it.
+
+    New ones are their user's alone, whatever the mask. Raises OSError.
+    """
+    for one in reversed((folder, *folder.parents)):
+        if not one.exists():
+            one.mkdir(mode=0o700, exist_ok=True)
+    if not folder.is_dir():
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(folder))
+    return folder
+
+
 def make_private(folder: Path) -> Path:
     """Make a folder into which nobody else on this computer looks, also where it was made otherwise. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)

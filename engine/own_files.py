@@ -115,6 +115,20 @@ def vacant(place: Path, kind: Kind) -> Path:
     return place.with_name(f"{place.stem}-{secrets.token_hex(8)}{place.suffix}")
 
 
+CARD_OF: dict[Kind, str] = {"model": "model.json", "voice": "voice.json"}
+
+
+def unproven(folder: Path, kind: Kind) -> list[Path]:
+    """The files of a model's or voice's folder that would be written over and are not provably ours: those that say
+    that they are something else, and where no card of ours says what the folder is, all but whole tensors of ours.
+    Unfinished ones are never written over."""
+    found, card = contents(folder, kind), folder / CARD_OF[kind]
+    carded = card in found.ours and (kind == "model" or _json(card) is not None)  # whoever reads a damaged one says so
+    doubtful = [] if carded else [path for path in found.ours if path.name != ".lock" and not _is_ours_tensors(path)]
+    written = [path for path in (*found.foreign, *doubtful) if path != folder]
+    return [path for path in written if re.fullmatch(PLACES[kind], path.relative_to(folder).as_posix())]
+
+
 def may_be_ours(path: Path, folder: Path, kind: Kind) -> bool:
     """Whether what `contents` calls foreign may be ours for all that: it lies where a file of ours would, or cannot be
     looked into."""
@@ -160,15 +174,31 @@ def _says_otherwise(path: Path, name: str) -> bool:
     return name.endswith((".safetensors", ".faceset", ".new")) and _is_others_tensors(path)
 
 
-def _is_others_tensors(path: Path) -> bool:
-    """Whether a file begins as whole tensors that do not carry our facts."""
+def _has_facts(header: dict[str, Any]) -> bool:
+    facts = header.get("__metadata__")
+    return isinstance(facts, dict) and "understudy" in facts
+
+
+def _header(path: Path) -> Any:
+    """The header of tensors; None where a file does not begin with a whole one."""
     try:
         with open_regular(path) as file:
             size = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(size)) if 0 < size <= LARGEST_HEADER else None
+            return json.loads(file.read(size)) if 0 < size <= LARGEST_HEADER else None
     except (OSError, ValueError, RecursionError):
-        return False
-    return isinstance(header, dict) and "understudy" not in (header.get("__metadata__") or {})
+        return None
+
+
+def _is_ours_tensors(path: Path) -> bool:
+    """Whether a file begins as tensors of ours."""
+    header = _header(path)
+    return isinstance(header, dict) and _has_facts(header)
+
+
+def _is_others_tensors(path: Path) -> bool:
+    """Whether a file begins as whole tensors that do not carry our facts."""
+    header = _header(path)
+    return isinstance(header, dict) and not _has_facts(header)
 
 
 def _people(scan: Path) -> set[int]:

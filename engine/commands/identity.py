@@ -123,9 +123,7 @@ class Forget:
             say(f"Not all of {self.name} is gone: {held} listed above may hold their face or voice.")
         else:
             say(f"Nothing that Understudy made of {self.name} is left in this project.")
-        say(
-            "Their footage, and what was exported, copied elsewhere or backed up, is not Understudy's: remove it yourself."
-        )
+        say("Their footage, and what was exported, copied elsewhere or backed up, is yours to remove.")
         return {**result, "exit_code": 1} if held else result
 
 

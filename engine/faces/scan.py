@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from ..durable import write_json
+from ..durable import make_folders, write_json
 from ..errors import NoFaceError, UnderstudyError
 from ..media.footage import footage_of
 from ..media.pictures import unread_photographs
@@ -106,7 +106,7 @@ def replace_folder(output: Path) -> Iterator[Path]:
         if not output.exists() and holds_only_ours(replaced, "scan"):
             replaced.rename(output)  # a killed scan came no further
         partial = vacant(output.with_name(f".{output.name}.part"), "scan")
-        partial.mkdir(parents=True)
+        make_folders(partial)
     except OSError as error:
         raise UnderstudyError(
             f"The scan cannot be written to {output} ({error.strerror}). Choose another folder."

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from ..durable import write_json
+from ..durable import make_folders, write_json
 from ..protocol import parse_json
 from ..reading import read_text
 
@@ -64,7 +64,7 @@ class Segments:
 
     def begin(self, shared: dict[str, Any]) -> None:
         """Make the folder, empty but for what is taken over; `shared` is kept for who resumes."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folders(self.folder)
         kept = {name for first in self._finished for name in (*self.files(first), _marker(first))}
         for path in self.folder.iterdir():
             if path.name not in kept and path.name != "conversion.json":

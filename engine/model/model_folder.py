@@ -11,7 +11,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from ..durable import hash_file, write_json, writing
+from ..durable import hash_file, make_folders, write_json, writing
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.facesets.faceset import Faceset, gather, load_faceset
@@ -135,7 +135,7 @@ def prepare(
     # kept with the faces, or every training, preview and conversion would have to measure their irises first
     where = device or torch.device("cpu")
     gathered = [replace(f, irises=irises(f.pixels, f.landmarks, where)) for f in gathered]
-    (folder / "facesets").mkdir(parents=True, exist_ok=True)
+    make_folders(folder / "facesets")
     for faceset in gathered:
         faceset.save(faceset_path(folder, card, faceset.name))
     write_card(folder, card)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from ..durable import write_json
+from ..durable import make_folders, write_json
 from ..errors import DataError
 from ..media.partial_output import RECASTS_FILE, partial_folder
 from ..own_files import contents
@@ -42,7 +42,7 @@ def begun(project: Path, recast: Begun) -> Iterator[None]:
     output = Path(recast.output)
     file, folder = project / "provenance" / FOLDER / f"{recast.id}.json", partial_folder(output)
     made = [parent for parent in output.parents if not parent.exists()]
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(file.parent)
     write_json(file, asdict(recast))
     _say_whose(folder, recast.id)
     try:
@@ -83,6 +83,7 @@ def recasts_of(folder: Path) -> list[str]:
 def _say_whose(folder: Path, identifier: str) -> None:
     """Write into a working folder that it is of this recast, too; whoever cannot be written to, says so later."""
     with contextlib.suppress(OSError):
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)  # of the recast: as the user's mask lets
+        make_folders(folder)
         if not contents(folder, "recast").foreign:
             write_json(folder / RECASTS_FILE, {"recasts": list(dict.fromkeys([*recasts_of(folder), identifier]))})

@@ -13,7 +13,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from ..durable import hash_file, lock, write_json, writing
+from ..durable import hash_file, lock, make_folders, write_json, writing
 from ..errors import ConsentError, DataError, UnderstudyError
 from ..project_links import require_closed
 from ..protocol import (
@@ -95,7 +95,7 @@ def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> P
     """
     _check(record)
     path = _file(project, record.identity, record.subject)
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folders(path.parent)
     if record.file:
         record = _with_document(record, Path(project) / "consent")
     with _alone(path):

@@ -17,7 +17,9 @@ from typing import Any
 from ..durable import hash_file
 from ..errors import UnderstudyError
 from ..media.partial_output import SETTINGS_SUFFIX, matte_path, require_own_partial, settings_file
-from ..protocol import ConvertSpec, JobSpec, ReportSpec, VoiceSpec, project_of
+from ..own_files import Kind as FolderKind
+from ..own_files import named, unproven
+from ..protocol import ConvertSpec, JobSpec, ReportSpec, TrainSpec, VoiceSpec, VoiceTrainSpec, project_of
 from .credentials import FORMATS, are_recasts, recasts_in, sidecar
 from .erase import folders, read_json
 from .overwriting import Kind, is_settings, require_replaceable
@@ -42,12 +44,14 @@ def hash_of(path: Path) -> str:
 
 
 def require_output(spec: JobSpec) -> None:
-    """Raise UnderstudyError where a conversion, recast voice or report would be written over what is not ours to
-    replace. Asked when the job starts, and again just before its output gets its name."""
+    """Raise UnderstudyError where a conversion, recast voice, model, voice or report would be written over what is not
+    ours to replace. Asked when the job starts, and again just before its output gets its name."""
     if isinstance(spec, ReportSpec):
         from .report import is_report  # which is made of the project's recasts, and so of this module
 
         require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report, "page")
+    if isinstance(spec, TrainSpec | VoiceTrainSpec):
+        require_own_folder(Path(spec.output), "model" if isinstance(spec, TrainSpec) else "voice")
     if not isinstance(spec, ConvertSpec | VoiceSpec):
         return
     output, project = Path(spec.output), Path(spec.project) if spec.project else project_of(spec.output)
@@ -58,6 +62,16 @@ def require_output(spec: JobSpec) -> None:
     else:
         inputs = [*_footage_of(Path(spec.scan)), *_kept(project), *_kept(project_of(spec.model))]
         require_places(places_of(output, spec.layer), inputs, spec.overwrite, project)
+
+
+def require_own_folder(folder: Path, kind: FolderKind) -> None:
+    """Raise UnderstudyError where a model or voice would be written over files that are not surely Understudy's. Other
+    files in the folder stay where they are."""
+    if others := unproven(folder, kind):
+        raise UnderstudyError(
+            f"{folder} holds files that Understudy did not make where the {kind} would be written "
+            f"({named(others, folder)}). Move them away, or choose another folder."
+        )
 
 
 def places_of(output: Path, layer: bool = False) -> list[Path]:

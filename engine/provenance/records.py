@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from ..durable import write_json
+from ..durable import make_folders, write_json
 from ..errors import DataError
 from ..protocol import from_json, parse_json
 from ..reading import read_text
@@ -17,7 +17,7 @@ Record = TypeVar("Record")
 
 def keep_record(folder: Path, record: Any) -> None:
     """Write a record (a dataclass with an `id`) as `<folder>/<id>.json`. Raises OSError."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     write_json(folder / f"{record.id}.json", asdict(record))
 
 

@@ -21,7 +21,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..durable import PRIVATE, Allow, Seen, finished_files, hash_file, lock, look, put, write_json, writing
+from ..durable import (
+    PRIVATE,
+    Allow,
+    Seen,
+    finished_files,
+    hash_file,
+    lock,
+    look,
+    make_folders,
+    put,
+    write_json,
+    writing,
+)
 from ..errors import UnderstudyError
 from ..media.partial_output import require_unchanged
 from ..project_links import require_closed
@@ -113,7 +125,7 @@ class Exchange:
     @contextmanager
     def alone(self, patience: float) -> Iterator[None]:
         """Nobody else exchanges files of the project inside. Raises Busy after `patience` seconds."""
-        self.project.mkdir(parents=True, exist_ok=True)
+        make_folders(self.project)
         with lock(self.project / LOCK, patience) as held:
             if not held:
                 raise Busy("Files of this project are being exchanged with the remote engine. Try again in a moment.")
@@ -205,7 +217,7 @@ class Exchange:
         for path in dict.fromkeys((self._incoming, folder)):
             if path.is_symlink():
                 path.unlink()
-            path.mkdir(parents=True, exist_ok=True)
+            make_folders(path)
 
     def _put(self, source: Path, digest: str, name: str, told: Told) -> None:
         size = source.stat().st_size
@@ -262,6 +274,8 @@ class Exchange:
             source = made if rewrite(part, made, self.places.back) else part
             with open_regular(source) as file:
                 os.fsync(file.fileno())
+            if here.is_relative_to(self.project):
+                make_folders(here.parent)
             here.parent.mkdir(parents=True, exist_ok=True)
             if place.startswith(OF_FACES):
                 source.chmod(PRIVATE)

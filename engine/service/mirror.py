@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from ..durable import finished_files, hash_file, sync_folder
+from ..durable import finished_files, hash_file, make_folders, sync_folder
 from ..errors import UnderstudyError
 from ..reading import open_regular, read_text
 
@@ -98,7 +98,7 @@ class Mirrors:
             if here != offset:
                 raise Mismatch(f"{here} bytes of this file are here.", here)
             try:
-                self._media.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folders(self._media)
                 if shutil.disk_usage(self._media).free < size - offset + MIN_FREE_BYTES:
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 with partial.open("ab") as file:
@@ -131,7 +131,7 @@ class Mirrors:
         with self._lock:
             mark = root / ID
             if not mark.is_file():
-                root.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_folders(root)
                 mark.write_text(secrets.token_hex(16), encoding="ascii")
             identity = read_text(mark, "ascii")
             wanted = [(self._inside(root, one.path), one) for one in sent]
@@ -142,7 +142,7 @@ class Mirrors:
             if lacking:
                 return identity, lacking
             for place, one in wanted:
-                place.parent.mkdir(parents=True, exist_ok=True)
+                make_folders(place.parent)
                 _copy(self._names(one.sha256)[0], place, one.shared)
             for place in removed:
                 place.unlink(missing_ok=True)

@@ -23,7 +23,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from ..durable import sync_folder, write_json
+from ..durable import make_folders, sync_folder, write_json
 from ..protocol import FINAL_STATES, JobKind, JobSpec, JobState, to_json
 from .events import EventLog
 
@@ -48,7 +48,7 @@ def create(folder: Path, job_id: str, kind: JobKind, spec: JobSpec) -> None:
     """
     if folder.exists():
         shutil.rmtree(folder)
-    folder.mkdir(parents=True)
+    make_folders(folder)
     write_json(folder / SPEC, {"id": job_id, "kind": kind, "spec": to_json(spec)})
     with EventLog(folder / EVENTS) as log:
         log.append("state", {"state": "queued"}, durable=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import read_arrays, write_arrays
-from ..durable import hash_file, write_json
+from ..durable import hash_file, make_folders, write_json
 from ..errors import DataError, NoVoiceError
 from ..media.waveform import SoundInfo, probe_sound, read_spans, resample, to_float
 from ..protocol import SoundClip, from_json, parse_json
@@ -156,7 +156,7 @@ def save(
         embedding=[float(v) for v in embedding],
         notes=notes,
     )
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     (folder / NETWORK).unlink(missing_ok=True)
     arrays = {"lengths": np.array([len(r.f0) for r in recordings], np.int32)}
     arrays["samples"] = np.array([len(r.sound) for r in recordings], np.int32)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from ..durable import make_private, write_json
+from ..durable import make_folders, make_private, write_json
 from ..errors import MediaError, Stopped, UnderstudyError
 from ..media.partial_output import empty_partial, partial_folder, publish, require_own_partial
 from ..media.waveform import (
@@ -253,7 +253,8 @@ def _work_folder(output: Path, spec: VoiceSpec, info: SoundInfo) -> Path:
     note_file = work / "clip.json"
     if not note_file.is_file() or read_text(note_file) != json.dumps(key):
         empty_partial(output)
-        work.mkdir(parents=True, exist_ok=True)
+        output.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(work)
         write_json(note_file, key, indent=None)
     return work
 

@@ -313,7 +313,12 @@ def test_what_was_sent_stays_here_whatever_is_listed(
     clip = tmp_path / "clip.png"
     cv2.imwrite(str(clip), make_counter_picture(1, 64, 64))
     (scan / "scan.json").write_text(json.dumps({"clip": {"path": str(clip)}}))
-    mine = {model / "model.json": b"{}", model / "facesets" / "0.faceset": b"faces", model / "notes.txt": b"my notes"}
+    card = b'{"identities": []}'
+    mine = {
+        model / "model.json": card,
+        model / "facesets" / "0.faceset": b"faces",
+        model / "notes.txt": b"my notes",
+    }
     for path, data in mine.items():
         path.write_bytes(data)
     record_consent(project, "ann")

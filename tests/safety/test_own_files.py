@@ -16,9 +16,10 @@ from understudy.engine.media.partial_output import empty_partial, remove_partial
 from understudy.engine.media.reader import probe
 from understudy.engine.media.waveform import SoundInfo, SoundWriter
 from understudy.engine.media.writer import MovieWriter
-from understudy.engine.own_files import contents, remove_ours
-from understudy.engine.protocol import ForgetSpec
+from understudy.engine.own_files import contents, remove_ours, unproven
+from understudy.engine.protocol import ForgetSpec, Identity, Material, SoundClip, TrainSpec, VoiceTrainSpec
 from understudy.engine.provenance.begun import Begun, begun
+from understudy.engine.provenance.outputs import require_output
 from understudy.engine.reporter import Silent
 
 THEIRS = b"three years of work"
@@ -217,3 +218,43 @@ def test_notes_in_a_folder_named_like_an_unfinished_recast_stay(
     empty_partial(output) if not mixed else remove_partial(output)
     assert theirs.read_bytes() == THEIRS
     assert {path for path in before if path.is_file()} <= set(tmp_path.rglob("*"))
+
+
+WRITTEN = {
+    "model": ["facesets/0.faceset", "model.json", "weights.safetensors", "preview.jpg", "timelapse/00000001.jpg"],
+    "voice": ["voice.json", "recordings.safetensors", "network.safetensors"],
+}
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in WRITTEN.items() for name in names])
+@pytest.mark.parametrize("data", [THEIRS, b'{"mine": 1}', b"\x02\0\0\0\0\0\0\0{}"], ids=["text", "JSON", "tensors"])
+def test_a_model_or_voice_is_made_over_nobodys_files(
+    tmp_path: Path, kind: Any, name: str, data: bytes, record_consent: Any
+) -> None:
+    folder, project = tmp_path / "mine", tmp_path / "film.understudy"
+    data = b'{"mine": 1}' if name == "model.json" else data  # a damaged one is told as such by whoever reads it
+    theirs = put(folder / name, data)
+    record_consent(project, "Ann")
+    people = [Identity(name="Ann", material=[Material(scan=str(tmp_path / "scan"), person=0)])]
+    spec: Any = TrainSpec(identities=people, output=str(folder), project=str(project))
+    if kind == "voice":
+        clips = [SoundClip(path=str(tmp_path / "x.wav"))]
+        spec = VoiceTrainSpec(identity="Ann", material=clips, output=str(folder), project=str(project))
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(UnderstudyError, match="holds files that Understudy did not make where the"):
+        require_output(spec)
+    assert theirs.read_bytes() == data and sorted(folder.rglob("*")) == before
+
+
+def test_a_model_that_was_begun_is_gone_on_with(tmp_path: Path) -> None:
+    header = b'{"__metadata__": {"understudy": "{}"}}'
+    put(tmp_path / "facesets" / "0.faceset", len(header).to_bytes(8, "little") + header)
+    put(tmp_path / "facesets" / f"1.faceset.{16 * 'a'}.part", b"half")
+    put(tmp_path / "notes.txt")
+    (tmp_path / ".lock").touch()
+    assert unproven(tmp_path, "model") == []
+    put(tmp_path / "model.json", json.dumps({"identities": ["Ann"]}))
+    put(tmp_path / "preview.jpg", b"\xff\xd8")
+    assert unproven(tmp_path, "model") == []
+    put(tmp_path / "weights.safetensors", b"\x02\0\0\0\0\0\0\0{}")
+    assert unproven(tmp_path, "model") == [tmp_path / "weights.safetensors"]

@@ -23,6 +23,7 @@ from understudy.engine.protocol import (
     TrainSpec,
     make_home,
 )
+from understudy.engine.provenance.begun import Begun, begun
 from understudy.engine.provenance.consent import record_consent, today
 from understudy.engine.remote.link import remember_cancel
 from understudy.engine.reporter import Silent
@@ -40,6 +41,11 @@ def usual_mask() -> object:
     before = os.umask(0o022)
     yield
     os.umask(before)
+
+
+@pytest.fixture
+def no_mask() -> None:
+    os.umask(0)  # as some containers have it; `usual_mask` puts it back
 
 
 def read_by_others(root: Path) -> list[Path]:
@@ -78,7 +84,7 @@ def test_an_open_home_is_closed_where_it_is_understudys(
 
 
 def test_what_shows_faces_is_its_users_alone(
-    tmp_path: Path, carphone_folder: Path, record_consent: Callable[..., None]
+    tmp_path: Path, carphone_folder: Path, record_consent: Callable[..., None], no_mask: None
 ) -> None:
     project = tmp_path / "film.understudy"
     scan, model, report = project / "scans" / "shot", project / "models" / "one", tmp_path / "report.html"
@@ -88,11 +94,18 @@ def test_what_shows_faces_is_its_users_alone(
     people = [Identity(name="man", material=[Material(scan=str(scan), person=0)])]
     spec = TrainSpec(identities=people, output=str(model), preset="draft", project=str(project))
     job_bodies.run("train", spec, Silent())
-    files = [path for path in project.rglob("*") if path.is_file()]
-    assert scan / "person-0.jpg" in files and model / "model.json" in files
-    assert [path for path in files if path.stat().st_mode & 0o077] == []
+    work = tmp_path / "elsewhere" / "deep" / "shot"  # a folder that is called as the user likes
+    job_bodies.run("scan", ScanSpec(clip=clip, output=str(work)), Silent())
+    made = [project, *project.rglob("*"), *(tmp_path / "elsewhere").rglob("*"), tmp_path / "elsewhere"]
+    assert scan / "person-0.jpg" in made and model / "model.json" in made and work / "scan.json" in made
+    assert [path for path in made if path.stat().st_mode & 0o077] == []
     job_bodies.run("report", ReportSpec(project=str(project), output=str(report)), Silent())
-    assert stat.S_IMODE(report.stat().st_mode) == 0o644  # to be shown
+    assert stat.S_IMODE(report.stat().st_mode) == 0o666  # to be shown, as the mask lets
+    note = Begun(id="a" * 16, date=today(), output=str(tmp_path / "renders" / "x.mp4"), identities=["man"])
+    with begun(project, note):
+        assert stat.S_IMODE((tmp_path / "renders").stat().st_mode) == 0o777
+        assert stat.S_IMODE((tmp_path / "renders" / "x.mp4.part").stat().st_mode) == 0o700
+        assert stat.S_IMODE((project / "provenance" / "begun").stat().st_mode) == 0o700
 
 
 def test_an_engine_at_work_in_an_open_folder(tmp_path: Path) -> None:

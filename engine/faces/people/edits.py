@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...durable import lock, write_json, writing
+from ...durable import lock, make_folders, write_json, writing
 from ...errors import MediaError, NoFaceError, UnderstudyError
 from ...own_files import contents, remove_ours, vacant
 from ...protocol import PeopleEdit, PersonSummary, project_of, to_json
@@ -107,7 +107,7 @@ def _write(scan: Path, alignments: Alignments, roster: Roster, reporter: Reporte
     moved = not np.array_equal(column, alignments.person)
     alignments = replace(alignments, person=column)
     staged = vacant(scan.with_name(f".{scan.name}.people"), "scan")
-    staged.mkdir()
+    make_folders(staged)
     try:
         shutil.copyfile(scan / who.EDITS, staged / who.EDITS)  # tells of what is left of it that it is ours
         summary = read_summary(scan)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ...arrays import read_arrays, write_arrays
-from ...durable import lock
+from ...durable import lock, make_folders
 from ...errors import DataError, UnderstudyError
 
 SCHEMA = 1
@@ -94,7 +94,7 @@ def recognise(project: Path, means: np.ndarray, taken: Collection[str] = ()) -> 
 
 
 def _change(project: Path, change: Callable[[Rows], None]) -> None:
-    project.mkdir(parents=True, exist_ok=True)
+    make_folders(project)
     path = project / FILE_NAME
     with lock(project / f".{FILE_NAME}.lock", LOCK_SECONDS) as held:
         if not held:

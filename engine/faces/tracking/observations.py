@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from ...arrays import read_arrays, write_arrays
-from ...durable import write_json
+from ...durable import make_folders, write_json
 from ...errors import DataError
 from ...media.footage import Footage
 from ...media.pictures import is_pictures, picture_files
@@ -93,7 +93,7 @@ class Store:
         """Keep a run of frames. The first one also removes what was seen in files that are no more."""
         if not self.folder.is_dir():
             self._forget_outdated()
-            self.folder.mkdir(parents=True)
+            make_folders(self.folder)
             write_json(self.folder / FACTS, self.facts)
         faces, unknown = run.faces, np.full(128, np.nan, np.float32)
         unmeasured = np.full((2, 2), np.nan, np.float32)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import torch
 
-from ...durable import write_bytes, writing
+from ...durable import make_folders, write_bytes, writing
 from ...faces.facesets.faceset import Faceset
 from ...reporter import Reporter
 from ..draft.warp import Views
@@ -57,7 +57,7 @@ class Preview:
 
     def _lapse(self, path: Path, step: int) -> None:
         lapse = self.folder / "timelapse"
-        lapse.mkdir(exist_ok=True)
+        make_folders(lapse)
         with writing(lapse / f"{step:08d}.jpg") as partial:
             shutil.copyfile(path, partial)
         pictures = sorted(lapse.glob("*.jpg"))
