@@ -22,6 +22,7 @@ from .protocol import (
     VoiceTrainSpec,
     project_of,
 )
+from .protocol.paths import INSIDE_A_PROJECT
 
 ENDING = ".understudy"
 FOLDERS = (
@@ -39,6 +40,8 @@ def require_inside(spec: JobSpec | PreviewSpec) -> None:
     named = getattr(spec, "project", "")
     read = list(_read(spec))
     place = getattr(spec, "output", "") or (read[0] if read else "")
+    for path in filter(None, (named, place, *read)):
+        require_real_project(Path(path))
     if not named and not place:
         return
     project = Path(named) if named else project_of(place)
@@ -55,11 +58,25 @@ def require_inside(spec: JobSpec | PreviewSpec) -> None:
 
 def require_inside_project(path: Path) -> None:
     """Raise UnderstudyError when a place that is named in a project's own folders, or a link in it, leads out of the
-    project."""
+    project, also of a folder that is called otherwise; or when the project is a link itself."""
     path = path.absolute()
+    require_real_project(path)
     project = next((parent for parent in path.parents if parent.suffix == ENDING), None)
     if project is not None and path.relative_to(project).parts[0] in FOLDERS:
         require_closed(path, project)
+    elif project is None and path.parent.name in INSIDE_A_PROJECT and path.parent.is_symlink():
+        _require(path.parent, path.parent.parent)
+
+
+def require_real_project(path: Path) -> None:
+    """Raise UnderstudyError when a path is a project folder, or lies in one, that is a link: whoever sends a .blend
+    could have laid it beside, to any other project of the user's."""
+    for one in (path, *path.parents):
+        if one.suffix == ENDING and one.is_symlink():
+            raise UnderstudyError(
+                f"The project {one} is a link, to {os.path.realpath(one)}. If that is the project that is meant, name "
+                "it itself, or move it here in place of the link."
+            )
 
 
 def require_closed(place: Path, project: Path) -> None:

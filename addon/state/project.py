@@ -46,7 +46,9 @@ def _unsaved(state: UnderstudyState) -> Path | None:
 
 
 def _is_project(path: str) -> bool:
-    """Whether a .blend may name this folder as its project: one that is called so, or one of ours at home."""
+    """Whether a .blend may name this folder as its project: one that is called so, no link, or one of ours at home."""
+    if project_files.is_linked_project(Path(path)):
+        return False
     found = project_files.resolved(Path(path))
     return found.suffix == ".understudy" or found.parent == (protocol.home() / "unsaved").resolve()
 

@@ -46,11 +46,18 @@ def _holds(path: Path, test: Callable[[Path], bool]) -> bool:
         return False
 
 
+def is_linked_project(path: Path) -> bool:
+    """Whether a path is a project folder, or lies in one, that is a link: it may lead to any other project."""
+    return any(one.suffix == ENDING and one.is_symlink() for one in (path, *path.parents))
+
+
 def leads_out(path: Path) -> bool:
     """Whether a file is not in the project it is named in (or, where that is none, not in its folder) but behind a
     link."""
     project = next((parent for parent in path.parents if parent.suffix == ENDING), path.parent)
     try:
+        if is_linked_project(path):
+            return True
         return not path.resolve().is_relative_to(project.resolve())
     except (OSError, RuntimeError, ValueError):  # a loop of links, a name that is none
         return True

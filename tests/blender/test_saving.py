@@ -137,6 +137,18 @@ def test_a_blend_names_no_folder_as_its_project_that_is_none(addon, scene, engin
     assert addon.project.folder(scene.understudy) != theirs
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets only administrators make links")
+def test_a_project_that_is_a_link_is_neither_taken_nor_read(addon, scene, engine, tmp_path):
+    theirs, link = tmp_path / "theirs.understudy", tmp_path / "film.understudy"
+    (theirs / "consent").mkdir(parents=True)
+    (theirs / "consent" / "ann.json").write_text("{}")
+    link.symlink_to(theirs)
+    scene.understudy.project = str(link)
+    assert addon.project.folder(scene.understudy) != link
+    with pytest.raises(OSError, match="leads out"):
+        addon.project.project_files.read_json(link / "consent" / "ann.json")
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has file names that are no UTF-8")
 def test_a_strip_whose_file_has_no_text_for_a_name_is_refused_in_a_sentence(scene, clips, tmp_path):
     """Python cannot give Blender such a name, its file browser can: here the bytes of the saved file are changed."""

@@ -25,6 +25,7 @@ from understudy.engine.protocol import (
     ConsentRecord,
     ConsentSpec,
     ConvertSpec,
+    ForgetSpec,
     Identity,
     Material,
     PeopleEdit,
@@ -332,3 +333,52 @@ def test_an_earlier_take_behind_a_link_is_none(tmp_path: Path) -> None:
     assert [one.movie for one in earlier_results(folder / "c.mp4")] == [folder / "d.mp4"]
     (folder / "d.mp4").symlink_to(tmp_path / "elsewhere.json")
     assert earlier_results(folder / "c.mp4") == []
+
+
+def test_a_project_that_is_a_link_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever sends a .blend may lay it beside, to any other project of the user's."""
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+    other, link = tmp_path / "other.understudy", tmp_path / "film.understudy"
+    record = ConsentRecord(identity="ann", person="Ann", basis="own face", scope="tests", date="2026-11-30")
+    record_consent(other, record)
+    link.symlink_to(other)
+    before = sorted(other.rglob("*"))
+    inner = str(link / "models" / "one")
+    jobs: dict[str, Any] = {
+        "scan": ScanSpec(clip=Clip(path="/x.mp4"), output=str(link / "scans" / "shot")),
+        "consent": ConsentSpec(project=str(link), record=record),
+        "report": ReportSpec(project=str(link), output=str(tmp_path / "report.html")),
+        "forget": ForgetSpec(project=str(link), identity="ann"),
+        "convert": ConvertSpec(scan=str(link / "scans" / "x"), model=inner, swaps=[], output=str(tmp_path / "x.mp4")),
+    }
+    for kind, spec in jobs.items():
+        with pytest.raises(UnderstudyError, match=f"is a link, to {other}"):
+            job_bodies.run(kind, spec, Silent())  # type: ignore[arg-type]
+    for words in (
+        ["identity", "list", "--project", str(link)],
+        ["identity", "forget", "ann", "--project", str(link), "--yes"],
+        ["people", str(link / "scans" / "shot")],
+        ["train", "--identity", f"ann={link / 'scans' / 'shot'}", "-o", str(tmp_path / "model")],
+        ["train", "--identity", f"ann={tmp_path}", "-o", inner],
+    ):
+        assert execute(words) == 1 and f"is a link, to {other}" in capsys.readouterr().err, words
+    assert sorted(other.rglob("*")) == before
+
+
+@pytest.mark.parametrize("inner", ["models", "scans", "recasts"])
+def test_a_folder_of_a_project_that_is_called_otherwise_leads_nowhere(
+    tmp_path: Path, victim: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], inner: str
+) -> None:
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / inner).symlink_to(victim.parent)
+    words = {
+        "models": ["train", "--identity", f"ann={tmp_path}", "-o", str(work / "models" / "one")],
+        "scans": ["alignments", "import", str(victim), "-o", str(work / "scans" / "one")],
+        "recasts": ["swap", str(victim), "--face", str(victim), "-o", str(work / "recasts" / "one.mp4")],
+    }
+    assert execute(words[inner]) == 1 and "leads out of the project" in capsys.readouterr().err
+    assert list(victim.parent.iterdir()) == [victim]
