@@ -10,6 +10,7 @@ import tyro
 
 from ..alone import alone
 from ..errors import ConsentError
+from ..project_links import require_inside_project
 from ..protocol import Preset, SoundClip, VoiceSpec
 from . import voice
 from .arguments import (
@@ -86,7 +87,7 @@ Writes
             shot=self.shot,
             face=self.face,
             output=output,
-            work=(self.work or output.with_name(f"{output.stem}.understudy")).resolve(),
+            work=_work_folder(self.work or output.with_name(f"{output.stem}.understudy")),
             person=self.person,
             face_person=self.face_person,
             start=self.start,
@@ -191,3 +192,9 @@ Writes
         by_name = [text for text in self.consent if text.partition("=")[0] == name]
         by_role = [f"{name}={text.partition('=')[2]}" for text in self.consent if text.partition("=")[0] == role]
         return by_name or by_role
+
+
+def _work_folder(path: Path) -> Path:
+    """The work folder without links. Raises UnderstudyError where it is one, which may lead to any other project."""
+    require_inside_project(path)
+    return path.resolve()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -146,9 +147,14 @@ def _put(partial: Path, output: Path) -> None:
 
 
 def _copy_masks(scan: Path, other: Path) -> None:
-    """Masks are drawn by hand: they outlive a new scan, and so does whatever lies beside them."""
+    """Masks are drawn by hand: they outlive a new scan, and so does whatever lies beside them; links stay links."""
+
+    def there(folder: str, names: list[str]) -> list[str]:
+        copies = other / MASKS / Path(folder).relative_to(scan / MASKS)
+        return [name for name in names if Path(folder, name).is_symlink() and os.path.lexists(copies / name)]
+
     if (scan / MASKS).is_dir():
-        shutil.copytree(scan / MASKS, other / MASKS, dirs_exist_ok=True)
+        shutil.copytree(scan / MASKS, other / MASKS, symlinks=True, ignore=there, dirs_exist_ok=True)
 
 
 def _require_scan(folder: Path, output: Path) -> None:

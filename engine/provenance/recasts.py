@@ -15,7 +15,7 @@ from typing import Any
 
 from ..durable import hash_file
 from ..errors import DataError
-from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, to_json
+from ..protocol import Clip, ConvertSpec, CredentialSpec, from_json, parse_json, to_json
 from ..reading import read_bytes, read_text
 from ..reporter import Reporter
 from .consent import project_folder, read_consent, replaced, today
@@ -184,7 +184,7 @@ def recorded(project: Path) -> list[tuple[Path, Recast]]:
 
 def _clip(scan: Path) -> Clip:
     try:
-        return from_json(Clip, json.loads(read_text(scan / "scan.json"))["clip"])
+        return from_json(Clip, parse_json(read_text(scan / "scan.json"))["clip"])
     except (OSError, ValueError, KeyError, TypeError):
         raise DataError(f"{scan} holds no finished scan. Scan the footage first.") from None
 

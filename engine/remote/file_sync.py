@@ -8,7 +8,6 @@ What is fetched grows in `.incoming/`, by the name of its contents, until it is 
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 import shutil
@@ -55,6 +54,8 @@ FETCHING = "Fetching what the remote engine made"
 
 Told = Callable[[float, str], None]
 """Is told the share that is done, 0..1, and what is being done."""
+Accept = Callable[[str, Path | None], bool]
+"""Whether a file of this place may be written here: asked before it is fetched (None), and with the whole file."""
 
 
 class Busy(UnderstudyError):
@@ -203,7 +204,8 @@ class Exchange:
         for place in gone:
             del agreed[place]
         self._write()
-        shutil.rmtree(self._incoming / "out", ignore_errors=True)
+        if not self._incoming.is_symlink():  # somebody may have laid it there, and nothing was to be sent
+            shutil.rmtree(self._incoming / "out", ignore_errors=True)
         return True
 
     def _as_there(self, path: Path) -> Path:
@@ -243,13 +245,16 @@ class Exchange:
 
     # -- fetching
 
-    def fetch(self, asked: Iterable[str], told: Told, replace: bool = True) -> None:
+    def fetch(
+        self, asked: Iterable[str], told: Told, replace: bool = True, accept: Accept = lambda place, whole: True
+    ) -> None:
         """Have here, whole and under their names, the files of the mirror that are asked for: by their very places, or
         all of a folder, whose place ends in /. Whatever else the other side lists is left there.
 
         Files that came from the other side, and that it has removed since, go too, as long as it has others in their
         place; what was sent there stays here whatever it lists. Without `replace`, what has changed here
-        since the last exchange stays. Raises Refused (409) when a job there writes one of them just now.
+        since the last exchange stays, and nothing goes. Only what `accept` takes is written. Raises Refused (409) when
+        a job there writes one of them just now.
         """
         agreed: dict[str, Any] = self._ledger["files"]
         listed: dict[str, Listed] = {}
@@ -265,15 +270,18 @@ class Exchange:
             seen = look(here) if here is not None else None
             untouched = known is not None and here is not None and here.is_file() and known["stamp"] == _stamp(here)
             same = known is not None and known["sha256"] == digest and untouched
-            if here is not None and not same and (replace or untouched or not here.exists()):
+            due_here = here is not None and not same and (replace or untouched or not here.exists())
+            if here is not None and due_here and accept(place, None):
                 part = self._get(place, digest, one.bytes, partial(_share, told, done, all_bytes), here)
                 due.append((here, place, part, seen))
             done += one.bytes
         for here, place, part, seen in sorted(due, key=lambda one: one[0].name in COMPLETION_FILES):
             made = part.with_name(f"made{here.suffix}")
             source = made if rewrite(part, made, self.places.back) else part
-            with open_regular(source) as file:
-                os.fsync(file.fileno())
+            if not accept(place, source):
+                source.unlink()
+                part.unlink(missing_ok=True)
+                continue
             if here.is_relative_to(self.project):
                 make_folders(here.parent)
             here.parent.mkdir(parents=True, exist_ok=True)
@@ -286,7 +294,8 @@ class Exchange:
             known, here = agreed.pop(place), self.places.here(place)
             # another side that lost its mirror lists nothing: that is no reason to lose what is here
             kept = not any(covers(one, place) and any(covers(one, p) for p in listed) for one in asked)
-            if here and here.is_file() and known["stamp"] == _stamp(here) and known.get("made_there") and not kept:
+            made_there = replace and known.get("made_there") and not kept
+            if made_there and here and here.is_file() and known["stamp"] == _stamp(here):
                 here.unlink()
         self._write()
         shutil.rmtree(self._incoming, ignore_errors=True)
@@ -331,12 +340,23 @@ class Exchange:
             moved = found["project"] != str(self.project)
             if not kinds or found["schema"] != SCHEMA or (moved and Path(found["project"]).exists()):
                 return fresh  # damaged, or a copy of another project: its mirror is not ours
-            return {**found, "project": str(self.project)} if ID.fullmatch(found["key"]) else fresh
+            return {**found, "project": str(self.project)} if _is_sound(found) else fresh
         except (OSError, ValueError, KeyError, TypeError):
             return getattr(self, "_ledger", fresh)
 
     def _write(self) -> None:
         write_json(self.project / LEDGER, self._ledger)
+
+
+def _is_sound(ledger: dict[str, Any]) -> bool:
+    """Whether what is kept, which comes with a project from anybody, is of the kinds that are written."""
+    texts = [*ledger["folders"], *ledger["folders"].values(), *ledger["jobs"], *ledger["files"]]
+    stamps = [(one["stamp"], one["sha256"]) for one in ledger["files"].values()]
+    return (
+        all(ID.fullmatch(one) for one in (ledger["key"], *ledger["jobs"].values()))
+        and all(isinstance(one, str) and "\0" not in one for one in texts)
+        and all(isinstance(stamp, list) and re.fullmatch(r"[0-9a-f]{64}", digest) for stamp, digest in stamps)
+    )
 
 
 def clear_mirror(project: Path) -> None:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +38,8 @@ from ..protocol import (
 )
 from ..protocol.http_client import Address
 from ..provenance.credentials import sidecar
-from ..provenance.outputs import require_output
+from ..provenance.outputs import hash_of, require_output
+from ..provenance.recasts import Recast
 from ..reading import read_text
 from ..reporter import Reporter
 from .file_sync import Busy, Exchange, Wanted
@@ -208,7 +211,7 @@ class _RemoteJob:
         with self.exchange.alone(EXCHANGE_SECONDS):
             self.exchange.fetch(self.makes(), self.fetching)
             if isinstance(self.spec, ConvertSpec):
-                self.exchange.fetch(["provenance/"], self.fetching, replace=False)
+                self.exchange.fetch(["provenance/"], self.fetching, False, partial(is_record_of, self.spec))
             if isinstance(self.spec, ScanSpec):
                 self.exchange.fetch(["people.safetensors"], self.fetching, replace=False)
 
@@ -243,6 +246,24 @@ class _RemoteJob:
                 "soon as it answers again; what was learned there comes with the next job of this model.",
                 "warning",
             )
+
+
+def is_record_of(spec: ConvertSpec, place: str, whole: Path | None) -> bool:
+    """Whether a file of the mirror is the record that this conversion makes of the recast that has come, and no other
+    that the other engine would have in the project; before it is `whole`, whether its place is one."""
+    named = re.fullmatch(r"provenance/([0-9a-f]{16})\.json", place)
+    if named is None or whole is None:
+        return named is not None
+    try:
+        record = from_json(Recast, parse_json(read_text(whole)))
+        shown = [(swap.person, swap.identity) for swap in spec.swaps]
+        return (
+            (record.id, record.output) == (named[1], spec.output)
+            and [(one.person, one.identity) for one in record.cast] == shown
+            and record.output_sha256 == hash_of(Path(spec.output))
+        )
+    except (OSError, ValueError):
+        return False
 
 
 def inputs_of(spec: Work | PreviewSpec, place: Callable[[str | Path], str]) -> tuple[list[Wanted], list[Path]]:

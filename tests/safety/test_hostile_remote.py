@@ -19,9 +19,12 @@ import pytest
 from understudy.engine import job_bodies
 from understudy.engine.durable import write_json
 from understudy.engine.errors import UnderstudyError
-from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, Identity, Material, ScanSpec, TrainSpec
+from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, Identity, Material, ScanSpec, Swap, TrainSpec
+from understudy.engine.remote.file_sync import Exchange
+from understudy.engine.remote.link import Link, chosen_remote, raise_unreachable
 from understudy.engine.remote.path_map import Places, covers
 from understudy.engine.remote.remote_job import inputs_of, outputs_of
+from understudy.engine.remote.remote_job import run as run_there
 from understudy.engine.reporter import Silent
 
 ROOT, EVIL = "/far/mirror", b"written by the other engine"
@@ -33,6 +36,7 @@ class Hostile(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Answers)
         self.listed: list[str] = []
+        self.contents: dict[str, bytes] = {}  # of what is not EVIL
         self.previews: list[str] = []
         self.sent: list[str] = []  # places of what it was sent
         self.asked: list[str] = []
@@ -55,10 +59,11 @@ class Answers(BaseHTTPRequestHandler):
             self._say({"job": self._job(), "events": [e for e in events if e["seq"] > after]})
         elif path.endswith("/file"):
             self.server.asked += urllib.parse.parse_qs(query)["path"]
-            self._send(EVIL)
+            self._send(self.server.contents.get(self.server.asked[-1], EVIL))
         else:
-            digest = hashlib.sha256(EVIL).hexdigest()
-            self._say({"files": [{"path": p, "sha256": digest, "bytes": len(EVIL)} for p in self.server.listed]})
+            files = [(place, self.server.contents.get(place, EVIL)) for place in self.server.listed]
+            listed = [{"path": p, "sha256": hashlib.sha256(d).hexdigest(), "bytes": len(d)} for p, d in files]
+            self._say({"files": listed})
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
@@ -166,6 +171,50 @@ def test_a_recast_is_asked_for_by_its_names(tmp_path: Path, layer: bool) -> None
     pictures = outputs_of(ConvertSpec(scan="", model="", swaps=[], output=str(project / "recasts" / "shot")), places.of)
     assert any(covers(one, "recasts/shot/000001.png") for one in pictures)
     assert not any(covers(one, "recasts/shots/000001.png") for one in pictures)
+
+
+def test_no_record_but_the_jobs_own_is_written(hostile: Hostile, tmp_path: Path) -> None:
+    """Records and what was begun decide what forgetting removes: another engine writes none of another recast."""
+    project, output = tmp_path / "film.understudy", tmp_path / "out" / "shot.mp4"
+    own = project / "provenance" / f"{9 * '0'}1234567.json"
+    own.parent.mkdir(parents=True)
+    own.write_text('{"mine": 1}')
+    swaps = [Swap(person=0, identity="ann", target="bob")]
+    spec = ConvertSpec(
+        scan=str(project / "scans" / "x"), model=str(project / "models" / "x"), swaps=swaps, output=str(output),
+        project=str(project),
+    )  # fmt: skip
+    there = f"{ROOT}/{(place := Places(project, {}).of(output))}"
+    cast = [{"person": 0, "identity": "ann", "target": "bob"}]
+    sound = {
+        "date": "2026-11-30", "output": there, "output_sha256": hashlib.sha256(EVIL).hexdigest(), "source": "/x.mp4",
+        "source_sha256": "ab", "start": 0, "end": 8, "frames": 8, "recast": 8, "model": "", "model_sha256": "",
+        "cast": cast,
+    }  # fmt: skip
+    records: dict[str, dict[str, Any]] = {
+        f"{16 * 'a'}.json": {"id": 16 * "a", **sound},
+        f"{16 * 'b'}.json": {"id": 16 * "b", **sound, "output": str(tmp_path / "holiday.mp4")},
+        f"{16 * 'c'}.json": {"id": 16 * "c", **sound, "output_sha256": "0" * 64},
+        f"{16 * 'd'}.json": {"id": 16 * "a", **sound},
+        f"{16 * 'e'}.json": {"id": 16 * "e", **sound, "cast": [{**cast[0], "identity": "eve"}]},
+        f"{16 * 'f'}.json": {"id": 16 * "f"},
+        f"begun/{16 * 'a'}.json": {"id": 16 * "a", "date": "", "output": there, "identities": ["ann"]},
+        f"voices/{16 * 'a'}.json": {"id": 16 * "a", **sound},
+        "notes.json": {"id": "notes", **sound},
+        own.name: {"id": own.stem, **sound},
+    }
+    hostile.contents = {f"provenance/{name}": json.dumps(data).encode() for name, data in records.items()}
+    hostile.listed = [place, *hostile.contents]
+    remote = chosen_remote()
+    assert remote is not None
+    for _ in range(2):
+        run_there(remote, "convert", spec, Silent())
+    kept = sorted(path.relative_to(own.parent).as_posix() for path in own.parent.rglob("*"))
+    assert kept == [own.name, f"{16 * 'a'}.json"] and own.read_text() == '{"mine": 1}'
+    assert json.loads((own.parent / kept[1]).read_text())["output"] == str(output)
+    hostile.listed = [place, f"provenance/{16 * 'f'}.json"]  # nor does one that is not listed any more go
+    run_there(remote, "convert", spec, Silent())
+    assert (own.parent / kept[1]).is_file() and output.read_bytes() == EVIL
 
 
 def test_links_in_the_folder_of_what_is_fetched_are_not_followed(
@@ -332,3 +381,55 @@ def test_what_was_sent_stays_here_whatever_is_listed(
         job_bodies.run("train", spec, Silent())
     assert any(place.endswith("notes.txt") for place in hostile.sent)
     assert {path: path.read_bytes() for path in mine} == mine
+
+
+def test_a_folder_that_a_link_leads_to_is_not_emptied(hostile: Hostile, tmp_path: Path) -> None:
+    """What was to be sent is known by the project's own word, so nothing is made in its folder for that."""
+    project, mine = tmp_path / "film.understudy", tmp_path / "mine"
+    (mine / "out").mkdir(parents=True)
+    (mine / "out" / "novel.txt").write_bytes(b"mine")
+    project.mkdir()
+    (project / ".incoming").symlink_to(mine)
+    remote = chosen_remote()
+    assert remote is not None
+    link = Link(remote, raise_unreachable)
+    try:
+        exchange = Exchange(project, link)
+        exchange.send([], [], lambda share, sentence: None)
+    finally:
+        link.close()
+    assert (mine / "out" / "novel.txt").read_bytes() == b"mine"
+
+
+SPOILED: list[dict[str, Any]] = [
+    {"files": {"scans/shot/x": 3}},
+    {"files": {"scans/shot/x": {"stamp": 1, "sha256": "0" * 64}}},
+    {"files": {"scans/shot/x": {"stamp": [1, 2], "sha256": None}}},
+    {"folders": {"ab": 3}},
+    {"folders": {"ab": "/a\0b"}},
+    {"jobs": {"x": "../../v1/remote"}},
+    {"jobs": {"x": {"a": 1}}},
+    {"key": "../x"},
+]
+
+
+@pytest.mark.parametrize("spoiled", SPOILED, ids=str)
+def test_what_a_project_says_of_its_mirror_is_looked_at(
+    hostile: Hostile, tmp_path: Path, spoiled: dict[str, Any]
+) -> None:
+    project = tmp_path / "film.understudy"
+    project.mkdir()
+    good = {
+        "schema": 1, "project": str(project), "key": "ab" * 16, "id": "", "root": "", "folders": {"ab": "/x"},
+        "files": {"scans/shot/x": {"stamp": [1, 2], "sha256": "0" * 64}}, "jobs": {"x": "ab" * 16},
+    }  # fmt: skip
+    remote = chosen_remote()
+    assert remote is not None
+    link = Link(remote, raise_unreachable)
+    try:
+        (project / ".remote.json").write_text(json.dumps(good))
+        assert Exchange(project, link).path.endswith("ab" * 16)
+        (project / ".remote.json").write_text(json.dumps({**good, **spoiled}))
+        assert not Exchange(project, link).path.endswith("ab" * 16)
+    finally:
+        link.close()

@@ -362,6 +362,7 @@ def test_a_project_that_is_a_link_is_refused(
         ["people", str(link / "scans" / "shot")],
         ["train", "--identity", f"ann={link / 'scans' / 'shot'}", "-o", str(tmp_path / "model")],
         ["train", "--identity", f"ann={tmp_path}", "-o", inner],
+        ["swap", str(tmp_path), "--face", str(tmp_path), "-o", str(tmp_path / "film.mp4")],  # beside it
     ):
         assert execute(words) == 1 and f"is a link, to {other}" in capsys.readouterr().err, words
     assert sorted(other.rglob("*")) == before
@@ -382,3 +383,15 @@ def test_a_folder_of_a_project_that_is_called_otherwise_leads_nowhere(
     }
     assert execute(words[inner]) == 1 and "leads out of the project" in capsys.readouterr().err
     assert list(victim.parent.iterdir()) == [victim]
+
+
+def test_masks_that_are_links_are_copied_as_links(tmp_path: Path, victim: Path) -> None:
+    from understudy.engine.faces.scan import replace_folder
+
+    scan = tmp_path / "shot"
+    (scan / "masks").mkdir(parents=True)
+    (scan / "masks" / "000001.png").symlink_to(victim)
+    (scan / "scan.json").write_text('{"people": []}')
+    with replace_folder(scan) as folder:
+        (folder / "scan.json").write_text('{"people": []}')
+    assert (scan / "masks" / "000001.png").is_symlink() and victim.read_bytes() == PRECIOUS
