@@ -14,6 +14,9 @@ from .erase import is_file, is_folder
 Card = Literal["scan.json", "model.json", "voice.json"]
 CARDS: tuple[Card, ...] = ("scan.json", "model.json", "voice.json")
 """What a folder holds that is a scan, a model or a voice."""
+PASSED_OVER = {".observed", ".incoming", ".outside", ".git"}
+UNFINISHED = (".part", ".old", ".people")
+"""Hidden folders that are no finished scans, models or voices, by their names and endings."""
 LEADS_OUT = (
     "It is a link that leads out of the project, to {}, and is not looked into. If their face or voice is there, "
     "remove it yourself."
@@ -47,9 +50,17 @@ def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def _walk(project: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Every folder of a project with the names of its files, but for hidden ones and other projects."""
+    """Every folder of a project with the names of its files, but for what is passed over by name and other projects. A
+    scan of footage with a hidden name is hidden, and whatever its name, what holds a card is no project."""
     if not is_folder(project):
         return
     for folder, names, files in os.walk(project):
-        names[:] = sorted(name for name in names if not name.startswith(".") and not name.endswith(ENDING))
+        names[:] = sorted(name for name in names if _is_entered(Path(folder, name)))
         yield Path(folder), files
+
+
+def _is_entered(folder: Path) -> bool:
+    if folder.name.endswith(ENDING):
+        return any(is_file(folder / card) for card in CARDS)
+    hidden = folder.name.startswith(".")
+    return not hidden or (folder.name not in PASSED_OVER and folder.suffix not in UNFINISHED)

@@ -155,7 +155,7 @@ def _alike(project: Path, place: Path, recorded: Recorded) -> list[Path]:
         return []
     named = [path for path in entries(place.parent) if path.suffix.lower() == place.suffix.lower()]
     kinds = [path for path in named if is_file(path) or (inside and is_folder(path))]
-    return [path for path in kinds if not path.name.startswith(".") and _same(path, recorded)]
+    return [path for path in kinds if _same(path, recorded)]
 
 
 def _with_companions(project: Path, names: list[Path], recorded: Recorded, own: list[Path]) -> Found:

@@ -35,7 +35,7 @@ def forget(project: Path, identity: str = "Ann") -> dict[str, str]:
 def test_copies_beside_a_recast_go_along(film: Path, record: Record, recast: Recast, place: str) -> None:
     output = (film / place / "shot.mp4").resolve()
     gone = record(output, **recast(output))
-    for name in ("shot copy.mp4", "final.mp4"):
+    for name in ("shot copy.mp4", "final.mp4", ".hidden.mp4"):
         shutil.copy(output, output.with_name(name))
     assert forget(film) == {} and not gone.exists()
     assert not list(output.parent.glob("*.mp4")) and not list(output.parent.glob("*.understudy.json"))
@@ -149,7 +149,9 @@ def test_scans_models_and_voices_at_any_depth_go(film: Path) -> None:
         (folder / ("model.json" if folder == model else "voice.json")).write_text(text)
         (folder / ("weights.safetensors" if folder == model else "network.safetensors")).write_bytes(b"weights")
     other_project = card(film / "other.understudy" / "scans" / "hers")
+    hidden = [card(film / place) for place in ("scans/.take-1234abcd", ".shot", "work/shot.understudy")]
     assert forget(film) == {}
+    assert not any(folder.exists() for folder in hidden)  # called as the footage was, or as the user liked
     assert not scan.exists() and not model.exists() and not voice.exists()
     assert others.is_dir() and other_project.is_dir() and not (scan.parent / ".observed").exists()
 
