@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -47,16 +49,34 @@ class Told(Silent):
         self.verdicts.append(verdict)
 
 
-@pytest.fixture
-def people(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Identity]:
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory) -> list[Identity]:
     """Three drawn people of 24 frames each."""
-    monkeypatch.syspath_prepend(DRAWN)
-    from training import make_scan
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DRAWN)
+        from training import make_scan
 
+    scans = tmp_path_factory.mktemp("drawn")
     return [
-        Identity(name=name, material=[Material(scan=str(make_scan(tmp_path / name, 24, seed)), person=0)])
+        Identity(name=name, material=[Material(scan=str(make_scan(scans / name, 24, seed)), person=0)])
         for seed, name in enumerate(["Ada", "Bea", "Cay"])
     ]
+
+
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory: pytest.TempPathFactory, people: list[Identity]) -> Path:
+    """A model folder of the first two of them, with nothing trained."""
+    folder = tmp_path_factory.mktemp("gathered") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(refiner_network.SIZES, "quick", (64, 8))
+        prepare(folder, people[:2], "quick", Silent())
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path, gathered: Path) -> Path:
+    """A copy of it, which the test may train."""
+    return Path(shutil.copytree(gathered, tmp_path / "model"))
 
 
 def ready(folder: Path) -> tuple[training_step.Training, list[Any], torch.Tensor]:
@@ -66,18 +86,15 @@ def ready(folder: Path) -> tuple[training_step.Training, list[Any], torch.Tensor
     return training_step.new_training(len(sets), 8, CPU), materials, trainer.canonical_shape(sets)
 
 
-def test_a_network_gone_astray_goes_back_and_slows_down(
-    tmp_path: Path, people: list[Identity], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "model"
-    card = prepare(folder, people[:2], "quick", Silent())
+def test_a_network_gone_astray_goes_back_and_slows_down(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    card = read_card(folder)
     state, materials, shape = ready(folder)
     for _ in range(3):
         training_step.step(state, materials, shape, Silent())
     checkpoints.save_checkpoint(folder, card, state)
 
     class Poisons(Told):
-        """Puts a not-a-number into the very weights, at the sixth step."""
+        """Puts a not-a-number into the very weights, at the sixth step; ends two steps after training went on."""
 
         watch: Any
 
@@ -86,6 +103,8 @@ def test_a_network_gone_astray_goes_back_and_slows_down(
                 self.texts.append("poisoned")
                 with torch.no_grad():
                     next(self.watch.training.refiner.parameters())[0] = float("nan")
+            elif message == "Training, step 5" and self.texts.count("poisoned"):
+                self.watch.minutes = 1e-9
 
     told = Poisons()
     watching = trainer._Monitor
@@ -95,7 +114,9 @@ def test_a_network_gone_astray_goes_back_and_slows_down(
         return told.watch
 
     monkeypatch.setattr(trainer, "_Monitor", watch)
-    done = trainer.train(folder, card, 0.06, CPU, told)
+    for seconds in ("SCORE_SECONDS", "CHECKPOINT_SECONDS"):  # nothing is kept between, however slow the machine is
+        monkeypatch.setattr(trainer, seconds, 1e9)
+    done = trainer.train(folder, card, math.inf, CPU, told)
     assert "poisoned" in told.texts
     assert any("became NaN" in t and "from step 3 at 0.5" in t for t in told.texts)
     kept = checkpoints.resume(folder, done, CPU)
@@ -104,9 +125,8 @@ def test_a_network_gone_astray_goes_back_and_slows_down(
     assert refiner is not None and all(p.isfinite().all() for p in refiner.parameters())
 
 
-def test_weights_that_stay_poisoned_end_in_a_sentence(tmp_path: Path, people: list[Identity]) -> None:
-    folder = tmp_path / "model"
-    card = prepare(folder, people[:2], "quick", Silent())
+def test_weights_that_stay_poisoned_end_in_a_sentence(folder: Path) -> None:
+    card = read_card(folder)
     state, _, _ = ready(folder)
     with torch.no_grad():
         state.refiner.encoder.stages[0][0].weight[:] = 1e38  # sound as numbers go, but nothing comes of it
@@ -115,11 +135,7 @@ def test_weights_that_stay_poisoned_end_in_a_sentence(tmp_path: Path, people: li
         trainer.train(folder, card, 1.0, CPU, Told())
 
 
-def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(
-    tmp_path: Path, people: list[Identity], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = tmp_path / "model"
-    prepare(folder, people[:2], "quick", Silent())
+def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(folder: Path) -> None:
     whole, materials, shape = ready(folder)
     parted, _, _ = ready(folder)
     told = Told()
@@ -146,9 +162,8 @@ def test_a_batch_too_large_for_the_memory_is_halved_with_the_same_result(
         training_step.step(parted, materials, shape, told)
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, people: list[Identity]) -> None:
-    folder = tmp_path / "model"
-    card = prepare(folder, people[:2], "quick", Silent())
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(folder: Path) -> None:
+    card = read_card(folder)
     state, materials, shape = ready(folder)
     for _ in range(5):
         training_step.step(state, materials, shape, Silent())
@@ -162,9 +177,8 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(tmp_path: Path, peopl
     assert kept is not None and kept.step == 4 and "Going on from step 4" in told.texts[0]
 
 
-def test_somebody_added_later_takes_nothing_from_the_others(tmp_path: Path, people: list[Identity]) -> None:
-    folder = tmp_path / "model"
-    card = prepare(folder, people[:2], "quick", Silent())
+def test_somebody_added_later_takes_nothing_from_the_others(folder: Path, people: list[Identity]) -> None:
+    card = read_card(folder)
     card = trainer.train(folder, card, 0.03, CPU, Silent())
     before = checkpoints.resume(folder, card, CPU)
     untouched = (folder / "facesets" / "0.faceset").stat().st_mtime_ns
@@ -184,9 +198,11 @@ def test_somebody_added_later_takes_nothing_from_the_others(tmp_path: Path, peop
         prepare(folder, people[:1], "quick", Silent())
 
 
-def test_a_warm_start_begins_with_what_another_model_learned(tmp_path: Path, people: list[Identity]) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    card = prepare(old, people[:2], "quick", Silent())
+def test_a_warm_start_begins_with_what_another_model_learned(
+    tmp_path: Path, folder: Path, people: list[Identity]
+) -> None:
+    old, new = folder, tmp_path / "new"
+    card = read_card(old)
     card = trainer.train(old, card, 0.03, CPU, Silent())
     fresh = prepare(new, people[1:], "quick", Silent())
     warm = checkpoints.warm_start(old, card, fresh, CPU)
@@ -203,15 +219,12 @@ def test_a_warm_start_begins_with_what_another_model_learned(tmp_path: Path, peo
         checkpoints.warm_start(old, card, replace(fresh, preset="standard"), CPU)
 
 
-def test_training_without_a_limit_ends_by_itself(
-    tmp_path: Path, people: list[Identity], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_training_without_a_limit_ends_by_itself(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "SCORE_SECONDS", 0.4)
     monkeypatch.setattr(trainer, "MAX_OVERHEAD_RATIO", 1.0)
     monkeypatch.setattr("understudy.engine.model.training.convergence.MIN_STEPS", 5)
     monkeypatch.setattr(training_step, "LEARNING_RATE", 1e-7)  # nothing more to learn at this rate
-    folder = tmp_path / "model"
-    card = prepare(folder, people[:2], "quick", Silent())
+    card = read_card(folder)
     told = Told()
     card = replace(card, settings=TrainSettings(likeness=True))
     done = trainer.train(folder, card, float("inf"), CPU, told)
@@ -255,13 +268,12 @@ assert not torch.distributed.is_initialized()
 
 def test_two_processes_train_as_one(
     tmp_path: Path,
+    folder: Path,
     people: list[Identity],
     record_consent: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(perceptual_losses, "ADVERSARIAL_STEPS", (0, 2))
-    folder = tmp_path / "model"
-    prepare(folder, people[:2], "quick", Silent())
     record_consent(tmp_path, *(person.name for person in people[:2]))
     (tmp_path / "two.py").write_text(TWO)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -289,7 +301,7 @@ from understudy.engine.model.training import trainer, validation
 from understudy.engine.model.model_folder import read_card
 from understudy.engine.reporter import Silent
 refiner_network.SIZES["quick"] = (64, 8)
-trainer.CHECKPOINT_SECONDS, trainer.PREVIEW_SECONDS = 1.0, 1e9
+trainer.CHECKPOINT_SECONDS, trainer.PREVIEW_SECONDS, trainer.SCORE_SECONDS = 1.0, 1e9, 1e9  # it never converges
 validation.weights.missing = lambda: ["all"]
 precision.autocast_dtype = lambda kind: None  # it is found by timing, and may differ from one process to the next
 class Prints(Silent):
@@ -300,9 +312,8 @@ trainer.train(folder, read_card(folder), 10.0, torch.device("cpu"), Prints())
 """
 
 
-def test_a_training_killed_while_it_runs_goes_on_along_the_same_curve(tmp_path: Path, people: list[Identity]) -> None:
-    folder = tmp_path / "model"
-    card = prepare(folder, people[:2], "quick", Silent())
+def test_a_training_killed_while_it_runs_goes_on_along_the_same_curve(tmp_path: Path, folder: Path) -> None:
+    card = read_card(folder)
     (tmp_path / "killed.py").write_text(KILLED)
     command = [sys.executable, str(tmp_path / "killed.py"), str(folder)]
 

@@ -34,18 +34,28 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(refiner_network.SIZES, "quick", (64, 8))
 
 
-@pytest.fixture
-def people(tmp_path: Path, carphone_scan: Any, astronaut_folder: Path) -> list[Identity]:
+@pytest.fixture(scope="module")
+def people(tmp_path_factory: pytest.TempPathFactory, carphone_scan: Any, astronaut_folder: Path) -> list[Identity]:
     """The man in the car, on whom the mesh fails in frames 20 to 25; and a portrait."""
     lost = (carphone_scan.frame >= 20) & (carphone_scan.frame < 26)
     score, carried = np.where(lost, 0, carphone_scan.score).astype(np.float32), carphone_scan.carried | lost
-    folder = tmp_path / "scan"
+    folder = tmp_path_factory.mktemp("lost") / "scan"
     folder.mkdir()
     replace(carphone_scan, score=score, carried=carried).save(folder)
     return [
         Identity(name=name, material=[Material(scan=str(scan), person=0)])
         for name, scan in (("man", folder), ("woman", astronaut_folder))
     ]
+
+
+@pytest.fixture(scope="module")
+def gathered(tmp_path_factory: pytest.TempPathFactory, people: list[Identity]) -> Path:
+    """A model folder of both, with nothing trained."""
+    folder = tmp_path_factory.mktemp("gathered") / "model"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(refiner_network.SIZES, "quick", (64, 8))
+        prepare(folder, people, "quick", Silent(), "shared")
+    return folder
 
 
 def ready(folder: Path) -> tuple[training_step.Training, list[Any], torch.Tensor]:
@@ -68,25 +78,24 @@ def test_a_faceset_holds_what_the_track_carried_when_asked(tmp_path: Path, peopl
         load_faceset(tmp_path / "b.faceset")
 
 
-def test_it_learns_and_resumes_on_the_same_curve(tmp_path: Path, people: list[Identity]) -> None:
-    card = prepare(tmp_path / "model", people, "quick", Silent(), "shared")
-    steady, materials, shape = ready(tmp_path / "model")
+def test_it_learns_and_resumes_on_the_same_curve(tmp_path: Path, gathered: Path) -> None:
+    card = read_card(gathered)
+    steady, materials, shape = ready(gathered)
     assert isinstance(steady.refiner, shared_encoder.Shared)
     curve = [training_step.step(steady, materials, shape, Silent()) for _ in range(60)]
     assert sum(curve[-5:]).mean() < 0.8 * sum(curve[:5]).mean()
-    broken, _, _ = ready(tmp_path / "model")
+    broken, _, _ = ready(gathered)
     for _ in range(3):
         training_step.step(broken, materials, shape, Silent())
-    checkpoints.save_checkpoint(tmp_path / "model", card, broken)
-    resumed = checkpoints.resume(tmp_path / "model", card, CPU)
+    checkpoints.save_checkpoint(tmp_path, card, broken)
+    resumed = checkpoints.resume(tmp_path, card, CPU)
     assert resumed is not None
     again = [training_step.step(resumed, materials, shape, Silent()) for _ in range(3)]
     assert torch.allclose(torch.stack(again), torch.stack(curve[3:6]), rtol=1e-3)
 
 
-def test_masks_that_nobody_measured_are_no_truth(tmp_path: Path, people: list[Identity]) -> None:
-    prepare(tmp_path / "model", people, "quick", Silent(), "shared")
-    _, materials, _ = ready(tmp_path / "model")
+def test_masks_that_nobody_measured_are_no_truth(gathered: Path) -> None:
+    _, materials, _ = ready(gathered)
     draws = shared_encoder.draw_crops(materials, 0, 200, torch.Generator().manual_seed(0))
     lost = materials[0].coarse[draws.frame]
     assert lost.any() and (draws.own == ~lost).all()
