@@ -335,6 +335,6 @@ def test_a_copied_scene_keeps_its_own(addon, scene, clips, ready, recast, tmp_pa
 
 def test_where_a_render_goes_is_no_fault(addon, scene):
     scene.render.filepath = "/tmp/{nothing of that name}/film"
-    assert addon.operators.consent.rendered_to(scene) == ""
+    assert addon.operators.provenance.rendered_to(scene) == ""
     scene.render.filepath = "/tmp/{{braces}}/film"
-    assert addon.operators.consent.rendered_to(scene).startswith("/tmp/{braces}/film")
+    assert addon.operators.provenance.rendered_to(scene).startswith("/tmp/{braces}/film")
