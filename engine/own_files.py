@@ -120,11 +120,16 @@ CARD_OF: dict[Kind, str] = {"model": "model.json", "voice": "voice.json"}
 
 def unproven(folder: Path, kind: Kind) -> list[Path]:
     """The files of a model's or voice's folder that would be written over and are not provably ours: those that say
-    that they are something else, and where no card of ours says what the folder is, all but whole tensors of ours.
-    Unfinished ones are never written over."""
+    that they are something else, and where no card of ours says what the folder is, all but whole tensors of ours and
+    pictures beside them. Unfinished ones are never written over."""
     found, card = contents(folder, kind), folder / CARD_OF[kind]
     carded = card in found.ours and (kind == "model" or _json(card) is not None)  # whoever reads a damaged one says so
-    doubtful = [] if carded else [path for path in found.ours if path.name != ".lock" and not _is_ours_tensors(path)]
+    doubtful: list[Path] = []
+    if not carded:
+        proven = {path for path in found.ours if _is_ours_tensors(path)}
+        doubtful = [path for path in found.ours if path not in proven and path.name != ".lock"]
+        if proven:  # what another engine made comes card last, and pictures after faces
+            doubtful = [path for path in doubtful if path.suffix != ".jpg"]
     written = [path for path in (*found.foreign, *doubtful) if path != folder]
     return [path for path in written if re.fullmatch(PLACES[kind], path.relative_to(folder).as_posix())]
 

@@ -258,7 +258,7 @@ def is_record_of(spec: ConvertSpec, place: str, whole: Path | None) -> bool:
         record = from_json(Recast, parse_json(read_text(whole)))
         shown = [(swap.person, swap.identity) for swap in spec.swaps]
         return (
-            (record.id, record.output) == (named[1], spec.output)
+            (record.id, Path(record.output)) == (named[1], Path(spec.output))
             and [(one.person, one.identity) for one in record.cast] == shown
             and record.output_sha256 == hash_of(Path(spec.output))
         )

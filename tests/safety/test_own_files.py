@@ -234,6 +234,7 @@ def test_a_model_or_voice_is_made_over_nobodys_files(
     folder, project = tmp_path / "mine", tmp_path / "film.understudy"
     data = b'{"mine": 1}' if name == "model.json" else data  # a damaged one is told as such by whoever reads it
     theirs = put(folder / name, data)
+    (folder / ".lock").touch()
     record_consent(project, "Ann")
     people = [Identity(name="Ann", material=[Material(scan=str(tmp_path / "scan"), person=0)])]
     spec: Any = TrainSpec(identities=people, output=str(folder), project=str(project))
@@ -252,6 +253,7 @@ def test_a_model_that_was_begun_is_gone_on_with(tmp_path: Path) -> None:
     put(tmp_path / "facesets" / f"1.faceset.{16 * 'a'}.part", b"half")
     put(tmp_path / "notes.txt")
     (tmp_path / ".lock").touch()
+    put(tmp_path / "timelapse" / "00000001.jpg", b"\xff\xd8")
     assert unproven(tmp_path, "model") == []
     put(tmp_path / "model.json", json.dumps({"identities": ["Ann"]}))
     put(tmp_path / "preview.jpg", b"\xff\xd8")
