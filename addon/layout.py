@@ -58,11 +58,14 @@ def _title_part(context: bpy.types.Context) -> float:
     return min(max(84 * scale / max(width - 65 * scale, 1.0), 0.3), 0.6)
 
 
-def sentence(layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE") -> None:
-    """Text over as many lines as the sidebar's width asks for; labels alone are cut off."""
-    pixels_a_character = 6.2 * context.preferences.system.ui_scale
-    width = context.region.width if context.region else 260
-    characters = max(int((width - 70 * context.preferences.system.ui_scale) / pixels_a_character), 16)
+def sentence(
+    layout: bpy.types.UILayout, context: bpy.types.Context, text: str, icon: str = "NONE", width: int = 0
+) -> None:
+    """Text over as many lines as the sidebar's width asks for, or a dialog's `width` in pixels at scale 1; labels alone
+    are cut off."""
+    scale = context.preferences.system.ui_scale
+    across = width * scale or (context.region.width if context.region else 260)
+    characters = max(int((across - 70 * scale) / (6.2 * scale)), 16)
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(wrapped(text, characters)):
@@ -95,11 +98,11 @@ def failure(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.t
         row.operator("understudy.dismiss_error")
 
 
-def alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:
-    """A sentence in red."""
+def alarm(box: bpy.types.UILayout, context: bpy.types.Context, text: str, width: int = 0) -> None:
+    """A sentence in red, in the sidebar or a dialog of that `width`."""
     column = box.column()
     column.alert = True  # the words alone: a button in red is hard to read in a light theme
-    sentence(column, context, text, "ERROR")
+    sentence(column, context, text, "ERROR", width)
 
 
 def missing(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import typing
-from collections.abc import Callable
-from pathlib import Path
 
 import bpy
 from bpy.props import CollectionProperty, EnumProperty, StringProperty
@@ -15,85 +13,17 @@ from ...engine import protocol
 from .. import compat
 from ..i18n import tr
 from ..jobs import jobs
-from ..layout import fields, wrapped
+from ..layout import fields
 from ..state import consent_records, project, steps
 from ..state.properties import BASES, USUAL_BASIS, UnderstudyConsentRow
 from .common import Outside
+from .consent_dialog import ConsentDialog, Incomplete, record_of, start_consent, usual_scope
 from .people import name_after
 
 assert {basis for basis, _, _ in BASES} == set(typing.get_args(protocol.Basis))
 
 
-class Incomplete(Exception):
-    """A consent that cannot go on record; the message is one sentence."""
-
-
-_typed: dict[str, tuple[str, str, str]] = {}
-"""What was typed for an identity or a replaced person (full name, basis, document) into a dialog that was refused."""
-
-
-def usual_scope() -> str:
-    """What consents are for unless the user says it: the film."""
-    return Path(bpy.data.filepath).stem if bpy.data.filepath else ""
-
-
-def record_of(
-    row: bpy.types.bpy_struct, scope: str, date: str, file: str, subject: protocol.Subject = "face"
-) -> protocol.ConsentRecord:
-    """What was filled in, for `row`'s identity, person and basis. Raises Incomplete."""
-    if not row.person.strip():
-        raise Incomplete(tr("The full name is missing: the record is worth nothing without it."))
-    if not scope.strip():
-        raise Incomplete(tr("Say what they agreed to: the film, the shot, the length of time."))
-    date = date.strip() or datetime.date.today().isoformat()
-    try:
-        datetime.date.fromisoformat(date)
-    except ValueError:
-        raise Incomplete(tr("{date} is no date: write it as year-month-day.", date=date)) from None
-    file = project.absolute(file)
-    if file and not Path(file).is_file():
-        raise Incomplete(tr("There is no file at {path}.", path=file))
-    return protocol.ConsentRecord(
-        identity=row.identity, person=row.person.strip(), basis=row.basis, scope=scope.strip(), date=date, file=file,
-        subject=subject,
-    )  # fmt: skip
-
-
-def start_consent(scene: bpy.types.Scene, record: protocol.ConsentRecord) -> None:
-    """Have the engine write a consent down."""
-    spec = protocol.ConsentSpec(project=str(project.folder(scene.understudy)), record=record)
-    jobs.start(scene, "consent", spec, about={"identity": record.identity, "subject": record.subject})
-
-
-def draw_plea(layout: bpy.types.UILayout) -> None:
-    """What consent is for, above the fields of a dialog."""
-    text = tr(
-        "Recast people only who agreed to it, or whose rights you have cleared. This goes on record in the "
-        "project and into the report of who was recast."
-    )
-    column = layout.column(align=True)
-    for line in wrapped(text, 62):
-        column.label(text=line, translate=False)
-
-
-def draw_rows(operator: bpy.types.Operator, said: Callable[[bpy.types.PropertyGroup], str], icon: str) -> None:
-    """A dialog for the consents of several people: each of its rows under what is `said` of whom it is about, then what
-    they share."""
-    layout = operator.layout
-    draw_plea(layout)
-    for row in operator.rows:
-        layout.separator()
-        layout.label(text=said(row), icon=icon, translate=False)
-        column = fields(layout)
-        for name in ("person", "basis", "file"):
-            column.prop(row, name)
-    layout.separator()
-    column = fields(layout)
-    column.prop(operator, "scope")
-    column.prop(operator, "date")
-
-
-class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
+class UNDERSTUDY_OT_consent(ConsentDialog, bpy.types.Operator):
     """Put a consent on record. Not undoable: a later record replaces it, and its history is kept."""
 
     bl_idname = "understudy.consent"
@@ -122,15 +52,16 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
             self.date, self.file = known.date, known.file
         self.scope = self.scope or usual_scope()
         self.date = self.date or datetime.date.today().isoformat()
-        return context.window_manager.invoke_props_dialog(
-            self, width=420, title=tr("Consent of {name}", name=self.called or self.identity),
-            confirm_text=tr("Put on Record"),
-        )  # fmt: skip
+        return self.ask(context, tr("Consent of {name}", name=self.called or self.identity))
+
+    def asked_of(self) -> list[bpy.types.bpy_struct]:
+        return [self]
 
     def draw(self, context: bpy.types.Context) -> None:
-        draw_plea(self.layout)
+        self.draw_plea(context)
         column = fields(self.layout)
-        for name in ("person", "basis", "scope", "date", "file"):
+        self.draw_name(column, self)
+        for name in ("basis", "scope", "date", "file"):
             column.prop(self, name)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -140,13 +71,14 @@ class UNDERSTUDY_OT_consent(Outside, bpy.types.Operator):
         try:
             record = record_of(self, self.scope, self.date, self.file)
         except Incomplete as error:
-            return self.refuse(str(error))
+            return self.again(context, str(error), identity=self.identity, called=self.called)
+        self.forget_typed()
         start_consent(scene, record)
         name_after(scene, [record])
         return {"FINISHED"}
 
 
-class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
+class UNDERSTUDY_OT_consents(ConsentDialog, bpy.types.Operator):
     """Put the consents that are still lacking on record at once. Not undoable, like a single one."""
 
     bl_idname = "understudy.consents"
@@ -173,29 +105,24 @@ class UNDERSTUDY_OT_consents(Outside, bpy.types.Operator):
             row = self.rows.add()
             row.identity, row.called = key, name
             row.role = "FACE" if steps.identity_named(state, key) else "SHOWN"
-            row.person, row.basis, row.file = _typed.get(key, ("", USUAL_BASIS, ""))
         self.scope, self.date = usual_scope(), datetime.date.today().isoformat()
-        return context.window_manager.invoke_props_dialog(
-            self, width=420, title=tr("Consents"), confirm_text=tr("Put on Record")
-        )
+        return self.ask(context, tr("Consents"))
 
     def draw(self, context: bpy.types.Context) -> None:
         def said(row: bpy.types.PropertyGroup) -> str:
             face = tr("{name}, whose face appears", name=row.called)
             return face if row.role == "FACE" else tr("{name}, who is replaced in the footage", name=row.called)
 
-        draw_rows(self, said, "USER")
+        self.draw_rows(context, said, "USER")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
-        for row in self.rows:
-            _typed[row.identity] = (row.person, row.basis, row.file)
         try:
             records = [record_of(row, self.scope, self.date, row.file) for row in self.rows]
         except Incomplete as error:
-            return self.refuse(str(error))
+            return self.again(context, str(error))
+        self.forget_typed()
         for record in records:
-            _typed.pop(record.identity, None)
             start_consent(scene, record)
         name_after(scene, [record])
         return {"FINISHED"}

@@ -12,17 +12,17 @@ from ..i18n import tr
 from ..state import consent_records, project, steps, voice_steps
 from ..state.properties import USUAL_BASIS
 from ..state.voice_properties import UnderstudyVoiceConsentRow
-from .common import Outside
-from .consent import Incomplete, draw_rows, record_of, start_consent, usual_scope
+from .consent_dialog import ConsentDialog, Incomplete, record_of, start_consent, usual_scope
 
 
-class UNDERSTUDY_OT_voice_consents(Outside, bpy.types.Operator):
+class UNDERSTUDY_OT_voice_consents(ConsentDialog, bpy.types.Operator):
     """Put the consents of the two voices on record. Not undoable: a later record replaces it, its history is kept."""
 
     bl_idname = "understudy.voice_consents"
     bl_label = "Record Voice Consents…"
     bl_description = "Say whose voices these are and why they may be used; without it no voice is made or recast"
 
+    subject = "voice"
     rows: CollectionProperty(type=UnderstudyVoiceConsentRow, options={"SKIP_SAVE", "HIDDEN"})
     everybody: BoolProperty(
         name="Everybody", description="Those who are on record, too, to change that", options={"SKIP_SAVE", "HIDDEN"}
@@ -52,16 +52,14 @@ class UNDERSTUDY_OT_voice_consents(Outside, bpy.types.Operator):
             if known is not None:
                 row.person, row.basis, row.file = known.person, known.basis, known.file
                 self.scope = known.scope
-        return context.window_manager.invoke_props_dialog(
-            self, width=420, title=tr("Voice Consents"), confirm_text=tr("Put on Record")
-        )
+        return self.ask(context, tr("Voice Consents"))
 
     def draw(self, context: bpy.types.Context) -> None:
         def said(row: bpy.types.PropertyGroup) -> str:
             heard = tr("{name}, whose voice is heard", name=row.called)
             return heard if row.role == "HEARD" else tr("{name}, whose voice is replaced", name=row.called)
 
-        draw_rows(self, said, "SPEAKER")
+        self.draw_rows(context, said, "SPEAKER")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
@@ -72,7 +70,8 @@ class UNDERSTUDY_OT_voice_consents(Outside, bpy.types.Operator):
         try:
             records = [record_of(row, self.scope, self.date, row.file, "voice") for row in self.rows]
         except Incomplete as error:
-            return self.refuse(str(error))
+            return self.again(context, str(error), everybody=self.everybody)
+        self.forget_typed()
         for record in records:
             start_consent(scene, record)
             if record.identity == replaced and not state.speech.speaker:

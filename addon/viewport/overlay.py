@@ -7,6 +7,7 @@ unless Blender draws the preview anyway.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import bpy
@@ -15,7 +16,7 @@ from .. import compat
 from ..i18n import tr
 from ..sequencer import placing
 from ..state import people_store, steps
-from . import preview, view_transform
+from . import aside, preview, view_transform
 
 picking = False
 """A face is being clicked: boxes are drawn whether or not names are switched on."""
@@ -42,7 +43,10 @@ def _look() -> tuple[Any, Any, preview.Here] | None:
     if scene is None or not (view.show or view.badges or picking):
         return None
     here = preview.here(scene)
-    return (scene, view, here) if here else None
+    if here is None:
+        return None
+    why = here.aside or aside.in_view(scene, space, here.channel)
+    return scene, view, replace(here, aside=why, share=aside.share(scene, space))
 
 
 def frame_to_show(view: Any, here: preview.Here, region: Any) -> preview.Frame | None:
@@ -52,7 +56,7 @@ def frame_to_show(view: Any, here: preview.Here, region: Any) -> preview.Frame |
     placement = here.placement
     x0, _ = region.view2d.view_to_region(*placement.to_view(0, 0), clip=False)
     x1, _ = region.view2d.view_to_region(*placement.to_view(placement.width, 0), clip=False)
-    width = preview.width_for(abs(x1 - x0), placement.width)
+    width = preview.width_for(abs(x1 - x0), round(placement.width * here.share))
     spec = preview.spec_for(here.state, view, here.frame, width)
     return preview.shown(spec) if spec else None
 

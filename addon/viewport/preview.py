@@ -19,7 +19,6 @@ import bpy
 
 from ...engine import protocol
 from .. import compat
-from ..constants import STRIP_ID, STRIP_RECORD
 from ..engine_link.handles import PreviewerHandle
 from ..engine_link.reports import Faces, Picture
 from ..i18n import tr
@@ -27,7 +26,7 @@ from ..jobs import jobs
 from ..preferences import engine_python, preferences
 from ..sequencer import picture_geometry, strip_media, timeline
 from ..state import face_boxes, hooks, project, settings_group, steps
-from . import view_transform
+from . import aside, view_transform
 
 if TYPE_CHECKING:
     from ..state.properties import UnderstudyState, UnderstudyView
@@ -59,13 +58,16 @@ class Frame:
 
 @dataclass(frozen=True, kw_only=True)
 class Here:
-    """Where the playhead stands in the shot: `frame` of the source, lying at `placement` in the preview. `aside`: why
-    the edit shows something else there, so that the live recast is not drawn; "" where it is."""
+    """Where the playhead stands in the shot: `frame` of the source, lying at `placement` in the preview, on `channel`
+    of what is shown, of whose width a preview keeps `share`. `aside`: why the edit shows something else there, so that
+    the live recast is not drawn; "" where it is."""
 
     state: Any
     frame: int
     placement: picture_geometry.Placement
+    channel: int
     aside: str = ""
+    share: float = 1.0
 
 
 _previewer: PreviewerHandle | None = None
@@ -100,24 +102,17 @@ def here(scene: bpy.types.Scene) -> Here | None:
     if not shot.source_start <= frame < shot.source_end:
         return None
     placement = compat.picture_placement(strip, shot.scan.width, shot.scan.height)
-    return Here(state=state, frame=frame, placement=placement, aside=_aside(scene, strip))
+    return Here(
+        state=state, frame=frame, placement=placement, channel=_channel(scene, strip), aside=aside.in_edit(scene, strip)
+    )
 
 
-def _aside(scene: bpy.types.Scene, source: bpy.types.Strip) -> str:
-    """Why the timeline does not show the plain source at the playhead."""
-    holder, channels = compat.neighbours(scene, source)
-    if source.mute or channels[source.channel].mute:
-        return tr("The live recast is not shown: the source strip is muted.")
-    for strip in holder:
-        left, right = compat.span(strip)
-        above = strip.channel > source.channel and left <= scene.frame_current < right
-        if above and strip.type != "SOUND" and not (strip.mute or channels[strip.channel].mute):
-            if strip.get(STRIP_RECORD) and strip[STRIP_RECORD].get("strip_id") == source.get(STRIP_ID):
-                continue  # a recast of it, which the live one is compared with
-            return tr("The live recast is not shown: “{name}” lies over it.", name=strip.name)
-    if any(not modifier.mute for modifier in source.modifiers):
-        return tr("The live recast is not shown: the source has modifiers. A placed recast has them, too.")
-    return ""
+def _channel(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:
+    """The strip's channel, or that of the outermost meta around it inside the one that is open."""
+    opened = list(scene.sequence_editor.meta_stack)
+    while (meta := strip.parent_meta()) is not None and meta not in opened:
+        strip = meta
+    return int(strip.channel)
 
 
 def spec_for(state: UnderstudyState, view: UnderstudyView, frame: int, width: int) -> protocol.PreviewSpec | None:

@@ -34,6 +34,7 @@ FILE_NAME = "rates.json"
 SHAPE_INTERVALS = 20
 MAX_UNSEEN_SHARE = 0.03  # a job that was watched from so early on tells how long one takes
 NEWEST = 0.5  # weight of the last job against all before it
+NEARLY = 0.97  # of the least that a job can take: it was one that ran to its end
 EARLY_SHARE = 0.4  # share of its time after which a job is judged by itself alone
 
 
@@ -78,6 +79,13 @@ def _seconds(clips: Sequence[SoundClip]) -> float | None:
     return None if None in ends else sum(float(clip.end or 0) - clip.start for clip in clips)
 
 
+def least_seconds(spec: JobSpec) -> float:
+    """Seconds that a unit of it takes at least: what is told in minutes lasts so long, unless it is taken up again or
+    ends early, which tells nothing of the next."""
+    counted = isinstance(spec, TrainSpec | VoiceTrainSpec) and getattr(spec, "preset", "") != "draft" and spec.minutes
+    return 60.0 if counted else 0.0
+
+
 def key_of(kind: JobKind, spec: JobSpec, home: Path) -> str:
     """What jobs have in common that take alike: kind, preset, and where they are done."""
     try:
@@ -92,30 +100,36 @@ def key_of(kind: JobKind, spec: JobSpec, home: Path) -> str:
     return "/".join([kind, preset, device])
 
 
-def read_rate(home: Path, key: str) -> Rate | None:
-    """What jobs of this key took, None where none has ended yet."""
+def read_rate(home: Path, key: str, least: float = 0.0) -> Rate | None:
+    """What jobs of this key took, None where none has ended yet, or a unit took fewer than `least` seconds."""
     try:
         rate = from_json(Rate, _read(home)[key])
     except (KeyError, ValueError):
         return None
-    sound = len(rate.shape) == SHAPE_INTERVALS + 1 and rate.seconds > 0 and rate.shape[0] == 0 and rate.shape[-1] == 1
+    whole = rate.seconds > NEARLY * least and rate.seconds > 0
+    sound = whole and len(rate.shape) == SHAPE_INTERVALS + 1 and rate.shape[0] == 0 and rate.shape[-1] == 1
     return rate if sound and rate.shape == sorted(rate.shape) else None
 
 
-def record_rate(home: Path, key: str, units: float | None, rises: Sequence[tuple[float, float]]) -> None:
+def record_rate(
+    home: Path, key: str, units: float | None, rises: Sequence[tuple[float, float]], least: float = 0.0
+) -> None:
     """Keep what a job took. `rises` are its seconds and fractions, from the beginning to the end.
 
-    Nothing is learned from one that was taken up again, or was too quick to tell. Raises OSError.
+    Nothing is learned from one that was taken up again, or was too quick to tell: a unit took fewer than `least`
+    seconds. Raises OSError.
     """
     watched = len(rises) >= 2 and rises[0][1] <= MAX_UNSEEN_SHARE and rises[-1][1] >= 1 - MAX_UNSEEN_SHARE
     if not units or not watched or rises[-1][0] - rises[0][0] < 1.0:
         return
     begun, took = rises[0][0], rises[-1][0] - rises[0][0]
+    if took < NEARLY * least * units:
+        return
     fractions = [0.0, *(fraction for _, fraction in rises[1:-1]), 1.0]
     shares = [(time - begun) / took for time, _ in rises]
     shape = [_between(fractions, shares, mark / SHAPE_INTERVALS) for mark in range(SHAPE_INTERVALS + 1)]
     rate = Rate(seconds=took / units, shape=[0.0, *shape[1:-1], 1.0])
-    if old := read_rate(home, key):
+    if old := read_rate(home, key, least):
         mixed = [NEWEST * new + (1 - NEWEST) * before for new, before in zip(rate.shape, old.shape, strict=True)]
         rate = Rate(seconds=NEWEST * rate.seconds + (1 - NEWEST) * old.seconds, shape=mixed)
     write_json(home / FILE_NAME, {**_read(home), key: asdict(rate)})

@@ -33,7 +33,7 @@ class Estimate:
 
     With a `rate` of earlier jobs (and `units`, how much there is to do) it is known from the first moment; the job's
     own pace, through the earlier ones' shape, counts the more the further it is. Without, it is the median pace of
-    the last minute: a resumed job's leap to where it was is no pace.
+    the last minute, of three at least: what comes before the work, and a resumed job's leap to where it was, is none.
     """
 
     def __init__(self, rate: Rate | None = None, units: float | None = None) -> None:
@@ -55,16 +55,16 @@ class Estimate:
             rises.popleft()
         if self._rate:
             return self._by_rate(self._rate, now, fraction)
-        if len(rises) < 3:
+        if len(rises) < 4:
             return None
         pace = median((f1 - f0) / (t1 - t0) for (t0, f0), (t1, f1) in pairwise(rises))
         return max(0.0, (1.0 - rises[-1][1]) / pace - (now - rises[-1][0]))
 
     def _by_rate(self, rate: Rate, now: float, fraction: float) -> float | None:
-        begun, first = self.whole[0]
+        begun, first = self.whole[min(1, len(self.whole) - 1)]  # a resumed job is where it was by then
         used, elapsed = rate.share(fraction) - rate.share(first), now - begun
         whole = self._expected
-        if used > 0 and elapsed > 0 and len(self.whole) > 2:
+        if used > 0 and elapsed > 0 and len(self.whole) > 3:
             trust = 1.0 if whole is None else min(used / EARLY_SHARE, 1.0)
             whole = trust * elapsed / used + (1 - trust) * (whole or 0.0)
         return None if whole is None else max(0.0, (1 - rate.share(fraction)) * whole)

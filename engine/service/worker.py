@@ -54,9 +54,9 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
         recorder.check()
         job = json.loads((folder / rundir.SPEC).read_text(encoding="ascii"))
         spec: JobSpec = from_json(SPECS[job["kind"]], job["spec"])
-        home, units = protocol.home(), rates.units_of(spec)
+        home, units, least = protocol.home(), rates.units_of(spec), rates.least_seconds(spec)
         key = rates.key_of(job["kind"], spec, home)
-        recorder.estimate = Estimate(rates.read_rate(home, key), units)
+        recorder.estimate = Estimate(rates.read_rate(home, key, least), units)
         module, _, name = runner.partition(":")
         result = _plain(getattr(importlib.import_module(module), name)(job["kind"], spec, recorder))
     except Stopped:
@@ -77,7 +77,7 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
     else:
         recorder.close()
         with contextlib.suppress(OSError):
-            rates.record_rate(home, key, units or result.get("frames"), recorder.estimate.whole)
+            rates.record_rate(home, key, units or result.get("frames"), recorder.estimate.whole, least)
         for made in result.values():  # before anybody hears that it is done
             if isinstance(made, str) and Path(made).is_absolute():
                 sync_tree(Path(made))

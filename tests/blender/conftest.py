@@ -82,7 +82,7 @@ def addon(package: Path) -> SimpleNamespace:
              "sequencer.strip_media", "state.steps",
              "sequencer.timeline", "sequencer.sound_strips", "sequencer.voice_placing", "state.voice_steps",
              "state.voice_properties", "operators", "panels", "viewport.preview",
-             "viewport.overlay", "state.consent_records", "state.coverage", "state.face_boxes",
+             "viewport.overlay", "viewport.aside", "state.consent_records", "state.coverage", "state.face_boxes",
              "sequencer.picture_geometry", "viewport.loss_curve", "i18n", "state.hooks",
              "handlers", "engine_link.environment", "engine_link.engine_setup", "sequencer.scene_strips",
              "engine_link.sidecar", "engine_link.reports"]  # fmt: skip

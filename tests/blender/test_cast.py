@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import bpy
 import flow
@@ -211,3 +212,38 @@ def test_the_live_recast_steps_aside_and_says_why(addon, scene, clips, ready):
     assert "modifiers" in addon.preview.here(scene).aside
     scene.sequence_editor.channels[source.channel].mute = True
     assert "muted" in addon.preview.here(scene).aside
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("blend_alpha", 0.5, "not fully opaque"), ("blend_type", "ADD", "is blended"),
+        ("color_multiply", 2.0, "colours"), ("mute", True, "“shot” is muted"),
+    ],
+)  # fmt: skip
+def test_the_live_recast_is_no_picture_that_the_edit_does_not_show(addon, scene, clips, ready, name, value, said):
+    source = ready(flow.add_shot(scene, clips))
+    scene.frame_set(25)
+    setattr(source, name, value)
+    assert said in addon.preview.here(scene).aside
+
+
+def test_a_meta_strip_and_the_previews_size_count(addon, scene, clips, ready):
+    strip = flow.add_shot(scene, clips)
+    meta = scene.sequence_editor.strips.new_meta("meta", strip.channel, 20)
+    strip.move_to_meta(meta)
+    addon.compat.set_span(meta, *addon.compat.span(strip))
+    source = ready(strip)
+    scene.frame_set(25)
+    assert addon.preview.here(scene).aside == "" and addon.preview.here(scene).channel == meta.channel
+    meta.transform.offset_x = 40
+    assert "“meta” moves or crops" in addon.preview.here(scene).aside
+    meta.transform.offset_x = 0
+    meta.mute = True
+    assert "“meta” is muted" in addon.preview.here(scene).aside
+    space = SimpleNamespace(proxy_render_size="PROXY_25", display_channel=0)
+    assert addon.aside.in_view(scene, space, meta.channel) == "" and addon.aside.share(scene, space) == 0.25
+    space.display_channel = meta.channel - 1 or 1
+    assert ("channels up to" in addon.aside.in_view(scene, space, meta.channel + 1)) and source.parent_meta() == meta
+    space.proxy_render_size, space.display_channel = "NONE", 0
+    assert "No Display" in addon.aside.in_view(scene, space, meta.channel)

@@ -10,7 +10,7 @@ from typing import Any
 import av
 import pytest
 from understudy.engine.faces.networks import weights
-from understudy.engine.protocol import SoundClip, VoiceSpec, VoiceTrainSpec
+from understudy.engine.protocol import SoundClip, TrainSpec, VoiceSpec, VoiceTrainSpec
 from understudy.engine.service import rates
 from understudy.engine.service.recorder import Estimate
 
@@ -62,6 +62,28 @@ def test_a_machine_that_is_busier_than_last_time_is_noticed(tmp_path: Path) -> N
     rates.record_rate(tmp_path, "k", 100, estimate.whole)
     _, said = told(Estimate(rates.read_rate(tmp_path, "k"), 100), [(1.0, 200.0)])
     assert said[0] == pytest.approx(50, rel=0.02) and said[len(said) // 2] == pytest.approx(100, rel=0.05)
+
+
+def test_a_training_of_ten_minutes_has_ten_minutes_left(tmp_path: Path) -> None:
+    """Whatever trainings before it did: one converged after two minutes, one was taken up again at its half."""
+    spec = TrainSpec(identities=[], output="", minutes=10.0)
+    assert (rates.units_of(spec), rates.least_seconds(spec)) == (10.0, 60.0)
+    again = Estimate()
+    for now, fraction in ((1000.0, 0.0), (1010.0, 0.5), (1010.5, 0.501)):  # a leap is no pace
+        assert again.seconds_left(now, fraction) is None
+    converged, whole = Estimate(), Estimate()
+    told(converged, [(1.0, 120.0)])
+    told(whole, [(0.001, 20.0), (1.0, 600.0)])
+    taken_up = [(0.0, 0.0), *((10.0 + second, 0.5 + second / 600) for second in range(301))]
+    for rises, learned in ((converged.whole, False), (taken_up, False), (whole.whole, True)):
+        rates.record_rate(tmp_path, "train", 10.0, rises, 60.0)
+        assert (rates.read_rate(tmp_path, "train", 60.0) is not None) == learned
+    next_one = Estimate(rates.read_rate(tmp_path, "train", 60.0), 10.0)
+    assert next_one.seconds_left(0.0, 0.0) == pytest.approx(620, rel=0.02)
+    half = Estimate(rates.read_rate(tmp_path, "train", 60.0), 10.0)
+    assert half.seconds_left(0.0, 0.0) == pytest.approx(620, rel=0.02)
+    for tick in range(20):
+        assert half.seconds_left(10.0 + tick, 0.5 + tick / 600) == pytest.approx(300 - tick, rel=0.05)
 
 
 def test_only_whole_jobs_teach_and_damage_harms_nobody(tmp_path: Path) -> None:
