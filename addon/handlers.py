@@ -39,6 +39,7 @@ _HANDLERS = (
     ("save_post", project.after_save),
     ("save_post_fail", project.after_save),
     ("load_post", _loaded),
+    ("blend_import_post", project.after_import),
     ("undo_post", _undone),
     ("redo_post", _undone),
 )

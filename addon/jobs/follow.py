@@ -26,9 +26,19 @@ def follow() -> None:
     if strip is not None and _followed[scene.name] != before:  # a copy, perhaps
         recasts.own_ids(scene)
         followed(scene)
-    if strip is not None and strip.get(STRIP_RECORD) and _followed[scene.name] != before:
-        show(scene, strip)
+    if strip is not None and _followed[scene.name] != before and (recast := _recast_to_show(scene, strip)) is not None:
+        show(scene, recast)
         hooks.redraw_sequencers()
+
+
+def _recast_to_show(scene: bpy.types.Scene, active: bpy.types.Strip) -> bpy.types.Strip | None:
+    """The recast that became active, or the one under the playhead of a source or meta strip that did, unless frames
+    there are marked already."""
+    recast, state = recasts.meant(scene), scene.understudy
+    if recast is None or not recast.get(STRIP_RECORD) or recast == active:
+        return recast if recast == active and active.get(STRIP_RECORD) else None
+    marked = state.shot.strip_id == recast[STRIP_RECORD]["strip_id"]
+    return None if marked and state.shot.start <= scene.frame_current < state.shot.end else recast
 
 
 def followed(scene: bpy.types.Scene) -> None:

@@ -59,7 +59,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
     recasts.own_ids(scene)
     strip = recasts.source_of(scene, strip)
     try:
-        strip = footage_of(strip, scene.frame_current)
+        strip = recasts.source_of(scene, footage_of(strip, scene.frame_current))
         stored = compat.stored_frames(scene, strip)
         timing = compat.strip_timing(scene, strip, stored_frames=stored)
         marked = timeline.mark(timing, limits(scene, by, strip))

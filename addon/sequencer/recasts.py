@@ -135,22 +135,31 @@ def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Str
 
 
 def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
-    """The recast that Update, takes and Remove act on: the active strip, or the uppermost one that is seen of the
-    active source under the playhead; None where neither is."""
+    """The recast that Update, takes and Remove act on: the active strip, or the uppermost one that is seen under the
+    playhead of the active source, or in the active meta strip; None where there is none."""
     strip = compat.active_picture(scene)
     if strip is None or strip.get(STRIP_RECORD):
         return strip
-    if not strip.get(STRIP_ID):
-        return None
     now, (left, right) = scene.frame_current, compat.span(strip)
     over = [
         one
         for one in placed(scene)
-        if one[STRIP_RECORD].get("strip_id") == strip[STRIP_ID]
+        if (_inside(one, strip) if strip.type == "META" else _is_of(one, strip))
         and compat.span(one)[0] <= now < compat.span(one)[1]
         and left <= now < right
     ]
     return max(over, key=lambda one: (not one.mute, one.channel), default=None)
+
+
+def _is_of(strip: bpy.types.Strip, source: bpy.types.Strip) -> bool:
+    return bool(source.get(STRIP_ID)) and strip[STRIP_RECORD].get("strip_id") == source[STRIP_ID]
+
+
+def _inside(strip: bpy.types.Strip, meta: bpy.types.Strip) -> bool:
+    holder = strip.parent_meta()
+    while holder is not None and holder != meta:
+        holder = holder.parent_meta()
+    return holder is not None
 
 
 def source_of(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip:

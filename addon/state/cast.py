@@ -54,7 +54,7 @@ def use(state: UnderstudyState, swaps: list[dict[str, Any]]) -> None:
     state.swaps.clear()
     for one in swaps:
         known = people_store.person_of(state.shot.scan, one["person"]) is not None
-        if known and steps.identity_named(state, one["identity"]) is not None:
+        if known and people_store.identity_here(state, one["identity"]):
             swap = state.swaps.add()
             swap.person, swap.identity, swap.target = one["person"], one["identity"], one["target"]
 

@@ -12,11 +12,11 @@ import bpy.utils.previews
 
 from ...engine import protocol
 from ..i18n import tr
-from . import coverage, hooks, kept_json, project_files
+from . import coverage, hooks, kept_json, project, project_files
 from .properties import NOBODY
 
 if TYPE_CHECKING:
-    from .properties import UnderstudyIdentity, UnderstudyPerson, UnderstudyScan
+    from .properties import UnderstudyIdentity, UnderstudyPerson, UnderstudyScan, UnderstudyState
 
 SOFT, SHARP = 0.25, 0.6
 """Between these a person's pictures are neither soft nor sharp (`protocol.PersonSummary.sharpness`, 0..1)."""
@@ -135,6 +135,36 @@ def sharpness_in_words(person: UnderstudyPerson) -> str:
     if person.sharpness <= 0:
         return ""
     return tr("soft") if person.sharpness < SOFT else tr("sharp") if person.sharpness > SHARP else tr("fairly sharp")
+
+
+def identity_here(state: UnderstudyState, key: str) -> bool:
+    """Whether a scene has the identity of that key; it is taken over from another scene of the same project where that
+    has it: strips are copied from scene to scene."""
+    if any(one.key == key for one in state.identities):
+        return True
+    for scene in bpy.data.scenes:
+        if scene.library or project.folder_if_named(scene.understudy) != project.folder_if_named(state):
+            continue
+        known = next((one for one in scene.understudy.identities if one.key == key), None)
+        if known is not None:
+            with hooks.quiet():
+                _copy(state.identities.add(), known)
+            return True
+    return False
+
+
+def _copy(to: bpy.types.PropertyGroup, known: bpy.types.PropertyGroup) -> None:
+    for prop in known.bl_rna.properties:
+        if prop.identifier == "rna_type":
+            continue
+        value = getattr(known, prop.identifier)
+        if prop.type == "POINTER" and isinstance(value, bpy.types.PropertyGroup):
+            _copy(getattr(to, prop.identifier), value)
+        elif prop.type == "COLLECTION":
+            for one in value:
+                _copy(getattr(to, prop.identifier).add(), one)
+        elif not prop.is_readonly:
+            setattr(to, prop.identifier, value)
 
 
 # -- pictures

@@ -20,7 +20,7 @@ from ..preferences import preferences
 from . import project_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from .properties import UnderstudyShot, UnderstudyState
 
@@ -29,15 +29,29 @@ _saving_to = ""  # the .blend being written, which a saved copy does not make th
 
 def folder(state: UnderstudyState) -> Path:
     """This .blend's project folder: the one it has had since its first job, else one named in the preferences, or
-    beside the .blend, or kept until it is saved. A .blend saved under another name goes on with the same folder.
+    beside the .blend, or kept until it is saved. A .blend saved under another name goes on with the same folder, and so
+    does another scene of it.
     """
-    if project_files.is_folder(state.project) and _is_project(state.project):
+    if not bpy.data.filepath and not _unsaved(state):
+        known = [one.project_id for one in _states(state) if _unsaved(one)]
+        state.project_id = known[0] if known else uuid.uuid4().hex
+    return folder_if_named(state) or protocol.home() / "unsaved" / state.project_id
+
+
+def folder_if_named(state: UnderstudyState) -> Path | None:
+    """The same, None where a .blend that was never saved has none yet. Only reads: for panels."""
+    states, beside = _states(state), _beside(bpy.data.filepath) if bpy.data.filepath else None
+    named = [one.project for one in states if project_files.is_folder(one.project) and _is_project(one.project)]
+    if named and named[0] == state.project:
         return Path(state.project)
-    if bpy.data.filepath:
-        return _beside(bpy.data.filepath)
-    if not (old := _unsaved(state)):
-        state.project_id = uuid.uuid4().hex
-    return old or protocol.home() / "unsaved" / state.project_id
+    if beside is not None and (not named or project_files.is_folder(beside)):
+        return beside  # another scene may have been appended from another film
+    return Path(named[0]) if named else next((old for one in states if (old := _unsaved(one))), None)
+
+
+def _states(state: UnderstudyState) -> list[UnderstudyState]:
+    """The scene's own first, then those of the other scenes of the .blend."""
+    return [state, *(scene.understudy for scene in _ours() if scene != state.id_data)]
 
 
 def _unsaved(state: UnderstudyState) -> Path | None:
@@ -58,11 +72,6 @@ def _beside(blend: str) -> Path:
     if elsewhere:
         return Path(bpy.path.abspath(elsewhere)) / (Path(blend).stem + ".understudy")
     return Path(blend).with_suffix(".understudy")
-
-
-def folder_if_named(state: UnderstudyState) -> Path | None:
-    """This .blend's project folder, None where a .blend that was never saved has none yet. Only reads: for panels."""
-    return folder(state) if bpy.data.filepath or state.project_id else None
 
 
 def clip(path: str, start: int, end: int | None, stream: int) -> protocol.Clip:
@@ -136,10 +145,8 @@ def _absolute_from(path: str, blend: str) -> str:
     return str(project_files.resolved(Path(bpy.path.abspath(path, start=str(Path(blend).parent)))))
 
 
-def _rewrite(change: Callable[[str], str]) -> None:
-    for scene in bpy.data.scenes:
-        if scene.library:
-            continue
+def _rewrite(change: Callable[[str], str], scenes: Iterable[bpy.types.Scene] | None = None) -> None:
+    for scene in _ours() if scenes is None else scenes:
         state = scene.understudy
         holders = [
             (state, "project"),
@@ -181,6 +188,16 @@ def after_load(*_: object) -> None:
         _mend(scene)
 
 
+@bpy.app.handlers.persistent
+def after_import(imported: bpy.types.BlendImportContext, *_: object) -> None:
+    """Handler for blend_import_post: the paths of scenes that were appended are told from where their .blend lies."""
+    for item in imported.import_items:
+        scene, library = item.id, item.source_library
+        if isinstance(scene, bpy.types.Scene) and not scene.library and library is not None:
+            blend = bpy.path.abspath(library.filepath)
+            _rewrite(lambda path, of=blend: _absolute_from(path, of) if path.startswith("//") else path, [scene])
+
+
 # -- what was made before the .blend was first saved
 
 
@@ -192,10 +209,10 @@ def adopt() -> None:
     """
     if not bpy.data.filepath:
         return
-    for scene in _ours():
-        state = scene.understudy
+    for state in [scene.understudy for scene in _ours()]:
         old = _unsaved(state)
-        busy = any(job.state not in protocol.FINAL_STATES for job in state.jobs)
+        together = [scene for scene in _ours() if scene.understudy.project_id == state.project_id]
+        busy = any(job.state not in protocol.FINAL_STATES for scene in together for job in scene.understudy.jobs)
         if old is None or not old.is_dir() or old.is_symlink() or busy:
             continue
         new = _beside(bpy.data.filepath)
@@ -206,7 +223,8 @@ def adopt() -> None:
             old.rename(new)
         except OSError:
             continue
-        _follow(scene, str(old), str(new))
+        for scene in together:
+            _follow(scene, str(old), str(new))
 
 
 def _mend(scene: bpy.types.Scene) -> None:
@@ -219,10 +237,12 @@ def _mend(scene: bpy.types.Scene) -> None:
 
 
 def _follow(scene: bpy.types.Scene, old: str, new: str) -> None:
+    """The paths of a scene's properties and strips that lead into `old` lead into `new`."""
+
     def moved(path: str) -> str:
         return new + path[len(old) :] if path == old or path.startswith((old + "/", old + "\\")) else path
 
-    _rewrite(moved)
+    _rewrite(moved, [scene])
     for strip in scene.sequence_editor.strips_all if scene.sequence_editor else ():
         holder = strip.sound if strip.type == "SOUND" else strip
         name = {"MOVIE": "filepath", "SOUND": "filepath", "IMAGE": "directory"}.get(strip.type)
