@@ -94,7 +94,10 @@ def convert(
     )
     repeated: list[int] = []
     with writer:
-        for first, last in writer.missing():
+        missing = list(writer.missing())
+        if kept := end - start - sum(last - first for first, last in missing):
+            report.log(f"{kept} of {end - start} frames are as they were in an earlier recast, and taken from it.")
+        for first, last in missing:
             with _stages(info.footage, first, last, start, end, work) as frames:
                 for frame, patches in frames:
                     report.check()

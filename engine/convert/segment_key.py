@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..durable import hash_file
 from ..faces.facesets.masks import drawn_path
 from ..model.model_folder import faceset_path, read_card
 from ..protocol import ConvertSpec, to_json
@@ -24,9 +25,10 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
     """A function that tells of frames first..last all that their recast depends on, as a hash.
 
     Where nobody is recast nothing counts: another model or other settings leave such a segment as it is. A
-    segment also depends on the faces just before and after it, which its measures are averaged with.
+    segment also depends on the faces just before and after it, which its measures are averaged with. A draft depends
+    on nobody's faceset but of those who appear in it: somebody added to the cast changes their own segments alone.
     """
-    made_by = _fingerprint(spec)
+    made_by, facesets = _fingerprint(spec), _facesets(spec)
 
     def key(first: int, last: int) -> str:
         digest = hashlib.sha256()
@@ -34,6 +36,8 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
         if not any(frame in plan for frame in range(first, last)):
             return "untouched"
         digest.update(made_by)
+        appear = {placement.source for frame in frames for placement in plan.get(frame, ())}
+        digest.update(json.dumps([[name, facesets[name]] for name in sorted(appear & set(facesets))]).encode())
         for frame in frames:
             drawn = drawn_path(Path(spec.scan), frame)
             if frame in plan and drawn.is_file():
@@ -50,13 +54,26 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
     return key
 
 
+def _facesets(spec: ConvertSpec) -> dict[str, str]:
+    """What the draft of each identity of the cast is made of: their faceset's hash. Empty for what is refined."""
+    folder, card = Path(spec.model), read_card(Path(spec.model))
+    drafted = set() if _refined(spec) else {swap.identity for swap in spec.swaps}
+    return {name: hash_file(faceset_path(folder, card, name)) for name in sorted(drafted & set(card.identities))}
+
+
+def _refined(spec: ConvertSpec) -> bool:
+    return spec.use_refiner and (Path(spec.model) / "weights.safetensors").is_file()
+
+
 def _fingerprint(spec: ConvertSpec) -> bytes:
-    """The settings, and the files of the model that a recast is made with."""
+    """The settings, and the files of the model that a recast is refined with."""
     folder = Path(spec.model)
     card = read_card(folder)
+    if not _refined(spec):
+        draft = {"making": RENDER_VERSION, "settings": to_json(spec.settings), "preset": card.preset}
+        return json.dumps([draft, spec.scan], sort_keys=True).encode()
     files = [faceset_path(folder, card, name) for name in card.identities]
-    if spec.use_refiner:
-        files.append(folder / "weights.safetensors")
+    files.append(folder / "weights.safetensors")
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) if f.is_file() else None for f in files]
     told = {"making": RENDER_VERSION, "settings": to_json(spec.settings), "files": stamps, "refiner": spec.use_refiner}
     # the mark in the faces is that of the scan and the model (`provenance.recasts.mark_number`)

@@ -70,9 +70,12 @@ def recast_id(spec: ConvertSpec) -> str:
 
 
 def mark_number(spec: ConvertSpec) -> int:
-    """The number in the faces: that of their scan and model, so that takes can share what did not change."""
+    """The number in the faces: that of their scan and model, of drafts that of their scan alone, so that takes can
+    share what did not change."""
     from .mark import number_of
 
+    if not (spec.use_refiner and (Path(spec.model) / "weights.safetensors").is_file()):
+        return number_of(spec.scan)
     card = Path(spec.model) / "model.json"
     model = read_bytes(card) if card.is_file() else b""
     return number_of(f"{spec.scan} {hashlib.sha256(model).hexdigest()}")

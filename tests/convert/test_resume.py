@@ -19,11 +19,15 @@ import pytest
 import torch
 from understudy.engine.convert import conversion as conversion
 from understudy.engine.convert.convert_settings import load_settings
+from understudy.engine.convert.plan import Placement
+from understudy.engine.convert.segment_key import segment_key
 from understudy.engine.errors import DataError, Stopped
 from understudy.engine.media import segments
 from understudy.engine.media.reader import read_frames
-from understudy.engine.model.model_folder import prepare
+from understudy.engine.model.draft.shape import Change
+from understudy.engine.model.model_folder import SCHEMA, ModelCard, prepare, write_card
 from understudy.engine.protocol import ConvertSettings, ConvertSpec, Identity, Material, Swap, to_json
+from understudy.engine.provenance.recasts import mark_number
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
@@ -171,6 +175,41 @@ def test_a_take_copies_what_did_not_change_from_the_one_before(
     watched = StopsAt()
     conversion.convert(later, CPU, watched)  # only whole segments in the middle are the same
     assert watched.frames == LENGTH - 2 + 9
+
+
+def test_somebody_added_to_a_draft_changes_their_own_segments_alone(tmp_path: Path) -> None:
+    """A model of both is another model, with the same faceset of his new face in it."""
+
+    def spec_of(name: str, faces: dict[str, bytes]) -> ConvertSpec:
+        folder = tmp_path / name
+        (folder / "facesets").mkdir(parents=True)
+        write_card(folder, ModelCard(schema=SCHEMA, preset="draft", identities=list(faces), material=[]))
+        for number, content in enumerate(faces.values()):
+            (folder / "facesets" / f"{number}.faceset").write_bytes(content)
+        swaps = [Swap(person=number, identity=face) for number, face in enumerate(faces)]
+        return ConvertSpec(scan=str(tmp_path / "scan"), model=str(folder), swaps=swaps, output="")
+
+    def face(source: str) -> Placement:
+        none = np.zeros((468, 3), np.float32)
+        return Placement(
+            source=source, face=none, matrix=np.eye(2, 3), change=Change(none, none[0], none[0], none[0], none[0]),
+            choice=np.ones(4), size=128, radius=50.0, track=0, motion=np.zeros(2),
+        )  # fmt: skip
+
+    def keys(spec: ConvertSpec, plan: dict[int, list[Placement]]) -> list[str]:
+        key = segment_key(spec, plan, 0, 48)
+        return [key(first, first + LENGTH) for first in range(0, 48, LENGTH)]
+
+    alone, both = spec_of("1", {"bart": b"b"}), spec_of("2", {"mia": b"m", "bart": b"b"})
+    other = spec_of("3", {"bart": b"another"})
+    his = {frame: [face("bart")] for frame in range(48)}
+    before = keys(alone, his)
+    after = keys(both, {**his, **{frame: [face("bart"), face("mia")] for frame in range(44, 48)}})
+    assert before[:2] == after[:2] and before[2] != after[2]
+    assert not set(before) & set(keys(other, his))
+    assert mark_number(alone) == mark_number(both)
+    (Path(both.model) / "weights.safetensors").write_bytes(b"learned")  # what is refined depends on the whole model
+    assert not set(before) & set(keys(both, his)) and mark_number(alone) != mark_number(both)
 
 
 def test_a_range_is_converted_and_its_settings_are_kept(tmp_path: Path, spec: ConvertSpec) -> None:
