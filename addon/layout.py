@@ -8,12 +8,18 @@ from typing import TYPE_CHECKING
 
 from .constants import ROOT_PACKAGE, TAB
 from .i18n import tr
-from .state import failures, people_store, steps
+from .state import consent_records, failures, people_store, project, steps
 
 if TYPE_CHECKING:
     import bpy
 
-    from .state.properties import UnderstudyScan
+    from .state.properties import UnderstudyScan, UnderstudyState
+
+
+CHARACTER_PIXELS = 6.2
+"""The mean width of a character of Blender's own font, at scale 1."""
+WIDE = 300
+"""Pixels at scale 1 from which two buttons of two words stand beside each other in the sidebar."""
 
 
 class SidebarPanel:
@@ -31,31 +37,42 @@ class StepPanel(SidebarPanel):
 
 
 def step(
-    layout: bpy.types.UILayout, context: bpy.types.Context, title: str, said: str = "", *, done: bool = False,
-    switch: str = "",
+    layout: bpy.types.UILayout, context: bpy.types.Context, title: str, *said: str, done: bool = False, switch: str = ""
 ) -> bpy.types.UILayout | None:  # fmt: skip
     """The line of a step, which opens and closes it, and below it what is answered: None while it is closed.
 
-    `title` is its number and name ("2  People"), `said` what it came to, for the closed line, `switch` the property of
-    the window's look that switches it on, before the title as in Blender's own panels.
+    `title` is its number and name ("2  People"), `said` what it came to, for the closed line: the first of these that
+    has room there, else the last; `switch` is the property of the window's look that switches it on, before the title
+    as in Blender's own panels.
     """
     folds, name = context.window_manager.understudy_folds, title.split()[-1].lower()
     name = {"recast": "convert"}.get(name, name)
     header, body = layout.panel_prop(folds, name)
     if switch:
         header.prop(context.window_manager.understudy, switch, text="")
-    row = header.split(factor=_title_part(context)) if said and body is None else header
+    folded = any(said) and body is None
+    row = header.split(factor=_title_part(context)) if folded else header
     row.label(text=title)
-    if said and body is None:
-        row.label(text=said, icon="CHECKMARK" if done else "NONE", translate=False)
+    if folded:
+        room = (_width(context) - 65) * (1 - _title_part(context)) - (24 if done else 8)
+        fitting = (text for text in said if len(text) * CHARACTER_PIXELS <= room)
+        row.label(text=next(fitting, said[-1]), icon="CHECKMARK" if done else "NONE", translate=False)
     return body
+
+
+def _width(context: bpy.types.Context) -> float:
+    """The sidebar's width in pixels at scale 1."""
+    return float(context.region.width if context.region else 260) / float(context.preferences.system.ui_scale)
 
 
 def _title_part(context: bpy.types.Context) -> float:
     """How much of a step's line its title takes: as much as the longest one needs, in a narrow sidebar too."""
-    scale = context.preferences.system.ui_scale
-    width = context.region.width if context.region else 260
-    return min(max(84 * scale / max(width - 65 * scale, 1.0), 0.3), 0.6)
+    return min(max(84 / max(_width(context) - 65, 1.0), 0.3), 0.6)
+
+
+def beside(layout: bpy.types.UILayout, context: bpy.types.Context) -> bpy.types.UILayout:
+    """A row for two buttons where the sidebar is wide enough for their words, else a column."""
+    return layout.row(align=True) if _width(context) >= WIDE else layout.column(align=True)
 
 
 def sentence(
@@ -63,9 +80,7 @@ def sentence(
 ) -> None:
     """Text over as many lines as the sidebar's width asks for, or a dialog's `width` in pixels at scale 1; labels alone
     are cut off."""
-    scale = context.preferences.system.ui_scale
-    across = width * scale or (context.region.width if context.region else 260)
-    characters = max(int((across - 70 * scale) / (6.2 * scale)), 16)
+    characters = max(int(((width or _width(context)) - 70) / CHARACTER_PIXELS), 16)
     column = layout.column(align=True)
     column.scale_y = 0.8
     for number, line in enumerate(wrapped(text, characters)):
@@ -109,6 +124,14 @@ def missing(layout: bpy.types.UILayout, context: bpy.types.Context, text: str) -
     """What a step waits for; nothing when it can run."""
     if text:
         sentence(layout, context, text, "INFO")
+
+
+def consent_button(layout: bpy.types.UILayout, state: UnderstudyState, key: str, name: str) -> None:
+    """Whether somebody's consent is on record, and the way to it."""
+    folder = project.folder_if_named(state)
+    known = consent_records.record(folder, key) if folder else None
+    button = layout.operator("understudy.consent", text="", icon="CHECKMARK" if known else "ERROR")
+    button.identity, button.called = key, name
 
 
 def fields(layout: bpy.types.UILayout) -> bpy.types.UILayout:

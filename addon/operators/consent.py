@@ -43,6 +43,16 @@ class UNDERSTUDY_OT_consent(ConsentDialog, bpy.types.Operator):
         options={"SKIP_SAVE"},
     )  # fmt: skip
 
+    @classmethod
+    def description(cls, context: bpy.types.Context, properties: bpy.types.OperatorProperties) -> str:
+        state = steps.state_of(context)
+        folder = project.folder_if_named(state) if state is not None else None
+        known = consent_records.record(folder, properties.identity) if folder and properties.identity else None
+        if known is None:
+            return tr(cls.bl_description)
+        basis = next(tr(name) for key, name, _ in BASES if key == known.basis)
+        return tr("On record: {person}, {basis}, {date}", person=known.person, basis=basis, date=known.date)
+
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         state = steps.state_of(context)
         folder = project.folder_if_named(state)

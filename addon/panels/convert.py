@@ -81,12 +81,13 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
         layout.operator("understudy.follow_source", icon="COPYDOWN")
     if "speed" in changed:
         sentence(layout, context, tr("Its source has another speed since: mark the range and recast again."), "INFO")
-    layout.operator("understudy.update", icon="FILE_REFRESH")
+    row = layout.row(align=True)
+    row.operator("understudy.update", text="Update", icon="FILE_REFRESH")
+    row.operator("understudy.remove_recast", text="Remove", icon="X")
     takes_row(layout, "understudy.next_take", recasts.takes(scene, strip))
     view = context.window_manager.understudy
     if view.show and view.view != "original" and placing.take_in_view(scene):
         sentence(layout, context, tr("The live preview lies over it: untick 4 Preview to see it alone."), "INFO")
-    layout.operator("understudy.remove_recast", icon="X")
 
 
 def _draw_fit(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import bpy
 
 from ..i18n import tr
-from ..layout import StepPanel, failure, gallery, missing, sentence, step
+from ..layout import StepPanel, beside, consent_button, failure, gallery, missing, sentence, step
 from ..operators.consent import forgetting
-from ..state import consent_records, failures, people_store, project, project_files, steps
+from ..state import failures, people_store, project_files, steps
 from .status import asks_for_consents
 
 SHOWN_PATHS = 6
@@ -54,9 +54,10 @@ class UNDERSTUDY_PT_identities(StepPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
-        names = ", ".join(identity.name for identity in state.identities) if state is not None else ""
+        names = [identity.name for identity in state.identities] if state is not None else []
+        said = [", ".join(names), tr("1 face") if len(names) == 1 else tr("{n} faces", n=len(names))] if names else []
         ready = state is not None and not steps.missing_for_swap(state)
-        layout = step(self.layout, context, "3  Identities", names, done=ready)
+        layout = step(self.layout, context, "3  Identities", *said, done=ready)
         if layout is None:
             return
         layout.menu("UNDERSTUDY_MT_add_identity", icon="ADD")
@@ -84,6 +85,8 @@ def _draw_identity(
     icon = "RADIOBUT_ON" if chosen else "RADIOBUT_OFF"
     row.operator("understudy.choose_identity", text="", icon=icon, depress=chosen).identity = identity.key
     row.prop(identity, "name", text="")
+    if any(swap.identity == identity.key for swap in steps.chosen(state)):
+        consent_button(row, state, identity.key, identity.name)
     row.operator("understudy.remove_identity", text="", icon="X").identity = identity.key
     if people_store.material(identity):
         sentence(column, context, people_store.amount_in_words(identity))
@@ -93,8 +96,9 @@ def _draw_identity(
         return
     for material in identity.materials:
         _draw_material(layout, context, state, material)
-    layout.menu("UNDERSTUDY_MT_add_material", icon="ADD")
-    _draw_forget(layout, context, state, identity)
+    row = beside(layout, context)
+    row.menu("UNDERSTUDY_MT_add_material", icon="ADD")
+    _draw_forget(layout, row, context, state, identity)
 
 
 def _draw_material(
@@ -118,12 +122,12 @@ def _draw_material(
 
 
 def _draw_forget(
-    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
+    layout: bpy.types.UILayout, row: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
     identity: bpy.types.PropertyGroup,
 ) -> None:  # fmt: skip
     found = forgetting(state, identity.key)
     if found is None:
-        layout.operator("understudy.forget", icon="TRASH").identity = identity.key
+        row.operator("understudy.forget", icon="TRASH").identity = identity.key
         return
     paths, left = found
     box = layout.box()
@@ -150,25 +154,8 @@ def _list_paths(layout: bpy.types.UILayout, context: bpy.types.Context, paths: l
 
 
 def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
-    """Everybody in the chosen swaps: their consent, or the button that asks for it."""
-    folder = project.folder_if_named(state)
-    everybody: dict[str, str] = {}
-    for swap in steps.chosen(state):
-        identity, person = (
-            steps.identity_named(state, swap.identity),
-            people_store.person_of(state.shot.scan, swap.person),
-        )
-        everybody[identity.key] = identity.name
-        everybody[steps.target_key(state, swap)] = people_store.called(person)
+    """The button that asks for the consents that are lacking; those on record are told beside the names."""
     lacking = steps.lacking_consent(state)
-    if len(lacking) < len(everybody):
-        layout.label(text="Consent")
-    for key, name in everybody.items():
-        if known := consent_records.record(folder, key) if folder else None:
-            row = layout.row(align=True)
-            row.label(text=known.person, icon="CHECKMARK", translate=False)  # the pencil shows the rest
-            button = row.operator("understudy.consent", text="", icon="GREASEPENCIL")
-            button.identity, button.called = key, name
     if asks_for_consents(state):
         return  # on top
     if len(lacking) > 1:  # one dialog for all of them

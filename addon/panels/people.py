@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..i18n import tr
-from ..layout import StepPanel, failure, frames_in_words, missing, sentence, step
+from ..layout import StepPanel, beside, consent_button, failure, frames_in_words, missing, sentence, step
 from ..state import cast, people_store, steps
 
 
@@ -16,10 +16,13 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
-        layout = step(self.layout, context, "2  People", _in_short(state), done=bool(state and steps.chosen(state)))
+        layout = step(self.layout, context, "2  People", *_in_short(state), done=bool(state and steps.chosen(state)))
         if layout is None:
             return
-        layout.operator("understudy.scan_shot", icon="VIEWZOOM")
+        row = beside(layout, context)
+        row.operator("understudy.scan_shot", icon="VIEWZOOM")
+        if state is not None and people_store.there(state.shot.scan):
+            row.operator("understudy.pick_face", icon="EYEDROPPER")
         missing(layout, context, steps.missing_for_scan(state))
         if state is None:
             return
@@ -30,11 +33,10 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
         if not people_store.there(scan):
             sentence(layout, context, tr("No face was found in the marked range."), "ERROR")
         else:
-            layout.operator("understudy.pick_face", icon="EYEDROPPER")
             if len(people_store.there(scan)) > cast.ROWS:
                 layout.prop(state, "crowd")
             for person in cast.rows(state):
-                _draw_row(layout, state, person)
+                _draw_row(layout, context, state, person)
             hidden = len(people_store.there(scan)) - len(cast.rows(state))
             if hidden:
                 layout.label(text=tr("and {n} more", n=hidden), translate=False)
@@ -48,16 +50,21 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
             row.operator("understudy.restore_people", text="", icon="LOOP_BACK")
 
 
-def _in_short(state: bpy.types.PropertyGroup | None) -> str:
-    """Who gets whose face, or how many people there are."""
+def _in_short(state: bpy.types.PropertyGroup | None) -> list[str]:
+    """Who gets whose face, in ever fewer words, or how many people there are."""
     if state is None or not people_store.there(state.shot.scan):
-        return ""
+        return [""]
     n = len(people_store.there(state.shot.scan))
-    return cast.in_words(state, []) or (tr("1 person") if n == 1 else tr("{n} people", n=n))
+    faces = [steps.identity_named(state, swap.identity) for swap in steps.chosen(state)]
+    if not faces:
+        return [tr("1 person") if n == 1 else tr("{n} people", n=n)]
+    names = ", ".join(face.name for face in faces)
+    return [cast.in_words(state, []), names, tr("1 face") if len(faces) == 1 else tr("{n} faces", n=len(faces))]
 
 
 def _draw_row(
-    layout: bpy.types.UILayout, state: bpy.types.PropertyGroup, person: bpy.types.PropertyGroup
+    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup,
+    person: bpy.types.PropertyGroup,
 ) -> None:  # fmt: skip
     """Who somebody is and whose face they get; a click on the name selects."""
     swap = steps.swap_of(state, person.person)
@@ -67,10 +74,11 @@ def _draw_row(
         row.template_icon(icon_value=icon, scale=2.0)
     column = row.column(align=True)
     name = f"{people_store.called(person)} ({frames_in_words(person.frames)})"
-    button = column.operator(
-        "understudy.choose_person", text=name, translate=False, depress=state.person == person.person
-    )
+    row = column.row(align=True)
+    button = row.operator("understudy.choose_person", text=name, translate=False, depress=state.person == person.person)
     button.person = person.person
+    if swap in steps.chosen(state):
+        consent_button(row, state, steps.target_key(state, swap), people_store.called(person))
     face = column.row(align=True)
     gets = face.operator_menu_enum(
         "understudy.assign", "identity", text=identity.name if identity else tr("Nobody"), translate=False,
@@ -100,5 +108,5 @@ def _draw_person(
         sentence(column, context, said, "INFO")
         merged = tr("They Are One: Merge with {name}", name=people_store.called(alike))
         column.operator("understudy.merge_people", text=merged, translate=False).other = str(alike.person)
-    if said := people_store.sharpness_in_words(person):
-        sentence(column, context, tr("The pictures are {sharpness}.", sharpness=said))
+    if 0 < person.sharpness < people_store.SOFT:
+        sentence(column, context, tr("The pictures are soft."), "INFO")

@@ -6,7 +6,7 @@ import bpy
 
 from .. import compat
 from ..i18n import tr
-from ..layout import StepPanel, missing, sentence, step
+from ..layout import StepPanel, beside, missing, sentence, step
 from ..state import steps
 from ..viewport import preview
 
@@ -24,14 +24,15 @@ class UNDERSTUDY_PT_preview(StepPanel, bpy.types.Panel):
             return
         column = layout.column()
         column.active = view.show
-        column.prop(view, "view", text="")
+        row = beside(column, context)
+        row.prop(view, "view", text="")
+        row.operator("understudy.compare")
         row = column.row(align=True)
         row.prop(view, "use_wipe", text="", icon="ARROW_LEFTRIGHT")
         sub = row.row(align=True)
         sub.active = view.use_wipe
         sub.prop(view, "wipe", text="Wipe", slider=True)
         row.operator("understudy.wipe", text="", icon="MOUSE_LMB_DRAG")
-        column.operator("understudy.compare")
         layout.prop(view, "badges")
         if not view.show:
             return

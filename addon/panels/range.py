@@ -6,7 +6,7 @@ import bpy
 
 from .. import compat
 from ..i18n import tr
-from ..layout import StepPanel, frames_in_words, missing, sentence, step
+from ..layout import StepPanel, beside, frames_in_words, missing, sentence, step
 from ..sequencer import scene_strips
 from ..state import steps
 
@@ -23,9 +23,10 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
         layout = step(self.layout, context, "1  Range", said, done=marked)
         if layout is None:
             return
-        layout.operator("understudy.mark_range", icon="SEQUENCE")
+        row = beside(layout, context)
+        row.operator("understudy.mark_range", icon="SEQUENCE")
         if state is not None:
-            draw_bounds(layout, context, state)
+            draw_bounds(layout, row, context, state)
         if (running := scene_strips.rendering) is not None:
             row = layout.row(align=True)
             row.progress(factor=running.done / running.frames, text=tr("Rendering the scene strip"), translate=False)
@@ -39,9 +40,11 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
         sentence(layout, context, said, icon="CHECKMARK")
 
 
-def draw_bounds(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
-    """What bounds the range that is marked, of picture or of sound."""
-    layout.prop(state, "mark_by", text="")
+def draw_bounds(
+    layout: bpy.types.UILayout, row: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup
+) -> None:
+    """What bounds the range that is marked, of picture or of sound: chosen in the `row` of the button that marks."""
+    row.prop(state, "mark_by", text="")
     if state.mark_by == "PLAYHEAD":
         row = layout.row(align=True)
         row.operator("understudy.set_in", text=_point(tr("In"), state.playhead_in), translate=False)

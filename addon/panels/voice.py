@@ -9,7 +9,7 @@ import bpy
 from .. import compat
 from ..constants import VOICE_RECORD
 from ..i18n import tr
-from ..layout import StepPanel, failure, fields, frames_in_words, missing, sentence, step, takes_row
+from ..layout import StepPanel, beside, failure, fields, frames_in_words, missing, sentence, step, takes_row
 from ..operators.voice import missing_for_sound, there_are_voices
 from ..operators.voice_recast import last_recast
 from ..sequencer import voice_placing
@@ -73,8 +73,9 @@ class UNDERSTUDY_PT_voice(StepPanel, bpy.types.Panel):
 
 
 def _draw_sound(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
-    layout.operator("understudy.mark_sound", icon="SPEAKER")
-    draw_bounds(layout, context, state)
+    row = beside(layout, context)
+    row.operator("understudy.mark_sound", icon="SPEAKER")
+    draw_bounds(layout, row, context, state)
     speech = state.speech
     if not speech.strip_id:
         missing(layout, context, missing_for_sound(context))

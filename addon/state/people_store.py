@@ -18,8 +18,8 @@ from .properties import NOBODY
 if TYPE_CHECKING:
     from .properties import UnderstudyIdentity, UnderstudyPerson, UnderstudyScan, UnderstudyState
 
-SOFT, SHARP = 0.25, 0.6
-"""Between these a person's pictures are neither soft nor sharp (`protocol.PersonSummary.sharpness`, 0..1)."""
+SOFT = 0.25
+"""Below it a person's pictures are soft (`protocol.PersonSummary.sharpness`, 0..1)."""
 
 _TECHNICAL = re.compile(
     r"\d{2,5}[x×]\d{2,5}|\d{3,4}[pi]|[248]k|\d+(\.\d+)?fps|[xh]\.?26[45]|prores|dnxh[rd]|hevc|avc|proxy|copy|\(\d+\)",
@@ -128,13 +128,6 @@ def amount_in_words(identity: UnderstudyIdentity) -> str:
     said += [tr("no {look}", look=tr(look)) for look in missing[:2]]
     said += [tr("few {look}", look=tr(look)) for look in few[: 2 - len(missing[:2])]]
     return ", ".join(said)
-
-
-def sharpness_in_words(person: UnderstudyPerson) -> str:
-    """How sharp the person's pictures are; nothing where it was not measured."""
-    if person.sharpness <= 0:
-        return ""
-    return tr("soft") if person.sharpness < SOFT else tr("sharp") if person.sharpness > SHARP else tr("fairly sharp")
 
 
 def identity_here(state: UnderstudyState, key: str) -> bool:
