@@ -465,7 +465,7 @@ STRINGS: dict[str, str] = {
     "Face Only": "仅人脸",
     "Place only the recast face, with alpha, over the footage that stays below": "只放置换上的脸（带透明通道），下方素材保持不变",
     # fit
-    "Fit": "贴合",
+    "Fit and Format": "贴合与格式",
     "Fit Presets": "贴合预设",
     "Add Fit Preset": "添加贴合预设",
     "Keep these settings under a name, or drop the chosen one": "以名称保存这些设置，或删除所选预设",

@@ -29,10 +29,6 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
         )
         if layout is None:
             return
-        if state is not None:
-            column = fields(layout)
-            column.prop(state, "format")
-            column.prop(state, "layer")
         if state is not None and steps.chosen(state):
             before = kept_json.swaps(strip[STRIP_RECORD].get("swaps", "")) if _of_the_range(state, strip) else []
             sentence(layout, context, cast.in_words(state, before), "COMMUNITY")
@@ -73,7 +69,7 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     record = strip[STRIP_RECORD]
     sentence(layout, context, strip.name, "SEQ_STRIP_DUPLICATE")
     if said := record.get("consent"):
-        sentence(layout, context, tr("Consent: {records}", records=said))
+        sentence(layout, context, tr("Consent: {records}", records=consents_in_short(said)))
     scene = compat.sequencer_scene(context)
     changed = source_look.changed(scene, strip, recasts.source_of(scene, strip))
     if changed - {"speed"}:
@@ -90,15 +86,27 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
         sentence(layout, context, tr("The live preview lies over it: untick 4 Preview to see it alone."), "INFO")
 
 
+def consents_in_short(said: str) -> str:
+    """A record's consents, "A: terms; B: terms", with those of the same terms told together: "A, B: terms"."""
+    people: dict[str, list[str]] = {}
+    for one in said.split("; "):
+        name, _, terms = one.rpartition(": ")
+        people.setdefault(terms, []).append(name)
+    return "; ".join(f"{', '.join(names)}: {terms}" for terms, names in people.items())
+
+
 def _draw_fit(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) -> None:
-    """How the face is fitted into the picture."""
+    """How the face is fitted into the picture, and how that is stored."""
     from ..state.presets import UNDERSTUDY_PT_fit_presets
 
     header, body = layout.panel("UNDERSTUDY_fit", default_closed=True)
-    header.label(text="Fit")
+    header.label(text="Fit and Format")
     if body is None:
         return
     UNDERSTUDY_PT_fit_presets.draw_panel_header(header)
+    column = fields(body)
+    column.prop(state, "format")
+    column.prop(state, "layer")
     column = fields(body)
     for name in ("shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain", "keep_front"):
         column.prop(state.fit, name)

@@ -89,7 +89,7 @@ def _draw_identity(
         consent_button(row, state, identity.key, identity.name)
     row.operator("understudy.remove_identity", text="", icon="X").identity = identity.key
     if people_store.material(identity):
-        sentence(column, context, people_store.amount_in_words(identity))
+        sentence(column, context, people_store.amount_in_words(identity, 2 if chosen else 1))
     for material in identity.materials:
         failure(layout, context, state, material.key)
     if not chosen:

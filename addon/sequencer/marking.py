@@ -50,7 +50,8 @@ def where(scene: bpy.types.Scene) -> tuple[int, int, int] | None:
         moved = timeline.timeline_frame(timing, shot.source_start) - shot.start if plain else 0
     except timeline.RangeError:
         moved = 0
-    left, right = compat.span(strip)
+    spans = [compat.span(piece) for piece in strip_media.pieces(scene, strip)]
+    left, right = min(span[0] for span in spans), max(span[1] for span in spans)
     start, end = max(shot.start + moved, left), min(shot.end + moved, right)
     return (start, end, strip.channel) if start < end else None
 

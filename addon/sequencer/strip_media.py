@@ -87,6 +87,24 @@ def find_shot(scene: bpy.types.Scene, shot: UnderstudyShot) -> bpy.types.Strip |
     return find(scene, shot.strip_id, shot.strip_name, shot.source_start, shot.stored_frames)
 
 
+def find_shown(scene: bpy.types.Scene, shot: UnderstudyShot, frame: int) -> bpy.types.Strip | None:
+    """The piece of the marked strip that lies under a frame, where it was cut; else the marked strip."""
+    marked = find_shot(scene, shot)
+    around = [marked, *pieces(scene, marked)] if marked is not None else []
+    return next((one for one in around if compat.span(one)[0] <= frame < compat.span(one)[1]), marked)
+
+
+def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Strip]:
+    """The strips that a marked one was cut into, itself among them: they have its id, and their contents begin with its
+    own."""
+    begin = compat.content(strip)[0]
+    return [
+        one
+        for one in compat.all_strips(scene)
+        if one.get(STRIP_ID) == strip.get(STRIP_ID) and compat.content(one)[0] == begin and one.channel == strip.channel
+    ]
+
+
 def free_channel(scene: bpy.types.Scene, beside: bpy.types.Strip | None, above: int, start: int, end: int) -> int:
     """The lowest channel above one that is free in `[start, end)` and not locked, among the strips where `beside` lies
     (None: at the top level). Raises RangeError when there is none."""

@@ -120,13 +120,13 @@ def amount(identity: UnderstudyIdentity) -> tuple[int, list[int]]:
     return sum(p.frames for p in shown), coverage.added([kept_json.numbers(p.coverage) for p in shown])
 
 
-def amount_in_words(identity: UnderstudyIdentity) -> str:
-    """How much material there is and what it lacks, for the panel."""
+def amount_in_words(identity: UnderstudyIdentity, looks: int = 2) -> str:
+    """How much material there is and which looks it lacks most, so many of them, for the panel."""
     frames, grid = amount(identity)
     said = [tr("{n} frames", n=frames) if frames != 1 else tr("1 frame")]
     missing, few = coverage.lacking(grid)
-    said += [tr("no {look}", look=tr(look)) for look in missing[:2]]
-    said += [tr("few {look}", look=tr(look)) for look in few[: 2 - len(missing[:2])]]
+    said += [tr("no {look}", look=tr(look)) for look in missing[:looks]]
+    said += [tr("few {look}", look=tr(look)) for look in few[: max(looks - len(missing), 0)]]
     return ", ".join(said)
 
 

@@ -20,17 +20,31 @@ _SHARES = {"PROXY_25": 0.25, "PROXY_50": 0.5, "PROXY_75": 0.75}
 def in_edit(scene: bpy.types.Scene, source: bpy.types.Strip) -> str:
     """Why the timeline does not show the plain source at the playhead, "" where it does: of the strip itself, and of
     every meta strip around it up to the one that is open."""
-    inside = scene.sequence_editor.meta_stack
-    opened = inside[-1] if len(inside) else None
-    strip: bpy.types.Strip | None = source
-    while strip is not None and strip != opened:
-        if why := _hidden(scene, strip) or _changed(strip, source) or _covered(scene, strip, source):
-            return tr("The live recast is not shown: {why}", why=why)
-        strip = strip.parent_meta()
-    if strip != opened:
+    around, inside = _around(scene, source)
+    if not inside:
         why = tr("the meta strip that is open does not hold its source.")
         return tr("The live recast is not shown: {why}", why=why)
+    for strip in around:
+        if why := _hidden(scene, strip) or _changed(strip, source) or _covered(scene, strip, source):
+            return tr("The live recast is not shown: {why}", why=why)
     return ""
+
+
+def seen(scene: bpy.types.Scene, source: bpy.types.Strip) -> bool:
+    """Whether anything of the source can be seen at the playhead: neither it nor a meta strip around it is muted."""
+    around, inside = _around(scene, source)
+    return inside and not any(_hidden(scene, strip) for strip in around)
+
+
+def _around(scene: bpy.types.Scene, source: bpy.types.Strip) -> tuple[list[bpy.types.Strip], bool]:
+    """The source and the meta strips around it up to the one that is open, and whether that holds it."""
+    stack = scene.sequence_editor.meta_stack
+    opened = stack[-1] if len(stack) else None
+    around, strip = [], source
+    while strip is not None and strip != opened:
+        around.append(strip)
+        strip = strip.parent_meta()
+    return around, strip == opened
 
 
 def in_view(scene: bpy.types.Scene, space: bpy.types.SpaceSequenceEditor, channel: int) -> str:

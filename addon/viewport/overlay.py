@@ -45,8 +45,9 @@ def _look() -> tuple[Any, Any, preview.Here] | None:
     here = preview.here(scene)
     if here is None:
         return None
-    why = here.aside or aside.in_view(scene, space, here.channel)
-    return scene, view, replace(here, aside=why, share=aside.share(scene, space))
+    elsewhere = aside.in_view(scene, space, here.channel)
+    seen, share = here.seen and not elsewhere, aside.share(scene, space)
+    return scene, view, replace(here, aside=here.aside or elsewhere, share=share, seen=seen)
 
 
 def frame_to_show(view: Any, here: preview.Here, region: Any) -> preview.Frame | None:
@@ -111,7 +112,7 @@ def _draw_words() -> None:
             why = steps.missing_for_swap(here.state) if view.view == "recast" else steps.missing_for_faces(here.state)
             text = here.aside or why or text
         _draw_note(text, place(0, 0), scale)
-    if view.badges or picking:
+    if here.seen and (view.badges or picking):
         _draw_badges(scene, here, place, scale)
 
 

@@ -60,7 +60,7 @@ class Frame:
 class Here:
     """Where the playhead stands in the shot: `frame` of the source, lying at `placement` in the preview, on `channel`
     of what is shown, of whose width a preview keeps `share`. `aside`: why the edit shows something else there, so that
-    the live recast is not drawn; "" where it is."""
+    the live recast is not drawn; "" where it is. `seen` is not even the source where it is muted."""
 
     state: Any
     frame: int
@@ -68,6 +68,7 @@ class Here:
     channel: int
     aside: str = ""
     share: float = 1.0
+    seen: bool = True
 
 
 _previewer: PreviewerHandle | None = None
@@ -88,7 +89,7 @@ def here(scene: bpy.types.Scene) -> Here | None:
     shot = state.shot
     if not shot.scan.folder or steps.locked(state):
         return None
-    strip = strip_media.find_shot(scene, shot)
+    strip = strip_media.find_shown(scene, shot, scene.frame_current)
     if strip is None:
         return None
     left, right = compat.span(strip)
@@ -103,8 +104,9 @@ def here(scene: bpy.types.Scene) -> Here | None:
         return None
     placement = compat.picture_placement(strip, shot.scan.width, shot.scan.height)
     return Here(
-        state=state, frame=frame, placement=placement, channel=_channel(scene, strip), aside=aside.in_edit(scene, strip)
-    )
+        state=state, frame=frame, placement=placement, channel=_channel(scene, strip),
+        aside=aside.in_edit(scene, strip), seen=aside.seen(scene, strip),
+    )  # fmt: skip
 
 
 def _channel(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:

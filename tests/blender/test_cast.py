@@ -166,6 +166,19 @@ def test_a_duplicate_elsewhere_is_a_recast_of_its_own(addon, scene, clips, ready
     assert flow.placed(scene) == [strip]
 
 
+def test_a_cut_shot_is_marked_and_seen_in_both_halves(addon, scene, clips, ready):
+    source = ready(flow.add_shot(scene, clips))
+    source.split(frame=30, split_method="SOFT")
+    assert addon.marking.where(scene) == (20, 40, source.channel)
+    for frame in (25, 35):
+        scene.frame_set(frame)
+        assert addon.preview.here(scene).frame == frame - 10 and addon.preview.here(scene).seen
+    source.mute = True
+    assert addon.preview.here(scene).seen  # the other half
+    scene.frame_set(25)
+    assert not addon.preview.here(scene).seen
+
+
 def test_the_recast_under_the_playhead_of_the_source_is_meant(addon, scene, clips, ready, recast):
     source = ready(flow.add_shot(scene, clips))
     left = recast(draft=True)
