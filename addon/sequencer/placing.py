@@ -101,7 +101,7 @@ def _cover(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     ]  # fmt: skip
     for other in covered:
         other.mute = True
-    strip[STRIP_RECORD]["covers"] = " ".join(recasts.id_of(other) for other in covered)
+    strip[STRIP_RECORD]["covers"] = " ".join(str(other[STRIP_RECORD].get("job", "")) for other in covered)
 
 
 def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | None:
@@ -112,11 +112,15 @@ def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | 
     covered = str(of.get("covers", "")).split()
     source = recasts.source_of(scene, strip)
     source = None if source == strip else source
+    under = [  # a cut one is seen again where this piece was
+        other
+        for other in recasts.placed(scene)
+        if other != strip and other[STRIP_RECORD].get("job") in covered and recasts.overlap(other, strip)
+    ]
     stack.give_back(scene, strip, others[-1] if others else source)
     compat.remove_strip(compat.neighbours(scene, strip)[0], strip)
     if source is not None and of.get("inserted"):
         stack.close(scene, source, was_at)
-    under = [other for other in recasts.placed(scene) if recasts.id_of(other) in covered]
     if was_seen and others and all(take.mute for take in others):
         recasts.show_take(scene, others[-1])
         others[-1][STRIP_RECORD]["covers"] = " ".join(covered)

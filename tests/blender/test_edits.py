@@ -7,6 +7,7 @@ import flow
 import footage
 import pytest
 import test_timeline as timelines
+from test_cast import two as two
 from test_takes import ready as ready
 from test_takes import recast as recast
 
@@ -91,6 +92,25 @@ def test_after(addon, scene, clips, engine, ready, recast, tmp_path, edit):
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
     assert len(addon.recasts.placed(scene)) == len(made) - 1
     assert not source.mute
+
+
+def test_removing_a_piece_shows_what_it_hid_and_no_more(addon, scene, two, recast, tick_until):
+    first = recast(draft=True)
+    bpy.ops.understudy.assign(person=1 - two.swaps[0].person, identity=two.identities[1].key)
+    flow.agree(scene, tick_until)
+    second = recast(draft=True)
+    assert first.mute and not second.mute
+    choose(scene, second, first)
+    operator("split", frame=30, type="SOFT", side="BOTH")
+    addon.recasts.own_ids(scene)
+    made = {(one.name.partition(" ·")[0], addon.compat.span(one)): one for one in addon.recasts.placed(scene)}
+    his, both = first.name.partition(" ·")[0], second.name.partition(" ·")[0]
+    choose(scene, made[both, (30, 40)])
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert {key: one.mute for key, one in made.items() if key != (both, (30, 40))} == {
+        (both, (20, 30)): False, (his, (20, 30)): True, (his, (30, 40)): False,
+    }  # fmt: skip
+    assert scene.sequence_editor.active_strip == made[his, (30, 40)]
 
 
 def test_a_copy_in_another_scene_is_of_the_same_project_and_cast(addon, scene, clips, ready, recast):
