@@ -5,7 +5,10 @@ from __future__ import annotations
 import bpy
 from bpy.props import IntProperty, StringProperty
 
+from . import keymap
 from .constants import ROOT_PACKAGE
+from .engine_link import engine_setup
+from .panels.status import which_engine
 
 
 class UnderstudyPreferences(bpy.types.AddonPreferences):
@@ -52,10 +55,6 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
     )
 
     def draw(self, context: bpy.types.Context) -> None:
-        from . import keymap
-        from .engine_link import engine_setup
-        from .panels.status import which_engine
-
         layout = self.layout
         engine_setup.draw(layout, lambda text, icon: layout.label(text=text, icon=icon, translate=False))
         column = layout.column()
@@ -76,18 +75,3 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         row.operator("understudy.remove_engine", icon="TRASH")
         layout.label(text="Keys")
         keymap.draw(layout, context)
-
-
-def preferences() -> UnderstudyPreferences:
-    """The preferences as they are now."""
-    return bpy.context.preferences.addons[ROOT_PACKAGE].preferences
-
-
-def engine_python() -> str:
-    """The engine's Python as the user named it, absolute; empty when not named."""
-    return bpy.path.abspath(preferences().engine_python)
-
-
-def wheels_folder() -> str:
-    """The folder of wheels as the user named it, absolute; empty when not named."""
-    return bpy.path.abspath(preferences().wheels)

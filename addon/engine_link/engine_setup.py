@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ..i18n import tr
-from ..preferences import engine_python, wheels_folder
 from ..state import hooks
+from ..state.user_preferences import engine_python, wheels_folder
 from . import environment
 from .handles import InstallerHandle
 

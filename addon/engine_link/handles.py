@@ -17,6 +17,9 @@ from ..state import face_boxes
 from .reports import EngineReport, Faces, JobReport, Picture, Progress
 from .sidecar import SIDECAR, CannotStart, Sidecar
 
+TICK_BUDGET_SECONDS = 0.002
+"""For how long Blender's main thread takes in what was heard, in one turn of a timer."""
+
 
 class PollerHandle:
     """What watches jobs: see `poller.Poller`, whose methods these are."""

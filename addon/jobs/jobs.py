@@ -15,21 +15,20 @@ from typing import TYPE_CHECKING, Any
 import bpy
 
 from ...engine import protocol
-from ..engine_link.handles import PollerHandle
+from ..engine_link.handles import TICK_BUDGET_SECONDS, PollerHandle
 from ..engine_link.reports import EngineReport, JobReport
 from ..engine_link.sidecar import SIDECAR
 from ..i18n import tr
-from ..preferences import engine_python
 from ..state import consent_records, failures, hooks, kept_json, people_store, project
 from ..state.properties import SCHEMA
 from ..state.steps import named, unfinished
+from ..state.user_preferences import engine_python
 from ..viewport import loss_curve, preview
 from . import follow, results
 
 if TYPE_CHECKING:
     from ..state.properties import UnderstudyJob, UnderstudyState
 
-TICK_BUDGET_SECONDS = 0.002
 BUSY_SECONDS, IDLE_SECONDS, CONNECT_SECONDS = 0.1, 0.5, 0.01
 KEPT_FINISHED = 10
 ASIDE = "UNDERSTUDY_ASIDE"
@@ -298,6 +297,8 @@ def register() -> None:
     """Start the timer; the jobs of a file that is open already are taken up at its first tick."""
     global _resume
     _resume = True
+    hooks.engine_report = lambda: engine
+    hooks.start_engine = lambda: poller().start_engine(engine_python())
     SIDECAR.started = _connect_soon
     bpy.app.timers.register(tick, first_interval=IDLE_SECONDS, persistent=True)
 

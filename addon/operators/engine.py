@@ -9,7 +9,7 @@ import bpy
 from ..engine_link.sidecar import SIDECAR
 from ..i18n import tr
 from ..jobs import jobs
-from ..preferences import engine_python, preferences
+from ..state.user_preferences import engine_python, preferences
 
 
 class UNDERSTUDY_OT_start_engine(bpy.types.Operator):

@@ -8,7 +8,7 @@ from ...engine import protocol
 from ..engine_link import engine_setup
 from ..i18n import tr
 from ..jobs import jobs
-from ..preferences import wheels_folder
+from ..state.user_preferences import wheels_folder
 
 
 class _Setup:

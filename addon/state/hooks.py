@@ -10,6 +10,8 @@ import bpy
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from ..engine_link.reports import EngineReport
+
 rename: Callable[[bpy.types.Scene, bpy.types.PropertyGroup], None] | None = None
 """Set by `operators.people`: tell the engine that a person got another name."""
 
@@ -21,6 +23,12 @@ go_on: Callable[[bpy.types.Scene, str], None] | None = None
 
 announce: Callable[[str, bool], None] | None = None
 """Set by `operators.announce`: say a sentence in the status bar, and whether something went wrong."""
+
+engine_report: Callable[[], EngineReport]
+"""Set by `jobs`: how the engine is, as it was last heard."""
+
+start_engine: Callable[[], None]
+"""Set by `jobs`: start the engine where none runs."""
 
 _quiet = False
 

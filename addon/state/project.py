@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import bpy
 
 from ...engine import protocol
-from ..preferences import preferences
 from . import project_files
+from .user_preferences import preferences
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

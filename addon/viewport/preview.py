@@ -19,13 +19,12 @@ import bpy
 
 from ...engine import protocol
 from .. import compat
-from ..engine_link.handles import PreviewerHandle
+from ..engine_link.handles import TICK_BUDGET_SECONDS, PreviewerHandle
 from ..engine_link.reports import Faces, Picture
 from ..i18n import tr
-from ..jobs import jobs
-from ..preferences import engine_python, preferences
 from ..sequencer import picture_geometry, strip_media, timeline
 from ..state import face_boxes, hooks, project, settings_group, steps
+from ..state.user_preferences import preferences
 from . import aside, view_transform
 
 if TYPE_CHECKING:
@@ -229,7 +228,7 @@ def tick() -> float | None:
     global _engine_wait
     _drop_spent_images()
     heard = False
-    until = time.perf_counter() + jobs.TICK_BUDGET_SECONDS
+    until = time.perf_counter() + TICK_BUDGET_SECONDS
     while _previewer is not None and (answer := _previewer.hear(until)) is not None:
         heard = True
         if isinstance(answer, Faces):
@@ -260,10 +259,11 @@ def _take_in(answer: Picture) -> None:
     if answer.dropped:
         return
     if answer.engine_gone:
-        if jobs.engine.state == "failed":
-            _keep(key, Frame(stamp=stamp, error=jobs.engine.error))
-        elif jobs.engine.state != "starting" and not _engine_wait:
-            jobs.poller().start_engine(engine_python())
+        engine = hooks.engine_report()
+        if engine.state == "failed":
+            _keep(key, Frame(stamp=stamp, error=engine.error))
+        elif engine.state != "starting" and not _engine_wait:
+            hooks.start_engine()
             _engine_wait = ENGINE_WAIT_TICKS
         return
     if answer.error:

@@ -76,7 +76,7 @@ def addon(package: Path) -> SimpleNamespace:
         filepath=str(package), repo="user_default", enable_on_install=True
     ) == {"FINISHED"}
     names = ["compat", "jobs.jobs", "state.people_store", "sequencer.placing", "sequencer.recasts", "state.cast",
-             "jobs.follow", "preferences",
+             "jobs.follow", "state.user_preferences",
              "state.project", "state.properties", "state.settings_group", "state.failures",
              "sequencer.source_look", "sequencer.marking",
              "sequencer.strip_media", "state.steps",
@@ -171,10 +171,10 @@ def engine(addon: SimpleNamespace, scene, tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(addon.sidecar, "PACE", addon.sidecar.Pace(poll=0.02, retry=0.05))
     flow.restart_addon_connection(addon)
     fake = FakeEngine(home, fake_engine.wrapper(tmp_path))
-    addon.preferences.preferences().engine_python = str(fake.program)
+    addon.user_preferences.preferences().engine_python = str(fake.program)
     yield fake
     flow.restart_addon_connection(addon)
-    addon.preferences.preferences().engine_python = ""
+    addon.user_preferences.preferences().engine_python = ""
     fake.kill()
 
 

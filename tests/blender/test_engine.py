@@ -187,7 +187,7 @@ def test_another_machines_engine_works_through_a_wire_that_breaks(addon, scene, 
         wire.stdin.flush()
         assert wire.stdout.readline() == "done\n"
 
-    preferences = addon.preferences.preferences()
+    preferences = addon.user_preferences.preferences()
     try:
         preferences.remote_address, preferences.remote_token_file = wire.stdout.readline().strip(), str(token)
         assert bpy.ops.understudy.use_remote() == {"FINISHED"}

@@ -194,7 +194,7 @@ def test_cancel(scene, clips, engine, tick_until):
 
 
 def test_engine_not_installed(addon, scene, clips, engine, tick_until):
-    addon.preferences.preferences().engine_python = str(engine.home / "nowhere" / "python")
+    addon.user_preferences.preferences().engine_python = str(engine.home / "nowhere" / "python")
     flow.add_shot(scene, clips)
     flow.mark_and_scan(scene, tick_until)
     assert scene.understudy.error.startswith("The engine is not set up.")

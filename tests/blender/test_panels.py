@@ -192,7 +192,7 @@ def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):
 
 def test_the_panel_says_whose_engine_works(addon, scene, clips, engine, tick_until, draw, tmp_path, monkeypatch):
     monkeypatch.setattr(addon.sidecar, "PACE", dataclasses.replace(addon.sidecar.PACE, far=0.05))
-    preferences = addon.preferences.preferences()
+    preferences = addon.user_preferences.preferences()
     with pytest.raises(RuntimeError, match="token file"):
         bpy.ops.understudy.use_remote()
     token = tmp_path / "token"

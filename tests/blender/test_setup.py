@@ -22,7 +22,7 @@ def home(addon, scene, tmp_path, monkeypatch):
     monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
     flow.restart_addon_connection(addon)
     yield tmp_path / "home"
-    addon.preferences.preferences().wheels = ""
+    addon.user_preferences.preferences().wheels = ""
     addon.engine_setup.installer.cancel()
     finished(addon, 30)
     addon.engine_setup.installer.progress = addon.reports.Progress()
@@ -87,7 +87,7 @@ def test_offline_from_a_folder_what_fails_first_and_away_again(addon, home, smal
     """One environment for all of it: making one takes pip its seconds."""
     (only,) = small.iterdir()
     only.rename(small.parent / only.name)
-    addon.preferences.preferences().wheels = str(small)
+    addon.user_preferences.preferences().wheels = str(small)
     assert addon.engine_setup.needed()
     assert bpy.ops.understudy.setup() == {"FINISHED"}
     with pytest.raises(RuntimeError, match="under way"):
@@ -127,7 +127,7 @@ def test_offline_from_a_folder_what_fails_first_and_away_again(addon, home, smal
 
 
 def test_cancel_stops_at_once(addon, home, small):
-    addon.preferences.preferences().wheels = str(small)
+    addon.user_preferences.preferences().wheels = str(small)
     bpy.ops.understudy.setup()
     assert bpy.ops.understudy.cancel_setup() == {"FINISHED"}
     assert finished(addon, 10).state == "cancelled" and not (home / "env").exists()
@@ -151,7 +151,7 @@ def test_uv_is_what_it_should_be(addon, home, root, tmp_path):
     code = installer.read_text()
     installer.write_text(code + '\n\ndef find_python():\n    return ""\n')
     (tmp_path / re.search(r'"(uv-.*\.whl)"', code)[1]).write_bytes(b"something else")
-    addon.preferences.preferences().wheels = str(tmp_path)
+    addon.user_preferences.preferences().wheels = str(tmp_path)
     bpy.ops.understudy.setup()
     failed = finished(addon)
     assert failed.state == "failed" and "not what it should be" in failed.error

@@ -82,11 +82,11 @@ def test_only_the_main_thread_of_python_runs_in_blender(addon, scene, clips, eng
     until(lambda: addon.preview.faces(scene.understudy.shot.scan.folder, 12))
     view.show = False
     addon.preview.forget()
-    addon.preferences.preferences().wheels = str(tmp_path / "nowhere")
+    addon.user_preferences.preferences().wheels = str(tmp_path / "nowhere")
     bpy.ops.understudy.setup()
     until(lambda: not addon.engine_setup.installer.busy)
     assert "no folder of wheels" in addon.engine_setup.installer.progress.error  # it worked, and in the process beside
-    addon.preferences.preferences().wheels = ""
+    addon.user_preferences.preferences().wheels = ""
     addon.engine_setup.installer.progress = addon.reports.Progress()
     assert seen == set() and beside.process.poll() is None
     assert not [name for name in sys.modules if name.startswith(flow.EXTENSION) and name.endswith(CHILDS)]
@@ -183,7 +183,9 @@ def test_nothing_is_lost_or_doubled_when_many_reports_come(addon, scene, engine,
     addon.jobs.tick()  # the first one takes up the open file's
     jobs = [f"job{number}" for number in range(150)]
     for job in jobs:
-        addon.jobs.poller().submit(addon.preferences.engine_python(), job, "train", {"output": str(tmp_path / job)})
+        addon.jobs.poller().submit(
+            addon.user_preferences.engine_python(), job, "train", {"output": str(tmp_path / job)}
+        )
     deadline = time.monotonic() + 60
     while beside.connecting:
         beside.pump()
@@ -308,7 +310,7 @@ def test_who_calls_first_is_not_taken_for_the_process(addon, engine, monkeypatch
         callers.append(socket.create_connection(mine._listener.getsockname()))  # says nothing at all
         return spawn(python)
 
-    mine.ask("poller", "start_engine", addon.preferences.engine_python())
+    mine.ask("poller", "start_engine", addon.user_preferences.engine_python())
     deadline = time.monotonic() + 20
     heard = []
     while not heard or heard[-1][1]["state"] != "ready":
