@@ -19,10 +19,10 @@ from ..protocol import Identity, Network, Preset, TrainSettings, from_json, pars
 from ..reading import read_text, require_regular
 from ..reporter import Part, Reporter
 from .draft.gaze import irises
-from .networks.refiner_network import SIZES, upgrade_weights
+from .networks.refiner_network import SIZES
 from .networks.shared_encoder import Net, make_network
 
-SCHEMA = 1
+SCHEMA = 2
 DRAFT_FACES = 256
 MAX_CROP = 768
 
@@ -56,7 +56,9 @@ def read_card(folder: Path) -> ModelCard:
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}). Train the model again.") from None
     if card.schema != SCHEMA:
-        raise DataError(f"{folder} is a model of version {card.schema}; this Understudy reads version {SCHEMA}.")
+        raise DataError(
+            f"{folder} is a model of version {card.schema}; this Understudy reads version {SCHEMA}. Train it again."
+        )
     return card
 
 
@@ -155,7 +157,7 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, 
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote, a network of an earlier plan widened to today's.
+    """Read what `save_tensors` wrote.
 
     Raises DataError when it is missing or damaged, or some of its numbers are not finite: such a network makes no
     face, and what it makes would go unnoticed as the face that was there.
@@ -170,7 +172,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
                     raise ValueError(f"{name} holds numbers that are not finite")
-            return upgrade_weights(tensors), facts
+            return tensors, facts
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
 

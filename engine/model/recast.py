@@ -16,6 +16,7 @@ from .draft.folds import SIDE as FOLDS_SIDE
 from .draft.folds import RestFace, fold_ratio, rest_face
 from .draft.gaze import irises
 from .draft.mesh_raster import Geometry, geometry, triangle_map
+from .draft.shape import displacements
 from .draft.warp import Views, moved
 from .networks.precision import autocast
 from .networks.refiner_network import Refined, refiner_input
@@ -108,7 +109,8 @@ def recast(
         small_draft = Draft(*(_resized(x, small_size) for x in vars(drafted).values()))
     if rows is not None:
         small = small.at(rows)
-    inputs = refiner_input(small, small_draft, small_picture[every], source.shape)
+    away = torch.from_numpy(displacements(landmarks, source.views.neutral.face)).to(device)[every]
+    inputs = refiner_input(small, small_draft, small_picture[every], source.shape, away)
     result = _run_network(source, source.refiner, inputs)
     assert result.flow is not None
     change = result.face - moved(inputs[:, :3], result.flow)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from understudy.engine.faces.networks.dlib import FaceNet
 from understudy.engine.model.draft.views import make_views
-from understudy.engine.model.model_folder import ModelCard, read_card
+from understudy.engine.model.model_folder import SCHEMA, ModelCard, read_card
 from understudy.engine.model.networks import losses, perceptual_losses, refiner_network
 from understudy.engine.model.training import checkpoints, training_step
 from understudy.engine.model.training.dataset import TrainingSet, make_training_set
@@ -20,7 +20,7 @@ from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
 BOTH = TrainSettings(likeness=True, adversarial=True)
-CARD = ModelCard(schema=1, preset="quick", identities=["man", "woman"], material=[[], []], settings=BOTH)
+CARD = ModelCard(schema=SCHEMA, preset="quick", identities=["man", "woman"], material=[[], []], settings=BOTH)
 
 
 @pytest.fixture

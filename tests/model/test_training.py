@@ -12,7 +12,7 @@ import pytest
 import torch
 from understudy.engine.errors import DataError, Stopped
 from understudy.engine.model.draft.views import make_views
-from understudy.engine.model.model_folder import ModelCard, load_refiner, prepare, read_card, write_card
+from understudy.engine.model.model_folder import SCHEMA, ModelCard, load_refiner, prepare, read_card, write_card
 from understudy.engine.model.networks import refiner_network
 from understudy.engine.model.training import (
     checkpoints,
@@ -26,7 +26,7 @@ from understudy.engine.protocol import Identity, Material
 from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
-CARD = ModelCard(schema=1, preset="quick", identities=["man", "woman"], material=[[], []])
+CARD = ModelCard(schema=SCHEMA, preset="quick", identities=["man", "woman"], material=[[], []])
 
 
 @pytest.fixture
@@ -251,9 +251,8 @@ def test_every_batch_is_made_once_and_shown_in_a_mirror_too(
     assert len(made) == 2 and len(shown) == 4
     for first, mirrored in zip(shown[::2], shown[1::2], strict=True):
         for a, b in zip(first, mirrored, strict=True):
-            others = [n for n in range(refiner_network.INPUT_CHANNELS) if n != refiner_network.X_CHANNEL]
+            across = list(refiner_network.X_CHANNELS)
+            others = [n for n in range(refiner_network.INPUT_CHANNELS) if n not in across]
             assert torch.equal(a[:, others], b[:, others].flip(3))
-            assert torch.equal(
-                a[:, refiner_network.X_CHANNEL], -b[:, refiner_network.X_CHANNEL].flip(2)
-            )  # the right cheek becomes the left
+            assert torch.equal(a[:, across], -b[:, across].flip(3))  # the right cheek becomes the left
     assert not torch.equal(shown[0][0], shown[2][0])

@@ -181,7 +181,7 @@ def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
 def about_eyes(target: Geometry) -> torch.Tensor:
     """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
     table = _ABOUT_EYES.to(target.inside.device, non_blocking=True)
-    return spread(target, table.expand(len(target.triangle), -1, -1))
+    return spread(target, table.expand(len(target.triangle), -1, -1)).clamp(0, 1)  # pixels at a fold lie beside theirs
 
 
 def widened(target: Geometry, region: torch.Tensor) -> torch.Tensor:

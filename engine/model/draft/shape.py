@@ -164,6 +164,12 @@ def difference(target: Neutral, source: Neutral, amount: float = 1.0) -> Change:
     return Change(result - (lids + brows).sum(0), lids, brows, opening, height)
 
 
+def displacements(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarray:
+    """How far faces (N, 468, 3) in any unit differ from a neutral one (468, 3) of unit size, seen from straight ahead:
+    (N, 468, 2) float32."""
+    return (frontalise(landmarks) - neutral)[..., :2].astype(np.float32)
+
+
 def _heights(straight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far lids are open, and brows above the eyes' corners: (N, 468, 3) straight ahead → (N, 2) each."""
     y = straight[..., 1]

@@ -17,16 +17,25 @@ import torch.nn.functional as F
 from torch import nn
 
 from ...protocol import Preset
-from ..draft.draft import Draft
-from ..draft.mesh_raster import Geometry, spread
+from ..draft.draft import Draft, features
+from ..draft.filters import light
+from ..draft.mesh_raster import Geometry, about_eyes, spread
 from ..draft.warp import moved
 
-INPUT_CHANNELS = 3 + 3 + 3 + 3 + 3 + 3 + 1 + 1
+INPUT_CHANNELS = 3 + 3 + 3 + 3 + 3 + 3 + 2 + 5 + 1 + 1
 """Draft, second view, texture of all frames, the target's light, its mouth opening, canonical mesh coordinates,
-coverage, inside."""
-X_CHANNEL = 15
-"""The channel of these that changes its sign where a face is mirrored: the canonical x."""
-
+displacement from the person's face at rest, lips, between the lids, brows, all features, eyes with their lids and the
+mouth's opening, coverage, inside."""
+X_CHANNELS = (15, 18)
+"""Those of them that change their sign where a face is mirrored: the canonical x, and the displacement along it."""
+FEATURES, KEPT = slice(23, 24), slice(24, 25)
+"""The channels of them that say where no plain skin is (brows, eyes, nostrils and lips), and what stays the draft's:
+eyes, which it turns and closes by geometry where the source never looked or blinked so, and the mouth's inside, which
+is the target's."""
+LIGHT_WIDTH = 0.04
+"""What is wider than this on skin is light, in crop sides; folds and the rims of features are finer."""
+DISPLACEMENT_GAIN = 10.0
+"""Displacements are some hundredths of the face's radius."""
 SIZES: dict[Preset, tuple[int, int]] = {"quick": (128, 24), "standard": (256, 48), "fine": (512, 64)}
 """Preset → side of the crop in pixels, channels at the finest level."""
 
@@ -145,10 +154,21 @@ class Refiner(nn.Module):
             move = F.interpolate(move, scale_factor=2, mode="bilinear", align_corners=False)
             reach = round(FLOW_RIM * x.shape[-1])
             within = (2 * F.avg_pool2d(x[:, -1:], 2 * reach + 1, 1, reach) - 1).clamp(0, 1)
-            flow = FLOW_SCALE * within * move
-            face = moved(x[:, :3], flow) + CHANGE_SCALE * change[:, :3]
+            free = 1 - x[:, KEPT]
+            flow = FLOW_SCALE * within * free * move
+            face = moved(x[:, :3], flow) + CHANGE_SCALE * free * _without_light(change[:, :3], x)
             results.append(Refined(face.clamp(0, 1), change[:, 3:], flow))
         return results
+
+
+def _without_light(change: torch.Tensor, inputs: torch.Tensor) -> torch.Tensor:
+    """A change (B, 3, S, S) to a draft that leaves the light on its skin alone.
+
+    What is wide on skin is the target's light, which the draft has and no truth of the source's own frames shows: a
+    network that may change it learns to even it out.
+    """
+    skin = inputs[:, -1:] * (1 - inputs[:, FEATURES])
+    return change - skin * light(change, skin + 1e-3, LIGHT_WIDTH)
 
 
 def encode_batch(
@@ -171,39 +191,25 @@ def refiner_input(
     drafted: Draft,
     picture: torch.Tensor,
     shape: torch.Tensor,
+    displacement: torch.Tensor,
 ) -> torch.Tensor:
-    """Stack what the refiner sees: (B, INPUTS, S, S) float32.
+    """Stack what the refiner sees: (B, INPUT_CHANNELS, S, S) float32.
 
     picture (B, 3, S, S) RGB 0..1 is the target's crop; shape (468, 3) the canonical face, whose coordinates
-    tell the network which part of the face a pixel is.
+    tell the network which part of the face a pixel is; displacement (B, 468, 2) by how much the face differs from the
+    source's at rest (`shape.displacements`).
     """
-    where = spread(target, shape.expand(len(picture), -1, -1))
-    seen = [drafted.face, drafted.second, drafted.whole, drafted.light, picture * target.mouth, where]
-    return torch.cat([*seen, drafted.coverage, target.inside], 1)
+    table = torch.cat([shape.expand(len(picture), -1, -1), DISPLACEMENT_GAIN * displacement], 2)
+    brows, no_skin = features(target)
+    seen = [drafted.face, drafted.second, drafted.whole, drafted.light, picture * target.mouth, spread(target, table)]
+    kept = torch.maximum(about_eyes(target), target.mouth)
+    form = [target.lips, target.eyes.sum(1, keepdim=True), brows, no_skin, kept]
+    return torch.cat([*seen, *form, drafted.coverage, target.inside], 1)
 
 
 def mirrored_input(inputs: torch.Tensor) -> torch.Tensor:
-    """What a network sees (B, INPUTS or 3, S, S), in a mirror."""
+    """What a network sees (B, INPUT_CHANNELS or 3, S, S), in a mirror."""
     found = inputs.flip(3)
-    if found.shape[1] > X_CHANNEL:
-        found[:, X_CHANNEL] *= -1
+    if found.shape[1] == INPUT_CHANNELS:
+        found[:, X_CHANNELS] *= -1
     return found
-
-
-def upgrade_weights(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Weights, averages and moments of a refiner from before it saw the texture of all frames and moved the draft.
-
-    What it lacks begins at zero, as if it had never mattered; others are given back as they are.
-    """
-    first, before = "encoder.stages.0.0.weight", 4 * (INPUT_CHANNELS - 3)
-    if not any(name.endswith(first) and t.ndim == 4 and t.shape[1] == before for name, t in tensors.items()):
-        return tensors
-    result = dict(tensors)
-    for name, t in tensors.items():
-        if not t.ndim:
-            continue  # the optimiser's count of steps
-        if name.endswith(first) and t.shape[1] == before:  # the texture came after draft and second view
-            result[name] = torch.cat([t[:, :24], t.new_zeros(t.shape[0], 12, *t.shape[2:]), t[:, 24:]], 1)
-        elif name.endswith((".head.weight", ".head.bias")) and t.shape[0] == 16:
-            result[name] = torch.cat([t, t.new_zeros(2, *t.shape[1:])])
-    return result

@@ -137,6 +137,7 @@ def draw_crops(materials: list[TrainingSet], number: int, count: int, generator:
         bend=torch.randn(count, 2 + WARP_NODES**2, 2, generator=generator),
         flip=torch.rand(count, generator=generator) < 0.5,
         own=~material.coarse[frame],
+        hair=torch.zeros(count, 0),
     )
 
 

@@ -19,9 +19,11 @@ from ..draft.draft import draft
 from ..draft.filters import blur
 from ..draft.mesh_raster import Geometry, geometry, spread, triangle_map
 from ..draft.relight import tone
+from ..draft.shape import displacements
 from ..draft.views import EXPRESSIVE_VERTICES, fit_cost
 from ..draft.warp import Views, take, warp
 from ..networks.refiner_network import mirrored_input, refiner_input
+from .stray_hair import HAIR_NUMBERS, with_hair
 
 CANDIDATES = 32
 """Views among which a frame's warp is drawn, never its own neighbours."""
@@ -37,6 +39,9 @@ EXCLUDED_NEIGHBOURS = 12
 WARP_JITTER = 0.004
 """How far warps are led astray, in crop sides: conversion warps onto other people's faces, which never fit so well
 as a person's own."""
+WRONG_VIEW_SHARE = 0.3
+"""Part of the samples whose draft is made from any views of the person at all: what a view brings along of another
+expression is then what the network learns to see and to mend."""
 DETAIL_WEIGHT = 3.0
 """Eyes, brows and lips count this much more than skin."""
 HELD_OUT_SHARE = 0.12
@@ -52,7 +57,7 @@ class TrainingSet:
     The truth for frame j is view j: `views.pixels[j]`. maps (N, S, S) int16; candidates (N, K) int64 views, none
     of them held out; weights (N,) chance of each frame, rare poses raised, held-out ones never; held (H,) the
     rows held out, or some of the others where nothing could be spared; jitter in pixels; coarse (N,) bool, on the
-    CPU, as in the faceset.
+    CPU, as in the faceset; displacement (N, 468, 2) float32 from the person's face at rest.
     """
 
     views: Views
@@ -62,6 +67,7 @@ class TrainingSet:
     held: np.ndarray
     jitter: float
     coarse: torch.Tensor
+    displacement: torch.Tensor
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,8 @@ class Draws:
     """B samples as they were drawn, all (B, …) on the CPU: whose frame and which, its views, light, warp and side.
 
     `lender` is the material in whose tones the target is shown (-1: in its own), `lent` the view of that. `own` says
-    whether the sample is of the decoder's own identity.
+    whether the sample is of the decoder's own identity. `hair` (B, HAIR_NUMBERS) is what strands over the draft are
+    drawn by (`stray_hair`).
     """
 
     material: torch.Tensor
@@ -81,6 +88,7 @@ class Draws:
     bend: torch.Tensor
     flip: torch.Tensor
     own: torch.Tensor
+    hair: torch.Tensor
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -151,6 +159,7 @@ def make_training_set(faceset: Faceset, views: Views, size: int, report: Reporte
         held=next(rows for rows in (held[~faceset.coarse[held]], trained[~faceset.coarse[trained]]) if len(rows)),
         jitter=size * WARP_JITTER,
         coarse=torch.from_numpy(faceset.coarse.copy()),
+        displacement=torch.from_numpy(displacements(faceset.landmarks, views.neutral.face)).to(device),
     )
 
 
@@ -193,17 +202,22 @@ def draw(materials: list[TrainingSet], who: list[tuple[int, int]], own: int, gen
         dice = torch.rand(count, 2, generator=generator) ** torch.tensor([2.0, 1.0])
         pick = (dice * material.candidates.shape[1]).long().clamp(max=material.candidates.shape[1] - 1)
         lender, lent = draw_light_source(materials, number, frame, generator)
+        choice = material.candidates[frame].gather(1, pick)
+        wrong = torch.rand(count, 1, generator=generator) < WRONG_VIEW_SHARE
+        anywhere = torch.multinomial(material.weights.repeat(2), 2 * count, True, generator=generator).view(-1, 2)
+        choice = torch.where(wrong & (anywhere % len(material.weights) != frame[:, None]), anywhere, choice)
         parts.append(
             Draws(
                 material=torch.full((count,), number),
                 lender=lender,
                 lent=lent,
                 frame=frame,
-                choice=material.candidates[frame].gather(1, pick),
+                choice=choice,
                 light=torch.rand(count, 7, generator=generator),
                 bend=torch.randn(count, 7, 2, generator=generator),
                 flip=torch.rand(count, generator=generator) < 0.5,
                 own=torch.full((count,), number == own),
+                hair=torch.randn(count, HAIR_NUMBERS, generator=generator),
             )
         )
     return Draws(**{f.name: torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Draws)})
@@ -258,7 +272,8 @@ def _render(materials: list[TrainingSet], number: int, draws: Draws, shape: torc
     shown = _with_other_tones(materials, target, truth, draws, shape)
     choice = draws.choice.to(device, non_blocking=True)
     drafted = draft(target, shown, material.views, choice, mask, shift, gaze)
-    inputs = refiner_input(target, drafted, shown, shape)
+    drafted = replace(drafted, face=with_hair(drafted.face, target, draws.hair.to(device, non_blocking=True)))
+    inputs = refiner_input(target, drafted, shown, shape, material.displacement[frame])
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT
     weight = spread(target, importance.expand(len(frame), -1, -1)) * mask

@@ -21,6 +21,7 @@ from ..networks.shared_encoder import Net, Shared, identity_warp, render_for
 from ..recast import Source, recast
 from .convergence import Score
 from .dataset import Draws, TrainingSet, draw_light_source, render
+from .stray_hair import HAIR_NUMBERS
 from .training_step import Training
 
 FACES_PER_IDENTITY = 12
@@ -179,6 +180,7 @@ def _fixed_draws(number: int, materials: list[TrainingSet], network: Net) -> Dra
         bend=identity_warp(network, count),
         flip=torch.zeros(count, dtype=torch.bool),
         own=torch.ones(count, dtype=torch.bool),
+        hair=torch.zeros(count, HAIR_NUMBERS),
     )
 
 
