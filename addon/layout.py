@@ -54,7 +54,7 @@ def step(
     row = header.split(factor=_title_part(context)) if folded else header
     row.label(text=title)
     if folded:
-        room = (_width(context) - 65) * (1 - _title_part(context)) - (24 if done else 8)
+        room = (_width(context) - 65) * (1 - _title_part(context)) - (40 if done else 20)
         fitting = (text for text in said if len(text) * CHARACTER_PIXELS <= room)
         row.label(text=next(fitting, said[-1]), icon="CHECKMARK" if done else "NONE", translate=False)
     return body

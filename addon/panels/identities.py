@@ -55,7 +55,8 @@ class UNDERSTUDY_PT_identities(StepPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
         names = [identity.name for identity in state.identities] if state is not None else []
-        said = [", ".join(names), tr("1 face") if len(names) == 1 else tr("{n} faces", n=len(names))] if names else []
+        number = tr("1 face") if len(names) == 1 else tr("{n} faces", n=len(names))
+        said = [", ".join(names), number, str(len(names))] if names else []
         ready = state is not None and not steps.missing_for_swap(state)
         layout = step(self.layout, context, "3  Identities", *said, done=ready)
         if layout is None:

@@ -59,7 +59,8 @@ def _in_short(state: bpy.types.PropertyGroup | None) -> list[str]:
     if not faces:
         return [tr("1 person") if n == 1 else tr("{n} people", n=n)]
     names = ", ".join(face.name for face in faces)
-    return [cast.in_words(state, []), names, tr("1 face") if len(faces) == 1 else tr("{n} faces", n=len(faces))]
+    said = tr("1 face") if len(faces) == 1 else tr("{n} faces", n=len(faces))
+    return [cast.in_words(state, []), names, said, str(len(faces))]
 
 
 def _draw_row(
