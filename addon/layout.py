@@ -72,7 +72,12 @@ def _title_part(context: bpy.types.Context) -> float:
 
 def beside(layout: bpy.types.UILayout, context: bpy.types.Context) -> bpy.types.UILayout:
     """A row for two buttons where the sidebar is wide enough for their words, else a column."""
-    return layout.row(align=True) if _width(context) >= WIDE else layout.column(align=True)
+    return layout.row(align=True) if is_wide(context) else layout.column(align=True)
+
+
+def is_wide(context: bpy.types.Context) -> bool:
+    """Whether two buttons of two words have room beside each other."""
+    return _width(context) >= WIDE
 
 
 def sentence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bpy
 
 from ..i18n import tr
-from ..layout import StepPanel, beside, consent_button, failure, frames_in_words, missing, sentence, step
+from ..layout import StepPanel, beside, consent_button, failure, frames_in_words, is_wide, missing, sentence, step
 from ..state import cast, people_store, steps
 
 
@@ -74,7 +74,9 @@ def _draw_row(
     if icon := people_store.icon(state.shot.scan, person):
         row.template_icon(icon_value=icon, scale=2.0)
     column = row.column(align=True)
-    name = f"{people_store.called(person)} ({frames_in_words(person.frames)})"
+    name = people_store.called(person)
+    if is_wide(context):
+        name += f" ({frames_in_words(person.frames)})"
     row = column.row(align=True)
     button = row.operator("understudy.choose_person", text=name, translate=False, depress=state.person == person.person)
     button.person = person.person

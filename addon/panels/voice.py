@@ -134,7 +134,7 @@ def _draw_recasting(layout: bpy.types.UILayout, context: bpy.types.Context, stat
     layout.operator("understudy.voice_draft", icon="SHADERFX")
     voice = voice_steps.chosen(state)
     there = voice is not None and voice_steps.made(state, voice, trained=True)
-    row = layout.row(align=True)
+    row = beside(layout, context)
     row.operator(
         "understudy.voice_train", text=tr("Recast with Trained Voice") if there else tr("Train Voice"), icon="PLAY",
         translate=False,

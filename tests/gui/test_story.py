@@ -99,12 +99,12 @@ def add_identity(window: Window, path: Path) -> None:
 
 
 def see(window: Window, view: str) -> None:
-    """Choose what is shown over the preview: the wheel with Ctrl over the list above the wipe goes through it."""
+    """Choose what is shown over the preview: the wheel with Ctrl over the list beside that button goes through it."""
     views = ["original", "recast", "matte", "landmarks"]
 
     def turn() -> None:
         x, y = window.seek("Hold to Compare", room=60)
-        window.move(x, y - 46)
+        window.move(x - 160, y)
         window.turn(1 if views.index(window.look("view")) < views.index(view) else -1)
 
     while window.look("view") != view:
