@@ -111,5 +111,7 @@ def _draw_person(
         sentence(column, context, said, "INFO")
         merged = tr("They Are One: Merge with {name}", name=people_store.called(alike))
         column.operator("understudy.merge_people", text=merged, translate=False).other = str(alike.person)
+    if not is_wide(context):  # else it stands behind the name
+        sentence(column, context, frames_in_words(person.frames))
     if 0 < person.sharpness < people_store.SOFT:
         sentence(column, context, tr("The pictures are soft."), "INFO")
