@@ -12,9 +12,10 @@ from understudy.engine.faces.geometry import align
 from understudy.engine.model.draft.draft import GAP, as_bright_eyes, draft, features, unlike_lips
 from understudy.engine.model.draft.filters import closed
 from understudy.engine.model.draft.mesh_raster import eased, spread
+from understudy.engine.model.draft.rest import MEAN
 from understudy.engine.model.draft.shape import neutral_face
 from understudy.engine.model.draft.views import choose_views, fit_cost, make_views, steady_path
-from understudy.engine.model.draft.warp import warp
+from understudy.engine.model.draft.warp import not_drawn_out, warp
 from understudy.engine.model.recast import soft_edge, target_geometry
 
 CPU = torch.device("cpu")
@@ -72,6 +73,32 @@ def test_a_mirrored_view_is_the_flipped_picture(carphone_faces: Any) -> None:
     truth = pictures(carphone_faces, [0]).flip(3)
     error = ((texture - truth) ** 2).mean(1, keepdim=True)[visible > 0.99].mean()
     assert -10 * torch.log10(error) > 30
+
+
+def turned_by(degrees: float, size: int) -> np.ndarray:
+    """The mean face with its head turned, in the middle of a crop: (1, 468, 3)."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    face = MEAN @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]])
+    return (0.28 * size * face + [size / 2, size / 2, 0]).astype(np.float32)[None]
+
+
+def test_the_far_side_of_a_turned_head_is_not_drawn_out_over_a_straight_one(carphone_faces: Any) -> None:
+    """Views turned to one side only; a straight head takes their near side, mirrored, for the far one."""
+    size = carphone_faces.size
+    turns = np.concatenate([turned_by(d, size) for d in (36, 40, 44)])
+    three = replace(carphone_faces, coarse=np.arange(len(carphone_faces)) >= 3).measured()
+    views = make_views(replace(three, landmarks=turns), CPU)
+    straight = turned_by(0, size)
+    whole = not_drawn_out(target_geometry(straight, size, CPU), views, torch.tensor([0]))
+    assert whole is not None
+    columns = whole[0, 0, :, :].sum(0) / target_geometry(straight, size, CPU).inside[0, 0].sum(0).clamp(min=1)
+    left, middle, right = columns[size // 4], columns[size // 2], columns[3 * size // 4]
+    assert min(left, right) < 0.5 < 0.99 < min(middle, max(left, right))
+    assert not_drawn_out(target_geometry(turns[:1], size, CPU), views, torch.tensor([0])) is None
+    first, second, _ = choose_views(straight, views, MEAN)[0]
+    assert (first < 3) != (second < 3)
+    alike = choose_views(turns[:1], views, MEAN)[0]
+    assert (alike[0] < 3) == (alike[1] < 3)
 
 
 def swap_of(target_faces: Any, source_faces: Any, rows: list[int]) -> tuple[Any, ...]:

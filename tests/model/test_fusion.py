@@ -55,6 +55,33 @@ def test_what_no_frame_shows_comes_from_the_other_side(astronaut_faces: Any) -> 
     assert error.sum() / (seen * hidden).sum() < 0.2  # skin, not the black of what was masked out
 
 
+def test_a_strand_that_some_frames_show_or_all_show_a_little_of_comes_into_no_texture(carphone_faces: Any) -> None:
+    """A green patch on the cheek: opaque in every fourth frame, or in all of them where the mask is nearly shut."""
+    size = carphone_faces.size
+    target = target_geometry(carphone_faces.landmarks[:1], size, CPU)
+    middles = carphone_faces.landmarks[:, [205, 425], :2].mean(1).round().astype(int)  # between the cheeks: the nose
+    some, faint = carphone_faces.pixels.copy(), carphone_faces.pixels.copy()
+    masks = np.full_like(carphone_faces.masks, 255)
+    nearly_shut = masks.copy()
+    for n, (x, y) in enumerate(middles):
+        patch = np.s_[n, y - 6 : y + 6, x - 6 : x + 6]
+        faint[patch] = [0, 60, 0]
+        nearly_shut[patch] = 40
+        if n % 4 == 0:
+            some[patch] = [0, 60, 0]
+    x, y = middles[0]
+    here = np.s_[:, y - 3 : y + 3, x - 3 : x + 3]
+
+    def shown(pixels: np.ndarray, mask: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        texture, seen = carried(target, make_views(replace(carphone_faces, pixels=pixels, masks=mask), CPU).fused, 1)
+        return texture[0][here], seen[0][here]
+
+    plain, _ = shown(carphone_faces.pixels, masks)
+    assert (shown(some, masks)[0] - plain).abs().mean() < 0.03
+    texture, seen = shown(faint, nearly_shut)
+    assert ((texture - plain).abs() * seen).mean() < 0.03
+
+
 def test_eyes_of_several_frames_are_not_mixed(carphone_faces: Any) -> None:
     painted = np.zeros_like(carphone_faces.pixels)
     painted[::2, ..., 0], painted[1::2, ..., 1] = 255, 255  # every other frame red, the rest green

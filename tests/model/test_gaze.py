@@ -11,7 +11,7 @@ import pytest
 import torch
 from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, LIDS, RIGHT_EYE_CORNERS
 from understudy.engine.model.draft import views as module
-from understudy.engine.model.draft.gaze import irises, looks
+from understudy.engine.model.draft.gaze import clear_eyes, irises, looks
 from understudy.engine.model.draft.views import EYES_ELSEWHERE, LIPS, eyes_cost, fit_cost, make_views
 from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.model_folder import facesets, prepare
@@ -112,7 +112,7 @@ def test_the_eyes_view_is_the_one_that_looks_and_is_open_alike(carphone_faces: A
     count = len(views)
     own = eyes_cost(views.pose[:count], views.gaze[:count], views.lids[:count], views)
     assert np.median(np.argsort(own, 1).argsort(1)[np.arange(count), np.arange(count)]) == 0
-    plain = replace(views, pose=np.zeros((4, 2)), sharp=np.ones(2))
+    plain = replace(views, pose=np.zeros((4, 2)), sharp=np.ones(2), clear=np.ones(2))
     aside = np.array([[0.0, 0, 0, 0], [0.2, 0, 0.2, 0]], np.float32)
     alike = replace(plain, landmarks=views.landmarks[:2], pixels=views.pixels[:2], gaze=np.tile(aside, (2, 1)))
     alike = replace(alike, lids=np.full((4, 2), 0.3, np.float32))
@@ -121,6 +121,16 @@ def test_the_eyes_view_is_the_one_that_looks_and_is_open_alike(carphone_faces: A
     assert cost[0].argmin() == 1
     unknown = eyes_cost(np.zeros((1, 2)), np.full_like(wanted, np.nan), np.full((1, 2), 0.3, np.float32), alike)
     assert unknown[0, 0] == unknown[0, 1] and np.isfinite(unknown).all()
+
+
+def test_eyes_that_a_picture_smears_are_not_clear_but_closed_ones_are(carphone_faces: Any) -> None:
+    pixels, landmarks = carphone_faces.pixels[:12].copy(), carphone_faces.landmarks[:12]
+    x, y = landmarks[3, RIGHT_EYE_CORNERS, :2].mean(0).astype(int)
+    pixels[3, y - 9 : y + 9, x - 14 : x + 14] = pixels[3, y + 12, x]  # skin where the mesh has an open eye
+    lids = looks(landmarks, None)[1]
+    clear = clear_eyes(pixels, landmarks, np.full_like(lids, 0.3))
+    assert clear.argmin() == 3 and clear[3] < 0.3 < 0.6 < np.median(clear)
+    assert (clear_eyes(pixels, landmarks, np.full_like(lids, 0.05)) == 1).all()
 
 
 def test_a_closed_eye_is_drawn_shut_over_an_open_one(astronaut_faces: Any) -> None:
@@ -143,6 +153,23 @@ def test_a_closed_eye_is_drawn_shut_over_an_open_one(astronaut_faces: Any) -> No
     still, closed = (warp(target, marked, torch.tensor([0]), None, gaze)[0][:, :1] for gaze in (None, views.irises))
     assert still[between].mean() > 2 * closed[between].mean() + 0.1
     assert (still > 0.6).sum() > 30 and (closed > 0.6).sum() < 3
+
+
+def test_a_lid_is_drawn_out_of_the_skin_below_the_brow_not_out_of_the_brow(astronaut_faces: Any) -> None:
+    """All that lies higher than the middle between lid and brow painted white: a closed eye stays clear of it."""
+    size = astronaut_faces.size
+    views = make_views(astronaut_faces, CPU)
+    painted = torch.zeros_like(views.pixels)
+    painted[:, 3] = 255
+    shut = astronaut_faces.landmarks.copy()
+    for pairs, brow in zip(LIDS, ((52, 65, 53), (282, 295, 283)), strict=True):
+        for (upper, lower), over in zip(pairs, brow, strict=True):
+            x = slice(int(shut[0, upper, 0]) - 3, int(shut[0, upper, 0]) + 4)
+            painted[0, :3, : int(0.4 * shut[0, upper, 1] + 0.6 * shut[0, over, 1]), x] = 255
+            shut[:, upper] = shut[:, lower] - [0, 1.0, 0]
+    target = target_geometry(shut, size, CPU)
+    closed = warp(target, replace(views, pixels=painted), torch.tensor([0]), None, views.irises)[0][:, :1]
+    assert closed[target.eyes.sum(1, keepdim=True) > 0.3].max() < 0.1
 
 
 def test_the_face_is_chosen_by_brows_and_mouth_where_the_eyes_come_from_another_view(carphone_faces: Any) -> None:

@@ -138,3 +138,15 @@ def test_a_cast_shadow_is_the_targets_and_not_the_sources() -> None:
     freed = relight(in_shadow, in_light, skin, eyeball())
     assert depth(freed) > depth(shadowed) + 0.3 * (depth(lit) - depth(shadowed))
     assert depth(relight(in_shadow, in_shadow, skin, eyeball())) < depth(shadowed) + 0.1  # both: once, not twice
+
+
+def test_gloss_of_dark_skin_is_no_chrome_on_pale_skin() -> None:
+    weight, skin, where = taken_apart()
+    spot = torch.ones(SIDE)
+    spot[14:20] = 1.6  # gloss on the cheek, well clear of eye and lips
+    dark, pale = face((0.45, 0.45, 0.45)), face((0.95, 0.95, 0.95))
+    wanted = bands(pale, weight, skin, 1 - skin, where)
+    made = relight(bands(dark * spot, weight, skin, 1 - skin, where), wanted, skin, eyeball())
+    plain = relight(bands(dark, weight, skin, 1 - skin, where), wanted, skin, eyeball())
+    gloss = (made / plain)[:, :, 24:36, 16:18].mean()
+    assert 1.03 < gloss < 1.25  # 1.38 where all of it stays

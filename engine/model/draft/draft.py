@@ -15,7 +15,7 @@ from .relight import Bands, bands, relight
 from .rest import MEAN
 from .texture import carried
 from .views import EXPRESSIVE_VERTICES, LIPS
-from .warp import Views, points_of, warp
+from .warp import Views, not_drawn_out, points_of, warp
 
 FILL = 0.04
 """How far around what a view shows another one that fills it takes its tones, in crop sides."""
@@ -129,6 +129,10 @@ def draft(
         gaze = None if gaze is None else gaze[rows]
     first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
+    if (enough := not_drawn_out(target, views, choice[:, 0])) is not None:
+        seen_first = seen_first * enough
+    if (enough := not_drawn_out(target, views, choice[:, 1])) is not None:
+        seen_second = seen_second * enough
     gap = max(1, round(GAP * size))
     seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
     seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)

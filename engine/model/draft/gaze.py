@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -30,7 +31,10 @@ SEEN = 0.01
 """What is read from so far aside, in -1..1 of a crop, counts fully."""
 OVER = 0.2
 """A lid is drawn down farther than the lids are apart, by this part of that."""
-UNDER = (0.4, 0.7)
+ROOM = (0.35, 0.55)
+"""Of the skin between an upper lid and the brow above it so much is drawn down at most, at the lid and at the ring
+above it: beyond begins the brow."""
+UNDER = (0.25, 0.55)
 """How near the lower lid it ends, on the way from the first ring of vertices below it, 0, to the lid, 1: meshes lie
 inside the edges of eyes, whose white would stay as a line."""
 FARTHEST = 2.0
@@ -40,6 +44,8 @@ _ABOVE = (([247, 30, 29, 27, 28, 56, 190]), ([467, 260, 259, 257, 258, 286, 414]
 """The first ring of vertices above the upper lid."""
 _UNDER = (([25, 110, 24, 23, 22, 26, 112]), ([255, 339, 254, 253, 252, 256, 341]))
 """The first ring below the lower lid."""
+_BROW = (([46, 53, 53, 52, 65, 65, 55]), ([276, 283, 283, 282, 295, 295, 285]))
+"""The lower edge of the brow over each vertex of the upper lid."""
 _UPPER, _LOWER = [ring[1:8] for ring in EYES], [ring[:8:-1] for ring in EYES]
 """The edges of the upper and of the lower lid, one vertex over the other."""
 
@@ -64,6 +70,32 @@ def looks(landmarks: np.ndarray, irises: np.ndarray | None) -> tuple[np.ndarray,
         down = (across[:, 0] * away[:, 1] - across[:, 1] * away[:, 0]) / width**2
         gazes.append(np.clip(np.stack([along, down], 1), -FARTHEST, FARTHEST))
     return np.concatenate(gazes, 1).astype(np.float32), np.stack(openings, 1).astype(np.float32)
+
+
+def clear_eyes(pictures: np.ndarray, landmarks: np.ndarray, lids: np.ndarray) -> np.ndarray:
+    """How clearly pictures show the eyes that their meshes tell open: (N,) 0..1, the worse of both eyes.
+
+    (N, S, S, 3) uint8 RGB, (N, 468, 3) in its pixels, lids (N, 2) as from `looks`. In a blink or a fast turn a mesh may
+    have open eyes where the picture has lids or a smear: between them it shows less difference of light and dark than
+    most of these pictures do. Closed eyes are as clear as can be.
+    """
+    found = np.zeros((len(pictures), 2), np.float32)
+    for n, (picture, points) in enumerate(zip(pictures, landmarks, strict=True)):
+        for eye, ring in enumerate(EYES):
+            low = np.maximum(np.floor(points[ring, :2].min(0)).astype(int), 0)
+            high = np.ceil(points[ring, :2].max(0)).astype(int) + 1
+            part = picture[low[1] : high[1], low[0] : high[0]]
+            if not part.size:
+                continue
+            inside = np.zeros(part.shape[:2], np.uint8)
+            cv2.fillPoly(inside, [np.round((points[ring, :2] - low - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
+            tones = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY)[inside > 0]
+            found[n, eye] = tones.std() / (tones.mean() + 8) if tones.size else 0
+    usual = np.maximum(np.quantile(found, 0.7, axis=0), 1e-6)
+    low_lids, high_lids = SHUT
+    is_open = np.clip((lids - low_lids) / (high_lids - low_lids), 0, 1)
+    clear: np.ndarray = 1 - (is_open * (1 - np.clip(found / usual, 0, 1))).max(1)
+    return clear
 
 
 @functools.cache
@@ -120,8 +152,12 @@ def shut(target: Geometry, places: torch.Tensor, points: torch.Tensor) -> tuple[
     for eye in range(2):
         upper, lower, above, under = (rings[eye] for rings in (_UPPER, _LOWER, _ABOVE, _UNDER))
         lids = (1 + OVER) * amount[:, eye, None, None] * (points[:, upper] - points[:, lower])
-        rise[:, upper, :2] = rise[:, lower, :2] = rise[:, under, :2] = lids
-        rise[:, above, :2] = 0.6 * lids
+        rise[:, lower, :2] = rise[:, under, :2] = lids
+        far = lids.norm(dim=2, keepdim=True).clamp(min=1e-6)
+        room = (points[:, _BROW[eye]] - points[:, upper]).norm(dim=2, keepdim=True)
+        beyond = (points[:, above] - points[:, upper]).norm(dim=2, keepdim=True)
+        rise[:, upper, :2] = lids * (ROOM[0] * room / far).clamp(max=1)
+        rise[:, above, :2] = lids * ((ROOM[1] * room - beyond) / far).clamp(0, 0.6)
         rise[:, lower, 2] = ((amount[:, eye, None] - 0.5) / 0.5).clamp(0, 1)
         rise[:, under, 3] = 1
     values = spread(target, rise)

@@ -25,8 +25,9 @@ TINT = 0.6
 """So much of the broad colours about eyes and brows is of the light, and goes; the rest is the person or paint."""
 CAST_SIGMA = 0.012
 """Such light is told finer than this, in crop sides: its edges are what one sees of it."""
-SHINE = 0.15
-"""No gloss of the target's is brighter on the new skin than this share: one skin's gloss is another's chrome."""
+SHINE, OWN_SHINE = 0.15, 0.10
+"""No gloss of the target's, and none of the source's own, is brighter on the new skin than this share: one skin's
+gloss is another's chrome."""
 STRONGER = 1.2
 """Skin's detail is made no stronger anywhere than so many times what it is on the whole."""
 MOST = 2.0
@@ -127,8 +128,12 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / cast.mean(1)[..., 0]
     bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
-    detail = _gained(texture.detail * held, torch.cat([bright, colours], 1))
-    wanted, own = _beyond(target.cast, CAST).clamp(max=SHINE), _beyond(texture.cast, OWN_CAST)
+    strong = texture.detail * held
+    detail = _gained(strong, torch.cat([bright, colours], 1))
+    # how dark brows and lips are is the person's: a bearded one's must not go pale on a face of little contrast
+    detail = detail + (1 - skin) * ((1 - bright).clamp(min=0)[..., None, None] * luma(strong))
+    wanted = _beyond(target.cast, CAST).clamp(max=SHINE)
+    own = texture.cast - texture.cast.clamp(-OWN_CAST, OWN_SHINE)
     face = (target.light + detail) * ((1 + wanted) / (1 + own).clamp(min=0.3))
     tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
     eye = _gained((texture.light + texture.detail) * (luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)

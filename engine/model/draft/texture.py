@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F
 
 from ...faces.geometry.topology import MIRROR
-from .filters import blur, light
+from .filters import blur, light, luma
 from .mesh_raster import Geometry, about_eyes, eased, geometry, given, softened, spread, triangle_map
-from .warp import Fused, Views, sample, warp
+from .relight import DARK
+from .warp import VISIBLE, Fused, Views, sample, warp
 
 SIDE = 192
 """Side of the texture in pixels, at most that of the person's crops."""
@@ -29,8 +30,19 @@ GLANCE = 0.1
 """Eyes that look so far aside of where they mostly look, in widths of the eye, count a third."""
 HOLE = 0.025
 """What was not seen but is no wider than twice this, in sides of the texture, is closed; as far the rim is cut."""
+FILLS = (0.08, 0.03, 0.01)
+"""How widely holes are closed, in sides of the texture, the nearest that shows anything counting."""
 ENOUGH = 0.15
 """Weight, in parts of a frame that shows it well, below which a place was not really seen."""
+OWN = 0.5
+"""What is less surely the face than this in a frame lends nothing: a little of a strand in each of many frames would
+make up a strand."""
+BARE = (0.35, 0.65)
+"""Of the frames that look at a place, the part that has to show skin there for it to begin to be believed, and to be:
+where most have hair, the rest have what is left of hair."""
+UNLIKE = 0.16
+"""By how much (of luma's logarithm) a frame may differ from what most frames show somewhere to count a third there: a
+strand of hair, a hand, a highlight that passes."""
 
 
 def fuse(views: Views, sharpness: np.ndarray) -> torch.Tensor:
@@ -53,16 +65,29 @@ def fuse(views: Views, sharpness: np.ndarray) -> torch.Tensor:
     eyes = about_eyes(target)
     looking = np.nan_to_num(views.gaze[rows])
     aside = np.abs(looking - np.median(looking, 0)).max(1)
-    best = int((trust * views.lids[rows].min(1) * np.exp(-aside / GLANCE)).argmax())
-    total = torch.zeros(1, 4, side, side, device=device)
+    best = int((trust * views.lids[rows].min(1) * views.clear[rows] ** 2 * np.exp(-aside / GLANCE)).argmax())
+    textures, weights, looked = [], [], torch.zeros(1, 1, side, side, device=device)
+    low, high = VISIBLE
     for n, (row, trusted) in enumerate(zip(rows.tolist(), (trust / trust.max()).tolist(), strict=True)):
-        texture, own, seen = warp(target, views, torch.tensor([row], device=device))
-        weight = (trusted * (1 - eyes) + (n == best) * eyes) * seen**2 * own
-        total += torch.cat([texture * weight, weight], 1)
-    weight = (total[:, 3:] / ENOUGH).clamp(0, 1)
-    colour = total[:, :3] / total[:, 3:].clamp(min=1e-4)
-    near = light(colour, weight, 0.01)  # small holes, of nostrils and lips, are closed by what is around them
-    colour, sure = near + weight * (colour - near), _sure(weight, target.inside)
+        texture, own, _ = warp(target, views, torch.tensor([row], device=device))
+        facing = ((spread(target, views.facing[row][None, :, None]) - low) / (high - low)).clamp(0, 1)
+        here = (trusted * (1 - eyes) + (n == best) * eyes) * facing**2
+        looked += here
+        textures.append(texture)
+        weights.append(here * ((own - OWN) / (1 - OWN)).clamp(min=0))
+    shown, counts = torch.cat(textures), torch.cat(weights)
+    total = counts.sum(0, keepdim=True)
+    low, high = BARE
+    total = total * ((total / looked.clamp(min=1e-6) - low) / (high - low)).clamp(0, 1)
+    counts = counts * _alike(shown, counts)
+    weight = (total / ENOUGH).clamp(0, 1)
+    colour = (shown * counts).sum(0, keepdim=True) / counts.sum(0, keepdim=True).clamp(min=1e-6)
+    sure = _sure(weight, target.inside)
+    weight = -F.max_pool2d(-weight, 3, 1, 1)  # at the edge of a hole lies a little of what was cut out
+    near = light(colour, weight, FILLS[0])  # holes, of nostrils, lips and strands, are closed by what is around them
+    for sigma in FILLS[1:]:
+        near = near + (20 * blur(weight, sigma * side)).clamp(max=1) * (light(colour, weight, sigma) - near)
+    colour = near + weight * (colour - near)
     # the plane is alike on both sides: what is missing comes from the other one, in the light of this one
     other, twin = colour.flip(3), sure.flip(3)
     here = light(colour, sure)
@@ -72,11 +97,23 @@ def fuse(views: Views, sharpness: np.ndarray) -> torch.Tensor:
     return (result.clamp(0, 1) * 255).round().byte()
 
 
+def _alike(shown: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """How much frames (F, 3, U, U) RGB 0..1 show what most show, by their weights (F, 1, U, U): (F, 1, U, U) 0..1."""
+    tones = (luma(shown) + DARK).log()
+    level = (tones * counts).sum((2, 3), keepdim=True) / counts.sum((2, 3), keepdim=True).clamp(min=1e-6)
+    tones = tones - level
+    order = tones.argsort(0)
+    half = counts.gather(0, order).cumsum(0)
+    middle = (half < half[-1:] / 2).sum(0, keepdim=True).clamp(max=len(tones) - 1)
+    median = tones.gather(0, order.gather(0, middle))
+    return torch.exp(-(((tones - median) / UNLIKE) ** 2))
+
+
 def _sure(weight: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
     """How surely each place was seen, 0..1: small holes closed, and less towards where hair and rim lie."""
     reach = round(HOLE * weight.shape[-1])
-    seen = F.max_pool2d(torch.maximum(weight, 1 - inside), 2 * reach + 1, 1, reach)
-    seen = -F.max_pool2d(-seen, 4 * reach + 1, 1, 2 * reach)
+    seen = F.max_pool2d(weight, 2 * reach + 1, 1, reach)
+    seen = -F.max_pool2d(-torch.maximum(seen, 1 - inside), 4 * reach + 1, 1, 2 * reach)  # the mesh's edge hides nothing
     return blur(seen, reach / 2) * inside
 
 

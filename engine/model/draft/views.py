@@ -14,11 +14,11 @@ from ...faces.facesets.faceset import Faceset
 from ...faces.facesets.masks import donor_masks, remove_spectacles
 from ...faces.geometry.align import frontalise, mirror, yaw_pitch
 from ...faces.geometry.topology import EYE_CORNERS, INNER_LIPS, MIRROR, OUTER_LIPS
-from .gaze import irises, looks
+from .gaze import clear_eyes, irises, looks
 from .mesh_raster import parts, vertex_visibility
 from .shape import neutral_face
 from .texture import fuse, unrolled
-from .warp import VISIBLE, Views
+from .warp import SIDES, VISIBLE, Views, whole_sides
 
 POSE_DEGREES = 9.0
 """A head turned this far costs as much as a clearly other expression; the cost grows with the square,
@@ -34,6 +34,8 @@ LIDS_UNIT = 0.035
 CLOSED = 0.1
 """Lids nearer than this, in widths of the eye, are closed."""
 SOFT_COST = 1.0
+DULL_COST = 4.0
+"""Eyes that a mesh has open and the picture does not show."""
 DOUBTED_DEGREES, DOUBTED_EXPRESSION, DOUBTED_EYES = 40.0, 0.12, 0.25
 """A view that lies so far from what it has to show (the head's turn, the expression in radii of the face, gaze and lids
 in widths of the eye) shows something else."""
@@ -102,6 +104,7 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
         gaze=np.concatenate([gaze, gaze_flipped.reshape(-1, 4)]),
         lids=np.concatenate([lids, lids[:, ::-1]]),
         sharp=np.clip(faceset.sharpness / max(float(np.quantile(faceset.sharpness, 0.8)), 1e-6), 0, 1),
+        clear=clear_eyes(faceset.pixels, faceset.landmarks, lids),
         neutral=neutral,
         texture=torch.zeros(1, 4, 1, 1, dtype=torch.uint8, device=device),
         plane=torch.from_numpy(2 * unrolled(neutral.face)[:, :2] - 1).to(device),
@@ -182,7 +185,7 @@ def eyes_cost(pose: np.ndarray, gaze: np.ndarray, lids: np.ndarray, views: Views
     closed = (lids.min(1) < CLOSED)[:, None]  # where a closed eye looks is not to be seen
     open_apart = np.sqrt(_squared_distance(lids, views.lids) / 2)
     cost = turn + np.where(known & ~closed, apart, 0) / GAZE_UNIT + open_apart / LIDS_UNIT
-    cost += np.tile(SOFT_COST * (1 - views.sharp), 2)
+    cost += np.tile(SOFT_COST * (1 - views.sharp) + DULL_COST * (1 - views.clear) ** 2, 2)
     cost[:, len(views) :] += MIRROR_COST
     return cost.astype(np.float32)
 
@@ -198,8 +201,15 @@ def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray, irises: 
     cost = fit_cost(pose, expression, views, EYES_ELSEWHERE)
     first = steady_path(cost)
     seen = np.clip((view_facing(views) - VISIBLE[0]) / (VISIBLE[1] - VISIBLE[0]), 0, 1)
-    wanted = np.clip(vertex_visibility(target), 0, None) * (1 - seen[first])
-    hidden = wanted.sum(1, keepdims=True) - wanted @ seen.T  # what would still be missing
+    here = parts(torch.from_numpy(np.ascontiguousarray(target[..., :2]))).numpy()
+    shown = views.parts.cpu().numpy()
+    whole = whole_sides(np.concatenate([shown, shown[:, MIRROR]]), here)
+    enough = 1 - (1 - whole[np.arange(len(target)), first]) @ SIDES.T
+    wanted = np.clip(vertex_visibility(target), 0, None) * (1 - seen[first] * enough)
+    shows = (wanted * (1 - SIDES.sum(1))) @ seen.T
+    for side in range(2):
+        shows += whole[..., side] * ((wanted * SIDES[:, side]) @ seen.T)
+    hidden = wanted.sum(1, keepdims=True) - shows  # what would still be missing
     second = steady_path(cost + 30 * hidden / target.shape[1])
     eyes = steady_path(eyes_cost(pose, *looks(target, irises), views), EYES_SWITCH_COST)
     return np.stack([first, second, eyes], 1)

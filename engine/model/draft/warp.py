@@ -12,12 +12,18 @@ import torch.nn.functional as F
 
 from ...faces.geometry.topology import MIRROR
 from .gaze import shut, turned
-from .mesh_raster import Geometry, eased, given, softened, spread
+from .mesh_raster import Geometry, eased, given, parts, softened, spread
+from .rest import MEAN
 from .shape import Neutral
 
 _MIRROR = torch.from_numpy(MIRROR)
 VISIBLE = (0.20, 0.50)
 """Facing below the first carries no texture, above the second carries it fully."""
+DRAWN = (0.5, 0.75)
+"""A side of a face that fills less than the first, of the part of the picture that it fills in the target, is drawn out
+of too little; from the second on it is not."""
+SIDES = np.clip((np.abs(MEAN[:, :1]) - 0.3) / 0.35, 0, 1) * (MEAN[:, :1] * [[-1, 1]] > 0)
+"""(468, 2) how far each vertex belongs to the side left, and right, of the middle: neither nose nor mouth does."""
 
 
 class Fused(NamedTuple):
@@ -43,7 +49,8 @@ class Views:
     `texture` (1, 4, U, U) uint8, RGB and how surely it was seen, is what all frames together show of the face,
     unrolled; `plane` (468, 2) float32 is where in it each vertex lies, -1..1 (`fusion`).
     `pose` (2N, 2) degrees, `expression` (2N, F), `gaze` (2N, 4) and `lids` (2N, 2) describe the views for choosing, on
-    the CPU (`views.describe`, `gaze.looks`); `sharp` (N,) 0..1 is how sharp each is among them.
+    the CPU (`views.describe`, `gaze.looks`); `sharp` (N,) 0..1 is how sharp each is among them, and `clear` (N,) 0..1
+    how clearly it shows the eyes (`gaze.clear_eyes`).
     """
 
     pixels: torch.Tensor
@@ -56,6 +63,7 @@ class Views:
     gaze: np.ndarray
     lids: np.ndarray
     sharp: np.ndarray
+    clear: np.ndarray
     neutral: Neutral
     texture: torch.Tensor
     plane: torch.Tensor
@@ -122,6 +130,33 @@ def warp(
     low, high = VISIBLE
     own = sampled[:, 3:] * softened(target, values[:, 3:])
     return sampled[:, :3] * target.inside, own, ((values[:, 2:3] - low) / (high - low)).clamp(0, 1) * own
+
+
+def whole_sides(shown: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """How little each side of V pictures has to be drawn out for T targets: `parts` (V, 468), (T, 468) → (T, V, 2)."""
+    there, here = (x @ SIDES.astype(np.float32) for x in (shown, wanted))
+    there, here = (x / np.maximum(x.sum(1, keepdims=True), 1e-6) for x in (there, here))
+    low, high = DRAWN
+    whole: np.ndarray = np.clip((there / np.maximum(here[:, None], 1e-6) - low) / (high - low), 0, 1)
+    return whole
+
+
+def not_drawn_out(target: Geometry, views: Views, choice: torch.Tensor) -> torch.Tensor | None:
+    """Where views (B,) int64 show enough of the targets' sides, (B, 1, S, S) 0..1; None where they do everywhere.
+
+    The far cheek of a head that is turned away is too little for one that is not.
+    """
+    shown = views.parts[choice % len(views)]
+    flip = _MIRROR.to(shown.device, non_blocking=True)
+    shown = torch.where((choice >= len(views))[:, None], shown[:, flip], shown)
+    sides = torch.from_numpy(SIDES.astype(np.float32)).to(shown.device, non_blocking=True)
+    there, here = (x @ sides for x in (shown, parts(target.points)))
+    there, here = (x / x.sum(1, keepdim=True).clamp(min=1e-6) for x in (there, here))
+    low, high = DRAWN
+    lacking = 1 - ((there / here.clamp(min=1e-6) - low) / (high - low)).clamp(0, 1)
+    if lacking.device.type == "cpu" and not lacking.any():
+        return None
+    return target.inside - spread(target, (lacking @ sides.T)[..., None])
 
 
 def points_of(views: Views, choice: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
