@@ -42,6 +42,8 @@ TAKEN = 0.007
 """The same where spectacles are taken off: skin that is missing is not seen, a rim's shadow is."""
 FEATURE = (0.8, 0.95)
 """The same about brows and eyes of a face that lends its skin: painted lids and brows' tails look like strands."""
+HAIR_EDGE = 0.01
+"""How far beside hair skin is darkened by what a lens and a coder smear of it, in crop sides: a line would stay."""
 STRAY = 0.05
 """How far from hair that is cut out single hairs are looked for, in crop sides."""
 UNLIKE_SKIN = (0.12, 0.30)
@@ -102,14 +104,15 @@ def donor_masks(
     it looks like a second brow.
     """
     size = pixels.shape[1]
-    reach = max(1, size // 170)
+    reach = max(1, round(HAIR_EDGE * size))
     window = np.ones((2 * reach + 1, 2 * reach + 1), np.uint8)
     lent = np.empty_like(masks)
     for first in range(0, len(pixels), 64):
         here = slice(first, first + 64)
         likely = parse(np.asarray(pixels[here]), landmarks[here], device)[:, HAIR]
         for n, (hair, points) in enumerate(zip(likely, landmarks[here], strict=True), first):
-            plain = _less(masks[n], cv2.dilate(hair, window), DONOR_HAIR)
+            around = cv2.GaussianBlur(cv2.dilate(hair, window), (0, 0), reach / 2)
+            plain = _less(masks[n], np.maximum(around, hair), DONOR_HAIR)
             features = _features(points, size)
             plain = _less_edges(plain, pixels[n], masks[n], features)
             lent[n] = np.where(features > 0, _less(masks[n], hair, FEATURE), plain)

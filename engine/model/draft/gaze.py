@@ -37,6 +37,8 @@ above it: beyond begins the brow."""
 UNDER = (0.25, 0.55)
 """How near the lower lid it ends, on the way from the first ring of vertices below it, 0, to the lid, 1: meshes lie
 inside the edges of eyes, whose white would stay as a line."""
+DULL = 0.6
+"""Eyes that show at least this part of the contrast that they mostly show are clear."""
 FARTHEST = 2.0
 """No iris lies farther from the middle of its eye than this, in widths of the eye: what seems to is none."""
 
@@ -91,7 +93,7 @@ def clear_eyes(pictures: np.ndarray, landmarks: np.ndarray, lids: np.ndarray) ->
             cv2.fillPoly(inside, [np.round((points[ring, :2] - low - 0.5) * 16).astype(np.int32)], 1, cv2.LINE_8, 4)
             tones = cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY)[inside > 0]
             found[n, eye] = tones.std() / (tones.mean() + 8) if tones.size else 0
-    usual = np.maximum(np.quantile(found, 0.7, axis=0), 1e-6)
+    usual = np.maximum(DULL * np.quantile(found, 0.7, axis=0), 1e-6)
     low_lids, high_lids = SHUT
     is_open = np.clip((lids - low_lids) / (high_lids - low_lids), 0, 1)
     clear: np.ndarray = 1 - (is_open * (1 - np.clip(found / usual, 0, 1))).max(1)

@@ -115,7 +115,8 @@ class Geometry:
         """Those of the faces with these numbers (R,) int64, in their order."""
         parts = (self.triangle, self.inside, self.mouth, self.inverse, self.points)
         chosen = Geometry(*(part[rows] for part in parts))
-        for name, axis in (("weights", 1), ("eyes", 0), ("lips", 0)):  # what was told of them already stays told
+        # what was told of them already stays told
+        for name, axis in (("weights", 1), ("shares", 0), ("eyes", 0), ("lips", 0)):
             if name in vars(self):
                 vars(chosen)[name] = vars(self)[name].index_select(axis, rows)
         return chosen
@@ -136,6 +137,11 @@ class Geometry:
         # a pixel at a triangle's edge may have its centre just outside; beside a sliver that would be far beyond it
         found = (along_x * centre + along_y * centre[:, None] + constant).clamp(-0.5, 1.5)
         return found / found.sum(0).clamp(min=1e-6)
+
+    @cached_property
+    def shares(self) -> torch.Tensor:
+        """(B, 468): which part of the face lies about each vertex (`parts`)."""
+        return parts(self.points)
 
     @cached_property
     def eyes(self) -> torch.Tensor:
@@ -218,7 +224,7 @@ def given(target: Geometry, shown: torch.Tensor) -> torch.Tensor:
     (B, 468) 0..1: none where it would have to be drawn out from a sliver.
     """
     low, high = SLIVER
-    ratio = (shown + EDGE) / (parts(target.points) + EDGE)
+    ratio = (shown + EDGE) / (target.shares + EDGE)
     return ((ratio - low) / (high - low)).clamp(0, 1)
 
 

@@ -25,7 +25,7 @@ TINT = 0.6
 """So much of the broad colours about eyes and brows is of the light, and goes; the rest is the person or paint."""
 CAST_SIGMA = 0.012
 """Such light is told finer than this, in crop sides: its edges are what one sees of it."""
-SHINE, OWN_SHINE = 0.15, 0.10
+SHINE, OWN_SHINE = 0.15, 0.20
 """No gloss of the target's, and none of the source's own, is brighter on the new skin than this share: one skin's
 gloss is another's chrome."""
 STRONGER = 1.2

@@ -185,7 +185,7 @@ def eyes_cost(pose: np.ndarray, gaze: np.ndarray, lids: np.ndarray, views: Views
     closed = (lids.min(1) < CLOSED)[:, None]  # where a closed eye looks is not to be seen
     open_apart = np.sqrt(_squared_distance(lids, views.lids) / 2)
     cost = turn + np.where(known & ~closed, apart, 0) / GAZE_UNIT + open_apart / LIDS_UNIT
-    cost += np.tile(SOFT_COST * (1 - views.sharp) + DULL_COST * (1 - views.clear) ** 2, 2)
+    cost += np.tile(SOFT_COST * (1 - views.sharp) + DULL_COST * (1 - views.clear), 2)
     cost[:, len(views) :] += MIRROR_COST
     return cost.astype(np.float32)
 

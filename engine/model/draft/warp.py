@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from ...faces.geometry.topology import MIRROR
 from .gaze import shut, turned
-from .mesh_raster import Geometry, eased, given, parts, softened, spread
+from .mesh_raster import Geometry, eased, given, softened, spread
 from .rest import MEAN
 from .shape import Neutral
 
@@ -150,7 +150,7 @@ def not_drawn_out(target: Geometry, views: Views, choice: torch.Tensor) -> torch
     flip = _MIRROR.to(shown.device, non_blocking=True)
     shown = torch.where((choice >= len(views))[:, None], shown[:, flip], shown)
     sides = torch.from_numpy(SIDES.astype(np.float32)).to(shown.device, non_blocking=True)
-    there, here = (x @ sides for x in (shown, parts(target.points)))
+    there, here = (x @ sides for x in (shown, target.shares))
     there, here = (x / x.sum(1, keepdim=True).clamp(min=1e-6) for x in (there, here))
     low, high = DRAWN
     lacking = 1 - ((there / here.clamp(min=1e-6) - low) / (high - low)).clamp(0, 1)
