@@ -1,5 +1,5 @@
-"""Look at the recast in the preview: drag the wipe, hold to compare, click a face. None of it is part of the edit,
-so only the choice of a person is an undo step. The modal ones last as long as a drag or a click does."""
+"""Look at the recast in the preview: drag the wipe, hold to compare. None of it is part of the edit; the modal ones
+last as long as a drag does."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import bpy
 from .. import compat
 from ..i18n import tr
 from ..sequencer import picture_geometry
-from ..state import face_boxes, hooks, people_store, steps
+from ..state import hooks, steps
 from ..viewport import overlay, preview
 from .common import Outside
 
-_LEAVING = {"ESC", "RIGHTMOUSE"}
-_PASSED = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM"}
+LEAVING = {"ESC", "RIGHTMOUSE"}
+PASSED = {"MIDDLEMOUSE", "WHEELUPMOUSE", "WHEELDOWNMOUSE", "TRACKPADPAN", "TRACKPADZOOM"}
 
 
 def preview_at(window: bpy.types.Window, event: bpy.types.Event) -> tuple[Any, float, float] | None:
@@ -38,75 +38,14 @@ def previews(window: bpy.types.Window) -> Iterator[bpy.types.Region]:
             yield from (r for r in area.regions if r.type == "PREVIEW" and r.width > 1 and r.height > 1)
 
 
-def _missing_for_look(context: bpy.types.Context) -> str:
+def missing_for_look(context: bpy.types.Context) -> str:
+    """What there is to do before the preview can be looked at; "" where it can."""
     state = steps.state_of(context)
     if missing := steps.missing_for_people(state):
         return missing
     if context.window is not None and not any(previews(context.window)):
         return tr("Open the sequencer's preview: View Type, in its header.")
     return ""
-
-
-class UNDERSTUDY_OT_pick_face(bpy.types.Operator):
-    """Choose a person by a click on the face in the preview. Undoable."""
-
-    bl_idname = "understudy.pick_face"
-    bl_label = "Click a Face"
-    bl_description = "Select a person by clicking their face in the preview; Esc ends it"
-    bl_options = {"UNDO"}
-
-    @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        missing = _missing_for_look(context)
-        cls.poll_message_set(missing)
-        return not missing
-
-    def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        overlay.picking = True
-        context.window.cursor_modal_set("EYEDROPPER")
-        context.window_manager.modal_handler_add(self)
-        context.workspace.status_text_set(tr("Click the face of a person. Esc: cancel"))
-        hooks.redraw_sequencers({"PREVIEW"})
-        return {"RUNNING_MODAL"}
-
-    def modal(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
-        scene = compat.sequencer_scene(context)
-        if event.type in _LEAVING or scene is None:
-            return self._end(context, {"CANCELLED"})
-        if event.type == "MOUSEMOVE":
-            face = self._face(context, scene, event)
-            hovered = face.person if face else None
-            if hovered != overlay.hovered:
-                overlay.hovered = hovered
-                hooks.redraw_sequencers({"PREVIEW"})
-            return {"RUNNING_MODAL"}
-        if event.type == "LEFTMOUSE" and event.value == "PRESS":
-            if preview_at(context.window, event) is None:
-                return {"PASS_THROUGH"}
-            face = self._face(context, scene, event)
-            if face is None or people_store.person_of(scene.understudy.shot.scan, face.person) is None:
-                self.report({"INFO"}, tr("There is no known face here"))
-                return {"RUNNING_MODAL"}
-            scene.understudy.person = face.person
-            context.window_manager.understudy_folds.people = True  # the tab shows who it is
-            return self._end(context, {"FINISHED"})
-        return {"PASS_THROUGH"} if event.type in _PASSED or event.type.startswith("TIMER") else {"RUNNING_MODAL"}
-
-    def _face(self, context: bpy.types.Context, scene: bpy.types.Scene, event: bpy.types.Event) -> Any:
-        found, here = preview_at(context.window, event), preview.here(scene)
-        if found is None or here is None:
-            return None
-        region, x, y = found
-        at = here.placement.to_source(*region.view2d.region_to_view(x, y))
-        faces = preview.faces(scene.understudy.shot.scan.folder, here.frame)
-        return face_boxes.face_at([face for face in faces if face.person >= 0], *at) if at else None
-
-    def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
-        overlay.picking, overlay.hovered = False, None
-        context.window.cursor_modal_restore()
-        context.workspace.status_text_set(None)
-        hooks.redraw_sequencers()
-        return result
 
 
 class UNDERSTUDY_OT_wipe(Outside, bpy.types.Operator):
@@ -118,7 +57,7 @@ class UNDERSTUDY_OT_wipe(Outside, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
-        return _missing_for_look(context)
+        return missing_for_look(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         view = context.window_manager.understudy
@@ -141,12 +80,12 @@ class UNDERSTUDY_OT_wipe(Outside, bpy.types.Operator):
                 region, x, y = found
                 view.wipe = wipe_at(here.placement, *region.view2d.region_to_view(x, y))
             return {"RUNNING_MODAL"}
-        if event.type in _LEAVING:
+        if event.type in LEAVING:
             view.use_wipe, view.wipe = self.before
             return self._end(context, {"CANCELLED"})
         if event.type in {"LEFTMOUSE", "RET", "NUMPAD_ENTER"} and event.value == "PRESS":
             return self._end(context, {"FINISHED"})
-        return {"PASS_THROUGH"} if event.type in _PASSED or event.type.startswith("TIMER") else {"RUNNING_MODAL"}
+        return {"PASS_THROUGH"} if event.type in PASSED or event.type.startswith("TIMER") else {"RUNNING_MODAL"}
 
     def _end(self, context: bpy.types.Context, result: set[str]) -> set[str]:
         overlay.dragging = False
@@ -178,7 +117,7 @@ class UNDERSTUDY_OT_compare(Outside, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
-        return _missing_for_look(context)
+        return missing_for_look(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         scene = compat.sequencer_scene(context)
@@ -196,7 +135,7 @@ class UNDERSTUDY_OT_compare(Outside, bpy.types.Operator):
         if self.key:
             over = event.type == self.key and event.value == "RELEASE"
         else:
-            over = event.value == "PRESS" and event.type not in _PASSED
+            over = event.value == "PRESS" and event.type not in PASSED
         if not over and event.type != "ESC":
             return {"PASS_THROUGH"}
         context.window_manager.understudy.compare = False
@@ -204,4 +143,4 @@ class UNDERSTUDY_OT_compare(Outside, bpy.types.Operator):
         return {"FINISHED"}
 
 
-CLASSES = (UNDERSTUDY_OT_pick_face, UNDERSTUDY_OT_wipe, UNDERSTUDY_OT_compare)
+CLASSES = (UNDERSTUDY_OT_wipe, UNDERSTUDY_OT_compare)

@@ -16,6 +16,7 @@ from ..model.recast import Source
 from ..protocol import Swap
 from ..reporter import Reporter, Silent
 from .landmark_smoothing import smooth_landmarks
+from .profile_fade import fade_opacity
 
 FACES_PER_CHUNK = 2048
 """Faces that are looked at together: the choice of views compares every one with every view, and memory must not grow
@@ -30,9 +31,6 @@ SAME_VIEW_FRAMES = 2
 """Views so near to one another in the source's film show the same."""
 SHOWN = [0, 2]
 """The views whose change is seen: the one that shows the face, and the one that shows the eyes."""
-FADE_FRAMES = 6
-"""Frames over which a recast face gives way to the footage's own before the mesh fails on it (a profile, mostly),
-and comes back after it: what cannot be recast is left alone, and nothing jumps."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def make_plan(
     `smooth` 0..1 is how much of the landmarks' jitter is taken out over time, `shape` 0..1 how much of the
     source's own proportions the recast faces get.
     Where the mesh does not hold, a shared encoder recasts what the track carried there (in the target's own shape);
-    without one a face is left alone; towards such frames of its track it fades (FADE).
+    without one a face is left alone; towards such frames of its track it fades (`profile_fade`).
     Raises NoFaceError when a person of a swap is not in the scan, DataError when one is swapped twice.
     """
     report = report or Silent()
@@ -137,15 +135,6 @@ def make_plan(
     for placements in plan.values():
         placements.sort(key=lambda p: p.radius)
     return plan
-
-
-def fade_opacity(frames: np.ndarray, failed: np.ndarray) -> np.ndarray:
-    """How much of a recast face shows at each of a track's frames, (T,) 0..1, by how near the mesh fails on it."""
-    if not len(failed):
-        return np.ones(len(frames))
-    distance = np.abs(frames[:, None] - failed).min(1)
-    t = np.clip(distance / (FADE_FRAMES + 1), 0, 1)
-    return t * t * (3 - 2 * t)
 
 
 def view_dissolves(frames: np.ndarray, choices: np.ndarray) -> list[tuple[np.ndarray | None, float]]:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from understudy.engine.convert.plan import FADE_FRAMES, fade_opacity, make_plan
+from understudy.engine.convert.plan import make_plan
+from understudy.engine.convert.profile_fade import FADE_FRAMES, fade_opacity
 from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.source_identities import load_sources
 from understudy.engine.media.reader import read_frames
