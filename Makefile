@@ -6,6 +6,7 @@ SHOT ?=
 FACE ?=
 MINUTES ?= 5
 OUT ?= demo
+WORKERS ?= 2
 
 ENGINE := .env/engine
 BPY := .env/bpy50
@@ -24,7 +25,7 @@ export OMP_WAIT_POLICY := PASSIVE
 PYTHON313 := $(shell tools/find_python.sh 3.13)
 BPYS := $(BPY) .env/bpy45 $(if $(PYTHON313),.env/bpy52)
 
-.PHONY: demo test lint engine models blender blenders footage test-engine test-blender test-gui package wheels clean
+.PHONY: demo test lint engine models blender blenders footage test-engine test-blender test-gui window package wheels clean
 
 demo: announce-demo engine models blender
 	$(BPY)/bin/python tools/demo.py --engine-python $(UNDERSTUDY_ENGINE_PYTHON) --out $(OUT) --minutes $(MINUTES) \
@@ -36,7 +37,7 @@ announce-demo:
 	@echo "fetches the face networks and the footage, then recasts a face in Blender and trains for $(MINUTES) minutes."
 	@echo "On two processor cores all of it takes about $$(( $(firstword $(subst ., ,$(MINUTES))) + 4 )) minutes."
 
-# the engine's tests and Blender's side by side: each leaves much of a second core idle
+# the engine's tests in two processes and Blender's beside them: all of them wait much
 test: lint blenders models footage
 	@$(MAKE) --no-print-directory test-blender >.build/test-blender.log 2>&1 & beside=$$!; \
 	$(MAKE) --no-print-directory test-engine; engine=$$?; \
@@ -49,11 +50,16 @@ lint: engine
 	MYPYPATH=.build/path $(ENGINE)/bin/mypy -p understudy.engine $(addprefix -m understudy.addon.,$(BPY_FREE))
 
 test-engine: engine models footage
-	$(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/gui
+	OMP_NUM_THREADS=1 $(ENGINE)/bin/python -m pytest tests --ignore=tests/blender --ignore=tests/gui \
+	  -n $(WORKERS) --dist loadfile
 
 test-blender: engine models footage blenders
 	$(ENGINE)/bin/python tools/package.py
 	set -e; for environment in $(BPYS); do $$environment/bin/python -m pytest tests/blender; done
+
+# the place of the desktop Blender that test-gui works; it makes it itself where this was not run before
+window:
+	@tools/test_gui.sh --prepare
 
 # a desktop Blender in a window of its own; skipped with the reason where it cannot be had
 test-gui: engine models footage blender

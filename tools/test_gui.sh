@@ -1,6 +1,6 @@
 #!/bin/sh
 # Run tests/gui: a desktop Blender in a window of its own, worked by mouse and keyboard.
-# usage: test_gui.sh PYTHON [PYTEST_ARGUMENT...]
+# usage: test_gui.sh PYTHON [PYTEST_ARGUMENT...], or test_gui.sh --prepare to make the place of that Blender alone
 # Where such a window cannot be had, that is said ("SKIPPED: …") and counts as passed. All mounts and processes are the
 # tests' own and end with them, however they end; what takes longer than a limit below is ended.
 set -u
@@ -9,6 +9,7 @@ place_seconds=300 # to make the desktop Blender's place, once; a network that sl
 test_seconds=${UNDERSTUDY_GUI_SECONDS:-1200} # about 300 where nothing else runs
 python=$1
 shift
+[ "$python" = --prepare ] && place_seconds=900 # other things run beside it
 
 skip() {
     echo "SKIPPED: the tests in a window: $1"
@@ -35,6 +36,7 @@ case $? in
 3) skip "$(echo "$said" | tail -n 1)" ;;
 *) skip "their Blender's place was not made within $place_seconds seconds; $root.log tells how far it was" ;;
 esac
+[ "$python" = --prepare ] && exit 0
 
 # the tests end by themselves when their time is over, with a picture of where they were
 apart $((test_seconds + 30)) $own env UNDERSTUDY_OWN_MOUNTS=1 UNDERSTUDY_GUI_SECONDS="$test_seconds" \

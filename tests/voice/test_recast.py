@@ -322,9 +322,9 @@ def test_a_trained_voice_is_repeatable_and_heard(networks: None, ann: Path, tmp_
     heard, outputs = Losses(), []
     for name in ("one", "two"):
         spec = VoiceTrainSpec(
-            identity="Ann", material=[SoundClip(path=str(ann))], output=str(tmp_path / name), minutes=0.25
+            identity="Ann", material=[SoundClip(path=str(ann))], output=str(tmp_path / name), minutes=0.1
         )
-        assert train_voice(spec, heard)["steps"] == 30
+        assert train_voice(spec, heard)["steps"] == 12
         outputs.append((tmp_path / name / NETWORK).read_bytes())
     assert outputs[0] == outputs[1]
     assert heard.seen[5] < 0.9 * heard.seen[0]
