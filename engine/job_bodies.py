@@ -38,7 +38,7 @@ from .protocol import (
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent, today, voices_of
 from .provenance.outputs import require_output
-from .remote.file_sync import clear_mirror
+from .remote.file_sync import came_from_there, clear_mirror
 from .remote.link import chosen_remote
 from .reporter import Part, Reporter, Silent
 from .settings import check_settings
@@ -71,7 +71,10 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         if isinstance(spec, VoiceTrainSpec | VoiceSpec):
             require_consent(project_folder(spec), voices_of(spec), "voice")
         require_unchanged(spec)
-        require_output(spec)
+        if isinstance(spec, TrainSpec):
+            require_output(spec, came_from_there(project_folder(spec)))
+        else:
+            require_output(spec)
         if isinstance(spec, TrainSpec | ConvertSpec):
             _require_same_people(spec)
         if isinstance(spec, ScanSpec | TrainSpec | ConvertSpec) and (remote := chosen_remote()):

@@ -19,10 +19,10 @@ from ..protocol import Identity, Network, Preset, TrainSettings, from_json, pars
 from ..reading import read_text, require_regular
 from ..reporter import Part, Reporter
 from .draft.gaze import irises
-from .networks.refiner_network import SIZES
+from .networks.refiner_network import SIZES, upgrade_weights
 from .networks.shared_encoder import Net, make_network
 
-SCHEMA = 2
+SCHEMA = 1
 DRAFT_FACES = 256
 MAX_CROP = 768
 
@@ -56,9 +56,7 @@ def read_card(folder: Path) -> ModelCard:
     except ValueError as error:
         raise DataError(f"{path} is damaged ({error}). Train the model again.") from None
     if card.schema != SCHEMA:
-        raise DataError(
-            f"{folder} is a model of version {card.schema}; this Understudy reads version {SCHEMA}. Train it again."
-        )
+        raise DataError(f"{folder} is a model of version {card.schema}; this Understudy reads version {SCHEMA}.")
     return card
 
 
@@ -157,7 +155,7 @@ def save_tensors(path: Path, tensors: dict[str, torch.Tensor], facts: dict[str, 
 
 
 def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote.
+    """Read what `save_tensors` wrote, a network of an earlier plan widened to today's.
 
     Raises DataError when it is missing or damaged, or some of its numbers are not finite: such a network makes no
     face, and what it makes would go unnoticed as the face that was there.
@@ -172,7 +170,7 @@ def load_tensors(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
             for name, tensor in tensors.items():
                 if tensor.is_floating_point() and not torch.isfinite(tensor.float()).all():
                     raise ValueError(f"{name} holds numbers that are not finite")
-            return tensors, facts
+            return upgrade_weights(tensors), facts
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is missing or damaged ({error}). Train the model again.") from None
 

@@ -43,15 +43,18 @@ def hash_of(path: Path) -> str:
     return hashlib.sha256("".join(hash_file(p) for p in outputs_of(path)).encode()).hexdigest()
 
 
-def require_output(spec: JobSpec) -> None:
+def require_output(spec: JobSpec, is_known: Callable[[Path], bool] = lambda path: False) -> None:
     """Raise UnderstudyError where a conversion, recast voice, model, voice or report would be written over what is not
-    ours to replace. Asked when the job starts, and again just before its output gets its name."""
+    ours to replace. Asked when the job starts, and again just before its output gets its name.
+
+    `is_known` tells the files of a model that another engine made: a picture of how its training comes along is here
+    before the model is."""
     if isinstance(spec, ReportSpec):
         from .report import is_report  # which is made of the project's recasts, and so of this module
 
         require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report, "page")
     if isinstance(spec, TrainSpec | VoiceTrainSpec):
-        require_own_folder(Path(spec.output), "model" if isinstance(spec, TrainSpec) else "voice")
+        require_own_folder(Path(spec.output), "model" if isinstance(spec, TrainSpec) else "voice", is_known)
     if not isinstance(spec, ConvertSpec | VoiceSpec):
         return
     output, project = Path(spec.output), Path(spec.project) if spec.project else project_of(spec.output)
@@ -64,10 +67,10 @@ def require_output(spec: JobSpec) -> None:
         require_places(places_of(output, spec.layer), inputs, spec.overwrite, project)
 
 
-def require_own_folder(folder: Path, kind: FolderKind) -> None:
-    """Raise UnderstudyError where a model or voice would be written over files that are not surely Understudy's. Other
-    files in the folder stay where they are."""
-    if others := unproven(folder, kind):
+def require_own_folder(folder: Path, kind: FolderKind, is_known: Callable[[Path], bool]) -> None:
+    """Raise UnderstudyError where a model or voice would be written over files that are not surely Understudy's, nor
+    known. Other files in the folder stay where they are."""
+    if others := [path for path in unproven(folder, kind) if not is_known(path)]:
         raise UnderstudyError(
             f"{folder} holds files that Understudy did not make where the {kind} would be written "
             f"({named(others, folder)}). Move them away, or choose another folder."

@@ -335,17 +335,38 @@ class Exchange:
             "folders": {}, "files": {}, "jobs": {},
         }  # fmt: skip
         try:
-            found = parse_json(read_text(self.project / LEDGER, "ascii"))
-            kinds = all(isinstance(found[name], type(value)) for name, value in fresh.items())
-            moved = found["project"] != str(self.project)
-            if not kinds or found["schema"] != SCHEMA or (moved and Path(found["project"]).exists()):
-                return fresh  # damaged, or a copy of another project: its mirror is not ours
-            return {**found, "project": str(self.project)} if _is_sound(found) else fresh
+            return _kept_ledger(self.project, fresh) or fresh
         except (OSError, ValueError, KeyError, TypeError):
             return getattr(self, "_ledger", fresh)
 
     def _write(self) -> None:
         write_json(self.project / LEDGER, self._ledger)
+
+
+def came_from_there(project: Path) -> Callable[[Path], bool]:
+    """Whether a file of a project was fetched from another engine and is as it came, by what is kept of that."""
+    try:
+        ledger = _kept_ledger(project, {"files": {}, "folders": {}, "jobs": {}}) or {}
+    except (OSError, ValueError, KeyError, TypeError):
+        ledger = {}
+    files, places = ledger.get("files", {}), Places(project, dict(ledger.get("folders", {})))
+
+    def came(path: Path) -> bool:
+        known = files.get(places.of(path))
+        return bool(known and known.get("made_there")) and path.is_file() and known["stamp"] == _stamp(path)
+
+    return came
+
+
+def _kept_ledger(project: Path, like: dict[str, Any]) -> dict[str, Any] | None:
+    """What is kept in a project of its exchange with another engine, with what `like` has; None where it is damaged or a
+    copy of another project's, whose mirror is not ours. Raises OSError, ValueError, KeyError, TypeError."""
+    found = parse_json(read_text(project / LEDGER, "ascii"))
+    kinds = all(isinstance(found[name], type(value)) for name, value in like.items())
+    moved = found["project"] != str(project)
+    if not kinds or found["schema"] != SCHEMA or (moved and Path(found["project"]).exists()):
+        return None
+    return {**found, "project": str(project)} if _is_sound(found) else None
 
 
 def _is_sound(ledger: dict[str, Any]) -> bool:

@@ -42,7 +42,7 @@ from ..provenance.outputs import hash_of, require_output
 from ..provenance.recasts import Recast
 from ..reading import read_text
 from ..reporter import Reporter
-from .file_sync import Busy, Exchange, Wanted
+from .file_sync import Busy, Exchange, Wanted, came_from_there
 from .link import Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
 from .path_map import covers, walk
 
@@ -207,7 +207,9 @@ class _RemoteJob:
 
     def fetch(self) -> None:
         """Bring back all that the job has made so far."""
-        require_output(self.spec)  # somebody may have put a file there meanwhile
+        require_output(
+            self.spec, came_from_there(self.exchange.project)
+        )  # somebody may have put a file there meanwhile
         with self.exchange.alone(EXCHANGE_SECONDS):
             self.exchange.fetch(self.makes(), self.fetching)
             if isinstance(self.spec, ConvertSpec):

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from understudy.engine.errors import DataError
 from understudy.engine.model.draft.filters import light, luma
 from understudy.engine.model.draft.views import make_views
-from understudy.engine.model.model_folder import ModelCard, read_card, write_card
 from understudy.engine.model.networks.refiner_network import FEATURES, KEPT, LIGHT_WIDTH, Refiner
 from understudy.engine.model.training import dataset
 from understudy.engine.model.training.stray_hair import HAIR_NUMBERS, with_hair
@@ -82,9 +79,3 @@ def test_no_draft_is_made_from_the_frame_that_is_its_truth(
     fitting = (draws.choice[:, :1] == candidates).any(1)
     assert 0.6 < fitting.float().mean() < 0.95  # the others are any views of the person
     assert not set((draws.choice % count).flatten().tolist()) & set(materials[0].held.tolist())
-
-
-def test_a_model_of_another_version_is_to_be_trained_again(tmp_path: Path) -> None:
-    write_card(tmp_path, ModelCard(schema=1, preset="quick", identities=["man"], material=[[]]))
-    with pytest.raises(DataError, match=r"version 1.*Train it again"):
-        read_card(tmp_path)

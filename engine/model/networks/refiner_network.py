@@ -26,6 +26,9 @@ INPUT_CHANNELS = 3 + 3 + 3 + 3 + 3 + 3 + 2 + 5 + 1 + 1
 """Draft, second view, texture of all frames, the target's light, its mouth opening, canonical mesh coordinates,
 displacement from the person's face at rest, lips, between the lids, brows, all features, eyes with their lids and the
 mouth's opening, coverage, inside."""
+EARLIER_CHANNELS = {17: [(6, 3), (18, 7)], 20: [(18, 7)]}
+"""How many channels refiners saw before: the place, and the number, of those that they lack (the texture of all frames;
+how the face is moved, and where its features are)."""
 X_CHANNELS = (15, 18)
 """Those of them that change their sign where a face is mirrored: the canonical x, and the displacement along it."""
 FEATURES, KEPT = slice(23, 24), slice(24, 25)
@@ -213,3 +216,26 @@ def mirrored_input(inputs: torch.Tensor) -> torch.Tensor:
     if found.shape[1] == INPUT_CHANNELS:
         found[:, X_CHANNELS] *= -1
     return found
+
+
+def upgrade_weights(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Weights, averages and moments of a refiner that saw less and did not move the draft, widened to today's.
+
+    What it lacks begins at zero, as if it had never mattered; others are given back as they are.
+    """
+    first = "encoder.stages.0.0.weight"
+    seen = next((t.shape[1] // 4 for name, t in tensors.items() if name.endswith(first) and t.ndim == 4), None)
+    if seen not in EARLIER_CHANNELS:
+        return tensors
+    result = dict(tensors)
+    for name, t in tensors.items():
+        if not t.ndim:
+            continue  # the optimiser's count of steps
+        if name.endswith(first):
+            for place, count in EARLIER_CHANNELS[seen]:  # each channel is four, folded two by two
+                more = t.new_zeros(t.shape[0], 4 * count, *t.shape[2:])
+                t = torch.cat([t[:, : 4 * place], more, t[:, 4 * place :]], 1)
+            result[name] = t
+        elif name.endswith((".head.weight", ".head.bias")) and t.shape[0] == 16:
+            result[name] = torch.cat([t, t.new_zeros(2, *t.shape[1:])])
+    return result

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -120,7 +121,7 @@ def resume(folder: Path, card: ModelCard, device: torch.device, report: Reporter
 
 
 def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
-    tensors, facts = load_tensors(path)
+    tensors, facts = _upgraded(*load_tensors(path))
     training = new_training_for(card, device)
     try:
         known = list(facts.get("identities", card.identities))
@@ -155,6 +156,16 @@ def _load(path: Path, card: ModelCard, device: torch.device) -> Training:
     except (KeyError, RuntimeError, TypeError, ValueError) as error:
         raise DataError(f"{path} does not fit this model ({error}). Delete it to train anew.") from None
     return training
+
+
+def _upgraded(
+    tensors: dict[str, torch.Tensor], facts: dict[str, Any]
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """A checkpoint of the time before averages, rates and scores were kept: the network is its own average so far."""
+    if any(k.startswith("average.") for k in tensors):
+        return tensors, facts
+    averages = {f"average.{k.removeprefix('model.')}": v for k, v in tensors.items() if k.startswith("model.")}
+    return tensors | averages, {"rate": 1.0, "scores": [], **facts}
 
 
 def warm_start(other: Path, other_card: ModelCard, card: ModelCard, device: torch.device) -> Training:

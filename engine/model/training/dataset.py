@@ -272,7 +272,7 @@ def _render(materials: list[TrainingSet], number: int, draws: Draws, shape: torc
     shown = _with_other_tones(materials, target, truth, draws, shape)
     choice = draws.choice.to(device, non_blocking=True)
     drafted = draft(target, shown, material.views, choice, mask, shift, gaze)
-    drafted = replace(drafted, face=with_hair(drafted.face, target, draws.hair.to(device, non_blocking=True)))
+    drafted = replace(drafted, face=with_hair(drafted.face, target, draws.hair))
     inputs = refiner_input(target, drafted, shown, shape, material.displacement[frame])
     importance = torch.ones(1, len(shape), 1, device=device)
     importance[:, EXPRESSIVE_VERTICES] = DETAIL_WEIGHT

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 
 from ..draft.mesh_raster import Geometry
@@ -28,25 +29,27 @@ HAIR_NUMBERS = STRANDS * STRAND_NUMBERS + 1
 def with_hair(face: torch.Tensor, target: Geometry, numbers: torch.Tensor) -> torch.Tensor:
     """Drafts (B, 3, S, S) RGB 0..1, some with strands and smears of hair over the upper rim of the face.
 
-    numbers (B, HAIR_NUMBERS) are normal; all zero leaves a draft alone.
+    numbers (B, HAIR_NUMBERS), on the CPU, are normal; all zero leaves a draft alone.
     """
-    some = (numbers[:, -1] > SOME).nonzero()[:, 0]
-    if not len(some):
+    chosen = torch.from_numpy(np.flatnonzero(numbers[:, -1].numpy() > SOME))
+    if not len(chosen):
         return face
-    size = face.shape[-1]
-    told = numbers[some, :-1].view(len(some), STRANDS, STRAND_NUMBERS)
+    size, device = face.shape[-1], face.device
+    told = numbers[chosen, :-1].view(-1, STRANDS, STRAND_NUMBERS).to(device, non_blocking=True)
+    down_only, brightest = (torch.tensor(x).to(device, non_blocking=True) for x in ([0.0, 1.0], HAIR))
+    some = chosen.to(device, non_blocking=True)
     points = target.points[some]
     middle, across = points.mean(1), (points[:, 454] - points[:, 234]) / 2
     down = torch.stack([-across[:, 1], across[:, 0]], 1)  # the face's own axes, whatever way it is turned in its crop
     angle = math.pi * torch.sigmoid(1.5 * told[..., 0])  # from the left over the forehead to the right
     # in parts of half the face's width: from its rim to three quarters of the way, and down or up from there
     begin = torch.stack([-torch.cos(angle), -torch.sin(angle) - 0.1], -1)
-    end = begin * (0.75 + 0.12 * told[..., 1:2]) + 0.35 * told[..., 2:3] * torch.tensor([0.0, 1.0], device=face.device)
+    end = begin * (0.75 + 0.12 * told[..., 1:2]) + 0.35 * told[..., 2:3] * down_only
     bend = (begin + end) / 2 + 0.1 * told[..., 3:4] * (end - begin).flip(-1)
-    t = torch.linspace(0, 1, 14, device=face.device)[:, None]
+    t = torch.linspace(0, 1, 14, device=device)[:, None]
     path = (1 - t) ** 2 * begin[:, :, None] + 2 * t * (1 - t) * bend[:, :, None] + t**2 * end[:, :, None]
     path = middle[:, None, None] + path[..., :1] * across[:, None, None] + path[..., 1:] * down[:, None, None]
-    grid = torch.arange(size, device=face.device) + 0.5
+    grid = torch.arange(size, device=device) + 0.5
     result = face[some]
     for number in range(STRANDS):
         width, cover, tone = torch.sigmoid(told[:, number, 4:]).unbind(1)
@@ -54,8 +57,6 @@ def with_hair(face: torch.Tensor, target: Geometry, numbers: torch.Tensor) -> to
         away = (grid - places[:, :, 0])[:, :, None] ** 2 + (grid - places[:, :, 1])[..., None] ** 2
         width = size * (THIN + (WIDE - THIN) * width)[:, None, None]
         covered = torch.sigmoid((width - away.amin(1).sqrt()) / (0.4 * width)) * cover[:, None, None]
-        colour = (0.5 + 0.5 * tone)[:, None] * torch.tensor(HAIR, device=face.device)
+        colour = (0.5 + 0.5 * tone)[:, None] * brightest
         result = result + covered[:, None] * (colour[..., None, None] - result)
-    face = face.clone()
-    face[some] = result * target.inside[some]
-    return face
+    return face.index_copy(0, some, result * target.inside[some])
