@@ -359,8 +359,8 @@ def came_from_there(project: Path) -> Callable[[Path], bool]:
 
 
 def _kept_ledger(project: Path, like: dict[str, Any]) -> dict[str, Any] | None:
-    """What is kept in a project of its exchange with another engine, with what `like` has; None where it is damaged or a
-    copy of another project's, whose mirror is not ours. Raises OSError, ValueError, KeyError, TypeError."""
+    """What is kept in a project of its exchange with another engine, with what `like` has; None where it is damaged, or
+    a copy of another project's, whose mirror is not ours. Raises OSError, ValueError, KeyError, TypeError."""
     found = parse_json(read_text(project / LEDGER, "ascii"))
     kinds = all(isinstance(found[name], type(value)) for name, value in like.items())
     moved = found["project"] != str(project)

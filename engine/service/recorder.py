@@ -33,7 +33,7 @@ class Estimate:
 
     With a `rate` of earlier jobs (and `units`, how much there is to do) it is known from the first moment; the job's
     own pace, through the earlier ones' shape, counts the more the further it is. Without, it is the median pace of
-    the last minute, of three at least: what comes before the work, and a resumed job's leap to where it was, is none.
+    the last minute, of two the slower: what comes before the work, and a resumed job's leap to where it was, is none.
     """
 
     def __init__(self, rate: Rate | None = None, units: float | None = None) -> None:
@@ -55,9 +55,10 @@ class Estimate:
             rises.popleft()
         if self._rate:
             return self._by_rate(self._rate, now, fraction)
-        if len(rises) < 4:
+        if len(rises) < 3:
             return None
-        pace = median((f1 - f0) / (t1 - t0) for (t0, f0), (t1, f1) in pairwise(rises))
+        paces = [(f1 - f0) / (t1 - t0) for (t0, f0), (t1, f1) in pairwise(rises)]
+        pace = median(paces) if len(paces) > 2 else min(paces)
         return max(0.0, (1.0 - rises[-1][1]) / pace - (now - rises[-1][0]))
 
     def _by_rate(self, rate: Rate, now: float, fraction: float) -> float | None:
