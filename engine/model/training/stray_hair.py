@@ -36,27 +36,32 @@ def with_hair(face: torch.Tensor, target: Geometry, numbers: torch.Tensor) -> to
         return face
     size, device = face.shape[-1], face.device
     told = numbers[chosen, :-1].view(-1, STRANDS, STRAND_NUMBERS).to(device, non_blocking=True)
-    down_only, brightest = (torch.tensor(x).to(device, non_blocking=True) for x in ([0.0, 1.0], HAIR))
     some = chosen.to(device, non_blocking=True)
-    points = target.points[some]
+    brightest = torch.tensor(HAIR).to(device, non_blocking=True)
+    grid = torch.arange(size, device=device) + 0.5
+    result = face[some]
+    for path, (width, cover, tone) in zip(
+        _paths(target.points[some], told).unbind(1), torch.sigmoid(told[..., 4:]).permute(1, 2, 0), strict=True
+    ):
+        across, down = (grid - path[..., axis, None] for axis in range(2))
+        away = (across[:, :, None] ** 2 + down[..., None] ** 2).amin(1).sqrt()
+        width = size * (THIN + (WIDE - THIN) * width)[:, None, None]
+        covered = torch.sigmoid((width - away) / (0.4 * width)) * cover[:, None, None]
+        colour = (0.5 + 0.5 * tone)[:, None] * brightest
+        result = result + covered[:, None] * (colour[..., None, None] - result)
+    return face.index_copy(0, some, result * target.inside[some])
+
+
+def _paths(points: torch.Tensor, told: torch.Tensor) -> torch.Tensor:
+    """Where strands told by (B, STRANDS, STRAND_NUMBERS) run on faces (B, 468, 2): (B, STRANDS, 14, 2) crop pixels."""
     middle, across = points.mean(1), (points[:, 454] - points[:, 234]) / 2
     down = torch.stack([-across[:, 1], across[:, 0]], 1)  # the face's own axes, whatever way it is turned in its crop
     angle = math.pi * torch.sigmoid(1.5 * told[..., 0])  # from the left over the forehead to the right
     # in parts of half the face's width: from its rim to three quarters of the way, and down or up from there
     begin = torch.stack([-torch.cos(angle), -torch.sin(angle) - 0.1], -1)
-    end = begin * (0.75 + 0.12 * told[..., 1:2]) + 0.35 * told[..., 2:3] * down_only
+    end = begin * (0.75 + 0.12 * told[..., 1:2])
+    end = torch.stack([end[..., 0], end[..., 1] + 0.35 * told[..., 2]], -1)
     bend = (begin + end) / 2 + 0.1 * told[..., 3:4] * (end - begin).flip(-1)
-    t = torch.linspace(0, 1, 14, device=device)[:, None]
+    t = torch.linspace(0, 1, 14, device=points.device)[:, None]
     path = (1 - t) ** 2 * begin[:, :, None] + 2 * t * (1 - t) * bend[:, :, None] + t**2 * end[:, :, None]
-    path = middle[:, None, None] + path[..., :1] * across[:, None, None] + path[..., 1:] * down[:, None, None]
-    grid = torch.arange(size, device=device) + 0.5
-    result = face[some]
-    for number in range(STRANDS):
-        width, cover, tone = torch.sigmoid(told[:, number, 4:]).unbind(1)
-        places = path[:, number, :, :, None]
-        away = (grid - places[:, :, 0])[:, :, None] ** 2 + (grid - places[:, :, 1])[..., None] ** 2
-        width = size * (THIN + (WIDE - THIN) * width)[:, None, None]
-        covered = torch.sigmoid((width - away.amin(1).sqrt()) / (0.4 * width)) * cover[:, None, None]
-        colour = (0.5 + 0.5 * tone)[:, None] * brightest
-        result = result + covered[:, None] * (colour[..., None, None] - result)
-    return face.index_copy(0, some, result * target.inside[some])
+    return middle[:, None, None] + path[..., :1] * across[:, None, None] + path[..., 1:] * down[:, None, None]
