@@ -65,6 +65,7 @@ JSON object: the result, or {{"error": …, "exit_code": …}}.
 
 def main() -> None:
     """The entry point `understudy`: run one command and exit with its code."""
+    _open_standard_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal without UTF-8 shows what it can
     try:
@@ -82,6 +83,17 @@ def main() -> None:
         complain(unwritten(error) if isinstance(error, OSError) else str(error))
         code = 1
     sys.exit(code)
+
+
+def _open_standard_streams() -> None:
+    """Have what is printed go nowhere where the output was closed (`>&-`): the next file would get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            place = os.open(os.devnull, os.O_RDWR)
+            if place != number:
+                os.dup2(place, number)
+                os.close(place)
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", errors="backslashreplace"))
 
 
 def _drop_output() -> None:

@@ -395,3 +395,9 @@ def test_a_closed_pipe_is_no_fault():
     said = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
     assert said.stdout.startswith("usage: understudy swap")
     assert said.stderr == ""
+
+
+def test_a_closed_output_is_no_fault(tmp_path):
+    shell = f"{sys.executable} -P -m understudy.engine people {tmp_path} >&-; echo code $? >&2"
+    said = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=60, check=False)
+    assert said.stderr.splitlines()[-1] == "code 6" and "holds no finished scan" in said.stderr

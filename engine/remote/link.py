@@ -137,8 +137,11 @@ class Link:
 
     def info(self) -> EngineInfo:
         """Who is there. Raises UnderstudyError when it cannot work with this one, for its protocol."""
-        info = from_json(EngineInfo, self.call("GET", "/v1/engine"))
-        theirs, ours = ([int(part) for part in text.split(".")] for text in (info.protocol, protocol.PROTOCOL))
+        info = self.answer(EngineInfo, "GET", "/v1/engine")
+        try:
+            theirs, ours = ([int(part) for part in text.split(".")] for text in (info.protocol, protocol.PROTOCOL))
+        except ValueError:
+            raise UnderstudyError(NOT_OURS) from None
         if theirs[0] != ours[0] or theirs < MIN_PROTOCOL:
             raise UnderstudyError(
                 f"The remote engine speaks protocol {info.protocol}, this one {protocol.PROTOCOL}. Update the older."

@@ -16,11 +16,13 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from ..durable import write_bytes
 from ..errors import Stopped, UnderstudyError
 from ..media.partial_output import matte_path, settings_file
+from ..own_files import PLACES
+from ..own_files import Kind as FolderKind
 from ..protocol import (
     FINAL_STATES,
     ConvertSpec,
@@ -31,6 +33,7 @@ from ..protocol import (
     PreviewSpec,
     ScanSpec,
     TrainSpec,
+    Verdict,
     from_json,
     parse_json,
     project_of,
@@ -43,7 +46,7 @@ from ..provenance.recasts import Recast
 from ..reading import read_text
 from ..reporter import Reporter
 from .file_sync import Busy, Exchange, Wanted, came_from_there
-from .link import Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
+from .link import NOT_OURS, Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
 from .path_map import covers, walk
 
 SENT, DONE = 0.05, 0.95
@@ -173,33 +176,56 @@ class _RemoteJob:
         """Tell here, once, what happened there since the last time; the job as it is there, and whether nothing did."""
         seen = int(read_text(self.seen, "ascii")) if self.seen.is_file() else 0
         told = self.link.call("GET", f"/v1/jobs/{job.id}/events?after={seen}&wait={wait}")
-        events = [from_json(Event, one) for one in told["events"]]
-        for event in events:
-            self.relay(event)
+        try:
+            events = [from_json(Event, one) for one in told["events"]]
+            tellers = [self.teller(event) for event in events]
+            job = from_json(Job, told["job"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise UnderstudyError(NOT_OURS) from None
+        for tell in tellers:
+            tell()
         if events:
             write_bytes(self.seen, str(events[-1].seq).encode())
-        return from_json(Job, told["job"]), not events
+        return job, not events
 
-    def relay(self, event: Event) -> None:
+    def teller(self, event: Event) -> Callable[[], None]:
+        """What tells here what is told there. Raises KeyError, TypeError, ValueError, OverflowError."""
         data, report = event.data, self.reporter
         if event.kind == "progress":
-            self.fraction = SENT + (DONE - SENT) * float(data["fraction"])
-            report.progress(self.fraction, str(data["message"]))
-        elif event.kind == "loss":
-            report.loss(int(data["step"]), dict(data["values"]))
-        elif event.kind == "log":
-            report.log(self.exchange.places.in_text(str(data["text"])), str(data["level"]))
-        elif event.kind == "verdict":
-            report.verdict(data["verdict"], str(data["text"]), data.get("seconds_left"))
-        elif event.kind == "preview":
-            place = self.exchange.places.inside(str(data["path"]))
-            path = self.exchange.places.here(place) if any(covers(one, place) for one in self.makes()) else None
-            if path is None or path.suffix not in (".jpg", ".png"):
-                return  # no picture of what this job makes
-            with suppress(Refused):  # a newer one has taken its place
-                with self.exchange.alone(EXCHANGE_SECONDS):
-                    self.exchange.fetch([place], self.told)
-                report.preview(path, str(data["caption"]))
+            return partial(self.advance, float(data["fraction"]), str(data["message"]))
+        if event.kind == "loss":
+            values = {str(name): float(value) for name, value in data["values"].items()}
+            return partial(report.loss, int(data["step"]), values)
+        if event.kind == "log":
+            return partial(report.log, self.exchange.places.in_text(str(data["text"])), str(data["level"]))
+        if event.kind == "verdict":
+            left = data.get("seconds_left")
+            verdict: Verdict = next(one for one in get_args(Verdict) if one == data["verdict"])
+            return partial(report.verdict, verdict, str(data["text"]), None if left is None else float(left))
+        if event.kind == "preview":
+            return partial(self.show, self.exchange.places.inside(str(data["path"])), str(data["caption"]))
+        return lambda: None
+
+    def advance(self, fraction: float, message: str) -> None:
+        self.fraction = SENT + (DONE - SENT) * fraction
+        self.reporter.progress(self.fraction, message)
+
+    def show(self, place: str, caption: str) -> None:
+        """Fetch and show a picture of what this job makes, and nothing else."""
+        path = self.exchange.places.here(place) if any(covers(one, place) for one in self.makes()) else None
+        if path is None or path.suffix not in (".jpg", ".png") or not self.is_made(place):
+            return
+        with suppress(Refused):  # a newer one has taken its place
+            with self.exchange.alone(EXCHANGE_SECONDS):
+                self.exchange.fetch([place], self.told)
+            self.reporter.preview(path, caption)
+
+    def is_made(self, place: str, whole: Path | None = None) -> bool:
+        """Whether a place is one that a scan or a training writes to; what a conversion makes is asked for by name."""
+        folder = self.makes()[0]
+        kind: FolderKind = "scan" if isinstance(self.spec, ScanSpec) else "model"
+        within = place.removeprefix(folder)
+        return isinstance(self.spec, ConvertSpec) or bool(re.fullmatch(PLACES[kind], within))
 
     def makes(self) -> list[str]:
         """What the job makes, as `Exchange.fetch` is asked for it."""
@@ -211,7 +237,7 @@ class _RemoteJob:
             self.spec, came_from_there(self.exchange.project)
         )  # somebody may have put a file there meanwhile
         with self.exchange.alone(EXCHANGE_SECONDS):
-            self.exchange.fetch(self.makes(), self.fetching)
+            self.exchange.fetch(self.makes(), self.fetching, accept=self.is_made)
             if isinstance(self.spec, ConvertSpec):
                 self.exchange.fetch(["provenance/"], self.fetching, False, partial(is_record_of, self.spec))
             if isinstance(self.spec, ScanSpec):

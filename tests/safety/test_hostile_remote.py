@@ -148,8 +148,8 @@ def test_only_what_a_scan_makes_is_written(hostile: Hostile, tmp_path: Path, rec
     assert reporter.shown == [project / "scans" / "shot" / "person-0.jpg"]
     made = {name: data for name, data in everything(tmp_path).items() if before.get(name) != data}
     bookkeeping = {name for name in made if Path(name).name.startswith(".remote")}
-    wanted = {f"film.understudy/{name}" for name in ("scans/shot/person-0.jpg", "scans/shot/sub/x.bin")}
-    assert set(made) - bookkeeping == wanted | {"film.understudy/people.safetensors"}
+    wanted = {f"film.understudy/{name}" for name in ("scans/shot/person-0.jpg", "people.safetensors")}
+    assert set(made) - bookkeeping == wanted
     assert not any(place.startswith((".outside", "consent")) for place in hostile.asked)
     assert f".outside/{key}/clip.mp4" in hostile.sent  # it did work
 
@@ -225,17 +225,17 @@ def test_links_in_the_folder_of_what_is_fetched_are_not_followed(
     (outside / "clip.mp4").write_bytes(b"mine")
     project.mkdir()
     (project / ".incoming").symlink_to(outside)
-    name = hashlib.sha256(f"scans/shot/x.bin/{hashlib.sha256(EVIL).hexdigest()}".encode()).hexdigest()[:32]
-    hostile.listed = ["scans/shot/x.bin"]
+    name = hashlib.sha256(f"scans/shot/masks/000007.png/{hashlib.sha256(EVIL).hexdigest()}".encode()).hexdigest()[:32]
+    hostile.listed = ["scans/shot/masks/000007.png"]
     spec = ScanSpec(
         clip=Clip(path=str(outside / "clip.mp4")), output=str(project / "scans" / "shot"), project=str(project)
     )
     job_bodies.run("scan", spec, Silent())
     assert sorted(p.name for p in outside.iterdir()) == ["clip.mp4"]
-    assert (project / "scans" / "shot" / "x.bin").read_bytes() == EVIL
+    assert (project / "scans" / "shot" / "masks" / "000007.png").read_bytes() == EVIL
     (project / ".incoming").mkdir(exist_ok=True)
-    (project / ".incoming" / f"{name}.bin").symlink_to(outside / "clip.mp4")
-    (project / "scans" / "shot" / "x.bin").unlink()
+    (project / ".incoming" / f"{name}.png").symlink_to(outside / "clip.mp4")
+    (project / "scans" / "shot" / "masks" / "000007.png").unlink()
     job_bodies.run("scan", spec, Silent())
     assert (outside / "clip.mp4").read_bytes() == b"mine"
 
@@ -263,8 +263,9 @@ def test_names_that_cannot_be_are_left_there(hostile: Hostile, tmp_path: Path) -
     outside.mkdir()
     (outside / "clip.mp4").write_bytes(b"mine")
     output = project / "scans" / "shot"
-    ordinary = ["é.bin", "e\u0301.bin", "人.jpg", "A.bin", "a.bin", "sub/deep/x.bin"]
-    hostile.listed = [f"scans/shot/{name}" for name in (*IMPOSSIBLE, *ordinary)]
+    ordinary = ["person-3.jpg", "masks/000004.png"]
+    others = ["é.bin", "e\u0301.bin", "人.jpg", "A.bin", "person-3.jpg.py", "sub/deep/x.bin", "masks/evil.png"]
+    hostile.listed = [f"scans/shot/{name}" for name in (*IMPOSSIBLE, *ordinary, *others)]
     hostile.listed += ["SCANS/shot/x.bin", "scans/SHOT/x.bin", "/scans/shot/x.bin", "scans\\shot\\x.bin"]
     spec = ScanSpec(clip=Clip(path=str(outside / "clip.mp4")), output=str(output), project=str(project))
     before = everything(tmp_path)
@@ -278,11 +279,11 @@ GARBAGE: list[dict[str, Any]] = [
     {},
     {"files": 3},
     {"files": [3]},
-    {"files": [{"path": "scans/shot/x.bin"}]},
+    {"files": [{"path": "scans/shot/person-0.jpg"}]},
     {"files": [{"path": 5, "sha256": "a" * 64, "bytes": 3}]},
-    {"files": [{"path": "scans/shot/x.bin", "sha256": "a" * 64, "bytes": -3}]},
-    {"files": [{"path": "scans/shot/x.bin", "sha256": "../x", "bytes": 3}]},
-    {"files": [{"path": "scans/shot/x.bin", "sha256": "a" * 64, "bytes": "many"}]},
+    {"files": [{"path": "scans/shot/person-0.jpg", "sha256": "a" * 64, "bytes": -3}]},
+    {"files": [{"path": "scans/shot/person-0.jpg", "sha256": "../x", "bytes": 3}]},
+    {"files": [{"path": "scans/shot/person-0.jpg", "sha256": "a" * 64, "bytes": "many"}]},
 ]
 
 
@@ -299,6 +300,46 @@ def test_answers_that_are_none_end_in_a_sentence(
     with pytest.raises(UnderstudyError, match="answers in a way that is not ours"):
         job_bodies.run("scan", spec, Silent())
     assert not (project / "scans" / "shot").exists()
+
+
+EVENTS: list[Any] = [
+    5,
+    [3],
+    [("progress", {"message": "x"})],
+    [("progress", {"fraction": "x", "message": ""})],
+    [("loss", {"step": 5000 * "1", "values": {}})],
+    [("loss", {"step": 1, "values": {"loss": "x"}})],
+    [("verdict", {"verdict": "improving", "text": "", "seconds_left": "x"})],
+    [("preview", {"path": 3})],
+]
+
+
+@pytest.mark.parametrize("events", EVENTS, ids=range(len(EVENTS)))
+def test_events_that_are_none_end_in_a_sentence(
+    hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: Any
+) -> None:
+    told = events if events in (5, [3]) else [
+        {"seq": 1, "time": 0.0, "kind": kind, "data": data} for kind, data in events
+    ]  # fmt: skip
+    said = Answers._say
+    monkeypatch.setattr(
+        Answers, "_say", lambda self, one: said(self, {**one, "events": told} if "events" in one else one)
+    )
+    clip, project = tmp_path / "clip.mp4", tmp_path / "film.understudy"
+    clip.write_bytes(b"mine")
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(project / "scans" / "shot"), project=str(project))
+    with pytest.raises(UnderstudyError, match="answers in a way that is not ours"):
+        job_bodies.run("scan", spec, Silent())
+
+
+@pytest.mark.parametrize("spoken", ["1.x", "", 5000 * "1"])
+def test_a_protocol_that_is_none_is_refused(hostile: Hostile, monkeypatch: pytest.MonkeyPatch, spoken: str) -> None:
+    said = Answers._say
+    monkeypatch.setattr(Answers, "_say", lambda self, one: said(self, {**one, "protocol": spoken}))
+    remote = chosen_remote()
+    assert remote is not None
+    with pytest.raises(UnderstudyError, match="answers in a way that is not ours"):
+        Link(remote, raise_unreachable).info()
 
 
 @pytest.mark.parametrize("lacking", [["b" * 64], ["../x"], [3], "all"])
