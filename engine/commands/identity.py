@@ -122,8 +122,8 @@ class Forget:
         if held:
             say(f"Not all of {self.name} is gone: {held} listed above may hold their face or voice.")
         else:
-            say(f"Nothing that Understudy made of {self.name} is left in this project.")
-        say("Their footage, and what was exported, copied elsewhere or backed up, is yours to remove.")
+            say(f"What Understudy keeps of {self.name} in this project is gone.")
+        say("Their footage, and what was copied, renamed, exported or backed up, here or elsewhere, is yours to remove.")
         return {**result, "exit_code": 1} if held else result
 
 
