@@ -123,7 +123,7 @@ class Forget:
             say(f"Not all of {self.name} is gone: {held} listed above may hold their face or voice.")
         else:
             say(f"What Understudy keeps of {self.name} in this project is gone.")
-        say("Their footage, and what was copied, renamed, exported or backed up, here or elsewhere, is yours to remove.")
+        say("Their footage, and what was exported, copied, renamed or backed up, here or elsewhere, is yours.")
         return {**result, "exit_code": 1} if held else result
 
 

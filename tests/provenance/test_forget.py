@@ -224,7 +224,7 @@ def test_what_only_has_a_name_of_ours_is_nothing_of_theirs(
     assert theirs.exists() is not removed
     assert ("Not all of Ann is gone" in said, code) == ((True, 1) if may_be_ours and not removed else (False, 0)), said
     assert ("Files that Understudy did not make stay" in said) is not may_be_ours
-    assert "what was exported, copied elsewhere or backed up" in said
+    assert "what was exported, copied, renamed or backed up" in said
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root looks into every folder")
