@@ -275,13 +275,16 @@ class Exchange:
                 part = self._get(place, digest, one.bytes, partial(_share, told, done, all_bytes), here)
                 due.append((here, place, part, seen))
             done += one.bytes
+        ready: list[tuple[Path, str, Path, Seen, Path]] = []  # all is looked at before anything gets its name
         for here, place, part, seen in sorted(due, key=lambda one: one[0].name in COMPLETION_FILES):
-            made = part.with_name(f"made{here.suffix}")
+            made = part.with_name(f"made-{part.name}")
             source = made if rewrite(part, made, self.places.back) else part
-            if not accept(place, source):
-                source.unlink()
-                part.unlink(missing_ok=True)
+            if accept(place, source):
+                ready.append((here, place, source, seen, part))
                 continue
+            source.unlink()
+            part.unlink(missing_ok=True)
+        for here, place, source, seen, part in ready:
             if here.is_relative_to(self.project):
                 make_folders(here.parent)
             here.parent.mkdir(parents=True, exist_ok=True)

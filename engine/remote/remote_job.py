@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..durable import write_bytes
-from ..errors import Stopped, UnderstudyError
+from ..errors import MediaError, Stopped, UnderstudyError
 from ..media.partial_output import matte_path, settings_file
 from ..own_files import PLACES
 from ..own_files import Kind as FolderKind
@@ -221,7 +221,16 @@ class _RemoteJob:
             self.reporter.preview(path, caption)
 
     def is_made(self, place: str, whole: Path | None = None) -> bool:
-        """Whether a place is one that a scan or a training writes to; what a conversion makes is asked for by name."""
+        """Whether a place is one that a scan or a training writes to; what a conversion makes is asked for by name.
+
+        Raises UnderstudyError where a movie has come (`whole`) that is none: it would replace an earlier recast.
+        """
+        if (
+            whole is not None
+            and isinstance(self.spec, ConvertSpec)
+            and whole.suffix == Path(self.spec.output).suffix != ""
+        ):
+            self.require_movie(whole)
         folder = self.makes()[0]
         kind: FolderKind = "scan" if isinstance(self.spec, ScanSpec) else "model"
         within = place.removeprefix(folder)
@@ -230,6 +239,17 @@ class _RemoteJob:
     def makes(self) -> list[str]:
         """What the job makes, as `Exchange.fetch` is asked for it."""
         return outputs_of(self.spec, self.exchange.places.of)
+
+    def require_movie(self, path: Path) -> None:
+        from ..media.reader import probe
+
+        try:
+            probe(path)
+        except MediaError:
+            raise UnderstudyError(
+                f"What the remote engine sent as {Path(self.spec.output).name} is no movie, and was not taken. "
+                "What was here stays. Look at the engine on the other machine, then recast again."
+            ) from None
 
     def fetch(self) -> None:
         """Bring back all that the job has made so far."""

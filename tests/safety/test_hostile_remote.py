@@ -9,7 +9,7 @@ import shutil
 import sys
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pytest
 from understudy.engine import job_bodies
 from understudy.engine.durable import write_json
 from understudy.engine.errors import UnderstudyError
+from understudy.engine.media.partial_output import settings_file
 from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, Identity, Material, ScanSpec, Swap, TrainSpec
 from understudy.engine.remote.file_sync import Exchange
 from understudy.engine.remote.link import Link, chosen_remote, raise_unreachable
@@ -173,7 +174,9 @@ def test_a_recast_is_asked_for_by_its_names(tmp_path: Path, layer: bool) -> None
     assert not any(covers(one, "recasts/shots/000001.png") for one in pictures)
 
 
-def test_no_record_but_the_jobs_own_is_written(hostile: Hostile, tmp_path: Path) -> None:
+def test_no_record_but_the_jobs_own_is_written(
+    hostile: Hostile, tmp_path: Path, make_clip: Callable[..., Path]
+) -> None:
     """Records and what was begun decide what forgetting removes: another engine writes none of another recast."""
     project, output = tmp_path / "film.understudy", tmp_path / "out" / "shot.mp4"
     own = project / "provenance" / f"{9 * '0'}1234567.json"
@@ -185,9 +188,10 @@ def test_no_record_but_the_jobs_own_is_written(hostile: Hostile, tmp_path: Path)
         project=str(project),
     )  # fmt: skip
     there = f"{ROOT}/{(place := Places(project, {}).of(output))}"
+    movie = make_clip(tmp_path / "there.mp4", 4).read_bytes()
     cast = [{"person": 0, "identity": "ann", "target": "bob"}]
     sound = {
-        "date": "2026-11-30", "output": there, "output_sha256": hashlib.sha256(EVIL).hexdigest(), "source": "/x.mp4",
+        "date": "2026-11-30", "output": there, "output_sha256": hashlib.sha256(movie).hexdigest(), "source": "/x.mp4",
         "source_sha256": "ab", "start": 0, "end": 8, "frames": 8, "recast": 8, "model": "", "model_sha256": "",
         "cast": cast,
     }  # fmt: skip
@@ -204,7 +208,8 @@ def test_no_record_but_the_jobs_own_is_written(hostile: Hostile, tmp_path: Path)
         own.name: {"id": own.stem, **sound},
     }
     hostile.contents = {f"provenance/{name}": json.dumps(data).encode() for name, data in records.items()}
-    hostile.listed = [place, *hostile.contents]
+    hostile.contents[place] = movie
+    hostile.listed = [*hostile.contents]
     remote = chosen_remote()
     assert remote is not None
     for _ in range(2):
@@ -214,7 +219,13 @@ def test_no_record_but_the_jobs_own_is_written(hostile: Hostile, tmp_path: Path)
     assert json.loads((own.parent / kept[1]).read_text())["output"] == str(output)
     hostile.listed = [place, f"provenance/{16 * 'f'}.json"]  # nor does one that is not listed any more go
     run_there(remote, "convert", spec, Silent())
-    assert (own.parent / kept[1]).is_file() and output.read_bytes() == EVIL
+    assert (own.parent / kept[1]).is_file() and output.read_bytes() == movie
+    hostile.contents[place] = EVIL  # what is no movie does not replace the recast
+    settings = settings_file(output)
+    hostile.listed = [Places(project, {}).of(settings), place]
+    with pytest.raises(UnderstudyError, match="is no movie, and was not taken"):
+        run_there(remote, "convert", spec, Silent())
+    assert output.read_bytes() == movie and not settings.exists()
 
 
 def test_links_in_the_folder_of_what_is_fetched_are_not_followed(
