@@ -46,9 +46,14 @@ def load() -> dict:
 
 
 def save(jobs: dict) -> None:
-    partial = JOBS.with_suffix(".part")
-    partial.write_text(json.dumps(jobs))
-    partial.replace(JOBS)
+    write_whole(JOBS, jobs)
+
+
+def write_whole(path: Path, data: object) -> None:
+    """As the real engine does: whoever reads meanwhile sees what was there before."""
+    partial = path.with_name(f"{path.name}.part")
+    partial.write_text(json.dumps(data))
+    partial.replace(path)
 
 
 def event(job: dict, kind: str, data: dict) -> None:
@@ -127,7 +132,7 @@ def scan(spec: dict, now: dict) -> dict:
     ]  # fmt: skip
     for i in range(len(people)):
         png(output / f"person-{i}.png", 32, 32, ((60 + 60 * i) % 256, 120, 180))
-    (output / "boxes.json").write_text(json.dumps(boxes))
+    write_whole(output / "boxes.json", boxes)
     clip = spec["clip"]
     if clip["end"] and now.get("existing"):  # the engine cuts what is counted as it is played
         clip = {**clip, "end": min(clip["end"], now["existing"])}
@@ -139,7 +144,7 @@ def write_people(output: Path, people: list, clip: dict) -> None:
     width, height = script().get("size", [64, 64])
     summary = {"schema": 1, "clip": clip, "width": width, "height": height, "fps": [24, 1], "frames": 20,
                "variable_frame_rate": False, "people": people}  # fmt: skip
-    (output / "scan.json").write_text(json.dumps(summary))
+    write_whole(output / "scan.json", summary)
 
 
 def people(spec: dict, now: dict) -> dict:
@@ -169,7 +174,7 @@ def voice_train(spec: dict, now: dict) -> dict:
     folder = Path(spec["output"])
     folder.mkdir(parents=True, exist_ok=True)
     (HOME / "fake_voice_train.json").write_text(json.dumps(spec))
-    (folder / "voice.json").write_text(json.dumps({"steps": int(60 * spec["minutes"]), "minutes": spec["minutes"]}))
+    write_whole(folder / "voice.json", {"steps": int(60 * spec["minutes"]), "minutes": spec["minutes"]})
     return {"voice": str(folder), "described": "12 s usable, no singing, range A2 to E4", "steps": 0}
 
 
@@ -185,7 +190,7 @@ def consent(spec: dict, now: dict) -> dict:
     folder = Path(spec["project"]) / "consent" / ("voices" if spec["record"].get("subject") == "voice" else "")
     file = folder / f"{spec['record']['identity']}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps({**spec["record"], "history": []}))
+    write_whole(file, {**spec["record"], "history": []})
     return {"record": str(file)}
 
 

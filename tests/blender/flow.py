@@ -46,7 +46,7 @@ def agree(scene, tick_until):
             identity=key, called=name, person=name, basis="test footage", scope="tests"
         ) == {"FINISHED"}
     tick_until(lambda: idle(scene))
-    assert scene.understudy.error == ""
+    assert scene.understudy.error == "", scene.understudy.error
     importlib.import_module(f"{EXTENSION}.addon.state.consent_records").look_again()
 
 
