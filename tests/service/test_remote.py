@@ -70,7 +70,7 @@ class Pair:
 
     def came_home(self) -> int:
         """Bytes that are fetched, of files that are not whole."""
-        return sum(path.stat().st_size for path in (self.project / ".incoming").glob("*.bin"))
+        return sum(path.stat().st_size for path in (self.project / ".incoming").glob("*.png"))
 
     def restart_far(self) -> None:
         """The power goes on the other machine, and comes back; the tunnel is opened again."""
@@ -199,10 +199,10 @@ def test_killed_on_both_sides_and_cut_it_sends_and_fetches_on_from_where_it_was(
     through(bulky.arrived, bulky.far.home / "media" / digest(movie))
     assert bulky.wire.sent < 1.35 * size + 3_000_000
     wait_until(lambda: bulky.came_home() > 0, "something to come back")
-    through(bulky.came_home, output / "bulk.bin")
+    through(bulky.came_home, output / "masks" / "000001.png")
     job = bulky.done("long")
     assert job["result"]["scan"] == str(output)
-    assert (output / "bulk.bin").read_bytes() == movie.read_bytes()[::-1]
+    assert (output / "masks" / "000001.png").read_bytes() == movie.read_bytes()[::-1]
     assert bulky.near.texts("long").count("step 0") == 1
     assert not (bulky.project / ".incoming").exists()
     assert bulky.near.job("long")["error"] is None
@@ -226,7 +226,7 @@ def test_the_same_footage_is_sent_once(bulky: Pair, monkeypatch: pytest.MonkeyPa
     bulky.submit("again", "scan", clip={"path": str(again)}, output=str(bulky.project / "scans" / "b"))
     bulky.done("again")
     assert bulky.wire.sent - sent < size // 20
-    assert (bulky.project / "scans" / "b" / "bulk.bin").read_bytes() == again.read_bytes()[::-1]
+    assert (bulky.project / "scans" / "b" / "masks" / "000001.png").read_bytes() == again.read_bytes()[::-1]
     (whole,) = (bulky.far.home / "media").iterdir()
     assert whole.stat().st_nlink == 3  # and in two mirrors: on the disk once
     picture = bulky.far.home / "previews" / "0123.png"
@@ -253,7 +253,7 @@ def test_footage_that_changed_is_sent_again_and_what_is_gone_goes(bulky: Pair) -
     for n in range(2):
         bulky.submit(f"n{n}", "scan", clip={"path": str(movie)}, output=str(output))
         bulky.done(f"n{n}")
-        assert (output / "bulk.bin").read_bytes() == movie.read_bytes()[::-1]
+        assert (output / "masks" / "000001.png").read_bytes() == movie.read_bytes()[::-1]
         movie.write_bytes(os.urandom(120_000))
         (output / "person-3.jpg").write_bytes(b"x")
     mirror = next((bulky.far.home / "mirrors").iterdir())
@@ -418,7 +418,7 @@ def test_a_full_disk_here_keeps_what_was_fetched(
     assert bulky.came_home() == 2_500_000 and not output.exists()
     came = bulky.wire.sent
     assert job_bodies.run("scan", spec, Silent())["scan"] == str(output)  # the command line's way, too
-    assert (output / "bulk.bin").read_bytes() == movie.read_bytes()[::-1]
+    assert (output / "masks" / "000001.png").read_bytes() == movie.read_bytes()[::-1]
     assert bulky.wire.sent - came < 100_000, "the footage is not sent again"
 
 
