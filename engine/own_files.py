@@ -73,7 +73,7 @@ def contents(folder: Path, kind: Kind) -> Contents:
     witnessed = kind != "recast" or any(_is_witness(folder / name) for name in WITNESSES)
     for path in _files(folder, found.foreign):
         place = UNFINISHED.sub("", path.relative_to(folder).as_posix())
-        ours = bool(re.fullmatch(PLACES[kind], place))
+        ours = is_place(place, kind)
         if ours and not path.is_symlink():
             if kind == "scan" and place.startswith("person-"):
                 people = _people(folder) if people is None else people
@@ -83,6 +83,11 @@ def contents(folder: Path, kind: Kind) -> Contents:
                 ours = ours and (witnessed or not PROVEN.match(place) or bool(re.fullmatch(SEGMENT, place)))
         (found.ours if ours else found.foreign).append(path)
     return found
+
+
+def is_place(place: str, kind: Kind) -> bool:
+    """Whether a file of ours may lie there in a folder of this kind, relative and with slashes."""
+    return bool(re.fullmatch(PLACES[kind], place))
 
 
 def holds_only_ours(folder: Path, kind: Kind) -> bool:
@@ -131,7 +136,7 @@ def unproven(folder: Path, kind: Kind) -> list[Path]:
         if proven:  # what another engine made comes card last, and pictures after faces
             doubtful = [path for path in doubtful if path.suffix != ".jpg"]
     written = [path for path in (*found.foreign, *doubtful) if path != folder]
-    return [path for path in written if re.fullmatch(PLACES[kind], path.relative_to(folder).as_posix())]
+    return [path for path in written if is_place(path.relative_to(folder).as_posix(), kind)]
 
 
 def may_be_ours(path: Path, folder: Path, kind: Kind) -> bool:
@@ -139,7 +144,7 @@ def may_be_ours(path: Path, folder: Path, kind: Kind) -> bool:
     looked into."""
     if path == folder or not (path.is_file() or path.is_symlink()):
         return True
-    return bool(re.fullmatch(PLACES[kind], UNFINISHED.sub("", path.relative_to(folder).as_posix())))
+    return is_place(UNFINISHED.sub("", path.relative_to(folder).as_posix()), kind)
 
 
 def named(paths: list[Path], folder: Path) -> str:

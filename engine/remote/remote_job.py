@@ -21,8 +21,7 @@ from typing import Any, get_args
 from ..durable import write_bytes
 from ..errors import MediaError, Stopped, UnderstudyError
 from ..media.partial_output import matte_path, settings_file
-from ..own_files import PLACES
-from ..own_files import Kind as FolderKind
+from ..own_files import is_place
 from ..protocol import (
     FINAL_STATES,
     ConvertSpec,
@@ -225,16 +224,11 @@ class _RemoteJob:
 
         Raises UnderstudyError where a movie has come (`whole`) that is none: it would replace an earlier recast.
         """
-        if (
-            whole is not None
-            and isinstance(self.spec, ConvertSpec)
-            and whole.suffix == Path(self.spec.output).suffix != ""
-        ):
-            self.require_movie(whole)
-        folder = self.makes()[0]
-        kind: FolderKind = "scan" if isinstance(self.spec, ScanSpec) else "model"
-        within = place.removeprefix(folder)
-        return isinstance(self.spec, ConvertSpec) or bool(re.fullmatch(PLACES[kind], within))
+        if isinstance(self.spec, ConvertSpec):
+            if whole is not None and whole.suffix == Path(self.spec.output).suffix != "":
+                self.require_movie(whole)
+            return True
+        return is_place(place.removeprefix(self.makes()[0]), "scan" if isinstance(self.spec, ScanSpec) else "model")
 
     def makes(self) -> list[str]:
         """What the job makes, as `Exchange.fetch` is asked for it."""
@@ -253,9 +247,8 @@ class _RemoteJob:
 
     def fetch(self) -> None:
         """Bring back all that the job has made so far."""
-        require_output(
-            self.spec, came_from_there(self.exchange.project)
-        )  # somebody may have put a file there meanwhile
+        # somebody may have put a file there meanwhile
+        require_output(self.spec, came_from_there(self.exchange.project))
         with self.exchange.alone(EXCHANGE_SECONDS):
             self.exchange.fetch(self.makes(), self.fetching, accept=self.is_made)
             if isinstance(self.spec, ConvertSpec):
