@@ -71,7 +71,7 @@ def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
         if isinstance(spec, VoiceTrainSpec | VoiceSpec):
             require_consent(project_folder(spec), voices_of(spec), "voice")
         require_unchanged(spec)
-        if isinstance(spec, TrainSpec):
+        if isinstance(spec, ScanSpec | TrainSpec):
             require_output(spec, came_from_there(project_folder(spec)))
         else:
             require_output(spec)

@@ -14,10 +14,12 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from .errors import UnderstudyError
 from .protocol import parse_json
 from .reading import open_regular, read_text
 
@@ -139,6 +141,17 @@ def unproven(folder: Path, kind: Kind) -> list[Path]:
     return [path for path in written if is_place(path.relative_to(folder).as_posix(), kind)]
 
 
+def require_scan(folder: Path, output: Path, is_known: Callable[[Path], bool] = lambda path: False) -> None:
+    """Raise UnderstudyError where a folder that a scan is to replace, or to be written into, holds anything but a scan,
+    masks (which are drawn by hand) and what `is_known`; `output` is what the folder is called in the sentence."""
+    foreign = [path for path in contents(folder, "scan").foreign if folder / "masks" not in path.parents]
+    if _is_ours_tensors(folder / "alignments.safetensors") and not (folder / "scan.json").exists():
+        foreign = [path for path in foreign if path.suffix != ".jpg"]  # of another engine's scan, whose list comes last
+    if foreign := [path for path in foreign if not is_known(path)]:
+        what = "" if foreign == [folder] else f" ({named(foreign, folder)})"
+        raise UnderstudyError(f"{output} holds something other than a scan{what}. Choose another folder for the scan.")
+
+
 def may_be_ours(path: Path, folder: Path, kind: Kind) -> bool:
     """Whether what `contents` calls foreign may be ours for all that: it lies where a file of ours would, or cannot be
     looked into."""
@@ -181,6 +194,9 @@ def _says_otherwise(path: Path, name: str) -> bool:
     if name in SAYS:
         data = _json(path)
         return data is not None and not (isinstance(data, dict) and SAYS[name] in data)
+    if name == "boxes.json":  # a row for each face
+        data = _json(path)
+        return data is not None and not (isinstance(data, list) and all(isinstance(row, list) for row in data))
     return name.endswith((".safetensors", ".faceset", ".new")) and _is_others_tensors(path)
 
 

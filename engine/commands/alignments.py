@@ -35,7 +35,7 @@ class Export:
 
         scanned = [path for path in self.scan.rglob("*") if path.is_file()]
         inputs = [*scanned, *footage(project_of(self.scan.resolve()))]
-        allow = partial(require_writable, inputs=inputs, overwrite=self.overwrite, kind="JSON")
+        allow = partial(require_writable, inputs=inputs, overwrite=self.overwrite, kind="faces")
         allow(self.output)
         with watching("Run the same command again.") as reporter, reporter.stage("Exporting"):
             if self.format == "faceswap":

@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar
 import tyro
 
 from ..printing import complain, say
-from .arguments import Json, watching
+from .arguments import Json, NotUnderstood, watching
 
 
 @dataclass(kw_only=True)
@@ -33,6 +33,8 @@ Example
 
     def run(self) -> dict[str, Any]:
         """Look, and say what was found."""
+        if self.frames < 0:
+            raise NotUnderstood(f"--frames is {self.frames}; give a whole number, 0 or more.")
         from ..devices import pick_device
         from ..provenance.verify import verify
 

@@ -33,7 +33,7 @@ def save_settings(
         made["doubt"] = {str(frame): round(value, 2) for frame, value in sorted(doubt.items())}
 
     def allow(path: Path) -> None:
-        require_writable(path, [], spec.overwrite, is_settings, "JSON")
+        require_writable(path, [], spec.overwrite, is_settings, "settings")
 
     write_json(settings_file(Path(spec.output)), made, SHARED, allow=allow)
 

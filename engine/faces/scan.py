@@ -16,7 +16,7 @@ from ..errors import NoFaceError, UnderstudyError
 from ..media.footage import footage_of
 from ..media.pictures import unread_photographs
 from ..media.reader import MediaInfo, probe, require_range
-from ..own_files import contents, holds_only_ours, named, remove_ours, vacant
+from ..own_files import holds_only_ours, remove_ours, require_scan, vacant
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
 from .alignments import Alignments
@@ -100,7 +100,7 @@ def replace_folder(output: Path) -> Iterator[Path]:
 
     Raises UnderstudyError where `output` holds anything but a scan, asked again before it is replaced.
     """
-    _require_scan(output, output)
+    require_scan(output, output)
     made = [parent for parent in output.parents if not parent.exists()]
     try:
         replaced = output.with_name(f".{output.name}.old")
@@ -128,14 +128,14 @@ def replace_folder(output: Path) -> Iterator[Path]:
 
 def _put(partial: Path, output: Path) -> None:
     """Give a finished scan its name; what was put into an earlier one meanwhile keeps that where it is."""
-    _require_scan(output, output)
+    require_scan(output, output)
     if not output.exists():
         partial.rename(output)
         return
     old = vacant(output.with_name(f".{output.name}.old"), "scan")
     output.rename(old)
     try:
-        _require_scan(old, output)  # nobody finds it under this name
+        require_scan(old, output)  # nobody finds it under this name
         partial.rename(output)
     except BaseException:
         old.rename(output)
@@ -155,10 +155,3 @@ def _copy_masks(scan: Path, other: Path) -> None:
 
     if (scan / MASKS).is_dir():
         shutil.copytree(scan / MASKS, other / MASKS, symlinks=True, ignore=there, dirs_exist_ok=True)
-
-
-def _require_scan(folder: Path, output: Path) -> None:
-    foreign = [path for path in contents(folder, "scan").foreign if folder / MASKS not in path.parents]
-    if foreign:
-        what = "" if foreign == [folder] else f" ({named(foreign, folder)})"
-        raise UnderstudyError(f"{output} holds something other than a scan{what}. Choose another folder for the scan.")

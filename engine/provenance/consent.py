@@ -21,6 +21,7 @@ from ..protocol import (
     ConsentRecord,
     ConvertSpec,
     PreviewSpec,
+    ScanSpec,
     Subject,
     TrainSpec,
     VoiceSpec,
@@ -217,8 +218,8 @@ def replaced(scan: str, person: int) -> str:
     return str(found["name"])
 
 
-def project_folder(spec: TrainSpec | ConvertSpec | PreviewSpec | VoiceTrainSpec | VoiceSpec) -> Path:
-    """The project that a training, conversion or preview belongs to."""
+def project_folder(spec: ScanSpec | TrainSpec | ConvertSpec | PreviewSpec | VoiceTrainSpec | VoiceSpec) -> Path:
+    """The project that a scan, training, conversion or preview belongs to."""
     if spec.project:
         return Path(spec.project)
     return project_of(spec.scan if isinstance(spec, PreviewSpec) else spec.output)

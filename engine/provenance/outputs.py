@@ -18,8 +18,8 @@ from ..durable import hash_file
 from ..errors import UnderstudyError
 from ..media.partial_output import SETTINGS_SUFFIX, matte_path, require_own_partial, settings_file
 from ..own_files import Kind as FolderKind
-from ..own_files import named, unproven
-from ..protocol import ConvertSpec, JobSpec, ReportSpec, TrainSpec, VoiceSpec, VoiceTrainSpec, project_of
+from ..own_files import named, require_scan, unproven
+from ..protocol import ConvertSpec, JobSpec, ReportSpec, ScanSpec, TrainSpec, VoiceSpec, VoiceTrainSpec, project_of
 from .credentials import FORMATS, are_recasts, recasts_in, sidecar
 from .erase import folders, read_json
 from .overwriting import Kind, is_settings, require_replaceable
@@ -44,15 +44,17 @@ def hash_of(path: Path) -> str:
 
 
 def require_output(spec: JobSpec, is_known: Callable[[Path], bool] = lambda path: False) -> None:
-    """Raise UnderstudyError where a conversion, recast voice, model, voice or report would be written over what is not
-    ours to replace. Asked when the job starts, and again just before its output gets its name.
+    """Raise UnderstudyError where a conversion, recast voice, scan, model, voice or report would be written over what
+    is not ours to replace. Asked when the job starts, and again just before its output gets its name.
 
-    `is_known` tells the files of a model that another engine made: a picture of how its training comes along is here
-    before the model is."""
+    `is_known` tells the files of a scan or model that another engine made: pictures of how it comes along are here
+    before it is whole."""
     if isinstance(spec, ReportSpec):
         from .report import is_report  # which is made of the project's recasts, and so of this module
 
         require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report, "page")
+    if isinstance(spec, ScanSpec):
+        require_scan(Path(spec.output), Path(spec.output), is_known)
     if isinstance(spec, TrainSpec | VoiceTrainSpec):
         require_own_folder(Path(spec.output), "model" if isinstance(spec, TrainSpec) else "voice", is_known)
     if not isinstance(spec, ConvertSpec | VoiceSpec):
@@ -88,7 +90,7 @@ def require_places(places: Iterable[Path], inputs: Iterable[Path], overwrite: bo
     is_ours, inputs = ours(project), list(inputs)
     for path in places:
         if path.name.endswith(SETTINGS_SUFFIX):
-            require_writable(path, inputs, overwrite, is_settings, "JSON")
+            require_writable(path, inputs, overwrite, is_settings, "settings")
             continue
         require_writable(path, inputs, overwrite, is_ours)
         if path.suffix and path.suffix.lower() not in FORMATS:

@@ -3,6 +3,7 @@ no footage; never footage of others, consents or another file of a project. Stan
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,14 @@ from ..reading import open_regular
 from .erase import is_file, read_json
 from .face_folders import CARDS
 
-Kind = Literal["media", "page", "JSON"]
-"""What an output is: a movie, pictures or sound; a report; faces, or settings."""
+Kind = Literal["media", "page", "faces", "settings"]
+"""What an output is: a movie, pictures or sound; a report; exported faces; what tells how a recast was made."""
 RECORDS = {"consent", "provenance"}
 """Folders of a project in which nothing is replaced, by whatever name the project goes."""
-EXPORT = "understudy alignments"
-"""The `format` of exported faces (`faces.interchange.alignments_json`)."""
+EXPORT = re.compile(
+    rb'\s*\{\s*("format":\s*"understudy alignments"|"__(meta|data)__":|"[^"]*":\s*\[\s*\{\s*"(detected|landmarks))'
+)
+"""How exported faces begin (`faces.interchange.alignments_json`), or faceswap's: a frame and its faces."""
 LOOKED_AT = 1 << 16
 """Bytes by which a file is told to be text, and of which kind."""
 LARGEST_RECORD = 16 << 20
@@ -36,11 +39,13 @@ def require_replaceable(path: Path, kind: Kind, says_recast: Callable[[Path], bo
     if not is_file(path):
         raise _refusal(path, "is no file")
     head = _head(path)
-    if RECORDS & {parent.name for parent in path.parents} or (_is_kept(path) and not _is_export(head)):
+    if RECORDS & {parent.name for parent in path.parents} or (_is_kept(path) and not EXPORT.match(head)):
         raise _refusal(path, "belongs to a project")
+    if kind == "settings" and head and not {"protocol", "convert"} <= set(read_json(path)):
+        raise _refusal(path, "does not tell how a recast was made")
     if not _is_of_kind(head, kind):
         what = {"media": "is footage, or something else that cannot be made again,", "page": "is no page of text"}
-        raise _refusal(path, what.get(kind, "holds no JSON"))
+        raise _refusal(path, what.get(kind, "holds no exported faces"))
 
 
 def _refusal(path: Path, what: str) -> UnderstudyError:
@@ -69,14 +74,9 @@ def _is_of_kind(head: bytes, kind: Kind) -> bool:
     match kind:
         case "page":
             return not begin or (begin[0] == "<" and not begin.startswith(("<?xml", "<svg")))
-        case "JSON":
-            return not begin or begin[0] in "{["
+        case "faces":
+            return not begin or bool(EXPORT.match(head))
     return True  # text by the name of a movie is none
-
-
-def _is_export(head: bytes) -> bool:
-    """Whether a file begins as faces that were exported."""
-    return head.startswith(b'{"format": "%s"' % EXPORT.encode())
 
 
 def _is_kept(path: Path) -> bool:

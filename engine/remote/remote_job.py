@@ -214,6 +214,7 @@ class _RemoteJob:
         path = self.exchange.places.here(place) if any(covers(one, place) for one in self.makes()) else None
         if path is None or path.suffix not in (".jpg", ".png") or not self.is_made(place):
             return
+        require_output(self.spec, came_from_there(self.exchange.project))
         with suppress(Refused):  # a newer one has taken its place
             with self.exchange.alone(EXCHANGE_SECONDS):
                 self.exchange.fetch([place], self.told)
@@ -228,7 +229,10 @@ class _RemoteJob:
             if whole is not None and whole.suffix == Path(self.spec.output).suffix != "":
                 self.require_movie(whole)
             return True
-        return is_place(place.removeprefix(self.makes()[0]), "scan" if isinstance(self.spec, ScanSpec) else "model")
+        name = place.removeprefix(self.makes()[0])
+        if isinstance(self.spec, ScanSpec):  # masks are drawn by hand, and no scan makes any
+            return is_place(name, "scan") and not (name.startswith("masks/") and Path(self.spec.output, name).exists())
+        return is_place(name, "model")
 
     def makes(self) -> list[str]:
         """What the job makes, as `Exchange.fetch` is asked for it."""

@@ -402,6 +402,37 @@ def test_what_a_strangers_project_names_is_not_sent(
     assert not any("id_rsa" in place or "x.bin" in place for place in hostile.sent)
 
 
+@pytest.mark.parametrize("name", ["person-9.jpg", "boxes.json", "notes.txt"])
+def test_files_of_the_users_in_a_folder_that_is_no_scan_stay(hostile: Hostile, tmp_path: Path, name: str) -> None:
+    """As they do where it is scanned here: asked before anything is sent, and before anything that came is written."""
+    project, clip = tmp_path / "film.understudy", tmp_path / "clip.mp4"
+    clip.write_bytes(b"mine")
+    folder = project / "scans" / "shot"
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(folder), project=str(project))
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(b'["mine"]')
+    hostile.listed = [f"scans/shot/{name}", "scans/shot/alignments.safetensors"]
+    hostile.previews = [f"{ROOT}/scans/shot/{name}"]
+    remote = chosen_remote()
+    assert remote is not None
+    for run in (lambda: job_bodies.run("scan", spec, Silent()), lambda: run_there(remote, "scan", spec, Silent())):
+        with pytest.raises(UnderstudyError, match="holds something other than a scan"):
+            run()
+        assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(name, b'["mine"]')]
+
+
+def test_masks_that_were_drawn_here_stay(hostile: Hostile, tmp_path: Path) -> None:
+    project, clip = tmp_path / "film.understudy", tmp_path / "clip.mp4"
+    clip.write_bytes(b"mine")
+    mask = project / "scans" / "shot" / "masks" / "000003.png"
+    mask.parent.mkdir(parents=True)
+    mask.write_bytes(b"drawn by hand")
+    hostile.listed = ["scans/shot/masks/000003.png", "scans/shot/masks/000004.png"]
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(mask.parents[1]), project=str(project))
+    job_bodies.run("scan", spec, Silent())
+    assert mask.read_bytes() == b"drawn by hand" and mask.with_name("000004.png").read_bytes() == EVIL
+
+
 @pytest.mark.parametrize("others", [[], ["models/one/weights.safetensors"]], ids=["nothing", "another file"])
 def test_what_was_sent_stays_here_whatever_is_listed(
     hostile: Hostile, tmp_path: Path, record_consent: Any, make_counter_picture: Any, others: list[str]

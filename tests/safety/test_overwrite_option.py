@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from understudy.engine import job_bodies
 from understudy.engine.cli import execute
+from understudy.engine.convert.convert_settings import save_settings
 from understudy.engine.errors import UnderstudyError
 from understudy.engine.media.partial_output import settings_file
 from understudy.engine.protocol import ConvertSpec, consent_file, to_json
@@ -41,7 +42,11 @@ def test_settings_of_somebody_elses_stay(spec: ConvertSpec, make_clip: Any, run:
     code, answer, _ = run("swap", footage, "--face", footage, "-o", spec.output)
     assert code == 1 and "understudy.json exists" in answer["error"]  # before anything is scanned
     assert beside.read_bytes() == THEIRS and not Path(spec.output).exists()
-    job_bodies.run("convert", replace(spec, overwrite=True), Silent())
+    with pytest.raises(UnderstudyError, match="does not tell how a recast was made"):
+        job_bodies.run("convert", replace(spec, overwrite=True), Silent())
+    assert beside.read_bytes() == THEIRS and not Path(spec.output).exists()
+    beside.unlink()
+    job_bodies.run("convert", spec, Silent())
     job_bodies.run("convert", spec, Silent())  # over its own
     assert json.loads(beside.read_text())["convert"]["output"] == spec.output
 
@@ -110,9 +115,18 @@ def test_valuables_stay(
         ("page", b"\xef\xbb\xbf  <!doctype html>" + "é".encode() * 40000, True),
         ("page", b"a poem", False),
         ("page", b"<?xml version='1.0'?><svg/>", False),
-        ("JSON", b" [1, 2]", True),
-        ("JSON", b"a poem", False),
-        ("JSON", b'{"a": "\0"}', False),
+        ("faces", b'{"format": "understudy alignments", "schema": 1', True),
+        ("faces", b'{"shot_000001.mp4": [{"detected": [1, 2, 3, 4]', True),
+        ("faces", b' {"__meta__": {}, "__data__": {}}', True),
+        ("faces", b" [1, 2]", False),
+        ("faces", b'{"my own": ["notes of three days"]}', False),
+        ("faces", b'{"protocol": "1.0", "convert": {}}', False),
+        ("faces", b"a poem", False),
+        ("faces", b'{"format": "understudy alignments", "a": "\0"}', False),
+        ("settings", b'{"protocol": "1.0", "convert": {}}', True),
+        ("settings", b"", True),
+        ("settings", b'{"format": "understudy alignments", "faces": []}', False),
+        ("settings", THEIRS, False),
         ("media", b"", True),
         ("media", b"a note by the name of a movie", True),
         ("media", b"\0\0\0\x18ftypmp42", False),
@@ -163,6 +177,16 @@ def test_an_export_of_ours_goes_wherever_it_lies(tmp_path: Path, run: Any, carph
     place = scan.parent / "shot.json"
     assert run("alignments", "export", scan, "-o", place)[0] == 0
     assert run("alignments", "export", scan, "-o", place, "--overwrite")[0] == 0
+    assert run("alignments", "export", scan, "-o", place, "--format", "faceswap", "--overwrite")[0] == 0
+    assert run("alignments", "export", scan, "-o", place, "--overwrite")[0] == 0
+
+
+def test_settings_of_a_recast_are_no_export(spec: ConvertSpec, tmp_path: Path, run: Any) -> None:
+    settings = settings_file(tmp_path / "other.mp4")
+    save_settings(replace(spec, output=str(tmp_path / "other.mp4")))
+    before = settings.read_bytes()
+    code, answer, _ = run("alignments", "export", spec.scan, "-o", settings, "--overwrite")
+    assert code == 1 and "not even --overwrite replaces it" in answer["error"] and settings.read_bytes() == before
 
 
 def test_help_and_code_say_the_same(capsys: pytest.CaptureFixture[str]) -> None:

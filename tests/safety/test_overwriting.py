@@ -203,5 +203,8 @@ def test_exported_alignments(tmp_path: Path, run: Any, carphone_folder: Path) ->
     before = (scan / "scan.json").read_bytes()
     code, answer, _ = run("alignments", "export", scan, "-o", scan / "scan.json", "--overwrite")
     assert code == 1 and "made from" in answer["error"] and (scan / "scan.json").read_bytes() == before
+    code, answer, _ = run("alignments", "export", scan, "-o", theirs, "--overwrite")
+    assert code == 1 and "not even --overwrite" in answer["error"] and theirs.read_text() == "{}"
+    theirs.write_text('{"format": "understudy alignments", "changed": 1}')
     assert run("alignments", "export", scan, "-o", theirs, "--overwrite")[0] == 0
     assert len(theirs.read_text()) > 100

@@ -96,6 +96,7 @@ def swap(shot: str, face: str, output: str) -> list[str]:
         (swap("good.mp4", "a.mp4", "x.mp4"), 3, "a circle of links"),
         (["people", "loop"], 1, "a circle of links"),
         (["verify", "loop"], 3, "a circle of links"),
+        (["verify", "good.mp4", "--frames", "-1"], 2, "--frames is -1; give a whole number, 0 or more"),
         (["train", "--identity", "Ann=loop/scan", "-o", "m"], 1, "a circle of links"),
         (["identity", "list", "--project", "loop"], 1, "a circle of links"),
         (["scan", "good.mp4", "-o", LONG], 1, "too long"),
