@@ -132,10 +132,19 @@ def _megabytes(result: dict[str, Any]) -> str:
 
 
 def _tell(result: dict[str, Any]) -> None:
-    """What stays although it was meant; last what cannot be theirs, and only has a name that Understudy uses."""
+    """What stays although it was meant; last what other projects made, and what cannot be theirs and only has a name
+    that Understudy uses."""
+    from ..provenance.recast_files import ELSEWHERE
+
     for one in result["left"]:
-        if one["may_hold"]:
+        if one["may_hold"] and one["why"] != ELSEWHERE:
             say(f"    stays     {one['path']}  ({one['why']})")
+    elsewhere = [one["path"] for one in result["left"] if one["why"] == ELSEWHERE]
+    if elsewhere:
+        say(
+            "These recasts show them, or let them be heard, and were made by another project folder, or by this one "
+            f"where it lay before. They stay; forget them there, too: {', '.join(elsewhere)}"
+        )
     others = [one["path"] for one in result["left"] if not one["may_hold"]]
     if others:
         say(f"Files that Understudy did not make stay, and are nothing of theirs by name or place: {', '.join(others)}")

@@ -163,19 +163,42 @@ Writes
         from ..swap import FACE
 
         person = request.face_person if role == FACE else request.person
-        name = name_of(request.work, role, of_person(scan, person))
+        look = of_person(scan, person)
+        name = name_of(request.work, role, look)
         clip, other = self._clip(role), read_consent(request.work, role)
         told = f"{self._told(role)}, and is not {other.person}" if other and name != role else self._told(role)
+        said = self._said(role, name)
+        if look is not None:
+            said = [text for text in said if self._is_about(request.work, role, name, text)]
         try:
-            obtain_consent(request.work, {name: told}, self._said(role, name), footage={name: str(clip.resolve())})
+            obtain_consent(request.work, {name: told}, said, footage={name: str(clip.resolve())})
         except ConsentError as error:
             if name == role:
                 raise
             raise ConsentError(
                 f"Somebody else is seen in {clip.name} than {role} was before in {request.work}, who is called {name} "
-                f'here. Say who it is with --consent "{role}=Full Name: written permission". {error}'
+                f'here. Say who it is with --consent "{name}=Full Name: written permission". {error}'
             ) from None
         return name
+
+    def _is_about(self, project: Path, role: str, name: str, text: str) -> bool:
+        """Whether what --consent says may be of the one who is called `name`, and not of others who played the role
+        before. Raises ConsentError when they are on record as somebody else."""
+        from ..provenance.consent import how_to_record, read_consent, seen_with
+        from ..provenance.consented_people import names_before
+
+        said = read_consents([text], [name])[0].person.casefold()
+        before = [read_consent(project, one) for one in names_before(role, name)]
+        if text not in self.consent and said in {one.person.strip().casefold() for one in before if one}:
+            return False  # it names the role, and so whoever played it
+        known, seen = read_consent(project, name), seen_with(project, name)
+        if known and seen and not seen.open and known.person.strip().casefold() != said:
+            raise ConsentError(
+                f"The face in {self._clip(role).name} is on record as {known.person}'s, and --consent says that it is "
+                f"{text.partition('=')[2].rpartition(':')[0].strip()}'s. Leave that out; or, if {known.person} was "
+                f"wrong, record it again: {how_to_record(project, name)}"
+            )
+        return True
 
     def _clip(self, role: str) -> Path:
         from ..swap import FACE

@@ -1,8 +1,8 @@
 """Recasts that have begun: what a killed one leaves unfinished holds faces or a voice, and forgetting must know whose.
 
 `<project>/provenance/begun/<id>.json` is written before anything of the recast is, and removed when it is recorded or
-nothing of it is left. The working folder beside the output says itself which recasts it is of (`NOTE`), since a
-project's word does not count outside it. Standard library only.
+nothing of it is left. The working folder beside the output says itself which recasts it is of, and which project folder
+makes them (`RECASTS_FILE`), since a project's word does not count outside it. Standard library only.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def begun(project: Path, recast: Begun) -> Iterator[None]:
     made = [parent for parent in output.parents if not parent.exists()]
     make_folders(file.parent)
     write_json(file, asdict(recast))
-    _say_whose(folder, recast.id)
+    _say_whose(folder, recast.id, project)
     try:
         yield
     finally:
@@ -74,16 +74,17 @@ def all_begun(project: Path) -> list[tuple[Path, Begun]]:
     return found
 
 
-def recasts_of(folder: Path) -> list[str]:
-    """The ids of the recasts that a working folder says it is of."""
+def recasts_of(folder: Path) -> dict[str, str]:
+    """The ids of the recasts that a working folder says it is of, each with the project folder that makes it."""
     known = read_json(folder / RECASTS_FILE).get("recasts") if is_folder(folder) else None
-    return [str(one) for one in known] if isinstance(known, list) else []
+    return {one: str(project) for one, project in known.items()} if isinstance(known, dict) else {}
 
 
-def _say_whose(folder: Path, identifier: str) -> None:
+def _say_whose(folder: Path, identifier: str, project: Path) -> None:
     """Write into a working folder that it is of this recast, too; whoever cannot be written to, says so later."""
     with contextlib.suppress(OSError):
         folder.parent.mkdir(parents=True, exist_ok=True)  # of the recast: as the user's mask lets
         make_folders(folder)
         if not contents(folder, "recast").foreign:
-            write_json(folder / RECASTS_FILE, {"recasts": list(dict.fromkeys([*recasts_of(folder), identifier]))})
+            known = {**recasts_of(folder), identifier: str(project.resolve())}
+            write_json(folder / RECASTS_FILE, {"recasts": known})

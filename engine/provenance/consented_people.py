@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
+from itertools import count, takewhile
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +51,21 @@ def name_of(project: Path, role: str, look: np.ndarray | None) -> str:
     """The name under which a project keeps the consent of a person that plays a role: the role's own, or role-2,
     role-3 … when those before are other people's. `look` is their mean embedding (128,), None where it is not known.
     """
-    for number in count(1):
-        name = role if number == 1 else f"{role}-{number}"
+    for name in _names(role):
         seen = seen_with(project, name)
         if seen is None or seen.open or look is None or not appearance.strangers([look], seen.faces):
             return name
     raise AssertionError
+
+
+def names_before(role: str, name: str) -> list[str]:
+    """The names that `name_of` gave to those who played a role before the one who is called `name`."""
+    return list(takewhile(lambda one: one != name, _names(role)))
+
+
+def _names(role: str) -> Iterator[str]:
+    yield role
+    yield from (f"{role}-{number}" for number in count(2))
 
 
 def _shown(spec: TrainSpec | ConvertSpec | PreviewSpec) -> dict[str, Looks]:

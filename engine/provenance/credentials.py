@@ -48,12 +48,16 @@ class Ingredient:
 
 @dataclass(frozen=True)
 class Claim:
-    """What is said of a file: its title, ingredients, and the facts of our own assertion, plain JSON."""
+    """What is said of a file: its title, ingredients, and the facts of our own assertion, plain JSON.
+
+    project: the folder that makes it, resolved. The file says it as a number that nobody else can make or read.
+    """
 
     title: str
     description: str
     ingredients: list[Ingredient]
     facts: dict[str, Any] = field(default_factory=dict)
+    project: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,15 +123,17 @@ def read_credentials(path: Path) -> Credentials | None:
     return Credentials(**found) if found else None
 
 
-def recasts_in(paths: list[Path], whole: bool = False) -> list[str]:
+def recasts_in(paths: list[Path], whole: bool = False, project: Path | None = None) -> list[str]:
     """Of each file the id of the recast that its content credentials say it is, empty where they say nothing of that.
 
     Those beside a file count only where they fit it; those in it, too, when it is asked for as it was made, `whole`.
+    With `project`, resolved, only those count that say that this folder, where it lies now, made them.
     """
     asked = [path for path in paths if path.suffix.lower() in FORMATS or sidecar(path).is_file()]
     if not asked:
         return [""] * len(paths)
-    answer = _apart({"recasts": [str(path.absolute()) for path in asked], "whole": whole}, asked)["ids"]
+    order = {"recasts": [str(path.absolute()) for path in asked], "whole": whole, "project": str(project or "")}
+    answer = _apart(order, asked)["ids"]
     found = dict(zip(asked, answer, strict=True))
     return [str(found.get(path, "")) for path in paths]
 

@@ -42,6 +42,14 @@ def links_out(project: Path, folders: list[Path]) -> Iterator[tuple[Path, Path]]
                         yield Path(entry.path), target
 
 
+def every_folder(project: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Every folder of a project, hidden ones too, with the names of its files; no link is followed, and no other
+    project in this one is entered."""
+    for folder, names, files in os.walk(project):
+        names[:] = sorted(name for name in names if not name.endswith(ENDING) or _is_entered(Path(folder, name)))
+        yield Path(folder), sorted(files)
+
+
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()

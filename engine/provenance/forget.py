@@ -10,14 +10,14 @@ from ..durable import hash_file
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
-from ..media.partial_output import partial_folder
+from ..media.partial_output import RECASTS_FILE, partial_folder
 from ..own_files import Kind, contents, may_be_ours, named, remove_ours
 from ..protocol import consent_file, home
 from .begun import all_begun, recasts_of
 from .consent import SUBJECTS, read_consent, today, withdraw
 from .erase import entries, erase, is_file, is_folder, read_json, require_unlinked, settled, size_of
 from .face_folders import LEADS_OUT, holding, links_out
-from .recast_files import RECASTS, Found, Left, Recorded, find_recast
+from .recast_files import ELSEWHERE, RECASTS, Found, Left, Recorded, copies_in, find_recast
 from .recasts import Recast, recorded
 from .voices import VoiceRecast, recorded_voices, voices_of_identity
 
@@ -123,16 +123,22 @@ def _erase_ours(found: Holdings, folder: Path, kind: Kind) -> None:
 def _add_begun(found: Holdings, project: Path, name: str) -> set[str]:
     """What killed and stopped recasts left that hold the face or the voice; gives the ids of those that go."""
     going = set()
+    working = {folder: recasts_of(folder) for folder in holding(project, RECASTS_FILE)}
     for record, recast in all_begun(project):
         output = settled(recast.output)
         if name not in {one.strip().casefold() for one in recast.identities} or output is None:
             continue
         folder = partial_folder(output)
-        if is_folder(folder) and project / RECASTS not in folder.parents and recast.id not in recasts_of(folder):
-            found.left.append(Left(str(folder), "It has the name of an unfinished recast, but does not say so itself."))
+        inside, of = project in folder.parents, recasts_of(folder).get(recast.id)
+        is_own = project / RECASTS in folder.parents or (of is not None and (inside or of == str(project)))
+        theirs = [path for path, ids in working.items() if recast.id in ids]  # whatever they are called
+        for path in dict.fromkeys([*theirs, *([folder] if is_own and is_folder(folder) else [])]):
+            found.add_folder(path, "recast", "unfinished recast")
+        if is_folder(folder) and not is_own:
+            why = "It has the name of an unfinished recast, but does not say so itself." if of is None else ELSEWHERE
+            found.left.append(Left(str(folder), why))
             continue
-        if is_folder(folder):
-            found.add_folder(folder, "recast", "unfinished recast")
+        if theirs or is_folder(folder):
             going.add(recast.id)
         found.add(record, "record that it was begun")
     return going
@@ -147,7 +153,7 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
         going += made_of_it if recast.output_sha256 else []
     others = {settled(recast.output) for record, recast in records if (record, recast) not in going}
     unnamed = _add_begun(found, project, name)  # recorded, and killed before they had their names
-    results: list[tuple[Path, str, Found]] = []
+    results: list[tuple[Path, Recorded, Found]] = []
     for record, recast in going:
         meant = Recorded(
             id=recast.id,
@@ -159,14 +165,18 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
         voice = isinstance(recast, VoiceRecast)
         for path in files.paths:
             found.add(path, "recast in which their voice is heard" if voice else "recast that shows their face")
-        results.append((record, recast.id, files))
+        results.append((record, meant, files))
     goes = {str(item.path) for item in found.items}
-    for record, identifier, files in results:
+    told = {Path(one.path) for _, _, files in results for one in files.left}
+    copies = list(copies_in(project, [meant for _, meant, _ in results], {*map(Path, goes), *told}))
+    for record, meant, files in results:
         left = [one for one in files.left if one.path not in goes]  # another recast of theirs took its place
-        if files.whole or (files.left and not left) or identifier in unnamed:
+        copied = [one for identifier, one in copies if identifier == meant.id]
+        if not copied and (files.whole or (files.left and not left) or meant.id in unnamed):
             found.add(record, "record of that recast")
-        if files.whole or identifier not in unnamed:
+        if files.whole or meant.id not in unnamed:
             found.left += left
+        found.left += copied
 
 
 def _appear_in(recast: Recast | VoiceRecast) -> set[str]:
@@ -214,9 +224,11 @@ def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
         if is_folder(folder) and is_folder(folder / "facesets") and not is_file(folder / "model.json"):
             found.add_folder(folder, "model", "unfinished model", theirs=False)
     known = {recast.id for _, recast in all_begun(project)}  # those that hold the face are listed already
-    for path in entries(project / RECASTS):
+    named = [path for path in entries(project / RECASTS) if path.suffix == ".part" and is_folder(path)]
+    saying = [path for path in holding(project, RECASTS_FILE) if recasts_of(path)]  # whatever they are called
+    for path in dict.fromkeys([*named, *saying]):
         whose = recasts_of(path)
-        if path.suffix == ".part" and is_folder(path) and not (whose and known.issuperset(whose)):
+        if not (whose and known.issuperset(whose)):
             found.add_folder(path, "recast", "unfinished recast", theirs=False)
     if is_folder(previews := home().resolve() / "previews"):
         found.add(previews, "previews")

@@ -2,30 +2,32 @@
 
 A record is a file that may come from anybody, and so may the path in it. In the project a file counts that is what was
 recorded (SHA-256). Outside it must also say itself which recast it is: its content credentials carry the record's id,
-and fit. There only what has the very name is looked at; the folder around it is listed, and a folder of pictures
-entered, only where something there proves that the recast was made there: itself, changed or not, or the settings
-beside it; where nothing does, that is told. What was changed since stays, and is told.
+and fit; and they, or the settings beside it, say that this very project folder made it. A copied or moved one is
+another: its records still name what the first one's recasts are, or were. Outside only what has the very name is looked
+at; the folder around it is listed, and a folder of pictures entered, only where something there proves that the recast
+was made there by this project: itself, changed or not, or the settings beside it; where nothing does, that is told.
+What was changed since stays, and is told, and so are copies elsewhere in the project.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from ..errors import UnderstudyError
 from ..media.partial_output import matte_path, settings_file
-from ..protocol import ConvertSpec, from_json
+from ..protocol import ConvertSpec, from_json, project_of
 from .credentials import FORMATS, recasts_in, sidecar
-from .erase import entries, is_file, is_folder, read_json, settled
+from .erase import entries, is_file, is_folder, read_json, settled, size_of
+from .face_folders import CARDS, every_folder
 from .outputs import hash_of, outputs_of
 
 RECASTS = "recasts"
 UNPROVEN = (
-    "It is that recast to the last bit, but outside the project, and without the credentials that would prove it. "
-    "Its record is kept. Remove it yourself."
+    "It is that recast to the last bit, but outside the project, and without the credentials that would prove that it "
+    "was made here. Its record is kept. Remove it yourself."
 )
-
-
 CHANGED = (
     "It has the name of that recast, but is not, or not surely, it as it was made: it may have been changed since. Its "
     "record is kept. Remove it yourself."
@@ -34,6 +36,12 @@ UNSEEN = (
     " Nothing there proves that it was made there, so its folder was not searched for copies under other names. Look "
     "yourself."
 )
+ELSEWHERE = (
+    "It was made by another project folder, or by this one where it lay before. It stays, and so does its record here. "
+    "Forget them there too, or remove it yourself."
+)
+COPIED = "It is that recast to the last bit, under another name in the project. Its record is kept. Remove it yourself."
+SAYING = "It says that it is that recast, though it was changed since. Its record is kept. Remove it yourself."
 MIXED = "Not all of its pictures are surely that recast's as they were made; the others stay. Remove them yourself."
 
 
@@ -79,7 +87,7 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
     own = {place: _own(project, place, recorded, others) for place in places}
     listed: set[Path] = set()
     for place in places:
-        if own[place] or project in place.parents or _was_made_there(place, recorded):
+        if own[place] or project in place.parents or _was_made_there(project, place, recorded):
             listed.add(place)
             for other in _alike(project, place, recorded):
                 own.setdefault(other, _own(project, other, recorded, others))
@@ -96,7 +104,8 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
         mixed = [Left(str(output), MIXED)] if set(there) - set(own[output]) else []
         return replace(found, left=[*told, *mixed, *found.left], whole=not told)
     if is_file(output) or is_folder(output):
-        told += [Left(str(output), CHANGED + ("" if output in listed else UNSEEN))] if theirs else []
+        why = ELSEWHERE if _is_others(project, output, recorded) else CHANGED + ("" if output in listed else UNSEEN)
+        told += [Left(str(output), why)] if theirs else []
     elif not any(own.values()) and not told:
         told.append(_not_found(output, recorded, output in listed))
     return replace(found, left=[*told, *found.left], whole=not told)
@@ -107,7 +116,7 @@ def _own(project: Path, place: Path, recorded: Recorded, others: Collection[Path
     inside = project in place.parents
     if is_file(place):
         parts = [place]
-    elif is_folder(place) and (inside or _made(settings_file(place), recorded)):
+    elif is_folder(place) and (inside or _made(settings_file(place), recorded, project)):
         parts = [path for path in outputs_of(place) if is_file(path)]
     else:
         return []
@@ -118,13 +127,18 @@ def _own(project: Path, place: Path, recorded: Recorded, others: Collection[Path
     elif is_file(place) and known and not whole:
         own = set()
     else:
-        own = _saying(parts, recorded)
+        own = _saying(project, parts, recorded)
     return _with_credentials(place, own)
 
 
-def _saying(parts: list[Path], recorded: Recorded) -> set[Path]:
-    """Those of the files that say themselves that they are this recast, and are as they were made."""
-    return {path for path, found in zip(parts, recasts_in(parts, whole=True), strict=True) if found == recorded.id}
+def _saying(project: Path, parts: list[Path], recorded: Recorded) -> set[Path]:
+    """Those of the files, which are in one folder, that say themselves that they are this recast, and are as they were
+    made; outside the project those that this project made."""
+    output = settled(recorded.output)
+    known = any(project in path.parents for path in parts)
+    known = known or (output is not None and _made(settings_file(output), recorded, project))
+    said = recasts_in(parts, whole=True, project=None if known else project)
+    return {path for path, found in zip(parts, said, strict=True) if found == recorded.id}
 
 
 def _with_credentials(place: Path, own: set[Path]) -> list[Path]:
@@ -163,32 +177,90 @@ def _with_companions(project: Path, names: list[Path], recorded: Recorded, own: 
     paths, left = own.copy(), []
     for name in dict.fromkeys(names):
         matte, settings = matte_path(name), settings_file(name)
-        made = _made(settings, recorded)
+        made = _made(settings, recorded, None if project in settings.parents else project)
         parts = [matte] if is_file(matte) else []
         if is_folder(matte) and (project in matte.parents or made):
             parts = [path for path in outputs_of(matte) if is_file(path)]
-        mattes = _with_credentials(matte, _saying(parts, recorded)) if parts else []
+        mattes = _with_credentials(matte, _saying(project, parts, recorded)) if parts else []
         if own and not mattes and (is_file(matte) or is_folder(matte)):
             left.append(Left(str(matte), "It may be the recast's matte, but does not say so, or was changed since."))
         paths += [*mattes, *([settings] if made and (own or project / RECASTS in settings.parents) else [])]
     return Found(list(dict.fromkeys(paths)), left)
 
 
-def _made(settings: Path, recorded: Recorded) -> bool:
-    """Whether a file of settings, no link, says that it made this recast's output."""
+def _made(settings: Path, recorded: Recorded, project: Path | None = None) -> bool:
+    """Whether a file of settings, no link, says that it made this recast's output, and, where one is named, for this
+    project."""
     try:
-        return settled(from_json(ConvertSpec, read_json(settings).get("convert")).output) == settled(recorded.output)
+        spec = from_json(ConvertSpec, read_json(settings).get("convert"))
     except ValueError:
         return False
+    of = settled(spec.project or project_of(spec.output))
+    return settled(spec.output) == settled(recorded.output) and project in (None, of)
 
 
-def _was_made_there(place: Path, recorded: Recorded) -> bool:
-    """Whether a file under that very name, or the settings beside it, prove that the recast was made there, whatever
-    became of it since: it is as recorded, or still says which recast it is."""
-    if _made(settings_file(place), recorded):
+def _was_made_there(project: Path, place: Path, recorded: Recorded) -> bool:
+    """Whether a file under that very name, or the settings beside it, prove that the recast was made there by this
+    project, whatever became of it since: it is as recorded, or still says which recast it is."""
+    if _made(settings_file(place), recorded, project):
         return True
     known = recorded.output_sha256 and recorded.output_bytes
-    return is_file(place) and (bool(known and _same(place, recorded)) or recasts_in([place]) == [recorded.id])
+    if not is_file(place) or _is_others(project, place, recorded):
+        return False
+    return bool(known and _same(place, recorded)) or recasts_in([place]) == [recorded.id]
+
+
+def _is_others(project: Path, place: Path, recorded: Recorded) -> bool:
+    """Whether a file or folder outside the project is that recast by what it, or the settings beside it, say, but this
+    project folder, where it lies now, did not make it."""
+    settings = settings_file(place)
+    if project in place.parents or _made(settings, recorded, project):
+        return False
+    if is_folder(place):
+        return _made(settings, recorded)
+    return recasts_in([place]) == [recorded.id] != recasts_in([place], project=project)
+
+
+def copies_in(project: Path, recasts: list[Recorded], known: set[Path]) -> Iterator[tuple[str, Left]]:
+    """What else in a project is one of these recasts, each with its id: to the last bit, wherever it lies and whatever
+    it is called, or by what it says of itself. Files and folders that are `known` are passed over, with all in them."""
+    sizes: dict[int, list[Path]] = {}
+    saying: list[Path] = []
+    for folder, names in every_folder(project):
+        if known.intersection((folder, *folder.parents)):
+            continue
+        files = [path for name in names if (path := folder / name) not in known and is_file(path)]
+        pictures = [path for path in outputs_of(folder) if is_file(path)]
+        for path in files:
+            sizes.setdefault(size_of(path), []).append(path)
+        sizes.setdefault(sum(map(size_of, pictures)), []).append(folder)
+        of_ours = any((one / card).is_file() for one in (folder, *folder.parents) for card in CARDS)
+        saying += [path for path in files if _may_say(path) and not (of_ours and path in pictures)]
+    told: set[Path] = set()
+    for one in recasts:
+        for path in sizes.get(one.output_bytes, []) if one.output_sha256 and one.output_bytes else []:
+            if _same(path, one):
+                told.add(path)
+                yield one.id, Left(str(path), COPIED)
+    ids = {one.id for one in recasts}
+    saying = [path for path in saying if told.isdisjoint((path, path.parent))] if ids else []
+    for path, found in zip(saying, _said(saying), strict=True):
+        if found in ids:
+            yield found, Left(str(path), SAYING)
+
+
+def _may_say(path: Path) -> bool:
+    """Whether a file may carry content credentials, or has some beside it."""
+    beside = sidecar(path)
+    return path.suffix.lower() in FORMATS or (path != beside and is_file(beside))
+
+
+def _said(paths: list[Path]) -> list[str]:
+    """Which recast each file says it is; a file that cannot be looked into says nothing."""
+    try:
+        return recasts_in(paths)
+    except UnderstudyError:
+        return [*_said(paths[: len(paths) // 2]), *_said(paths[len(paths) // 2 :])] if len(paths) > 1 else [""]
 
 
 def _not_found(output: Path, recorded: Recorded, listed: bool) -> Left:

@@ -127,7 +127,7 @@ def certify(
         "facesetsSha256": list(facesets.values()),
     }
     faces = "A face was" if len(spec.swaps) == 1 else f"{len(spec.swaps)} faces were"
-    claim = Claim(output.name, f"{faces} replaced by machine learning.", made_of, facts)
+    claim = Claim(output.name, f"{faces} replaced by machine learning.", made_of, facts, str(project.resolve()))
     credentials = told["credentials"] = sign_all(files, claim)
     for final, whole in made.items():
         if final != output:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hmac
 import io
 import json
 import os
@@ -46,7 +47,7 @@ def main() -> None:
             first, *_ = [_sign(Path(path), claim, signer) for path in order["sign"]]
             answer: dict[str, Any] = {"id": first}
         elif "recasts" in order:
-            answer = {"ids": [_recast(Path(path), order["whole"]) for path in order["recasts"]]}
+            answer = {"ids": [_recast(Path(path), order["whole"], order["project"]) for path in order["recasts"]]}
         elif "intact" in order:
             answer = {"intact": all(_is_recast(Path(path)) for path in order["intact"])}
         else:
@@ -59,14 +60,24 @@ def main() -> None:
     print(json.dumps(answer), flush=True)
 
 
-def _recast(path: Path, whole: bool) -> str:
-    """The id of the recast that a file says it is; empty where it says nothing of that, cannot be read, or, where it is
-    asked for `whole`, was changed."""
+def _recast(path: Path, whole: bool, project: str) -> str:
+    """The id of the recast that a file says it is; empty where it says nothing of that, cannot be read, was changed
+    (where it is asked for `whole`), or does not say that `project` made it (where one is named)."""
     try:
         found = _read(path)
     except (UnderstudyError, OSError):
         return ""
-    return str(found.facts.get("id", "")) if found and not ((found.sidecar or whole) and found.tampered) else ""
+    if found is None or ((found.sidecar or whole) and found.tampered):
+        return ""
+    if project and not ("project" in found.facts and found.facts["project"] == _project_mark(project)):
+        return ""
+    return str(found.facts.get("id", ""))
+
+
+def _project_mark(project: str) -> str:
+    """What a recast says of the project folder that made it: only this user's key makes it, so neither a copy of the
+    folder elsewhere nor a stranger's has the same, and nobody reads the folder's name in it; 32 hexadecimal digits."""
+    return hmac.new(load_certificate().key, project.encode("utf-8", "surrogateescape"), "sha256").hexdigest()[:32]
 
 
 def _read(path: Path) -> Credentials | None:
@@ -160,6 +171,7 @@ def _sign(path: Path, claim: Claim, signer: Any) -> str:
 
 def _builder(claim: Claim) -> Any:
     parent = next((i for i in claim.ingredients if i.relationship == "parentOf"), None)
+    project = {"project": _project_mark(claim.project)} if claim.project else {}
     agent = {"name": "Understudy", "version": release()}
     edited = {
         "action": "c2pa.edited" if parent else "c2pa.created",
@@ -172,7 +184,7 @@ def _builder(claim: Claim) -> Any:
         "title": claim.title,
         "assertions": [
             {"label": "c2pa.actions.v2", "data": {"actions": [edited]}},
-            {"label": "org.understudy.recast", "data": claim.facts},
+            {"label": "org.understudy.recast", "data": claim.facts | project},
         ],
     }
     builder = c2pa.Builder(manifest, context=_context())

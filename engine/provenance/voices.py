@@ -80,7 +80,7 @@ def certify_voice(
         "stemOnly": spec.settings.stem,
     }
     whole = made[output]
-    claim = Claim(output.name, "A voice was replaced by machine learning.", ingredients, facts)
+    claim = Claim(output.name, "A voice was replaced by machine learning.", ingredients, facts, str(project.resolve()))
     credentials = told["credentials"] = sign(whole, claim)
     require_output(spec)  # somebody may have put a file there meanwhile
     people = [read_consent(project, name, "voice") for name in (spec.identity, spec.target)]

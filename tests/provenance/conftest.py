@@ -52,14 +52,14 @@ def record(film: Path) -> Record:
 
 
 @pytest.fixture
-def recast(make_clip: Any) -> Callable[..., dict[str, Any]]:
+def recast(make_clip: Any, film: Path) -> Callable[..., dict[str, Any]]:
     """Make a movie with credentials of a recast, and the settings beside it; gives what a record says of it."""
 
     def make(path: Path, identifier: str = ID) -> dict[str, Any]:
         path.parent.mkdir(parents=True, exist_ok=True)
         make_clip(path, 8)
-        sign(path, Claim(path.name, "A face was replaced.", [], {"id": identifier}))
-        save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(path)))
+        sign(path, Claim(path.name, "A face was replaced.", [], {"id": identifier}, str(film)))
+        save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(path), project=str(film)))
         return {"output_sha256": hash_file(path), "output_bytes": path.stat().st_size}
 
     return make

@@ -114,6 +114,42 @@ def test_what_is_said_of_a_role_and_of_who_plays_it() -> None:
     assert [command._said("target", name) for name in ("target", "target-2")] == [[], []]
 
 
+def test_the_same_words_credit_nobody_else(run: Any, tmp_path: Path, people_footage: dict[str, Path]) -> None:
+    """The same command line again, after other footage took the place of the first: what it says of one person is not
+    said of another."""
+    face = tmp_path / "actor.jpg"
+    shutil.copy(people_footage["astronaut"], face)
+    words = ["swap", people_footage["carphone"], "--end", "1", "--face", face, "--preset", "draft", "-o", "one.mp4"]
+    assert run(*words, *BOTH)[0] == 0
+    shutil.copy(people_footage["hopper"], face)
+    before = consent.seen_with(Path("one.understudy"), "face")
+    code, answer, _ = run(*words, *BOTH)
+    assert code == 7 and "Somebody else is seen in actor.jpg than face was before" in answer["error"]
+    assert '--consent "face-2=Full Name: written permission"' in answer["error"]
+    assert consent.read_consent(Path("one.understudy"), "face-2") is None
+    assert consent.seen_with(Path("one.understudy"), "face") == before
+    shutil.copy(people_footage["astronaut"], face)
+    code, answer, _ = run(*words, BOTH[0], "face=Grace Hopper: public domain", *BOTH[2:])
+    assert (
+        code == 7
+        and "is on record as Eileen Collins's, and --consent says that it is Grace Hopper's" in answer["error"]
+    )
+    kept = consent.read_consent(Path("one.understudy"), "face")
+    assert kept is not None and kept.person == "Eileen Collins"
+
+
+def test_a_consent_said_in_the_same_words_is_not_opened_again(
+    run: Any, tmp_path: Path, astronaut_folder: Path, hopper_folder: Path
+) -> None:
+    words = ["train", "-o", tmp_path / "models" / "one", "--preset", "draft", "--consent", "Ann=Ann Lee: own face"]
+    assert run(*words, "--identity", f"Ann={astronaut_folder}")[0] == 0
+    code, answer, _ = run(*words, "--identity", f"Ann={hopper_folder}")
+    assert code == 7 and "Ann Lee's, but the face in hopper is somebody else's" in answer["error"]
+    assert len(faces_of(tmp_path, "Ann")) == 1
+    words[-1] = "Ann=Grace Hopper: public domain"  # somebody else is said to be her
+    assert run(*words, "--identity", f"Ann={hopper_folder}")[0] == 0
+
+
 def test_who_is_replaced_is_asked_about_again(run: Any, people_footage: dict[str, Path]) -> None:
     words = ["--face", people_footage["astronaut"], "--preset", "draft", "--work", "work"]
     code, _, said = run("swap", people_footage["carphone"], "--end", "3", *words, "-o", "one.mp4", *BOTH)

@@ -162,7 +162,7 @@ def test_pictures_outside_go_by_what_each_says_itself(
         cv2.imwrite(str(folder / f"{n}.png"), make_counter_picture(n, 96, 64))
         if n < 2:
             sign(folder / f"{n}.png", Claim("shot", "A face was replaced.", [], {"id": ID}))
-    save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(folder)))
+    save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(folder), project=str(film)))
     gone = record(folder)
     forget(film)
     assert [p.name for p in folder.iterdir()] == ["2.png"] and not gone.exists()
@@ -355,7 +355,7 @@ def test_a_recast_is_on_record_from_its_beginning(film: Path, place: str, ends: 
     work = folder / "shot.mp4.part"
     note = Begun(id=ID, date="2026-11-30", output=str(folder / "shot.mp4"), identities=["ann"])
     with contextlib.suppress(KeyError), begun(film, note):
-        assert recasts_of(work) == [ID] and [one for _, one in all_begun(film)] == [note]
+        assert recasts_of(work) == {ID: str(film)} and [one for _, one in all_begun(film)] == [note]
         if ends == "stopped":
             (work / "segments").mkdir()
             (work / "segments" / "00000000.mkv").write_bytes(b"faces")

@@ -65,7 +65,7 @@ def test_a_killed_recast_is_forgotten(tmp_path: Path, people_footage: dict[str, 
         running.kill()
         running.wait()
     (begun,) = all_begun(work)
-    assert recasts_of(segments.parent) == [begun[1].id] and begun[1].identities == ["face"]
+    assert recasts_of(segments.parent) == {begun[1].id: str(work)} and begun[1].identities == ["face"]
     assert not output.exists() and not list((work / "provenance").glob("*.json"))
     theirs = output.with_name("theirs.mp4.part") / "segments"  # of another project
     theirs.mkdir(parents=True)

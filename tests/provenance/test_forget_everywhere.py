@@ -102,7 +102,7 @@ def test_pictures_that_were_changed_stay_and_are_told(
     for n in range(3):
         cv2.imwrite(str(folder / f"{n}.png"), make_counter_picture(n, 96, 64))
         sign(folder / f"{n}.png", Claim("shot", "A face was replaced.", [], {"id": ID}))
-    save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(folder)))
+    save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(folder), project=str(film)))
     size = sum(path.stat().st_size for path in outputs_of(folder))
     record(folder, output_sha256=hash_of(folder), output_bytes=size)
     data = bytearray((folder / "1.png").read_bytes())
