@@ -19,6 +19,7 @@ from ..media.footage import Footage, footage_of
 from ..media.reader import Frame, MediaInfo, probe, read_frames
 from ..media.segments import SEGMENT_FRAMES
 from ..media.sound import lost_tracks
+from ..media.words import damaged_in_words
 from ..media.writer import MovieWriter
 from ..memory import give_back
 from ..protocol import ConvertSpec
@@ -108,11 +109,7 @@ def convert(
                         give_back()
     doubt = {frame: max(p.doubt for p in plan[frame]) for frame in range(start, end) if plan.get(frame)}
     if repeated:
-        shown = ", ".join(map(str, repeated[:20])) + (" …" if len(repeated) > 20 else "")
-        report.log(
-            f"{len(repeated)} frames of {info.path.name} cannot be decoded and repeat their neighbours: {shown}.",
-            "warning",
-        )
+        report.log(damaged_in_words(info.footage, repeated), "warning")
     save_settings(spec, writer.record(), doubt)
     return counts
 

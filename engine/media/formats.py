@@ -124,10 +124,15 @@ def check_output(output: Path, source: MediaInfo, format: OutputFormat = "same",
         raise MediaError(f"{output} is the footage itself. Choose another name for the recast movie.")
     if recipe.picture:
         _require_own_folder(output, recipe)
+    require_codec(recipe, source)
+    return recipe
+
+
+def require_codec(recipe: Recipe, source: MediaInfo) -> None:
+    """Raise MediaError when what `source` is encoded as cannot hold it."""
     if recipe.codec in ("tiff", "dpx") and source.transfer in (PQ, HLG):
         raise MediaError(f"{recipe.codec.upper()} pictures cannot say that they are HDR; choose PNG or EXR.")
     _require_encoder(recipe, source)
-    return recipe
 
 
 def _require_own_folder(output: Path, recipe: Recipe) -> None:

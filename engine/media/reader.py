@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -170,9 +171,9 @@ def probe(where: Path | Footage) -> MediaInfo:
 def read_frames(where: Path | Footage, start: int = 0, end: int | None = None) -> Iterator[Frame]:
     """Frames `start` to `end` (exclusive; None is to the last), exact, in order, one at a time.
 
-    A frame that cannot be decoded shows the picture before it (at the range's beginning, after it), and says that it
-    is `repeated`. Raises MediaError at once when the range is empty or outside the footage, and while reading when
-    nothing of it can be decoded.
+    A frame that cannot be decoded shows the picture before it (at the footage's beginning, after it), whatever the
+    range, and says that it is `repeated`. Raises MediaError at once when the range is empty or outside the footage, and
+    while reading when nothing of the footage can be decoded.
     """
     footage = as_footage(where)
     path = footage.path
@@ -300,24 +301,21 @@ def _checked_end(path: Path, start: int, end: int | None, frames: int) -> int:
 
 def _read_pictures(files: list[Path], start: int, end: int, as_stored: bool) -> Iterator[Frame]:
     good: av.VideoFrame | None = None
-    waiting: list[int] = []
     for index in range(start, end):
         try:
-            native = read_picture(files[index], as_stored)
+            good = read_picture(files[index], as_stored)
+            repeated = False
         except MediaError:
-            if end - start == 1:
-                raise
-            if good is None:
-                waiting.append(index)
-            else:
-                yield Frame(index, good, True)
-            continue
-        good = native
-        yield from (Frame(before, good, True) for before in waiting)
-        waiting = []
-        yield Frame(index, good)
-    if good is None:
-        read_picture(files[start])  # raises, naming it
+            good, repeated = good or _nearest_picture(files, index, as_stored), True
+        yield Frame(index, good, repeated)
+
+
+def _nearest_picture(files: list[Path], index: int, as_stored: bool) -> av.VideoFrame:
+    """The picture before one that cannot be read, or after it. Raises MediaError, naming it, when there is none."""
+    for other in (*range(index - 1, -1, -1), *range(index + 1, len(files))):
+        with contextlib.suppress(MediaError):
+            return read_picture(files[other], as_stored)
+    return read_picture(files[index], as_stored)
 
 
 def _read_played(footage: Footage, table: FrameTable, start: int, end: int) -> Iterator[Frame]:
@@ -332,14 +330,18 @@ def _read_played(footage: Footage, table: FrameTable, start: int, end: int) -> I
 
 def _read_movie(footage: Footage, table: FrameTable, start: int, end: int) -> Iterator[Frame]:
     size, good, path = None, None, footage.path
-    wanted = start
+    wanted, before = start, -1
     for native in _frames_from(footage, table, start):
         if table.seekable:
             if native.pts is None:
                 continue
             place = int(np.searchsorted(table.times, native.pts))
-            if place < wanted or place == len(table.times) or table.times[place] != native.pts:
+            if place == len(table.times) or table.times[place] != native.pts:
                 continue  # none of those that are counted
+            if place < wanted:
+                if before < place < start:  # shown where the range's first frames cannot be decoded
+                    before, good = place, native
+                continue
             for lost in range(wanted, min(place, end)):
                 yield Frame(lost, good or native, True)
             wanted = place
@@ -363,7 +365,7 @@ def _read_movie(footage: Footage, table: FrameTable, start: int, end: int) -> It
 
 
 def _frames_from(footage: Footage, table: FrameTable, start: int) -> Iterator[av.VideoFrame]:
-    """Decoded frames from shown frame `start` on.
+    """Decoded frames from shown frame `start` on, or, where they tell their times, from some before it on.
 
     Seeks to the last key frame but one before it: pictures after a key frame may lean on those
     before it (open groups, gradual refresh), and some containers seek only roughly. Decodes from
@@ -381,12 +383,12 @@ def _frames_from(footage: Footage, table: FrameTable, start: int) -> Iterator[av
         stream = video_stream(container, footage.path, footage.stream)
         stream.thread_type = "AUTO"
         for index, frame in enumerate(_shown(decoded(container, stream), table)):
-            if index >= start:
+            if table.seekable or index >= start:
                 yield frame
 
 
 def _seek_frames(footage: Footage, key: int, target: int) -> Iterator[av.VideoFrame]:
-    """Frames from time `target` on, decoded from the key frame at `key`; nothing if that fails."""
+    """Decoded frames from the key frame at `key` on, before time `target`; nothing where seeking lands elsewhere."""
     with open_movie(footage.path) as container:
         stream = video_stream(container, footage.path, footage.stream)
         stream.thread_type = "AUTO"
@@ -396,14 +398,12 @@ def _seek_frames(footage: Footage, key: int, target: int) -> Iterator[av.VideoFr
             raise
         except av.FFmpegError:
             return
-        after_key = on_target = False
+        landed = False
         for frame in decoded(container, stream):
-            after_key = after_key or bool(frame.key_frame)
-            if frame.pts is None or (not on_target and (frame.pts > target or not after_key)):
+            if not landed and (frame.pts is None or frame.pts > target or not frame.key_frame):
                 return
-            on_target = on_target or frame.pts == target
-            if on_target:
-                yield frame
+            landed = True
+            yield frame
 
 
 def _shown(frames: Iterator[av.VideoFrame], table: FrameTable) -> Iterator[av.VideoFrame]:

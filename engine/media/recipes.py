@@ -116,8 +116,8 @@ def ffv1(form: str, layer: bool) -> Recipe:
         name = "gbrap16le" if is_rgb or bits > 12 else "yuva444p10le" if bits <= 10 else "yuva444p12le"
     else:
         name = {"gbrp": "bgr0", "gbrap": "bgra"}.get(form, form)  # how FFV1 takes 8-bit RGB
-    if name not in taken:
-        name = "gbrp16le" if is_rgb else "yuv444p16le"
+    if name not in taken or "f" in name:  # floating point is experimental in FFV1, and its encoder refuses it
+        name = ("gbrap16le" if form.startswith("gbra") else "gbrp16le") if is_rgb else "yuv444p16le"
     return Recipe(
         name="ffv1",
         codec="ffv1",

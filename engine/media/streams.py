@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.sidedata.sidedata import Type
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
-from .open import LACKS_MEMORY
+from .footage import Footage
+from .open import LACKS_MEMORY, open_movie
+from .tone_mapping import PQ
+from .words import many
+
+DYNAMIC = {Type.DOVI_METADATA: "Dolby Vision", Type.DOVI_RPU_BUFFER: "Dolby Vision", Type.DYNAMIC_HDR_PLUS: "HDR10+"}
+DOLBY_VISION = {"dvh1", "dvhe", "dvav", "dva1", "dav1"}
+"""Sample entries of ISO files."""
 
 
 def video_stream(container: InputContainer, path: Path, number: int = 0) -> VideoStream:
@@ -40,3 +50,38 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
             raise
         except av.FFmpegError:
             continue
+
+
+def unread_streams(footage: Footage, seconds: float) -> Iterator[str]:
+    """What of a movie is not in a recast, in sentences; `seconds` is how long its picture lasts."""
+    with open_movie(footage.path) as container:
+        picture = video_stream(container, footage.path, footage.stream)
+        silent = [s for s in container.streams.audio if s.codec_context is None or not s.codec_context.sample_rate]
+        if silent:
+            yield f"{many(len(silent), 'sound track')} that nothing here decodes."
+        others = [s for s in container.streams.video if s != picture and _is_picture(s)]
+        if others:
+            numbers = ", ".join(str(container.streams.video.index(s)) for s in others)
+            which = container.streams.video.index(picture)
+            yield f"Picture stream {numbers}: this is of stream {which}; a strip's Stream Index chooses another."
+        if picture.metadata.get("alpha_mode") == "1":
+            yield "The alpha of VP8 and VP9: it is recast as if it were opaque."
+        data = [s for s in container.streams.data if "timecode" not in s.metadata]
+        counts = {"subtitle": len(container.streams.subtitles), "data track": len(data)}
+        counts |= {"attachment": len(container.streams.attachments), "chapter": len(container.chapters())}
+        if told := [many(count, thing) for thing, count in counts.items() if count]:
+            yield f"{', '.join(told)}."
+        dynamic = {"Dolby Vision"} if picture.codec_context.codec_tag in DOLBY_VISION else set()
+        for frame in islice(decoded(container, picture), 1):
+            if int(frame.color_trc) == PQ:  # see `mastering`: side data is listed of no other footage
+                kinds = [frame.side_data[n].type for n in range(len(frame.side_data))]  # type: ignore[literal-required]
+                dynamic |= {DYNAMIC[kind] for kind in kinds if kind in DYNAMIC}
+        if dynamic:
+            yield f"{' and '.join(sorted(dynamic))} metadata."
+        begin = float((picture.start_time or 0) * (picture.time_base or 0))
+        tail = ((container.duration or 0) + (container.start_time or 0)) / av.time_base - begin - seconds
+        if (more := math.floor(tail * float(picture.guessed_rate or 24) + 0.5)) > 0:  # as Blender rounds
+            yield (
+                f"{tail:.2f} s of sound or subtitles after the last frame. Blender counts {many(more, 'frame')} there, "
+                "which a recast leaves out."
+            )

@@ -21,6 +21,7 @@ from .conversion import (
     View,
 )
 from .engine_info import EngineInfo, RemoteInfo
+from .footage import Finding, FindingKind, FootageReport
 from .jobs import FINAL_STATES, SPECS, Event, EventKind, Job, JobKind, JobSpec, JobState
 from .json_io import from_json, parse_json, to_json
 from .paths import address_file, check_path, check_paths, home, is_open_home, make_home, project_of
@@ -29,4 +30,4 @@ from .settings import Limits, Setting, check_limits, limits_of, settings_of
 from .training import Identity, Material, Network, Preset, TrainSettings, TrainSpec, Verdict
 from .voice import Excitation, SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec
 
-PROTOCOL = "1.2"
+PROTOCOL = "1.3"

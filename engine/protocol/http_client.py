@@ -15,14 +15,18 @@ from typing import Any, TypeVar
 from . import PROTOCOL
 from .conversion import PreviewResult, PreviewSpec
 from .engine_info import EngineInfo
+from .footage import FootageReport
 from .jobs import Event, Job
 from .json_io import from_json, parse_json, to_json
 from .paths import address_file
+from .scans import Clip
 
 TIMEOUT_SECONDS = 3.0
 PREVIEW_SECONDS = 120.0
 """A preview's first frame waits until the model is loaded."""
 REMOTE_SECONDS = 30.0
+FOOTAGE_SECONDS = 90.0
+"""Looking at footage may wait for another's, and takes a minute at most."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 T = TypeVar("T")
@@ -171,6 +175,11 @@ def preview(address: Address, spec: PreviewSpec) -> PreviewResult:
     """One frame as it would be recast now. The first one of a model waits until it is loaded."""
     answer = call(address, "POST", "/v1/preview", to_json(spec), timeout=PREVIEW_SECONDS)
     return _read(PreviewResult, answer)
+
+
+def footage(address: Address, clip: Clip) -> FootageReport:
+    """What is to be known of a clip's footage before it is recast."""
+    return _read(FootageReport, call(address, "POST", "/v1/footage", to_json(clip), timeout=FOOTAGE_SECONDS))
 
 
 def events(address: Address, job_id: str, after: int) -> tuple[Job, list[Event]]:

@@ -194,14 +194,23 @@ def _builder(claim: Claim) -> Any:
         described = {"title": ingredient.title, "relationship": ingredient.relationship}
         if ingredient.sha256:
             described["description"] = f"sha256 {ingredient.sha256}"
-        path = ingredient.path
-        kind = READABLE.get(path.suffix.lower(), OTHER) if path else OTHER
-        if path and kind != OTHER:
-            with open_regular(path) as file:
-                builder.add_ingredient(json.dumps(described), kind, file)
-        else:  # C2PA reads nothing in it; its hash says which file it was
+        if not _add_read(builder, ingredient.path, described):  # its hash says which file it was
             builder.add_ingredient(json.dumps(described), OTHER, io.BytesIO(ingredient.sha256.encode()))
     return builder
+
+
+def _add_read(builder: Any, path: Path | None, described: dict[str, str]) -> bool:
+    """Add an ingredient with the credentials of its own; answers False where C2PA reads nothing in it, as in a damaged
+    movie that plays all the same."""
+    kind = READABLE.get(path.suffix.lower(), OTHER) if path else OTHER
+    if not path or kind == OTHER:
+        return False
+    with open_regular(path) as file:
+        try:
+            builder.add_ingredient(json.dumps(described), kind, file)
+        except c2pa.C2paError:
+            return False
+    return True
 
 
 @functools.cache

@@ -23,7 +23,7 @@ from .mirror import InvalidPlace, Mirrors, Mismatch
 from .page import Page
 from .paths import Forbidden, Occupied
 from .preview_process import NoPreview, PreviewRenderer, Superseded
-from .routes import engine_routes, job_routes, mirror_routes, page_routes, preview_routes
+from .routes import engine_routes, footage_routes, job_routes, mirror_routes, page_routes, preview_routes
 from .routes.messages import NOT_JSON, refusals
 from .routes.services import Services
 from .store import JobConflict
@@ -31,7 +31,7 @@ from .store import JobConflict
 if TYPE_CHECKING:
     from .supervisor import Supervisor
 
-ROUTERS = (engine_routes, job_routes, preview_routes, mirror_routes, page_routes)
+ROUTERS = (engine_routes, job_routes, footage_routes, preview_routes, mirror_routes, page_routes)
 STATUS: dict[type[Exception], int] = {
     Forbidden: 403,
     InvalidPlace: 403,

@@ -274,8 +274,11 @@ def test_pictures_that_lack_are_named_and_one_cut_off_repeats_its_neighbour(
     (tmp_path / "shot.0005.png").write_bytes(whole[: len(whole) // 2])
     frames = [(f.index, f.repeated, read_counter(f.rgb)) for f in read_frames(tmp_path)]
     assert frames == [(0, False, 1), (1, False, 2), (2, True, 2), (3, False, 6)]
+    for alone in range(4):  # whatever range is read
+        (frame,) = read_frames(tmp_path, alone, alone + 1)
+        assert (frame.index, frame.repeated, read_counter(frame.rgb)) == frames[alone]
     with pytest.raises(MediaError, match=r"shot\.0005\.png is damaged"):
-        list(read_frames(tmp_path, 2, 3))
+        list(read_frames(tmp_path / "shot.0005.png"))
 
 
 @pytest.mark.parametrize("kind", ["png", "tif", "exr", "dpx"])

@@ -64,6 +64,10 @@ def test_a_broken_stretch_is_repeated_and_told(tmp_path, make_clip, read_counter
     assert lost and all(24 <= index < 48 for index in lost)
     assert [read_counter(f.rgb) for f in frames[:24]] == list(range(24))
     assert [read_counter(f.rgb) for f in frames[50:]] == list(range(50, 60))
+    for index in (lost[0] - 1, lost[0], lost[-1], lost[-1] + 1):  # the same picture whatever range is read
+        (alone,) = read_frames(path, index, index + 1)
+        assert alone.repeated == (index in lost)
+        assert np.array_equal(alone.rgb, frames[index].rgb)
 
 
 def test_content_decides_what_a_picture_is_and_a_bad_one_is_passed_over(tmp_path):

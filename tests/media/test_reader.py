@@ -250,10 +250,11 @@ def test_a_damaged_frame_is_its_neighbour_and_says_so(tmp_path, make_clip, read_
     frames = list(read_frames(path, 15, 25))
     assert [f.index for f in frames if f.repeated] == [20]
     assert [read_counter(f.rgb) for f in frames] == [15, 16, 17, 18, 19, 19, 21, 22, 23, 24]
-    assert [(f.index, f.repeated, read_counter(f.rgb)) for f in read_frames(path, 20, 22)] == [
-        (20, True, 21),
-        (21, False, 21),
-    ]
+    for start, end in ((20, 22), (20, 21)):  # the same whatever range is read
+        assert [(f.index, f.repeated, read_counter(f.rgb)) for f in read_frames(path, start, end)] == [
+            (20, True, 19),
+            (21, False, 21),
+        ][: end - start]
 
 
 @pytest.mark.parametrize("span", [(0, 41), (40, None), (5, 5), (-1, 3), (10, 5), (100, 200)])

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 import pytest
+from understudy.engine.media.examine import examine
+from understudy.engine.media.footage import Footage
 
 from .harness import Engine, wait_until
 
@@ -329,3 +331,14 @@ def test_the_idle_supervisor_hardly_works(shared_engine: Engine, capsys: pytest.
     with capsys.disabled():
         print(f"\nidle supervisor: {spent:.2%} of a core")
     assert spent < 0.02  # the clock's own grain is 0.25 % here
+
+
+def test_footage_is_looked_at_in_a_process_of_its_own(shared_engine: Engine, tmp_path: Path, make_clip: Any) -> None:
+    path = make_clip(tmp_path / "shot.mp4", 12)
+    asked = {"path": str(path), "start": 0, "end": 12, "played": True}
+    told = shared_engine.http.post("/v1/footage", json=asked, timeout=60).json()["findings"]
+    assert told == [vars(one) for one in examine(Footage(path=path, played=True), 0, 12)]
+    (tmp_path / "text.mp4").write_text("no movie")
+    told = shared_engine.http.post("/v1/footage", json={"path": str(tmp_path / "text.mp4")}, timeout=60).json()
+    assert told["findings"][0]["kind"] == "cannot" and "cannot be read as footage" in told["findings"][0]["text"]
+    assert shared_engine.http.post("/v1/footage", json={"path": "../shot.mp4"}).status_code == 400

@@ -1,0 +1,42 @@
+"""Frames and counts in words, and which frames are damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .footage import Footage
+from .pictures import picture_files
+
+RUNS, NAMED = 10, 12
+"""So many runs of frames are told, and so many files; of more only that there are."""
+
+
+def many(count: int, thing: str) -> str:
+    """How many of something, "1 frame" or "2 frames"."""
+    return f"{count} {thing}" if count == 1 else f"{count} {thing}s"
+
+
+def frames_in_words(frames: Sequence[int]) -> str:
+    """Ascending numbers, runs of them drawn together: "27, 29 to 31 and 40"."""
+    runs: list[list[int]] = []
+    for frame in frames:
+        if runs and runs[-1][1] == frame - 1:
+            runs[-1][1] = frame
+        else:
+            runs.append([frame, frame])
+    told = [str(first) if first == last else f"{first} to {last}" for first, last in runs[:RUNS]]
+    if len(runs) > RUNS:
+        return f"{', '.join(told)} and others"
+    return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
+
+
+def damaged_in_words(footage: Footage, frames: Sequence[int], photographs: bool = False) -> str:
+    """Which of the footage's frames cannot be decoded, ascending, and what a recast shows there; of `photographs`,
+    that they are of no use."""
+    if footage.path.is_dir():
+        names = [picture_files(footage.path)[number].name for number in frames[:NAMED]]
+        what = ", ".join(names) + (f" and {len(frames) - NAMED} others" if len(frames) > NAMED else "")
+    else:
+        what = f"{'Frame' if len(frames) == 1 else 'Frames'} {frames_in_words(frames)}"
+    instead = "each of them is passed over" if photographs else "the picture before stands in, in a recast, too"
+    return f"{what} of {footage.path.name} cannot be decoded: {instead}."
