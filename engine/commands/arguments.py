@@ -180,11 +180,11 @@ def obtain_consent(
 
     It is for the use of their faces or their voices, by `subject`. roles: each identity and where they are seen or
     heard, as a question names them; footage: what that is. A consent that was given for other footage and used for
-    nobody yet is asked for again. One that was used for somebody is theirs alone: the same words, said again, do not
+    nobody yet is asked for again. One that was used for somebody is theirs alone: the same name, said again, does not
     make it anybody else's. Raises ConsentError when consent is missing and nobody is there to be asked, NotUnderstood
     when `given` is not NAME=PERSON:BASIS.
     """
-    from ..provenance.consent import missing, read_consent, record_consent, seen_with, sentence
+    from ..provenance.consent import missing, record_consent, seen_with, sentence
 
     footage = footage or {}
 
@@ -193,10 +193,7 @@ def obtain_consent(
         return seen is not None and seen.open and seen.footage not in ("", footage.get(identity, seen.footage))
 
     for record in read_consents(given, roles, subject):
-        seen, known = seen_with(project, record.identity, subject), read_consent(project, record.identity, subject)
-        same = known is not None and all(_plain(known, name) == _plain(record, name) for name in ("person", "basis"))
-        if not (same and seen and not seen.open):
-            record_consent(project, record, footage.get(record.identity, ""))
+        record_consent(project, record, footage.get(record.identity, ""), open_again=False)
     lacking = list(dict.fromkeys([*missing(project, roles, subject), *filter(stale, roles)]))
     if lacking and sys.stdin.isatty() and sys.stderr.isatty():
         complain(CONSENT)
@@ -204,10 +201,6 @@ def obtain_consent(
             record_consent(project, _asked(identity, roles[identity], subject), footage.get(identity, ""))
     elif lacking:
         raise ConsentError(sentence(project, lacking, subject))
-
-
-def _plain(record: ConsentRecord, name: str) -> str:
-    return str(getattr(record, name)).strip().casefold()
 
 
 def read_consents(given: Sequence[str], roles: Collection[str], subject: Subject = "face") -> list[ConsentRecord]:

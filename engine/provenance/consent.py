@@ -86,13 +86,14 @@ def all_consents(project: Path) -> list[dict[str, Any]]:
     ]
 
 
-def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> Path:
+def record_consent(project: Path, record: ConsentRecord, footage: str = "", open_again: bool = True) -> Path:
     """Put a record into the project; the one it replaces becomes part of its history. Returns its file.
 
     A document (`record.file`) is hashed, and copied to `consent/files/` unless it is large; the record then names
     the copy, relative to the consent folder. The consent is open again: the faces it is used for next are taken for
-    that person's, beside those it was used for before, unless it is another person's now. `footage` says what they
-    were seen in when they were named. Raises UnderstudyError with what is wrong with the record.
+    that person's, beside those it was used for before, unless it is another person's now. Without `open_again` one that
+    was used for somebody stays theirs alone, as long as it is the same person's. `footage` says what they were seen in
+    when they were named. Raises UnderstudyError with what is wrong with the record.
     """
     _check(record)
     path = _file(project, record.identity, record.subject)
@@ -104,7 +105,8 @@ def record_consent(project: Path, record: ConsentRecord, footage: str = "") -> P
         history, seen = old.pop("history", []), _seen(old.pop("seen", None))
         new = to_json(record)
         same = str(old.get("person", "")).strip().casefold() == record.person.strip().casefold()
-        seen = Seen(faces=seen.faces if same else [], footage=footage)
+        if open_again or seen.open or not same:
+            seen = Seen(faces=seen.faces if same else [], footage=footage)
         history = [*history, *([old] if old and old != new else [])]
         write_json(path, {**new, "history": history, "seen": asdict(seen)}, 0o600)
     return path

@@ -99,6 +99,9 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
         names = places[1:]
     found = _with_companions(project, [*names, *theirs], recorded, [path for paths in own.values() for path in paths])
     told = [Left(str(path), UNPROVEN) for path, files in own.items() if path not in places and not files]
+    beside = settled(project.parent / output.name)  # where a film's folder was moved or copied with all that is in it
+    if beside and beside not in own and is_file(beside) and _same(beside, recorded):
+        told.append(Left(str(beside), ELSEWHERE))
     if own[output]:
         there = outputs_of(output) if is_folder(output) and output not in own[output] else []
         mixed = [Left(str(output), MIXED)] if set(there) - set(own[output]) else []

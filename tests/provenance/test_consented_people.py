@@ -145,6 +145,8 @@ def test_a_consent_said_in_the_same_words_is_not_opened_again(
     assert run(*words, "--identity", f"Ann={astronaut_folder}")[0] == 0
     code, answer, _ = run(*words, "--identity", f"Ann={hopper_folder}")
     assert code == 7 and "Ann Lee's, but the face in hopper is somebody else's" in answer["error"]
+    words[-1] = "Ann=ann lee : written permission"
+    assert run(*words, "--identity", f"Ann={hopper_folder}")[0] == 7
     assert len(faces_of(tmp_path, "Ann")) == 1
     words[-1] = "Ann=Grace Hopper: public domain"  # somebody else is said to be her
     assert run(*words, "--identity", f"Ann={hopper_folder}")[0] == 0

@@ -64,6 +64,22 @@ def test_a_project_that_was_moved_tells_what_it_made_elsewhere(
     assert output.is_file() and output.with_name("copy.mp4").is_file()
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_film_folder_that_was_moved_or_copied_with_its_recasts(
+    film: Path, record: Record, recast: Recast, moved: bool
+) -> None:
+    output = film.parent / "shot.mp4"
+    record(output, **recast(output))
+    other = film.parent.with_name("again")
+    if moved:
+        film.parent.rename(other)
+    else:
+        shutil.copytree(film.parent, other)
+    there = [other / output.name] if moved else [other / output.name, output]
+    assert forget(other / film.name) == {str(path): ELSEWHERE for path in there}
+    assert all(path.is_file() for path in there)
+
+
 def test_an_unfinished_recast_of_the_first_stays_and_a_copied_one_goes(film: Path) -> None:
     for place in (film / "recasts", film.parent):
         note = Begun(id=f"{len(str(place)):016}", date="2026-11-30", output=str(place / "shot.mp4"), identities=["Ann"])
