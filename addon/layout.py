@@ -37,13 +37,14 @@ class StepPanel(SidebarPanel):
 
 
 def step(
-    layout: bpy.types.UILayout, context: bpy.types.Context, title: str, *said: str, done: bool = False, switch: str = ""
+    layout: bpy.types.UILayout, context: bpy.types.Context, title: str, *said: str, done: bool = False,
+    wrong: bool = False, switch: str = "",
 ) -> bpy.types.UILayout | None:  # fmt: skip
     """The line of a step, which opens and closes it, and below it what is answered: None while it is closed.
 
     `title` is its number and name ("2  People"), `said` what it came to, for the closed line: the first of these that
-    has room there, else the last; `switch` is the property of the window's look that switches it on, before the title
-    as in Blender's own panels.
+    has room there, else the last, with a mark where it is `done` or went `wrong`; `switch` is the property of the
+    window's look that switches it on, before the title as in Blender's own panels.
     """
     folds, name = context.window_manager.understudy_folds, title.split()[-1].lower()
     name = {"recast": "convert"}.get(name, name)
@@ -54,9 +55,10 @@ def step(
     row = header.split(factor=_title_part(context)) if folded else header
     row.label(text=title)
     if folded:
-        room = (_width(context) - 65) * (1 - _title_part(context)) - (40 if done else 20)
+        room = (_width(context) - 65) * (1 - _title_part(context)) - (40 if done or wrong else 20)
         fitting = (text for text in said if len(text) * CHARACTER_PIXELS <= room)
-        row.label(text=next(fitting, said[-1]), icon="CHECKMARK" if done else "NONE", translate=False)
+        icon = "ERROR" if wrong else "CHECKMARK" if done else "NONE"
+        row.label(text=next(fitting, said[-1]), icon=icon, translate=False)
     return body
 
 

@@ -293,6 +293,11 @@ STRINGS: dict[str, str] = {
     "Consent of {name}…": "{name}的授权…",
     "Consent: {records}": "授权：{records}",
     "Record Consent": "记录授权",
+    "Curve and Pictures": "曲线和图片",
+    "Frames in which nobody's face changes are taken from the recast that is there.": "无人换脸变化的帧取自已有的换脸结果。",
+    "A draft keeps the frames in which nobody's face changes. A network is trained for a cast as a whole: with it, every frame with a face is recast again.": "草稿会保留无人换脸变化的帧。网络是为整组人物训练的：使用它时，每个有脸的帧都会重新换脸。",
+    "Choose who gets whose face in 2 People": "请在“2 人物”中选择谁换成谁的脸",
+    "A movie, a picture or a folder of pictures of the person whose face is to appear.": "要出现其面孔的人物的影片、图片或图片文件夹。",
     "Record the consent of {names} first.": "请先记录{names}的授权。",
     "Put on Record": "记录在案",
     "Say who this is and why their face may be used; without it nothing is trained or recast":
@@ -700,7 +705,7 @@ STRINGS: dict[str, str] = {
     "A voice is being recast.": "正在换声。",
     "Add a recording of {name} first.": "请先添加{name}的录音。",
     "Choose whose voice is to be heard first.": "请先选择要听到谁的声音。",
-    "Mark the sound whose voice is to be recast first.": "请先标记要换声的声音。",
+    "Mark the sound to recast first.": "请先标记要换声的声音。",
     "The marked sound is not at {path}: find it with File > External Data, then mark it again.":
         "标记的声音不在 {path}：请用“文件 > 外部数据”找到它，然后重新标记。",
     "The recording {path} is not there any more: remove it, or add it again.": "录音 {path} 已不在那里：请移除它，或重新添加。",

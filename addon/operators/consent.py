@@ -134,7 +134,7 @@ class UNDERSTUDY_OT_consents(ConsentDialog, bpy.types.Operator):
         self.forget_typed()
         for record in records:
             start_consent(scene, record)
-        name_after(scene, [record])
+        name_after(scene, records)
         return {"FINISHED"}
 
 

@@ -128,9 +128,8 @@ def queue(scene: bpy.types.Scene, preset: protocol.Preset) -> str:
     if not known:
         if training is None:
             first = train_spec(scene, preset)
-            training = jobs.start(
-                scene, "train", first, about={"preset": preset}, output=first.output, model=first.output
-            )
+            made = steps.made_from(state, preset)
+            training = jobs.start(scene, "train", first, about=made, output=first.output, model=first.output)
         then = {"spec": protocol.to_json(spec), "about": about}  # where it is stopped early
         jobs.change(scene, training, about=json.dumps({**steps.about(training), "then": then}))
         before = training.id

@@ -6,12 +6,13 @@ import uuid
 from pathlib import Path
 
 import bpy
-from bpy.props import BoolProperty, IntProperty, StringProperty
+from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from ...engine import protocol
 from .. import compat
 from ..i18n import tr
 from ..jobs import results
+from ..layout import wrapped
 from ..sequencer import strip_media, timeline
 from ..state import cast, hooks, people_store, project, steps
 from ..state.properties import UnderstudyIdentity
@@ -60,6 +61,22 @@ def add_file(scene: bpy.types.Scene, file: str, identity: str, scan: bool) -> st
         return tr("{name} is neither a movie nor a picture that Understudy reads.", name=path.name)
     add_material(scene, project.clip(str(path), 0, None, 0), identity, scan)
     return ""
+
+
+def folder_of_footage(scene: bpy.types.Scene) -> str:
+    """Where the file browser opens: faces often lie beside the footage; else it would offer the .blend as a face."""
+    strip = compat.active_picture(scene)
+    try:
+        path = scene.understudy.shot.source or (strip_media.source_path(strip) if strip is not None else "")
+    except timeline.RangeError:
+        path = ""
+    return f"{Path(path).parent}/" if path else ""
+
+
+def draw_wanted(layout: bpy.types.UILayout) -> None:
+    """What is wanted of the file browser."""
+    for line in wrapped(tr("A movie, a picture or a folder of pictures of the person whose face is to appear."), 30):
+        layout.label(text=line, translate=False)
 
 
 class _Adding(Undoable):
@@ -120,14 +137,21 @@ class UNDERSTUDY_OT_add_identity_file(_Adding, bpy.types.Operator):
     filter_movie: BoolProperty(default=True, options={"HIDDEN"})
     filter_image: BoolProperty(default=True, options={"HIDDEN"})
     filter_folder: BoolProperty(default=True, options={"HIDDEN"})
+    # the file browser reads it: 3 is Blender's number for thumbnails
+    display_type: EnumProperty(items=(("THUMBNAIL", "", "", 3),), options={"HIDDEN", "SKIP_SAVE"})
     identity: StringProperty(
         description="Key of the identity that gets more material; empty: a new one", options={"SKIP_SAVE", "HIDDEN"}
     )
     scan: BoolProperty(name="Find Faces", description="Look for the faces at once", default=True)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.filepath = folder_of_footage(compat.sequencer_scene(context))
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_wanted(self.layout)
+        self.layout.prop(self, "scan")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         why = add_file(compat.sequencer_scene(context), self.filepath, self.identity, self.scan)

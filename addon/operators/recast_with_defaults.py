@@ -18,7 +18,7 @@ from ..sequencer import scene_strips, strip_media, timeline
 from ..state import hooks, people_store, project, steps
 from .common import Undoable
 from .convert import queue
-from .identities import add_file
+from .identities import add_file, draw_wanted, folder_of_footage
 from .mark import mark
 from .scan import scan_material, start_scan
 
@@ -57,11 +57,14 @@ def go_on(scene: bpy.types.Scene, ended: str) -> None:
         return
     if not steps.chosen(state) and len(people_store.there(state.shot.scan)) > 1:
         hooks.redraw_sequencers({"UI"})
-        return  # who of them gets whose face is for a human being to say
+        hooks.say(tr("Choose who gets whose face in 2 People"))
+        return  # that is for a human being to say
     if missing := steps.missing_for_faces(state):
         jobs.set_recast_with_defaults(scene, False)
         state.error = missing
-    elif not steps.lacking_consent(state):
+    elif lacking := steps.lacking_consent(state):
+        hooks.say(tr("Record the consent of {names} first.", names=", ".join(name for _, name in lacking)))
+    else:
         jobs.set_recast_with_defaults(scene, False)
         state.error = steps.missing_for_convert(state, draft=False) or queue(scene, state.preset)
     hooks.redraw_sequencers({"UI"})
@@ -128,8 +131,12 @@ class UNDERSTUDY_OT_choose_new_face(Undoable, bpy.types.Operator):
         return UNDERSTUDY_OT_recast_with_defaults.missing(context)
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
+        self.filepath = folder_of_footage(compat.sequencer_scene(context))
         context.window_manager.fileselect_add(self)
         return {"RUNNING_MODAL"}
+
+    def draw(self, context: bpy.types.Context) -> None:
+        draw_wanted(self.layout)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         return bpy.ops.understudy.recast_with_defaults(filepath=self.filepath)

@@ -41,7 +41,8 @@ class UNDERSTUDY_OT_train(Outside, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         spec = train_spec(scene, scene.understudy.preset)
-        jobs.start(scene, "train", spec, about={"preset": spec.preset}, output=spec.output, model=spec.output)
+        made = steps.made_from(scene.understudy, spec.preset)
+        jobs.start(scene, "train", spec, about=made, output=spec.output, model=spec.output)
         return {"FINISHED"}
 
 

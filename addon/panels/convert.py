@@ -9,7 +9,7 @@ import bpy
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..layout import SidebarPanel, StepPanel, failure, fields, missing, sentence, step, takes_row
+from ..layout import SidebarPanel, StepPanel, beside, failure, fields, missing, sentence, step, takes_row
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
 from ..sequencer import placing, recasts, source_look
@@ -32,11 +32,14 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
         if state is not None and steps.chosen(state):
             before = kept_json.swaps(strip[STRIP_RECORD].get("swaps", "")) if _of_the_range(state, strip) else []
             sentence(layout, context, cast.in_words(state, before), "COMMUNITY")
-        row = layout.row()
+            if before and not recasts.same_cast(state, strip[STRIP_RECORD]):
+                sentence(layout, context, _what_is_kept(state))
+        both = beside(layout, context)
+        row = both.row(align=True)
         row.enabled = not steps.missing_for_convert(state, draft=False)
         text = _what_recasting_takes(state)
         row.operator("understudy.convert", text=text, icon="RENDER_ANIMATION", translate=False).draft = False
-        row = layout.row()
+        row = both.row(align=True)
         row.enabled = not steps.missing_for_convert(state, draft=True)
         row.operator("understudy.convert", text="Draft, without Training", icon="SHADERFX").draft = True
         running = [job for job in steps.in_turn(state) if job.kind == "convert"] if state else []
@@ -50,6 +53,14 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
         if state is not None:
             failure(layout, context, state, "convert")
             _draw_fit(layout, state)
+
+
+def _what_is_kept(state: bpy.types.PropertyGroup) -> str:
+    """What of the recast that is there is taken over where its cast changes."""
+    if steps.known_model(state, state.preset):
+        return tr("Frames in which nobody's face changes are taken from the recast that is there.")
+    return tr("A draft keeps the frames in which nobody's face changes. A network is trained for a cast as a whole: "
+              "with it, every frame with a face is recast again.")  # fmt: skip
 
 
 def _of_the_range(state: bpy.types.PropertyGroup, strip: bpy.types.Strip | None) -> bool:

@@ -58,7 +58,8 @@ class UNDERSTUDY_PT_identities(StepPanel, bpy.types.Panel):
         number = tr("1 face") if len(names) == 1 else tr("{n} faces", n=len(names))
         said = [", ".join(names), number, str(len(names))] if names else []
         ready = state is not None and not steps.missing_for_swap(state)
-        layout = step(self.layout, context, "3  Identities", *said, done=ready)
+        wrong = state is not None and failures.faceless(state)
+        layout = step(self.layout, context, "3  Identities", *said, done=ready, wrong=wrong)
         if layout is None:
             return
         layout.menu("UNDERSTUDY_MT_add_identity", icon="ADD")

@@ -6,7 +6,7 @@ import bpy
 
 from ..i18n import tr
 from ..layout import StepPanel, beside, consent_button, failure, frames_in_words, is_wide, missing, sentence, step
-from ..state import cast, people_store, steps
+from ..state import cast, failures, people_store, steps
 
 
 class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
@@ -28,6 +28,8 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
             return
         failure(layout, context, state, "people")
         if not state.shot.scan.folder:
+            if (why := steps.failed_scan(state, steps.SHOT)) and failures.place(state) != "people":
+                sentence(layout, context, why, "ERROR")  # a later error is said elsewhere
             return
         scan = state.shot.scan
         if not people_store.there(scan):

@@ -26,14 +26,15 @@ class UNDERSTUDY_PT_preview(StepPanel, bpy.types.Panel):
         column.active = view.show
         row = beside(column, context)
         row.prop(view, "view", text="")
-        row.operator("understudy.compare")
+        last = row.row(align=True)
+        last.operator("understudy.compare")
+        last.prop(view, "badges", text="", icon="USER")
         row = column.row(align=True)
         row.prop(view, "use_wipe", text="", icon="ARROW_LEFTRIGHT")
         sub = row.row(align=True)
         sub.active = view.use_wipe
         sub.prop(view, "wipe", text="Wipe", slider=True)
         row.operator("understudy.wipe", text="", icon="MOUSE_LMB_DRAG")
-        layout.prop(view, "badges")
         if not view.show:
             return
         if why := steps.missing_for_swap(state) if view.view == "recast" else steps.missing_for_faces(state):

@@ -7,7 +7,7 @@ from pathlib import Path
 import bpy
 
 from ..i18n import tr
-from ..layout import StepPanel, failure, fields, missing, sentence, step
+from ..layout import StepPanel, failure, fields, is_wide, missing, sentence, step
 from ..state import people_store, steps
 from ..state.properties import PRESETS
 from ..viewport import loss_curve
@@ -30,10 +30,12 @@ class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
         column = fields(layout)
         column.prop(state, "preset")
         column.prop(state, "network")
-        row = column.row()
-        row.active = not state.until_converged
-        row.prop(state, "minutes")
-        layout.prop(state, "until_converged")  # beside a name there is no room for its own in a narrow panel
+        # beside a name to the left there is no room for another one's
+        row = layout.row(align=True) if is_wide(context) else column
+        minutes = row.row(align=True)
+        minutes.active = not state.until_converged
+        minutes.prop(state, "minutes")
+        (row if is_wide(context) else layout).prop(state, "until_converged", toggle=is_wide(context))
         running = [job for job in steps.in_turn(state) if job.kind == "train"]
         if not running:  # else it stands on top of the tab
             layout.operator("understudy.train", icon="PLAY")
@@ -47,7 +49,7 @@ class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
 
 def _last_training(state: bpy.types.PropertyGroup) -> bpy.types.PropertyGroup | None:
     """The newest training of the model of the cast that has learned anything."""
-    name = steps.model_name(state, state.preset)
+    name = Path(steps.known_model(state, state.preset)).name or steps.model_name(state, state.preset)
     ours = [job for job in reversed(state.jobs) if job.kind == "train" and Path(job.model).name == name]
     return next((job for job in ours if job.loss >= 0), None)
 
@@ -65,7 +67,12 @@ def draw_training(layout: bpy.types.UILayout, context: bpy.types.Context, job: b
     """The newest training: its curve, its pictures, what to make of it."""
     if job.verdict:
         sentence(layout, context, job.verdict, "INFO")
-    if icon := loss_curve.icon(job.id):
-        layout.template_icon(icon_value=icon, scale=5.0)
-    if icon := people_store.picture(job.preview):
-        layout.template_icon(icon_value=icon, scale=9.0)
+    curve, picture = loss_curve.icon(job.id), people_store.picture(job.preview)
+    if not (curve or picture):
+        return
+    header, body = layout.panel_prop(context.window_manager.understudy_folds, "curve")
+    header.label(text="Curve and Pictures")
+    if body is not None and curve:
+        body.template_icon(icon_value=curve, scale=5.0)
+    if body is not None and picture:
+        body.template_icon(icon_value=picture, scale=9.0)

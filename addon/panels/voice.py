@@ -89,12 +89,13 @@ def _draw_sound(layout: bpy.types.UILayout, context: bpy.types.Context, state: b
 def _draw_voice(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
     """Whose voice is heard, and its recordings."""
     voice = voice_steps.chosen(state)
+    row = layout.row(align=True)
     if there_are_voices(state):
         name = voice.name if voice is not None else tr("Choose Voice")
-        layout.operator_menu_enum("understudy.choose_voice", "voice", text=name, icon="OUTLINER_OB_SPEAKER",
-                                  translate=False)  # fmt: skip
+        row.operator_menu_enum("understudy.choose_voice", "voice", text=name, icon="OUTLINER_OB_SPEAKER",
+                               translate=False)  # fmt: skip
     if voice is None:
-        layout.menu("UNDERSTUDY_MT_add_voice", icon="ADD")
+        row.menu("UNDERSTUDY_MT_add_voice", text="" if there_are_voices(state) else "Add Voice", icon="ADD")
         return
     box = layout.box()
     row = box.row(align=True)

@@ -61,6 +61,15 @@ def place(state: UnderstudyState) -> str:
     return target if target in materials else "people" if target == steps.SHOT else TOP
 
 
+def faceless(state: UnderstudyState) -> bool:
+    """Whether the search for faces in the material of an identity failed."""
+    return any(
+        not one.scan.folder and steps.failed_scan(state, one.key)
+        for identity in state.identities
+        for one in identity.materials
+    )
+
+
 def step(state: UnderstudyState) -> str:
     """The step of the tab at which the last error is said, "" for none."""
     where = place(state) if state.error else TOP

@@ -27,11 +27,12 @@ def in_hand(state: UnderstudyState | None) -> set[str]:
     if not state.shot.strip_id:
         return {"range"}
     if not state.shot.scan.folder:
-        return {"people", failed or "people"}
+        return {"people", failed or "people", *(["identities"] if failures.faceless(state) else [])}
     if steps.missing_for_swap(state):
         return {"people", "identities"}
-    trained = steps.known_model(state, state.preset) and not steps.training_of(state, state.preset)
-    return {"convert", failed or "convert", "convert" if trained else "train"}
+    training = steps.training_of(state, state.preset)
+    trained = steps.known_model(state, state.preset) and not training
+    return {"convert", failed or "convert", "convert" if trained else "train", "curve" if training else "convert"}
 
 
 def is_open(folds: UnderstudyFolds, step: str) -> bool:
@@ -73,6 +74,7 @@ class UnderstudyFolds(bpy.types.PropertyGroup):
     identities: _fold("identities")
     preview: _fold("preview")
     train: _fold("train")
+    curve: _fold("curve")
     convert: _fold("convert")
     voice: _fold("voice")
 

@@ -148,24 +148,38 @@ def recasting(state: UnderstudyState) -> bool:
 # -- models
 
 
+def made_from(state: UnderstudyState, preset: str) -> dict:
+    """What the swaps' model is made from, as the job that makes it keeps it: preset, network, and of everybody their
+    key and material."""
+    identities, _ = cast(state)
+    people = [[one.name, *(f"{Path(m.scan).name}:{m.person}" for m in one.material)] for one in identities]
+    return {"preset": preset, "network": "" if preset == "draft" else state.network, "people": people}
+
+
 def model_name(state: UnderstudyState, preset: str) -> str:
     """The model's folder name: the same people from the same scans, preset and network are the same model."""
-    identities, _ = cast(state)
-    facts = "|".join(
-        f"{Path(m.scan).name}:{m.person}" for identity in identities for m in identity.material
-    )  # names of folders, not paths: a moved project keeps its models
+    # names of folders, not paths: a moved project keeps its models
+    facts = "|".join(fact for one in made_from(state, preset)["people"] for fact in one[1:])
     name = "-".join(dict.fromkeys(swap.identity[:24] for swap in chosen(state)))[:60]
     network = "-shared" if state.network == "shared" and preset != "draft" else ""
     return f"{name}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}-{preset}{network}"
 
 
 def known_model(state: UnderstudyState, preset: str) -> str:
-    """The folder of the swaps' model if it was trained at all (for a draft: gathered), else ""."""
+    """The folder of the swaps' model if it was trained at all (for a draft: gathered), else "". A model of a larger
+    cast serves a smaller one."""
     name = model_name(state, preset)
-    for job in reversed(state.jobs):
-        usable = job.state == "done" or job.step > 0
-        if job.kind == "train" and usable and Path(job.model).name == name:
-            return job.model
+    usable = [job for job in reversed(state.jobs) if job.kind == "train" and (job.state == "done" or job.step > 0)]
+    for job in usable:
+        if Path(job.model).name == name:
+            return str(job.model)
+    wanted = made_from(state, preset)
+    for job in usable:
+        made = about(job)
+        same = all(made.get(fact) == wanted[fact] for fact in ("preset", "network"))
+        there = project_files.is_folder(job.model)  # forgetting somebody erases the models that know them
+        if same and there and wanted["people"] and all(one in made.get("people", ()) for one in wanted["people"]):
+            return str(job.model)
     return ""
 
 

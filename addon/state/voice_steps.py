@@ -123,7 +123,7 @@ def missing_for_voice(state: UnderstudyState | None) -> str:
         return missing
     speech, voice = state.speech, chosen(state)
     if not speech.strip_id:
-        return tr("Mark the sound whose voice is to be recast first.")
+        return tr("Mark the sound to recast first.")
     if not project_files.is_file(speech.source):
         return tr("The marked sound is not at {path}: find it with File > External Data, then mark it again.",
                   path=speech.source)  # fmt: skip

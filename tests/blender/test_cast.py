@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import bpy
@@ -63,6 +66,38 @@ def test_the_second_person_is_added_and_nobody_loses_a_face(addon, scene, two, e
     assert faces(two) == {1: first, 0: second}  # the panel shows the cast of what is there
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
     assert not man.mute
+
+
+def test_the_network_of_a_cast_serves_a_part_of_it(addon, scene, two, recast, tick_until):
+    second = two.identities[1].key
+    bpy.ops.understudy.assign(person=0, identity=second)
+    flow.agree(scene, tick_until)
+    both = recast(draft=True)
+    trained = [job.model for job in two.jobs if job.kind == "train"]
+    Path(trained[-1]).mkdir(parents=True, exist_ok=True)
+    bpy.ops.understudy.assign(person=1, identity="KEPT")
+    assert addon.steps.known_model(two, "draft") == trained[-1] and not addon.steps.known_model(two, two.preset)
+    alone = recast(draft=True)
+    assert [job.model for job in two.jobs if job.kind == "train"] == trained
+    assert alone["understudy"]["model"] == both["understudy"]["model"]
+    bpy.ops.understudy.assign(person=1, identity=second)  # it never learned that pair, but knows both of them
+    assert addon.steps.known_model(two, "draft") == trained[-1]
+    shutil.rmtree(trained[-1])
+    assert not addon.steps.known_model(two, "draft")
+
+
+def test_everybody_is_called_as_the_consents_say(scene, two, tick_until):
+    bpy.ops.understudy.assign(person=0, identity=two.identities[1].key)
+    lacking = importlib.import_module(f"{flow.EXTENSION}.addon.state.steps").lacking_consent
+    for record in (Path(scene.understudy.project) / "consent").glob("*"):
+        record.unlink()
+    importlib.import_module(f"{flow.EXTENSION}.addon.state.consent_records").look_again()
+    rows = [{"name": "", "identity": key, "called": name, "person": f"Full {name}", "basis": "own face", "file": "",
+             "role": ""} for key, name in lacking(two)]  # fmt: skip
+    assert len(rows) == 4 and bpy.ops.understudy.consents(rows=rows, scope="tests", date="") == {"FINISHED"}
+    told = [edit["name"] for job in two.jobs if job.kind == "people" for edit in json.loads(job.about)["edits"]]
+    assert sorted(told) == ["Full Person 1", "Person 2"]  # the second had a name of an earlier consent
+    tick_until(lambda: flow.idle(scene))
 
 
 def test_a_recast_made_active_shows_its_range_and_cast(addon, scene, two, recast):

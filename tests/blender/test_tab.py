@@ -72,6 +72,9 @@ def test_an_error_is_said_at_the_row_it_is_about_in_frames_of_the_timeline(addon
     assert state.error == "No face was found in frames 1 to 30 of pictures."
     assert addon.failures.place(state) == flow.material(scene).key
     assert addon.failures.step(state) == "identities" and "identities" in opened()
+    assert addon.failures.faceless(state)
+    bpy.ops.understudy.remove_identity(identity=state.identities[0].key)
+    assert not addon.failures.faceless(state)
     state.error = "Said by nobody's job."
     assert addon.failures.place(state) == addon.failures.TOP and addon.failures.step(state) == ""
 

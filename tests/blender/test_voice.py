@@ -279,7 +279,7 @@ def test_what_cannot_be_marked_is_said(addon, scene, clips, strip, noise, engine
 
 def test_each_step_says_what_it_waits_for(addon, scene, strip, noise, engine, tick_until):
     missing, state = addon.voice_steps.missing_for_recast, scene.understudy
-    assert missing(state) == "Mark the sound whose voice is to be recast first."
+    assert missing(state) == "Mark the sound to recast first."
     bpy.ops.understudy.mark_sound()
     assert missing(state) == "Choose whose voice is to be heard first."
     with pytest.raises(RuntimeError, match="There is no file at"):

@@ -62,9 +62,9 @@ def consents(window: Window, face: str = "Eileen Collins", shown: str = "The Man
 
 
 def recast_button(window: Window) -> tuple[int, int]:
-    """The button over the one for the draft; other things on the panel are called Recast too."""
+    """The button beside the one for the draft; other things on the panel are called Recast too."""
     x, y = window.seek("without Training", room=30)
-    return x, y - 23
+    return x - window.region("SEQUENCE_EDITOR", "UI")[2] // 2, y
 
 
 def train_button(window: Window) -> tuple[int, int]:
@@ -80,7 +80,7 @@ def minutes(window: Window, wanted: float) -> None:
 
     def write() -> None:
         x, y = window.seek("Minutes")
-        window.write(x + 120, y, str(wanted))
+        window.write(x + 60, y, str(wanted))
 
     window.until(write, lambda: abs(window.ask("sequencer().minutes") - wanted) < 1e-3, f"{wanted} minutes")
 
