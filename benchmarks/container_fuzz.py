@@ -30,7 +30,7 @@ from typing import Any
 
 from project_fuzz import CODES, FOOTAGE, ROOT, load_engine, run
 
-FRAMES = 6
+FRAMES = 4
 HANG_S = 60
 """Seconds by the clock that a command may take; a whole file's take one or two."""
 BOXES = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta", b"dinf"}

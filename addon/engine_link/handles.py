@@ -14,7 +14,7 @@ from typing import Any
 
 from ...engine import protocol
 from ..state import face_boxes
-from .reports import EngineReport, Faces, JobReport, Picture, Progress
+from .reports import EngineReport, Faces, FootageReport, JobReport, Picture, Progress
 from .sidecar import SIDECAR, CannotStart, Sidecar
 
 TICK_BUDGET_SECONDS = 0.002
@@ -51,6 +51,10 @@ class PollerHandle:
         """Start the engine now, whatever went wrong with it before."""
         self._ask("start_engine", python)
 
+    def look_at(self, python: str, clip: protocol.Clip) -> None:
+        """Have the engine (started if need be) say what is to be known of a clip's footage."""
+        self._ask("look_at", python, protocol.to_json(clip))
+
     def use_remote(self, python: str, url: str, token: str) -> None:
         """Have the engine at the other end of a tunnel do the work; with no `url`, this computer's own."""
         self._ask("use_remote", python, url, token)
@@ -60,7 +64,7 @@ class PollerHandle:
         self._watched.clear()
         self._ask("stop_engine")
 
-    def hear(self) -> JobReport | EngineReport | None:
+    def hear(self) -> JobReport | EngineReport | FootageReport | None:
         """The next report, or None."""
         answer = self._sidecar.hear("poller")
         if answer is None:
@@ -70,6 +74,8 @@ class PollerHandle:
         name, facts = answer
         if name == "EngineReport":
             return protocol.from_json(EngineReport, facts)
+        if name == "FootageReport":
+            return protocol.from_json(FootageReport, facts)
         report = protocol.from_json(JobReport, facts)
         if report.state in protocol.FINAL_STATES:
             self._watched.pop(report.id, None)

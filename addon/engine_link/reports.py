@@ -49,6 +49,14 @@ class EngineReport:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FootageReport:
+    """What is to be known of the footage of a clip before it is recast; nothing where no engine told it."""
+
+    clip: protocol.Clip
+    findings: list[protocol.Finding]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Picture:
     """An answer: the frame that `key` stands for is the PNG at `path`, or `error` says why there is none.
 

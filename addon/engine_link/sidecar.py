@@ -35,8 +35,8 @@ from typing import Any
 from .environment import ROOT
 
 WORKERS = {
-    "JobReport": "poller", "EngineReport": "poller", "Picture": "previewer", "FaceRows": "previewer",
-    "Progress": "installer",
+    "JobReport": "poller", "EngineReport": "poller", "FootageReport": "poller", "Picture": "previewer",
+    "FaceRows": "previewer", "Progress": "installer",
 }  # fmt: skip
 """What each answer is called → whose it is."""
 

@@ -16,7 +16,7 @@ import bpy
 
 from ...engine import protocol
 from ..engine_link.handles import TICK_BUDGET_SECONDS, PollerHandle
-from ..engine_link.reports import EngineReport, JobReport
+from ..engine_link.reports import EngineReport, FootageReport, JobReport
 from ..engine_link.sidecar import SIDECAR
 from ..i18n import tr
 from ..state import consent_records, failures, hooks, kept_json, people_store, project
@@ -24,7 +24,7 @@ from ..state.properties import SCHEMA
 from ..state.steps import named, unfinished
 from ..state.user_preferences import engine_python
 from ..viewport import loss_curve, preview
-from . import follow, results
+from . import follow, known_footage, results
 
 if TYPE_CHECKING:
     from ..state.properties import UnderstudyJob, UnderstudyState
@@ -138,6 +138,7 @@ def tick() -> float:
         _resume = False
         resume()
     follow.follow()
+    known_footage.follow(poller, engine.state == "ready")
     if _poller is None:
         return IDLE_SECONDS
     deadline = time.perf_counter() + TICK_BUDGET_SECONDS
@@ -164,8 +165,11 @@ def _connect_soon() -> None:
         bpy.app.timers.register(_connect, first_interval=CONNECT_SECONDS, persistent=True)
 
 
-def _take_in(report: JobReport | EngineReport) -> None:
+def _take_in(report: JobReport | EngineReport | FootageReport) -> None:
     global engine
+    if isinstance(report, FootageReport):
+        known_footage.learn(report)
+        return
     if isinstance(report, EngineReport):
         engine = report
         if report.state == "ready":
@@ -310,5 +314,6 @@ def unregister() -> None:
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     SIDECAR.close()
+    known_footage.forget()
     _poller = None
     _mirror.clear()

@@ -7,6 +7,7 @@ from bpy.props import EnumProperty
 
 from .. import compat
 from ..i18n import tr
+from ..jobs import known_footage
 from ..sequencer import marking, recasts, scene_strips, stack, strip_media, timeline
 from ..state import project, steps
 from ..state.properties import MARKS
@@ -69,6 +70,7 @@ def mark(scene: bpy.types.Scene, strip: bpy.types.Strip, by: str) -> str:
         return tr(error.template, **error.facts)
     project.folder(scene.understudy)  # an unsaved .blend gets its folder's name here, where writing is allowed
     marking.take(scene, strip, source, marked, stored)
+    known_footage.mark(scene.understudy.shot)
     return ""
 
 

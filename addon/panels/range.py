@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import bpy
 
+from ...engine import protocol
 from .. import compat
 from ..i18n import tr
+from ..jobs import known_footage
 from ..layout import StepPanel, beside, frames_in_words, missing, sentence, step
 from ..sequencer import scene_strips
 from ..state import steps
@@ -21,7 +23,10 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
         marked = state is not None and bool(state.shot.strip_id)
         said = f"{state.shot.start}–{state.shot.end - 1}" if marked else ""
         layout = step(self.layout, context, "1  Range", said, done=marked)
+        findings = known_footage.of(state.shot) if state is not None else []
         if layout is None:
+            if any(finding.kind in TOLD for finding in findings):
+                draw_findings(self.layout, context, findings)
             return
         row = beside(layout, context)
         row.operator("understudy.mark_range", icon="SEQUENCE")
@@ -38,6 +43,32 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
         said = tr("{name}: {frames}, {first} to {last}", name=shot.strip_name,
                   frames=frames_in_words(shot.end - shot.start), first=shot.start, last=shot.end - 1)  # fmt: skip
         sentence(layout, context, said, icon="CHECKMARK")
+        if findings:
+            draw_findings(layout, context, findings)
+
+
+TOLD = ("lost", "cannot")
+"""Kinds of findings that are told of although the step is closed."""
+
+
+def draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, findings: list[protocol.Finding]) -> None:
+    """What the marked footage is, and what of it a recast keeps and loses: one line, and the rest below it."""
+    header, body = layout.panel_prop(context.window_manager.understudy_folds, "footage")
+    told = sum(finding.kind in TOLD for finding in findings)
+    words = tr("This Footage: 1 thing to know") if told == 1 else tr("This Footage: {n} things to know", n=told)
+    header.label(text=words if told else tr("This Footage"), icon="INFO" if told else "NONE", translate=False)
+    if body is None:
+        return
+    titles = {
+        "is": tr("What it is"), "kept": tr("Kept in a recast"), "lost": tr("Lost, or otherwise"),
+        "cannot": tr("Cannot be done"),
+    }  # fmt: skip
+    for kind, title in titles.items():
+        texts = [finding.text for finding in findings if finding.kind == kind]
+        if texts:
+            body.label(text=title, translate=False)
+        for text in texts:
+            sentence(body, context, text, "DOT")
 
 
 def draw_bounds(

@@ -44,6 +44,9 @@ class Workers:
         if (worker, method) == ("previewer", "want"):
             number, spec = arguments
             arguments = (number, protocol.from_json(protocol.PreviewSpec, spec))
+        if (worker, method) == ("poller", "look_at"):
+            python, clip = arguments
+            arguments = (python, protocol.from_json(protocol.Clip, clip))
         getattr(getattr(self, worker), method)(*arguments)
 
     @functools.cached_property

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from ...engine import protocol
 from ...engine.protocol import http_client
-from ..engine_link.reports import EngineReport, JobReport
+from ..engine_link.reports import EngineReport, FootageReport, JobReport
 from ..engine_link.sidecar import RESTART_WINDOW_SECONDS, RESTARTS, Pace
 from . import launcher
 
@@ -67,6 +67,10 @@ class Poller:
     def start_engine(self, python: str) -> None:
         """Start the engine now, whatever went wrong before."""
         self._requests.put(lambda: self._start_engine(python))
+
+    def look_at(self, python: str, clip: protocol.Clip) -> None:
+        """Have the engine say what is to be known of a clip's footage."""
+        self._requests.put(lambda: self._look_at(python, clip))
 
     def use_remote(self, python: str, url: str, token: str) -> None:
         """Have the engine at the other end of a tunnel do the work; with no `url`, this computer's own."""
@@ -128,6 +132,21 @@ class Poller:
             self._connect()
         except (http_client.Refused, http_client.EngineSlow, launcher.CannotStart) as error:
             self._tell_engine("failed", error=str(error))
+
+    def _look_at(self, python: str, clip: protocol.Clip) -> None:
+        self._python = python
+        try:
+            address = self._connect()
+        except (http_client.Refused, http_client.EngineSlow, launcher.CannotStart) as error:
+            self._tell_engine("failed", error=str(error))
+        else:  # seconds, in which jobs are watched
+            threading.Thread(target=self._ask_of, args=(address, clip), name="understudy footage", daemon=True).start()
+
+    def _ask_of(self, address: http_client.Address, clip: protocol.Clip) -> None:
+        findings: list[protocol.Finding] = []
+        with contextlib.suppress(http_client.Refused, http_client.EngineGone):  # an older engine, or one that ended
+            findings = http_client.footage(address, clip).findings
+        self.reports.put(FootageReport(clip=clip, findings=findings))
 
     def _use_remote(self, python: str, url: str, token: str) -> None:
         self._python = python

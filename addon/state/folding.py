@@ -69,6 +69,7 @@ class UnderstudyFolds(bpy.types.PropertyGroup):
 
     at: StringProperty(options={"SKIP_SAVE"}, description="The steps that were in hand then")
     toggled: StringProperty(options={"SKIP_SAVE"}, description="The steps that were opened or closed")
+    footage: BoolProperty(name="Open", description="Whether all that is known of the footage is shown")
     range: _fold("range")
     people: _fold("people")
     identities: _fold("identities")

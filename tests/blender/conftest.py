@@ -76,7 +76,7 @@ def addon(package: Path) -> SimpleNamespace:
         filepath=str(package), repo="user_default", enable_on_install=True
     ) == {"FINISHED"}
     names = ["compat", "jobs.jobs", "state.people_store", "sequencer.placing", "sequencer.recasts", "state.cast",
-             "jobs.follow", "state.user_preferences",
+             "jobs.follow", "jobs.known_footage", "state.user_preferences",
              "state.project", "state.properties", "state.settings_group", "state.failures",
              "sequencer.source_look", "sequencer.marking",
              "sequencer.strip_media", "state.steps",

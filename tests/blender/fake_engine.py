@@ -12,6 +12,7 @@ its home at every request, so that a test changes it while it runs:
   pictures  a folder of pictures to hand out for a conversion to pictures
   size      width and height of the footage ([64, 64])
   steps     how far training is, as previews show it; preview_takes: seconds a preview takes
+  footage   what is found of any footage (nothing)
   slow      seconds every answer takes
   remote    the other machine's engine, as `EngineInfo.remote` has it; refuse_remote: why none is taken
   die       true: stop as it starts
@@ -282,6 +283,10 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(self.info())
         elif parts == ["preview"]:
             self.answer(*preview(json.loads(body)))
+        elif parts == ["footage"]:
+            with (HOME / "fake_footage").open("a") as asked:
+                asked.write(body.decode() + "\n")
+            self.answer({"findings": script().get("footage", [])})
         elif parts == ["shutdown"]:
             self.answer({})
             threading.Thread(target=self.server.shutdown).start()

@@ -58,6 +58,17 @@ def test_starts_answers_and_stops(addon, real, tick_until):
     assert addon.jobs.engine.version and addon.http_client.read_address().token
 
 
+def test_the_panel_says_of_footage_what_the_doctor_says(addon, scene, clips, real, tick_until, tmp_path):
+    flow.add_shot(scene, clips)
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    tick_until(lambda: addon.known_footage.of(scene.understudy.shot), 60)
+    told = [f"{one.kind}: {one.text}" for one in addon.known_footage.of(scene.understudy.shot)]
+    command = [PYTHON, "-m", "understudy.engine", "doctor", "--footage", clips.movie, "--json"]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path).stdout.splitlines()[-1]
+    assert told == [f"{one['kind']}: {one['text']}" for one in json.loads(answer)["findings"]]
+    assert any("is a movie of 48 frames at 24 a second" in text for text in told) and not scene.understudy.jobs
+
+
 def test_footage_without_a_face_is_said_and_leaves_nothing(scene, clips, real, tick_until):
     flow.add_shot(scene, clips)
     bpy.ops.understudy.mark_range()

@@ -97,6 +97,28 @@ def test_no_scene_says_so(scene, draw):
     assert draw().count("Choose a scene in the sequencer's header first.") >= 4
 
 
+def test_what_is_known_of_the_footage_is_said_before_anything_runs(scene, clips, engine, tick_until, draw):
+    found = [
+        {"kind": "is", "text": "counter.mp4 is a movie."},
+        {"kind": "kept", "text": "Its size."},
+        {"kind": "lost", "text": "1 sound track that nothing here decodes."},
+        {"kind": "cannot", "text": "H.265."},
+    ]
+    engine.script(footage=found)
+    flow.add_shot(scene, clips)
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert "This Footage" not in draw()
+    tick_until(lambda: "This Footage" in draw())
+    said = draw().replace("column ", "")
+    assert "This Footage: 2 things to know What it is counter.mp4 is a movie. Kept in a recast Its size. Lost" in said
+    assert not scene.understudy.jobs
+    (asked,) = map(json.loads, (engine.home / "fake_footage").read_text().splitlines())
+    assert asked == {"path": str(clips.movie), "start": 10, "end": 30, "stream": 0, "played": True}
+    engine.script(footage=found[:1])
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}  # its file may be another
+    tick_until(lambda: "This Footage What it is" in draw())
+
+
 def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_until, draw):
     engine.script(people=2, hold=["scan"], movie=str(clips.recast))
     flow.add_shot(scene, clips)
