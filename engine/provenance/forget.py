@@ -168,7 +168,7 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
         results.append((record, meant, files))
     goes = {str(item.path) for item in found.items}
     told = {Path(one.path) for _, _, files in results for one in files.left}
-    copies = list(copies_in(project, [meant for _, meant, _ in results], {*map(Path, goes), *told}))
+    copies = list(copies_in(project, [meant for _, meant, _ in results], {item.path for item in found.items}, told))
     for record, meant, files in results:
         left = [one for one in files.left if one.path not in goes]  # another recast of theirs took its place
         copied = [one for identifier, one in copies if identifier == meant.id]

@@ -224,29 +224,30 @@ def _is_others(project: Path, place: Path, recorded: Recorded) -> bool:
     return recasts_in([place]) == [recorded.id] != recasts_in([place], project=project)
 
 
-def copies_in(project: Path, recasts: list[Recorded], known: set[Path]) -> Iterator[tuple[str, Left]]:
+def copies_in(project: Path, recasts: list[Recorded], going: set[Path], told: set[Path]) -> Iterator[tuple[str, Left]]:
     """What else in a project is one of these recasts, each with its id: to the last bit, wherever it lies and whatever
-    it is called, or by what it says of itself. Files and folders that are `known` are passed over, with all in them."""
+    it is called, or by what it says of itself. What is `going` is passed over with all in it, and so are files that are
+    `told` of already, and those in such a folder."""
     sizes: dict[int, list[Path]] = {}
     saying: list[Path] = []
     for folder, names in every_folder(project):
-        if known.intersection((folder, *folder.parents)):
+        if folder in told or going.intersection((folder, *folder.parents)):
             continue
-        files = [path for name in names if (path := folder / name) not in known and is_file(path)]
+        files = [path for name in names if (path := folder / name) not in going | told and is_file(path)]
         pictures = [path for path in outputs_of(folder) if is_file(path)]
         for path in files:
             sizes.setdefault(size_of(path), []).append(path)
         sizes.setdefault(sum(map(size_of, pictures)), []).append(folder)
         of_ours = any((one / card).is_file() for one in (folder, *folder.parents) for card in CARDS)
         saying += [path for path in files if _may_say(path) and not (of_ours and path in pictures)]
-    told: set[Path] = set()
+    copies: set[Path] = set()
     for one in recasts:
         for path in sizes.get(one.output_bytes, []) if one.output_sha256 and one.output_bytes else []:
             if _same(path, one):
-                told.add(path)
+                copies.add(path)
                 yield one.id, Left(str(path), COPIED)
     ids = {one.id for one in recasts}
-    saying = [path for path in saying if told.isdisjoint((path, path.parent))] if ids else []
+    saying = [path for path in saying if copies.isdisjoint((path, path.parent))] if ids else []
     for path, found in zip(saying, _said(saying), strict=True):
         if found in ids:
             yield found, Left(str(path), SAYING)

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from understudy.engine import job_bodies
+from understudy.engine.convert.convert_settings import save_settings
+from understudy.engine.durable import hash_file
 from understudy.engine.media.partial_output import settings_file
-from understudy.engine.protocol import ForgetSpec
+from understudy.engine.protocol import ConvertSpec, ForgetSpec
 from understudy.engine.provenance.begun import Begun, begun
-from understudy.engine.provenance.credentials import sidecar
+from understudy.engine.provenance.credentials import Claim, sidecar, sign
 from understudy.engine.provenance.recast_files import COPIED, ELSEWHERE, SAYING
 from understudy.engine.reporter import Silent
 
@@ -27,9 +29,10 @@ def forget(project: Path) -> dict[str, str]:
     return {one["path"]: one["why"] for one in result["left"]}
 
 
-@pytest.mark.parametrize("settings", [True, False])
-@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
-@pytest.mark.parametrize("place", ["recasts", "..", "../renders"])
+@pytest.mark.parametrize(
+    ("place", "ending", "settings"),
+    [("recasts", ".mp4", True), ("..", ".mkv", True), ("../renders", ".mp4", True), ("..", ".mkv", False)],
+)
 def test_a_copy_of_a_project_erases_nothing_of_the_first(
     film: Path, record: Record, recast: Recast, place: str, ending: str, settings: bool
 ) -> None:
@@ -122,6 +125,27 @@ def test_copies_anywhere_in_the_project_are_told(film: Path, record: Record, rec
     for place in places:
         (film / place).unlink()
     assert str(output) in forget(film)  # it is not found, and stays on record
+
+
+@pytest.mark.parametrize("named", ["", "scans"])
+def test_no_record_hides_a_copy(film: Path, record: Record, recast: Recast, named: str) -> None:
+    output = film / "recasts" / "shot.mp4"
+    record(output, **recast(output))
+    copy = film / "scans" / "one" / "x.bak"
+    copy.parent.mkdir(parents=True)
+    shutil.copy(output, copy)
+    record(film / named, "f" * 16)
+    assert forget(film)[str(copy)] == COPIED
+
+
+def test_what_another_engine_made_for_this_project_goes(film: Path, record: Record, make_clip: Any) -> None:
+    """Its credentials name the folder over there; the settings that came with it name this one."""
+    output = make_clip(film.parent / "shot.mp4", 4)
+    sign(output, Claim(output.name, "A face was replaced.", [], {"id": ID}, "/far/mirror"))
+    gone = record(output, output_sha256=hash_file(output), output_bytes=output.stat().st_size)
+    assert forget(film) == {str(output): ELSEWHERE} and gone.is_file()
+    save_settings(ConvertSpec(scan="", model="", swaps=[], output=str(output), project=str(film)))
+    assert forget(film) == {} and not output.exists() and not settings_file(output).exists() and not gone.exists()
 
 
 def test_pictures_that_were_renamed_and_changed_copies_are_told(
