@@ -230,8 +230,10 @@ class _RemoteJob:
                 self.require_movie(whole)
             return True
         name = place.removeprefix(self.makes()[0])
-        if isinstance(self.spec, ScanSpec):  # masks are drawn by hand, and no scan makes any
-            return is_place(name, "scan") and not (name.startswith("masks/") and Path(self.spec.output, name).exists())
+        if isinstance(self.spec, ScanSpec):
+            mask = Path(self.spec.output, name) if name.startswith("masks/") else None
+            drawn = mask is not None and mask.exists() and not came_from_there(self.exchange.project)(mask)
+            return is_place(name, "scan") and not drawn  # by hand, and no scan makes any
         return is_place(name, "model")
 
     def makes(self) -> list[str]:

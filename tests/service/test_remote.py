@@ -255,13 +255,13 @@ def test_footage_that_changed_is_sent_again_and_what_is_gone_goes(bulky: Pair) -
         bulky.done(f"n{n}")
         assert (output / "masks" / "000001.png").read_bytes() == movie.read_bytes()[::-1]
         movie.write_bytes(os.urandom(120_000))
-        (output / "person-3.jpg").write_bytes(b"x")
+        (output / "masks" / "000009.png").write_bytes(b"x")
     mirror = next((bulky.far.home / "mirrors").iterdir())
-    assert (mirror / "scans" / "shot" / "person-3.jpg").is_file()
-    (output / "person-3.jpg").unlink()
+    assert (mirror / "scans" / "shot" / "masks" / "000009.png").is_file()
+    (output / "masks" / "000009.png").unlink()
     bulky.submit("last", "scan", clip={"path": str(movie)}, output=str(output))
     bulky.done("last")
-    assert not (mirror / "scans" / "shot" / "person-3.jpg").exists()
+    assert not (mirror / "scans" / "shot" / "masks" / "000009.png").exists()
 
 
 def there(pair: Pair) -> dict[str, Any]:
