@@ -24,6 +24,8 @@ from .common import Outside
 _OF_ONE = ("person", "basis", "file")
 _OF_ALL = ("scope", "date")
 _WIDTH = 420
+_HEIGHT, _ROW_HEIGHT = 230, 109
+"""Pixels at scale 1 that a dialog of nobody takes, and of them each."""
 
 _typed: dict[tuple[str, str, str], dict[str, str]] = {}
 """What was typed into dialogs that put nothing on record: (.blend, subject, identity or "" for all of a dialog) →
@@ -132,15 +134,25 @@ class ConsentDialog(Outside):
         """The field of a full name; in red where it was refused for want of one."""
         field = column.row()
         field.alert = bool(self.refused) and not row.person.strip()
-        field.prop(row, "person")
+        if column.use_property_split:
+            field.prop(row, "person")
+        else:
+            field.prop(row, "person", text="", placeholder=tr("Full Name"))
 
     def draw_rows(self, context: bpy.types.Context, said: Callable[[bpy.types.PropertyGroup], str], icon: str) -> None:
         """Each row under what is `said` of whom it is about, then what they share."""
         layout = self.layout
         self.draw_plea(context)
+        short = _HEIGHT + len(self.rows) * _ROW_HEIGHT > context.window.height / context.preferences.system.ui_scale
         for row in self.rows:
             layout.separator()
             layout.label(text=said(row), icon=icon, translate=False)
+            if short:  # a dialog does not scroll
+                line = layout.row(align=True)
+                self.draw_name(line, row)
+                line.prop(row, "basis", text="")
+                line.prop(row, "file", text="", placeholder=tr("Document"))
+                continue
             column = fields(layout)
             self.draw_name(column, row)
             column.prop(row, "basis")

@@ -75,8 +75,10 @@ def folder_of_footage(scene: bpy.types.Scene) -> str:
 
 def draw_wanted(layout: bpy.types.UILayout) -> None:
     """What is wanted of the file browser."""
+    column = layout.column(align=True)
+    column.scale_y = 0.8
     for line in wrapped(tr("A movie, a picture or a folder of pictures of the person whose face is to appear."), 30):
-        layout.label(text=line, translate=False)
+        column.label(text=line, translate=False)
 
 
 class _Adding(Undoable):

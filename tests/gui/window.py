@@ -64,6 +64,9 @@ class Window(Screen):
             self._blender.kill()  # a story that failed left it
             self._blender.wait()
         self._probe.unlink(missing_ok=True)
+        cores = os.sched_getaffinity(0)
+        if len(cores) == 1:  # Blender on one core never gets done with a sound's waveform, and an undo waits for it
+            os.sched_setaffinity(0, range(os.cpu_count() or 1))
         with (self.folder / "blender.log").open("ab") as log:
             self._blender = subprocess.Popen(
                 ["chroot", self.chroot, *self.environment(engine), "blender", "--gpu-backend", "opengl",
@@ -71,6 +74,7 @@ class Window(Screen):
                  *map(str, arguments), "--python", HERE / "probe.py", "--python-expr", PREFERENCES],
                 stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
             )  # fmt: skip
+        os.sched_setaffinity(0, cores)
         self._processes.append(self._blender)
         self.wait(lambda: self._answer("1 + 1"), "Blender", 4 * PATIENCE)
         # before its window is shown it builds its shaders, in software and for the first start all of them
