@@ -15,7 +15,7 @@ from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
 from ..sequencer import placing, recasts, strip_media, timeline
-from ..state import consent_records, people_store, project, settings_group, steps
+from ..state import consent_records, people_store, project, project_files, settings_group, steps
 from .common import Outside
 from .train import train_spec
 
@@ -25,16 +25,23 @@ PICTURES = {"png", "tiff", "exr"}
 def format_of(state: bpy.types.PropertyGroup, order: str) -> protocol.OutputFormat:
     """How the recast is stored: frames that repeat or are skipped are pictures, which can be laid in any order; a
     layer needs alpha."""
-    if order == "mapped" and state.format not in PICTURES:
+    if order == "mapped" and state.format not in PICTURES and not _is_sequence(state):
         return "png"
     if state.layer and state.format not in PICTURES | {"prores-4444", "ffv1"}:
         return "png"
     return state.format
 
 
+def _is_sequence(state: bpy.types.PropertyGroup) -> bool:
+    """Whether As Source means a sequence of pictures, as the shot is one."""
+    return state.format == "same" and project_files.is_folder(state.shot.source)
+
+
 def ending(about: dict[str, Any]) -> str:
     """The file name's ending that a format asks for; none for a folder of pictures."""
     if about["format"] == "same":
+        if about.get("sequence"):
+            return ""
         own = Path(about["source"]).suffix.lower()
         return own if own in {".mp4", ".mov", ".mkv"} else ".mp4"
     if about["format"] in PICTURES:
@@ -77,6 +84,7 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
         "start": shot.start,
         "end": shot.end,
         "source": Path(shot.source).name,
+        "sequence": _is_sequence(state),
         "source_start": shot.source_start,
         "source_end": shot.source_end,
         "stored_frames": shot.stored_frames,

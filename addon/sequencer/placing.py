@@ -235,7 +235,7 @@ def _pictures(made: str) -> list[Path]:
     folder = Path(made)
     if not folder.is_dir():
         return []
-    files = [f for f in folder.iterdir() if f.suffix.lower() in {".png", ".tif", ".tiff", ".exr"}]
+    files = [f for f in folder.iterdir() if f.suffix.lower() in {".png", ".tif", ".tiff", ".exr", ".dpx"}]
     return sorted(files, key=lambda file: timeline.natural_order(file.name))
 
 

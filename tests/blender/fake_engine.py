@@ -100,7 +100,7 @@ def convert(spec: dict, now: dict) -> dict:
     output = Path(spec["output"])
     output.parent.mkdir(parents=True, exist_ok=True)
     (HOME / "fake_convert.json").write_text(json.dumps(spec))
-    if spec.get("format") in {"png", "tiff", "exr"}:
+    if not output.suffix:
         shutil.copytree(now["pictures"], output)
     else:
         shutil.copy(now["movie"], output)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import bpy
 import flow
 import footage
@@ -108,6 +111,32 @@ def test_a_still_is_held_for_as_long_as_it_was_marked(addon, scene, clips, engin
     assert addon.compat.span(flow.placed(scene)[0]) == (10, 40)
     for frame in (10, 25, 39):
         assert footage.shown(scene, frame, tmp_path) == (5, True)
+
+
+def test_a_sequence_of_pictures_becomes_one(addon, scene, clips, engine, tick_until, tmp_path):
+    """As Source: what a movie would lose of an OpenEXR or 16-bit sequence is kept."""
+    engine.script(pictures=str(clips.recast_pictures))
+    files = sorted(clips.pictures.iterdir())[:20]
+    (tmp_path / "shot.v2").mkdir()
+    for number, file in enumerate(files, 1001):
+        (tmp_path / "shot.v2" / f"a.{number}.png").write_bytes(file.read_bytes())
+    names = sorted(file.name for file in (tmp_path / "shot.v2").iterdir())
+    strip = scene.sequence_editor.strips.new_image("shot", str(tmp_path / "shot.v2" / names[0]), 1, 10)
+    for name in names[1:]:
+        strip.elements.append(name)
+    scene.sequence_editor.active_strip = strip
+    flow.mark_and_scan(scene, tick_until)
+    bpy.ops.understudy.add_identity_file(filepath=str(clips.movie))
+    tick_until(lambda: flow.idle(scene))
+    flow.agree(scene, tick_until)
+    assert scene.understudy.format == "same"
+    convert(scene, tick_until)
+    (placed,) = flow.placed(scene)
+    assert placed.type == "IMAGE" and addon.compat.span(placed) == (10, 30) and len(placed.elements) == 20
+    spec = json.loads((engine.home / "fake_convert.json").read_text())
+    assert spec["format"] == "same" and "." not in Path(spec["output"]).name
+    for frame in (10, 20, 29):
+        assert footage.shown(scene, frame, tmp_path) == (frame, True)
 
 
 def test_one_undo_step(scene, shot, tick_until):
