@@ -19,7 +19,7 @@ from ..media.footage import Footage, footage_of
 from ..media.reader import Frame, MediaInfo, probe, read_frames
 from ..media.segments import SEGMENT_FRAMES
 from ..media.sound import lost_tracks
-from ..media.words import damaged_in_words
+from ..media.words import damaged_in_words, partial_in_words
 from ..media.writer import MovieWriter
 from ..memory import give_back
 from ..protocol import ConvertSpec
@@ -94,6 +94,7 @@ def convert(
         certify=certify and partial(certify, counts),
     )
     repeated: list[int] = []
+    in_part: list[int] = []
     with writer:
         missing = list(writer.missing())
         if kept := end - start - sum(last - first for first, last in missing):
@@ -104,12 +105,15 @@ def convert(
                     report.check()
                     writer.write(frame, patches)
                     repeated += [frame.index] if frame.repeated else []
+                    in_part += [frame.index] if frame.is_partial else []
                     report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
                     if frame.index % SEGMENT_FRAMES == 0:
                         give_back()
     doubt = {frame: max(p.doubt for p in plan[frame]) for frame in range(start, end) if plan.get(frame)}
     if repeated:
         report.log(damaged_in_words(info.footage, repeated), "warning")
+    if in_part:
+        report.log(partial_in_words(info.footage, in_part), "warning")
     save_settings(spec, writer.record(), doubt)
     return counts
 

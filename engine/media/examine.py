@@ -32,7 +32,7 @@ from .recipes import MATRIX_TAGS, Recipe, coded_size
 from .sound import COPIED, QUICKTIME, channel_layout, readable
 from .streams import unread_streams
 from .tone_mapping import HLG, LINEAR, PQ
-from .words import damaged_in_words, frames_in_words, many
+from .words import damaged_in_words, frames_in_words, many, partial_in_words
 
 FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 CHROMA = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (4, 1): "4:1:1", (4, 4): "4:1:0"}
@@ -276,13 +276,16 @@ def _decoded(
     footage: Footage, start: int, end: int, report: Reporter, seconds: float, photographs: bool
 ) -> list[Finding]:
     """What decoding the frames shows."""
-    until, found, lost, done = time.monotonic() + seconds, [], [], start
+    until, found, done = time.monotonic() + seconds, [], start
+    lost: list[int] = []
+    partial: list[int] = []
     report.progress(0.0, "Decoding")
     try:
         for frame in read_frames(footage, start, end):
             report.check()
             done = frame.index + 1
             lost += [frame.index] if frame.repeated else []
+            partial += [frame.index] if frame.is_partial else []
             report.progress((done - start) / (end - start), f"Decoding frame {done - start} of {end - start}")
             if time.monotonic() > until:
                 break
@@ -290,6 +293,8 @@ def _decoded(
         found.append(Finding(kind="cannot", text=str(error)))
     if lost:
         found.append(Finding(kind="lost", text=damaged_in_words(footage, lost, photographs)))
+    if partial:
+        found.append(Finding(kind="lost", text=partial_in_words(footage, partial)))
     if done < end and not found:
         text = f"Frames {start} to {done - 1} were decoded for this; a scan tells of those after them."
         found.append(Finding(kind="is", text=text))

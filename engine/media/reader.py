@@ -100,6 +100,11 @@ class Frame:
     repeated: bool = False  # this one cannot be decoded: it is its neighbour's picture
 
     @property
+    def is_partial(self) -> bool:
+        """Whether the decoder could make only a part of it, and filled the rest as players do."""
+        return bool(self.native.is_corrupt) and not self.repeated
+
+    @property
     def rotation(self) -> int:
         """Counterclockwise degrees by which the native frame is turned to be shown, in quarter turns."""
         return rotation_of(self.native)

@@ -30,6 +30,12 @@ def frames_in_words(frames: Sequence[int]) -> str:
     return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
 
 
+def partial_in_words(footage: Footage, frames: Sequence[int]) -> str:
+    """Which of the footage's frames decode in part, ascending."""
+    what = f"{'Frame' if len(frames) == 1 else 'Frames'} {frames_in_words(frames)} of {footage.path.name}"
+    return f"{what} can be decoded only in part: as players show that, and what leans on it, so it is recast."
+
+
 def damaged_in_words(footage: Footage, frames: Sequence[int], photographs: bool = False) -> str:
     """Which of the footage's frames cannot be decoded, ascending, and what a recast shows there; of `photographs`,
     that they are of no use."""

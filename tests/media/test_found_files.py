@@ -62,6 +62,8 @@ def test_a_broken_stretch_is_repeated_and_told(tmp_path, make_clip, read_counter
     assert [f.index for f in frames] == list(range(probe(path).frames))
     lost = [f.index for f in frames if f.repeated]
     assert lost and all(24 <= index < 48 for index in lost)
+    partial = [f.index for f in frames if f.is_partial]
+    assert not set(partial) & set(lost) and all(24 <= index < 48 for index in partial)
     assert [read_counter(f.rgb) for f in frames[:24]] == list(range(24))
     assert [read_counter(f.rgb) for f in frames[50:]] == list(range(50, 60))
     for index in (lost[0] - 1, lost[0], lost[-1], lost[-1] + 1):  # the same picture whatever range is read

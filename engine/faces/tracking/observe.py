@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...media.footage import Footage
+from ...media.footage import Footage, as_footage
 from ...media.pictures import are_photographs, picture_files
 from ...media.reader import Frame, read_frames
+from ...media.words import partial_in_words
 from ...reporter import Reporter
 from ..detectors import DEFAULT
 from . import shots
@@ -89,6 +90,8 @@ def _named(frames: Iterator[Frame], path: Path, reporter: Reporter) -> Iterator[
         if frame.repeated:
             where = f"{picture_files(path)[frame.index].name} in" if path.is_dir() else f"Frame {frame.index} of"
             reporter.log(f"{where} {path.name} cannot be decoded and is passed over.", "warning")
+        if frame.is_partial:
+            reporter.log(partial_in_words(as_footage(path), [frame.index]), "warning")
         yield frame
 
 
