@@ -234,3 +234,28 @@ def test_embeddings_tell_people_apart(
     assert apart[:3, 3:].min() > 0.65
     np.testing.assert_allclose(embedder.embed_one(hopper, landmarks[0]), found[0], atol=1e-4)
     assert embedder.embed([], []).shape == (0, 128)
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_head_that_lies_beside_an_upright_one_is_found(
+    measurer: Measurer, astronaut: np.ndarray, hopper: np.ndarray, quarters: int
+) -> None:
+    picture = np.full((600, 1024, 3), 90, np.uint8)
+    picture[:, :512] = hopper
+    picture[40:552, 512:] = np.rot90(astronaut, quarters)
+    frames = [picture] * 6
+    faces = measurer(0, frames, [0] * len(frames))
+    for frame in range(len(frames)):
+        seen = [face for face in faces if face.frame == frame and face.score]  # not what only a detector saw
+        assert len(seen) == 2
+        assert sorted(box_of(face.landmarks)[0] > 512 for face in seen) == [False, True]
+        beside = max(seen, key=lambda face: face.box[0]).landmarks
+        up = beside[10, :2] - beside[152, :2]  # from the chin to the forehead
+        assert np.argmax([-up[1], -up[0], up[1], up[0]]) == quarters
+
+
+def test_nothing_is_found_beside_an_upright_head_that_is_there_already(
+    measurer: Measurer, astronaut: np.ndarray, hopper: np.ndarray
+) -> None:
+    for picture in (astronaut, hopper):
+        assert len(measurer(0, [picture] * 4, [0] * 4)) == 4

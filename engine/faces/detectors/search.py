@@ -17,6 +17,11 @@ MIN_FACE_PIXELS = 20.0
 FULL_SIDE = 1920
 QUICK_SIDE = 960
 """The longer side to which a quick search shrinks a picture: it finds faces from 40 pixels in 1080p."""
+BESIDE = 0.8
+"""The score from which a turned picture's face counts beside upright ones: detectors take hands and hair for turned
+faces more easily."""
+MET = 0.1
+"""The overlap, over their union, from which a lying face is but an upright one seen again."""
 ALIKE, WITHIN = 0.35, 0.7
 """Overlap of two detectors' boxes, over their union or over the smaller, from which they show one face."""
 
@@ -39,6 +44,13 @@ class Search:
         for i, answer in zip(empty, self._turned([images[i] for i in empty]), strict=True):
             answers[i] = answer
         return answers
+
+    def beside(self, image: np.ndarray, taken: np.ndarray) -> Found:
+        """Faces of an RGB image (height, width, 3) uint8 that lie on their sides or upside down, in none of the boxes
+        `taken` (n, 4) of upright ones."""
+        (answer,) = self._turned([image])
+        union, smaller = (overlap(answer.boxes, taken, of_smaller=way).max(1, initial=0.0) for way in (False, True))
+        return answer.only(np.flatnonzero((union <= MET) & (smaller <= ALIKE) & (answer.scores >= BESIDE)))
 
     def _upright(self, images: Sequence[np.ndarray], thorough: list[bool]) -> list[Found]:
         if not len(images):

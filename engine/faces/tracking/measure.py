@@ -9,6 +9,7 @@ long as the flow is sure of itself and a detector sees a face there from time to
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -30,6 +31,8 @@ from .nearby_search import detect_nearby
 SEARCH_EVERY = 4
 THOROUGH_EVERY = 4
 """One search in so many looks for the smallest faces, too."""
+BESIDE_EVERY = 64
+"""Heads that lie beside upright ones are searched for once in so many frames, and where a shot begins with a run."""
 EMBED_EVERY = 8
 SCORE = 0.5
 SAME_OVERLAP = 0.3
@@ -133,6 +136,8 @@ class Measurer:
             run.images[first - 1], run.shots[first - 1] = before[0], run.shots[first]
             run.faces[first - 1] = list(before[1])
         keys = self._look(run, list(frames))
+        if not before or any(frame % BESIDE_EVERY == 0 for frame in frames):
+            self._look_beside(run, keys)
         self._between(run, keys)
         self._follow(run, [(face, step) for key in keys for face in run.faces[key] for step in (-1, 1)])
         if before:
@@ -179,6 +184,22 @@ class Measurer:
             else:
                 run.glimpses.append(Unconfirmed(key, answer.boxes[i], float(answer.scores[i]), measured[n].landmarks))
         return keys
+
+    def _look_beside(self, run: _Run, keys: list[int]) -> None:
+        """Search one frame of the longest shot for heads that lie or are upside down beside upright ones."""
+        shown = [key for key in keys if run.faces[key]]
+        if not shown:
+            return
+        longest = Counter(run.shots[key] for key in shown).most_common(1)[0][0]
+        members = [key for key in shown if run.shots[key] == longest]
+        key = members[len(members) // 2]
+        taken = np.concatenate([run.sights[key], [face.box for face in run.faces[key]]]).astype(np.float32)
+        answer = self.search.beside(run.images[key], taken)
+        regions = [region_of_detection(box, eyes[:2]) for box, eyes in zip(answer.boxes, answer.points, strict=True)]
+        for face in self._measure(run, [key] * len(regions), regions):
+            if face.score > SURE_SCORE and not _among(face, run.faces[key]):
+                run.faces[key].append(face)
+        run.sights[key] = np.concatenate([run.sights[key], answer.boxes])
 
     def _between(self, run: _Run, keys: list[int]) -> None:
         """Measure the frames between two searches where the same face was found in both."""
