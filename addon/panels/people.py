@@ -62,7 +62,7 @@ def _in_short(state: bpy.types.PropertyGroup | None) -> list[str]:
         return [tr("1 person") if n == 1 else tr("{n} people", n=n)]
     names = ", ".join(face.name for face in faces)
     said = tr("1 face") if len(faces) == 1 else tr("{n} faces", n=len(faces))
-    return [cast.in_words(state, []), names, said, str(len(faces))]
+    return [cast.in_words(state, []), cast.in_first_names(state), names, said, str(len(faces))]
 
 
 def _draw_row(

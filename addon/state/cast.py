@@ -111,6 +111,18 @@ def proposed(state: UnderstudyState, person: UnderstudyPerson) -> str:
     return ""
 
 
+def in_first_names(state: UnderstudyState) -> str:
+    """The cast as "Cary → Bart" without family names, where that tells everybody apart; else with all names."""
+    scan = state.shot.scan
+    shown = [people_store.person_of(scan, swap.person) for swap in steps.chosen(state)]
+    faces = [steps.identity_named(state, swap.identity) for swap in steps.chosen(state)]
+    replaced = [person.name.split()[0] if person.name else people_store.called(person) for person in shown]
+    given = [face.name.split()[0] if face.name else "" for face in faces]
+    if len(set(replaced)) < len(shown) or len(set(given)) < len({face.key for face in faces}):
+        return in_words(state, [])
+    return ", ".join(f"{who} → {whose}" for who, whose in zip(replaced, given, strict=True))
+
+
 def in_words(state: UnderstudyState, before: list[dict[str, Any]]) -> str:
     """The cast as "Cary → Bart", and how it differs from the swaps of a recast that is there; "" for no cast."""
     scan = state.shot.scan

@@ -45,8 +45,8 @@ def stacks(window: Window) -> None:
 
 
 def remove_and_undo(window: Window, times: int) -> None:
-    """Remove the selected recast by the panel's button; undo, redo and undo that; the playhead moves on in between, so
-    that another frame is asked for."""
+    """Remove the selected recast by the panel's button; undo, redo and undo that; then the playhead moves on, so that
+    another frame is asked for."""
     strips = "len([s for s in strips() if s.type == 'MOVIE'])"
     there = window.ask(strips)
     x, y, width, height = window.region("SEQUENCE_EDITOR", "WINDOW")
@@ -55,11 +55,9 @@ def remove_and_undo(window: Window, times: int) -> None:
         window.click_at(*remove)
         window.wait(lambda: window.ask(strips) == there - 1, f"removal {number}")
         window.move(x + width - 60, y + height // 3)
-        for key, left in (("ctrl+z", there), ("Right", there), ("ctrl+shift+z", there - 1), ("ctrl+z", there)):
-            if key == "Right":
-                window.key(key)
-            elif window.ask(strips) != left:
-                window.until(lambda key=key: window.key(key), lambda left=left: window.ask(strips) == left, key)
+        for key, left in (("ctrl+z", there), ("ctrl+shift+z", there - 1), ("ctrl+z", there)):
+            window.until(lambda key=key: window.key(key), lambda left=left: window.ask(strips) == left, key)
+        window.key("Right")
     assert window.ask(strips) == there
 
 
