@@ -52,7 +52,8 @@ TOLD = ("lost", "cannot")
 
 
 def draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, findings: list[protocol.Finding]) -> None:
-    """What the marked footage is, and what of it a recast keeps and loses: one line, and the rest below it."""
+    """What the marked footage is, and what of it a recast keeps and loses: one line, and the rest below it; what one
+    has to know comes first."""
     header, body = layout.panel_prop(context.window_manager.understudy_folds, "footage")
     told = sum(finding.kind in TOLD for finding in findings)
     words = tr("This Footage: 1 thing to know") if told == 1 else tr("This Footage: {n} things to know", n=told)
@@ -60,8 +61,8 @@ def draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, findin
     if body is None:
         return
     titles = {
-        "is": tr("What it is"), "kept": tr("Kept in a recast"), "lost": tr("Lost, or otherwise"),
-        "cannot": tr("Cannot be done"),
+        "cannot": tr("Cannot be done"), "lost": tr("Lost, or otherwise"), "is": tr("What it is"),
+        "kept": tr("Kept in a recast"),
     }  # fmt: skip
     for kind, title in titles.items():
         texts = [finding.text for finding in findings if finding.kind == kind]

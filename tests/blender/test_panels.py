@@ -110,7 +110,7 @@ def test_what_is_known_of_the_footage_is_said_before_anything_runs(scene, clips,
     assert "This Footage" not in draw()
     tick_until(lambda: "This Footage" in draw())
     said = draw().replace("column ", "")
-    assert "This Footage: 2 things to know What it is counter.mp4 is a movie. Kept in a recast Its size. Lost" in said
+    assert "This Footage: 2 things to know Cannot be done H.265. Lost, or otherwise 1 sound track" in said
     assert not scene.understudy.jobs
     (asked,) = map(json.loads, (engine.home / "fake_footage").read_text().splitlines())
     assert asked == {"path": str(clips.movie), "start": 10, "end": 30, "stream": 0, "played": True}

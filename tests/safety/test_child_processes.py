@@ -74,6 +74,26 @@ def test_what_misleads_is_left_out_and_the_rest_handed_on(monkeypatch: pytest.Mo
     assert found["LD_LIBRARY_PATH"] == "/opt/cuda/lib64"
 
 
+def test_libraries_that_a_python_does_not_start_with_are_left_out(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As Steam's and Flatpak's Blender have them."""
+    (tmp_path / "libz.so.1").touch()
+    (tmp_path / "libssl.so.3").touch()
+    ask = [sys.executable, "-c", "import os, ssl, zlib; print(os.environ.get('LD_LIBRARY_PATH'))"]
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+    if not subprocess.run(ask, capture_output=True).returncode:
+        pytest.skip("this Python is linked with none of these libraries")
+    assert child_process.run(ask, capture_output=True, text=True).stdout == "None\n"
+    with child_process.start(ask, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as child:
+        assert child.communicate()[0] == "None\n"
+    (tmp_path / "libz.so.1").unlink()
+    (tmp_path / "libssl.so.3").unlink()
+    child_process._starts.cache_clear()
+    assert child_process.run(ask, capture_output=True, text=True).stdout == f"{tmp_path}\n"  # a user's own
+    child_process._starts.cache_clear()
+
+
 def test_nobody_starts_a_child_in_another_way() -> None:
     root = Path(child_process.__file__).parents[1]
     once = {"engine/child_process.py", "addon/engine_link/sidecar.py", "addon/sequencer/scene_strips.py"}
