@@ -81,7 +81,18 @@ def lines(report: Any) -> Iterator[bytes]:
             part = FaceRows(key=report.key, rows=rows[start : start + ROWS], more=start + ROWS < len(rows))
             yield from lines(part)
     else:
-        yield f"{type(report).__name__} {json.dumps(protocol.to_json(report))}\n".encode()
+        facts = protocol.to_json(report)
+        text = json.dumps(facts if isinstance(report, FaceRows) else plain(facts))  # rows hold numbers alone
+        yield f"{type(report).__name__} {text}\n".encode()
+
+
+def plain(value: Any) -> Any:
+    """JSON without what is no text: names of files may hold bytes that are no UTF-8, and Blender's properties none."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
 
 
 def write(line: socket.socket, reports: SimpleQueue) -> None:

@@ -17,6 +17,7 @@ from av.codec import Codec
 from av.video.format import VideoFormat
 
 from ..errors import MediaError
+from ..printing import shown
 from ..protocol import Finding, FindingKind, OutputFormat
 from ..reporter import Reporter, Silent
 from .colour_spaces import UNSPECIFIED, usual_matrix
@@ -72,7 +73,8 @@ def examine(
     except MediaError as error:
         found += [*_stored(footage), Finding(kind="cannot", text=str(error))]
     order: tuple[FindingKind, ...] = get_args(FindingKind)
-    return sorted(dict.fromkeys(found), key=lambda one: order.index(one.kind))
+    told = dict.fromkeys(Finding(kind=one.kind, text=shown(one.text)) for one in found)  # names may be no text
+    return sorted(told, key=lambda one: order.index(one.kind))
 
 
 def _found(kind: FindingKind, texts: Iterator[str]) -> list[Finding]:

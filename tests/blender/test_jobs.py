@@ -83,6 +83,21 @@ def test_who_is_not_there_cannot_be_chosen(scene, clips, engine, tick_until):
     assert (state.swaps[0].person, state.swaps[0].identity, state.identities[0].materials[0].person) == (1, key, 1)
 
 
+def test_a_file_name_that_is_no_text_is_said_all_the_same(scene, clips, engine, tick_until):
+    """Such a picture in a folder, damaged: the scan names it, and Blender's properties hold nothing but UTF-8."""
+    damaged = "a.003\udcfe.png in nu cannot be decoded 🎬"
+    engine.script(hold=["scan"], warn={"scan": damaged}, fail={"scan": damaged})
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.scan_shot()
+    said = damaged.replace("\udcfe", "\\udcfe")
+    tick_until(lambda: scene.understudy.jobs[0].warning)
+    assert scene.understudy.jobs[0].warning == said
+    engine.script(warn={}, hold=[])
+    tick_until(lambda: flow.idle(scene))
+    assert scene.understudy.error == said
+
+
 def test_a_scan_of_frames_no_longer_marked_is_dropped(scene, clips, engine, tick_until):
     engine.script(hold=["scan"])
     flow.add_shot(scene, clips)

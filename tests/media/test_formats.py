@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
+from typing import get_args
 
 import av
 import av.filter
@@ -22,6 +23,7 @@ from understudy.engine.media.recipes import Recipe
 from understudy.engine.media.signal import from_signal
 from understudy.engine.media.timecode import offset_timecode
 from understudy.engine.media.writer import MovieWriter
+from understudy.engine.protocol import OutputFormat
 
 HDR = {"colorspace": 9, "color_primaries": 9, "color_range": 1}
 LOSSLESS = {"x265-params": "log-level=error:lossless=1"}
@@ -299,3 +301,20 @@ def test_lossless_footage_of_an_odd_size_stays_what_it_is(tmp_path, make_clip):
     assert probe(output).codec == "ffv1"
     for old, new in zip(read_frames(source), read_frames(output), strict=True):
         assert all((plane_array(old.native, n) == plane_array(new.native, n)).all() for n in range(3))
+
+
+def test_float_pictures_can_be_every_format_that_takes_their_size(tmp_path):
+    frame = av.VideoFrame(256, 144, "gbrpf32le")
+    for plane in frame.planes:
+        plane.update(np.full(plane.buffer_size // 4, 0.5, np.float32))
+    recipe = Recipe(name="exr", codec="exr", pixel_format="gbrpf32le", picture=".exr")
+    folder = tmp_path / "shot"
+    folder.mkdir()
+    (folder / "a.exr").write_bytes(picture_bytes(frame, recipe))
+    info = probe(folder)
+    assert info.bits == 32
+    for format in get_args(OutputFormat):
+        with MovieWriter(tmp_path / f"out-{format}{suffix_of(format, info)}", info, 0, 1, format=format) as writer:
+            for picture in read_frames(folder, 0, 1):
+                writer.write(picture)
+    assert probe(tmp_path / "out-ffv1.mkv").bits == 16

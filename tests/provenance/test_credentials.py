@@ -93,6 +93,18 @@ def test_the_sources_own_credentials_are_kept(make: Any) -> None:
     assert found.ingredients[0]["credentials"] == first
 
 
+def test_footage_whose_boxes_do_not_fit_is_named_by_its_hash(make: Any) -> None:
+    source, path = make("source.mp4"), make("recast.mp4")
+    data = bytearray(source.read_bytes())
+    at = data.index(b"moov") - 4
+    data[at : at + 4] = (int.from_bytes(data[at : at + 4], "big") + 4096).to_bytes(4, "big")
+    source.write_bytes(data)
+    sign(path, claim(Ingredient("source.mp4", "parentOf", "ab" * 32, source)))
+    found = read_credentials(path)
+    assert found and not found.tampered
+    assert [one["title"] for one in found.ingredients] == ["source.mp4"] and not found.ingredients[0]["credentials"]
+
+
 def test_signing_again_is_one_file_with_one_packet(make: Any) -> None:
     path = make("recast.png")
     sign(path, claim())
