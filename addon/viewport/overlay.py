@@ -14,6 +14,7 @@ import bpy
 
 from .. import compat
 from ..i18n import tr
+from ..layout import CHARACTER_PIXELS, wrapped
 from ..sequencer import placing
 from ..state import people_store, steps
 from . import aside, preview, view_transform
@@ -140,9 +141,12 @@ def _draw_wipe(here: preview.Here, place: Any, wipe: float, scale: float) -> Non
 
 
 def _draw_note(text: str, corner: tuple[float, float], scale: float) -> None:
-    if text:
-        top = bpy.context.region.height - 22 * scale  # above the picture, but never outside of what is seen
-        _label(text[:120], max(corner[0] + 4 * scale, 8 * scale), min(corner[1] + 8 * scale, top), scale, LINE)
+    region = bpy.context.region
+    said = wrapped(text, max(int((region.width / scale - 16) / CHARACTER_PIXELS), 16))
+    # above the picture, but never outside of what is seen
+    low = min(corner[1] + 8 * scale, region.height - 22 * scale * len(said))
+    for above, line in enumerate(reversed(said)):
+        _label(line, corner[0] + 4 * scale, low + above * 22 * scale, scale, LINE)
 
 
 def _draw_badges(scene: bpy.types.Scene, here: preview.Here, place: Any, scale: float) -> None:
@@ -158,10 +162,11 @@ def _draw_badges(scene: bpy.types.Scene, here: preview.Here, place: Any, scale: 
         corners = [place(x0, y0), place(x1, y0), place(x1, y1), place(x0, y1)]
         lines([*corners, corners[0]], colour, (3.0 if face.person == hovered else 1.5) * scale)
         text = people_store.called(person) + (f" → {identity.name}" if identity else "")
-        left = min(x for x, _ in corners)
-        bottom = min(y for _, y in corners)
-        # never outside of what is seen, however far the face reaches
-        _label(text, max(left, 8 * scale), max(bottom - 18 * scale, 8 * scale), scale, colour)
+        left, right = min(x for x, _ in corners), max(x for x, _ in corners)
+        bottom, top = min(y for _, y in corners), max(y for _, y in corners)
+        region = bpy.context.region
+        if right > 0 and left < region.width and top > 0 and bottom < region.height:
+            _label(text, left, bottom - 18 * scale, scale, colour)
 
 
 def _label(text: str, x: float, y: float, scale: float, colour: tuple[float, ...]) -> None:
@@ -170,6 +175,9 @@ def _label(text: str, x: float, y: float, scale: float, colour: tuple[float, ...
     font, pad = 0, 4 * scale
     blf.size(font, 12 * scale)
     width, height = blf.dimensions(font, text)
+    # never outside of what is seen, however far the face reaches
+    x = max(min(x, bpy.context.region.width - width - 2 * pad), 2 * pad)
+    y = max(min(y, bpy.context.region.height - height - 2 * pad), 2 * pad)
     right, top = x + width + pad, y + height + pad
     _fill([(x - pad, y - pad), (right, y - pad), (right, top), (x - pad, top)], SHADE)
     blf.color(font, *colour)
