@@ -68,8 +68,10 @@ def next_take(
 
 
 def go_on_with(scene: bpy.types.Scene, strip: bpy.types.Strip | None) -> None:
-    """Select what is there once a recast is gone: the panel goes on with it."""
-    if strip is not None:
+    """Select what is there once a recast is gone: the panel goes on with it. In a meta strip that is not open, that is
+    the meta strip, which is selected already."""
+    opened = scene.sequence_editor.meta_stack
+    if strip is not None and strip.parent_meta() == (opened[-1] if len(opened) else None):
         scene.sequence_editor.active_strip = strip
         strip.select = True
 

@@ -9,7 +9,7 @@ from .. import compat
 from ..i18n import tr
 from ..jobs import known_footage
 from ..layout import StepPanel, beside, frames_in_words, missing, sentence, step
-from ..sequencer import scene_strips
+from ..sequencer import marking, scene_strips
 from ..state import steps
 
 
@@ -21,7 +21,8 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
         marked = state is not None and bool(state.shot.strip_id)
-        said = f"{state.shot.start}–{state.shot.end - 1}" if marked else ""
+        first, last = _bounds(context, state) if marked else (0, 0)
+        said = f"{first}–{last}" if marked else ""
         layout = step(self.layout, context, "1  Range", said, done=marked)
         findings = known_footage.of(state.shot) if state is not None else []
         if layout is None:
@@ -41,10 +42,18 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
             return
         shot = state.shot
         said = tr("{name}: {frames}, {first} to {last}", name=shot.strip_name,
-                  frames=frames_in_words(shot.end - shot.start), first=shot.start, last=shot.end - 1)  # fmt: skip
+                  frames=frames_in_words(shot.end - shot.start), first=first, last=last)  # fmt: skip
         sentence(layout, context, said, icon="CHECKMARK")
         if findings:
             draw_findings(layout, context, findings)
+
+
+def _bounds(context: bpy.types.Context, state: bpy.types.PropertyGroup) -> tuple[int, int]:
+    """The first and the last frame of the marked range where it lies on the timeline; where it was marked, if it is not
+    shown."""
+    found = marking.where(compat.sequencer_scene(context))
+    start, end = found[:2] if found is not None else (state.shot.start, state.shot.end)
+    return start, end - 1
 
 
 TOLD = ("lost", "cannot")

@@ -92,6 +92,12 @@ def test_after(addon, scene, clips, engine, ready, recast, tmp_path, edit):
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
     assert len(addon.recasts.placed(scene)) == len(made) - 1
     assert not source.mute
+    now = scene.sequence_editor.active_strip
+    if edit is meta:
+        assert now.type == "META"  # what is in it is not seen
+    else:
+        # the piece of the source under it; of another speed, source and recast end on other frames
+        assert not now.get("understudy") and (edit is retime or addon.compat.span(now) == spans[-1])
 
 
 def test_removing_a_piece_shows_what_it_hid_and_no_more(addon, scene, two, recast, tick_until):
