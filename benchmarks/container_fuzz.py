@@ -1,12 +1,14 @@
 """Movies and pictures, spoiled at random, scanned and recast by the command line.
 
-python benchmarks/container_fuzz.py WORK [--first 0] [--mutations 2000] [--minutes 1000] [--seed N]
+python benchmarks/container_fuzz.py WORK [--first 0] [--mutations 2000] [--minutes 1000] [--seed N] [--whole 1]
 
 Five files of one man are made from the tests' footage: v.mp4 (H.264 with B-frames, AAC), an MKV (H.264, Opus), an AVI
 (MPEG-4 with B-frames, MP3), a MOV (ProRes, PCM, timecode) and a sequence of PNG pictures. Mutation k is of file k mod
 5: one to eight bits flipped (in its first or last tenth, or anywhere), the file cut off, two boxes swapped, or a
 stretch zeroed, doubled, left out or replaced by noise. Each is scanned, and recast with a draft where that found
-somebody, by the commands, in processes forked from one that has loaded the engine.
+somebody, by the commands, in processes forked from one that has loaded the engine. With `--whole N` that is done with
+each N-th; the others go through what of it meets the file: `doctor --footage`, which decodes all of it, and the writer,
+which passes every frame and the sound through into a movie.
 
 Failures: a traceback or exit code 70, a death by signal, more than HANG_S seconds, and a scan or recast under its final
 name that is not whole (the recast is decoded to its last frame and has as many as the scan counted) or not announced.
@@ -50,6 +52,7 @@ def main() -> None:
     parser.add_argument("--mutations", type=int, default=2000)
     parser.add_argument("--minutes", type=float, default=1000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--whole", type=int, default=1)
     given = parser.parse_args()
     work: Path = given.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
@@ -66,7 +69,8 @@ def main() -> None:
         shutil.rmtree(work / "trial", ignore_errors=True)
         shutil.copytree(work / "clean", work / "trial")
         path, how = spoiled(files[number % len(files)], work / "trial" / "in", rng)
-        outcome, wrong = tried(path, work / "trial", (work / "log").open("w"))
+        with (work / "log").open("w") as log:
+            outcome, wrong = (passed if number % given.whole else tried)(path, work / "trial", log)
         ended[f"{files[number % len(files)].name}: {outcome}"] += 1
         if wrong:
             failures += 1
@@ -111,6 +115,46 @@ def tried(path: Path, trial: Path, log: Any) -> tuple[str, list[str]]:
     elif (whole := decodes(recast)) != frames:
         wrong.append(f"the recast has {whole} frames of {frames}")
     return f"convert {code}", wrong
+
+
+def passed(path: Path, trial: Path, log: Any) -> tuple[str, list[str]]:
+    """Look at a file and pass it through into a movie; how that ended, and what of it must not be."""
+    wrong: list[str] = []
+    output, began = trial / "passed.mp4", time.monotonic()
+    for what, arguments, do in (
+        ("doctor", ["doctor", "--footage", str(path), "--json"], None),
+        ("passed", [], lambda: pass_through(path, output)),
+    ):
+        code, text = run(arguments, trial, do)
+        log.write(f"{what}\n{text}\n-> {code}\n")
+        log.flush()
+        wrong.extend([f"{what}: exit {code}"] * (code not in CODES) + [f"{what}: traceback"] * ("Traceback" in text))
+        if code and what == "doctor":
+            break
+    wrong.extend([f"{time.monotonic() - began:.0f} s"] * (time.monotonic() - began > HANG_S))
+    if code:
+        wrong.extend(["a movie that failed has its name"] * output.exists())
+    elif (whole := decodes(output)) != int(text.split()[-1]):
+        wrong.append(f"the movie has {whole} frames of {text.split()[-1]}")
+    return f"{what} {code}", wrong
+
+
+def pass_through(path: Path, output: Path) -> None:
+    """Write every frame and the sound of a file, and say how many frames the movie is to have."""
+    from understudy.engine.errors import UnderstudyError
+    from understudy.engine.media.reader import probe, read_frames
+    from understudy.engine.media.writer import MovieWriter
+
+    try:
+        info = probe(path)
+        with MovieWriter(output, info, 0, info.frames) as writer:
+            for frame in read_frames(path):
+                writer.write(frame)
+    except UnderstudyError as error:
+        print(error)
+        sys.exit(error.exit_code)
+    print(info.frames)
+    sys.exit(0)
 
 
 def decodes(path: Path) -> int:

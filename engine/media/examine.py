@@ -57,8 +57,9 @@ def examine(
     try:
         info = probe(footage)
         end = require_range(info, start, end)
-        found += _found("is", _is(footage, info))
-        if photographs := are_photographs(footage.path):
+        photographs = are_photographs(footage.path)
+        found += _found("is", _is(footage, info, photographs))
+        if photographs:
             found.append(
                 Finding(
                     kind="cannot",
@@ -92,14 +93,14 @@ def _stored(footage: Footage) -> list[Finding]:
         return []
 
 
-def _is(footage: Footage, info: MediaInfo, blender: bool = True) -> Iterator[str]:
+def _is(footage: Footage, info: MediaInfo, photographs: bool = False, blender: bool = True) -> Iterator[str]:
     name, size = footage.path.name, f"{info.width} × {info.height} pixels"
     if not info.is_still:
         rate = f"{'about ' if info.variable_frame_rate else ''}{_rate(float(info.fps))}"
         yield f"{name} is a movie of {many(info.frames, 'frame')} at {rate} a second, {size}."
     elif footage.path.is_dir():
         files = picture_files(footage.path)
-        size = "of different sizes" if are_photographs(footage.path) else size
+        size = "of different sizes" if photographs else size
         yield f"{name} holds {many(len(files), 'picture')}, {files[0].name} to {files[-1].name}, {size}."
     else:
         yield f"{name} is a picture, {size}."

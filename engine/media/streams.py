@@ -81,7 +81,5 @@ def unread_streams(footage: Footage, seconds: float) -> Iterator[str]:
         begin = float((picture.start_time or 0) * (picture.time_base or 0))
         tail = ((container.duration or 0) + (container.start_time or 0)) / av.time_base - begin - seconds
         if (more := math.floor(tail * float(picture.guessed_rate or 24) + 0.5)) > 0:  # as Blender rounds
-            yield (
-                f"{tail:.2f} s of sound or subtitles after the last frame. Blender counts {many(more, 'frame')} there, "
-                "which a recast leaves out."
-            )
+            frames = many(more, "frame")
+            yield f"{tail:.2f} s at its end have no picture: Blender counts {frames} there, which a recast leaves out."

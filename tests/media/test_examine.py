@@ -60,7 +60,7 @@ PRORES = {"codec": "prores_ks", "pixel_format": "yuv444p10le", "frames": 3}
         ("raw.h264", {}, None, "is", "of 60 frames it makes 1: it leaves out 59"),
         ("broken.mp4", {"options": {"g": "12"}}, damage, "lost", r"Frames 2\d.* cannot be decoded: the picture before"),
         ("phone.mp4", {"sound": SOUND}, unreadable_track, "lost", "1 sound track that nothing here decodes"),
-        ("long.mkv", {"sound": np.zeros((1, 153600), np.float32)}, None, "lost", "s of sound or subtitles"),
+        ("long.mkv", {"sound": np.zeros((1, 153600), np.float32)}, None, "lost", "s at its end have no picture"),
         ("hdr.mov", HDR, None, "cannot", "HDR"),
         ("deep.mov", PRORES, None, "kept", "ProRes, 10-bit"),
     ],
