@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TOP = "top"
 _FRAMES = re.compile(r"\bframes (\d+) to (\d+)\b")
+_ONE = re.compile(r"\bframes (\d+) to \1\b")
 _SECONDS = re.compile(r"\bbetween ([\d.]+) and ([\d.]+) s\b")
 _STEPS = {
     "train": "train", "convert": "convert", "people": "people", "consent": "identities", "voice-train": "voice",
@@ -33,6 +34,8 @@ def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
             text = _FRAMES.sub(f"frames {shot.start} to {shot.end - 1}", text)
         else:
             text = _FRAMES.sub(lambda found: f"frames {int(found[1]) + 1} to {int(found[2]) + 1}", text)
+            text = text.replace("Choose a range that shows a face,", "Add material that shows the face,")
+        text = _ONE.sub(r"frame \1", text)
     elif job.kind == "voice" and {"start", "end"} <= set(about):
         text = _SECONDS.sub(f"between the frames {about['start']} and {about['end'] - 1}", text)
     if "models fetch --voice" in text and not bpy.app.online_access:
@@ -44,7 +47,7 @@ def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
 
 def of_a_folder(text: str) -> bool:
     """Whether an error is about the folder that projects are kept in."""
-    return "choose another folder" in text.lower()
+    return any(asked in text.lower() for asked in ("choose another folder", "choose a folder of your own"))
 
 
 def place(state: UnderstudyState) -> str:

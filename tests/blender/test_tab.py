@@ -71,6 +71,10 @@ def test_an_error_is_said_at_the_row_it_is_about_in_frames_of_the_timeline(addon
     tick_until(lambda: state.error)
     assert state.error == "No face was found in frames 1 to 30 of pictures."
     assert addon.failures.place(state) == flow.material(scene).key
+    said = "No face was found in frames 0 to 0 of a.png. Choose a range that shows a face, not from the side alone."
+    told = "No face was found in frame 1 of a.png. Add material that shows the face, not from the side alone."
+    assert addon.failures.in_words(state, state.jobs[-1], said) == told
+    assert addon.failures.of_a_folder("/etc/x belongs to the system. Choose a folder of your own.")
     assert addon.failures.step(state) == "identities" and "identities" in opened()
     assert addon.failures.faceless(state)
     bpy.ops.understudy.remove_identity(identity=state.identities[0].key)
