@@ -40,6 +40,10 @@ LACKS_MEMORY = (MemoryError, BlockingIOError)
 """By what FFmpeg tells of a lack of memory, for itself or for its threads: no fault of a file's."""
 
 
+INDEX_BYTES = 64 << 20
+"""What the index of a film of hours takes, and more."""
+
+
 def url_of(path: Path) -> str:
     """The `file:` URL of a path: a colon in a name is no protocol then."""
     return f"file:{path.absolute()}"
@@ -56,14 +60,25 @@ def open_movie(path: Path) -> InputContainer:
     closed = {"protocol_whitelist": "file", "format_whitelist": ",".join(FORMATS.split())}
     try:
         return av.open(url_of(path), "r", metadata_errors="replace", options=closed)
-    except LACKS_MEMORY:
-        raise
+    except LACKS_MEMORY as error:
+        if not isinstance(error, MemoryError) or not _has_memory():
+            raise
+        reason = "it tells of more parts than it can have"
     except (av.FFmpegError, OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", "") or "unknown format"
-        raise MediaError(
-            f"{path} cannot be read as footage ({reason}); it is damaged, incomplete, a playlist or no movie. "
-            "Copy or export it again."
-        ) from None
+    raise MediaError(
+        f"{path} cannot be read as footage ({reason}); it is damaged, incomplete, a playlist or no movie. "
+        "Copy or export it again."
+    )
+
+
+def _has_memory() -> bool:
+    """Whether there is memory for the index of any movie: then it was the file that asked for too much."""
+    try:
+        bytearray(INDEX_BYTES)
+    except MemoryError:
+        return False
+    return True
 
 
 def create_movie(path: Path, **how: Any) -> OutputContainer:

@@ -50,6 +50,16 @@ def test_a_playlist_reads_no_other_file(tmp_path, make_clip, kind, suffix):
         probe(path)
 
 
+def test_a_file_that_asks_for_more_memory_than_there_is_is_damaged(tmp_path, make_clip):
+    path = make_clip(tmp_path / "v.mp4", 6)
+    data = bytearray(path.read_bytes())
+    at = data.index(b"stts") + 8  # the number of durations
+    data[at : at + 4] = (0x0FFFFFFF).to_bytes(4, "big")
+    path.write_bytes(data)
+    with pytest.raises(MediaError, match="tells of more parts than it can have"):
+        probe(path)
+
+
 def test_a_broken_stretch_is_repeated_and_told(tmp_path, make_clip, read_counter):
     path = make_clip(tmp_path / "v.mp4", 60, options={"g": "12"})
     data = bytearray(path.read_bytes())
