@@ -133,9 +133,9 @@ STRINGS: dict[str, str] = {
     "Save the .blend: recast movies are then kept beside it.": "请保存 .blend：换脸影片会存放在它旁边。",
     # range
     "1  Range": "1  范围",
-    "This Footage": "这段素材",
-    "This Footage: 1 thing to know": "这段素材：1 点须知",
-    "This Footage: {n} things to know": "这段素材：{n} 点须知",
+    "Footage": "素材",
+    "Footage: 1 thing to know": "素材：1 点须知",
+    "Footage: {n} things to know": "素材：{n} 点须知",
     "What it is": "它是什么",
     "Kept in a recast": "换脸后保留",
     "Lost, or otherwise": "会丢失或不同",

@@ -65,8 +65,8 @@ def draw_findings(layout: bpy.types.UILayout, context: bpy.types.Context, findin
     has to know comes first."""
     header, body = layout.panel_prop(context.window_manager.understudy_folds, "footage")
     told = sum(finding.kind in TOLD for finding in findings)
-    words = tr("This Footage: 1 thing to know") if told == 1 else tr("This Footage: {n} things to know", n=told)
-    header.label(text=words if told else tr("This Footage"), icon="INFO" if told else "NONE", translate=False)
+    words = tr("Footage: 1 thing to know") if told == 1 else tr("Footage: {n} things to know", n=told)
+    header.label(text=words if told else tr("Footage"), icon="INFO" if told else "NONE", translate=False)
     if body is None:
         return
     titles = {

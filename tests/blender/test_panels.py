@@ -107,16 +107,16 @@ def test_what_is_known_of_the_footage_is_said_before_anything_runs(scene, clips,
     engine.script(footage=found)
     flow.add_shot(scene, clips)
     assert bpy.ops.understudy.mark_range() == {"FINISHED"}
-    assert "This Footage" not in draw()
-    tick_until(lambda: "This Footage" in draw())
+    assert "things to know" not in draw()
+    tick_until(lambda: "things to know" in draw())
     said = draw().replace("column ", "")
-    assert "This Footage: 2 things to know Cannot be done H.265. Lost, or otherwise 1 sound track" in said
+    assert "Footage: 2 things to know Cannot be done H.265. Lost, or otherwise 1 sound track" in said
     assert not scene.understudy.jobs
     (asked,) = map(json.loads, (engine.home / "fake_footage").read_text().splitlines())
     assert asked == {"path": str(clips.movie), "start": 10, "end": 30, "stream": 0, "played": True}
     engine.script(footage=found[:1])
     assert bpy.ops.understudy.mark_range() == {"FINISHED"}  # its file may be another
-    tick_until(lambda: "This Footage What it is" in draw())
+    tick_until(lambda: "Footage What it is" in draw())
 
 
 def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_until, draw):
