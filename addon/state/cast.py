@@ -12,6 +12,7 @@ from . import kept_json, people_store, steps
 if TYPE_CHECKING:
     from .properties import UnderstudyPerson, UnderstudyState
 
+_NO_NAMES = {"the", "an", "mr", "mrs", "ms", "miss", "dr", "prof", "sir", "lady", "young", "old", "person"}
 ROWS = 8
 """So many people of a shot have a row in the panel unless more of them get a face."""
 
@@ -116,11 +117,18 @@ def in_first_names(state: UnderstudyState) -> str:
     scan = state.shot.scan
     shown = [people_store.person_of(scan, swap.person) for swap in steps.chosen(state)]
     faces = [steps.identity_named(state, swap.identity) for swap in steps.chosen(state)]
-    replaced = [person.name.split()[0] if person.name else people_store.called(person) for person in shown]
-    given = [face.name.split()[0] if face.name else "" for face in faces]
+    replaced = [_first_name(people_store.called(person)) for person in shown]
+    given = [_first_name(face.name) for face in faces]
     if len(set(replaced)) < len(shown) or len(set(given)) < len({face.key for face in faces}):
         return in_words(state, [])
     return ", ".join(f"{who} → {whose}" for who, whose in zip(replaced, given, strict=True))
+
+
+def _first_name(name: str) -> str:
+    """Of a first and a family name the first; anything else ("The Man", "Person 1", "Mr Smith") whole."""
+    first, _, rest = name.partition(" ")
+    told = rest.isalpha() and len(first) > 1 and first.lower().rstrip(".") not in _NO_NAMES
+    return first if told else name
 
 
 def in_words(state: UnderstudyState, before: list[dict[str, Any]]) -> str:

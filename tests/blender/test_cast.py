@@ -51,9 +51,12 @@ def test_the_second_person_is_added_and_nobody_loses_a_face(addon, scene, two, e
     assert addon.cast.in_words(two, before) == "Person 2 → Pictures; adds Person 1 → Fast"
     with addon.hooks.quiet():
         two.shot.scan.people[0].name, two.identities[1].name = "Ilse Werner", "Mia Farrow"
-        assert addon.cast.in_first_names(two) == "Ilse → Mia, Person → Pictures"
-        two.shot.scan.people[0].name = "Person 3"
-        assert addon.cast.in_first_names(two) == "Person 3 → Mia Farrow, Person 2 → Pictures"
+        assert addon.cast.in_first_names(two) == "Ilse → Mia, Person 2 → Pictures"
+        two.shot.scan.people[0].name = "The Man"
+        assert addon.cast.in_first_names(two) == "The Man → Mia, Person 2 → Pictures"
+        two.shot.scan.people[1].name = two.shot.scan.people[0].name = "Ilse Werner"
+        assert addon.cast.in_first_names(two) == "Ilse Werner → Mia Farrow, Ilse Werner → Pictures"
+        two.shot.scan.people[1].name = "Person 2"
         two.shot.scan.people[0].name, two.identities[1].name = "Person 1", "Fast"
     flow.agree(scene, tick_until)
     both = recast(draft=True)
