@@ -163,9 +163,9 @@ def _remove_from_face(
     """One face without its spectacles, and its mask."""
     size = len(pixels)
     rims, lenses = place_spectacles(worn, pixels, landmarks, told, TAKEN * size)
-    rims = np.maximum(
-        rims, np.minimum(_beside(rims, lenses), 255 - _less(np.full_like(mask, 255), told[RIM], RIM_STAYS))
-    )
+    hinges = np.minimum(_beside(rims, lenses), 255 - _less(np.full_like(mask, 255), told[RIM], RIM_STAYS))
+    brows = _drawn(BROWS, landmarks, size, BROW) > 0  # where the parser may have taken them for a rim
+    rims = np.maximum(np.where(brows & worn.wire, 0, rims), np.where(brows, 0, hinges))
     own = _less(hull_mask(landmarks, size), told[HAIR], HAIR_STAYS)
     taken = np.maximum(rims, 255 - _less(np.full_like(mask, 255), _dilate(told[RIM][None])[0], RIM_STAYS))
     clear = pixels - reflections(pixels, np.minimum(own, 255 - rims), np.minimum(lenses, 255 - rims), landmarks)
@@ -229,12 +229,16 @@ def _less_edges(mask: np.ndarray, pixels: np.ndarray, whole: np.ndarray, feature
 
 def _features(landmarks: np.ndarray, size: int) -> np.ndarray:
     """(S, S) uint8, 255 at the brows, and between the lids and around them."""
-    brows, eyes = np.zeros((size, size), np.uint8), np.zeros((size, size), np.uint8)
-    for mask, rings in ((brows, BROWS), (eyes, EYES)):
-        for ring in rings:
-            cv2.fillPoly(mask, [np.round((landmarks[ring, :2] - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_8, shift=4)
-    wide, narrow = (np.ones((2 * max(1, round(r * size)) + 1,) * 2, np.uint8) for r in (LASHES, BROW))
-    return np.maximum(cv2.dilate(brows, narrow), cv2.dilate(eyes, wide))
+    return np.maximum(_drawn(BROWS, landmarks, size, BROW), _drawn(EYES, landmarks, size, LASHES))
+
+
+def _drawn(rings: Sequence[Sequence[int]], landmarks: np.ndarray, size: int, around: float) -> np.ndarray:
+    """What lies within rings of landmarks (468, 3), and so far around, in crop sides: (S, S) uint8, 255 there, or 0."""
+    mask = np.zeros((size, size), np.uint8)
+    for ring in rings:
+        cv2.fillPoly(mask, [np.round((landmarks[ring, :2] - 0.5) * 16).astype(np.int32)], 255, cv2.LINE_8, shift=4)
+    wider: np.ndarray = cv2.dilate(mask, np.ones((2 * max(1, round(around * size)) + 1,) * 2, np.uint8))
+    return wider
 
 
 def _less(whole: np.ndarray, likely: np.ndarray, ramp: tuple[float, float]) -> np.ndarray:

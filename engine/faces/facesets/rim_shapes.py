@@ -35,7 +35,7 @@ EDGE = 0.2
 """So much counts that the parser has a lens inside of the rim, and none outside."""
 BROAD = (1.2, 3.0)
 """Thin lines and broad ones (standard deviations in the plane's pixels)."""
-FAINT = (12.0, 2.0)
+FAINT = (12.0, 1.5)
 """A rim that differs by fewer 8-bit levels is clear or none, and no wider than this to each side of its middle: folds
 and shadows beside it differ as much."""
 WIDEST = 9.0

@@ -73,6 +73,16 @@ class Spectacles:
     bridge: np.ndarray | None
     likely: np.ndarray
 
+    @property
+    def half(self) -> float:
+        """Half of how wide a rim mostly is, in the plane's pixels."""
+        return float(np.median(np.concatenate([half for _, half in self.rims])))
+
+    @property
+    def wire(self) -> bool:
+        """Whether rims are thin, or clear: brows are to be seen behind them."""
+        return self.half <= THICK
+
 
 def wears_spectacles(told: np.ndarray, landmarks: np.ndarray, least: float = WORN) -> bool:
     """Whether somebody wears spectacles in a crop: told (classes, S, S) uint8 as `parser.parse` has it.
@@ -152,7 +162,7 @@ def place_spectacles(
         lines.append(there)
         rims = np.maximum(rims, _drawn(there, np.maximum(scale * half + grown, least), True, size, soft))
         cv2.fillPoly(lenses, [fixed(there)], 255, cv2.LINE_AA, shift=4)
-    usual = scale * float(np.median(np.concatenate([h for _, h in worn.rims])))
+    usual = scale * worn.half
     if worn.bridge is not None:
         there = worn.bridge @ plane[:, :2].T + plane[:, 2]
         rims = np.maximum(
@@ -164,7 +174,7 @@ def place_spectacles(
         rims = np.maximum(rims, _drawn(arm, np.full(len(arm), max(usual + grown, least)), False, size, soft))
         # arms and their hinges are wider than rims, as seen aslant
         rims = np.maximum(rims, sure * _drawn(arm, np.full(len(arm), HINGE * size), False, size, soft))
-    if usual > THICK * scale:  # a frame of plastic has corners
+    if not worn.wire:  # a frame of plastic has corners
         rims = np.maximum(rims, _alike(pixels, rims, _disc(2 * usual)) * sure)
     return np.round(255 * rims).astype(np.uint8), lenses
 

@@ -28,6 +28,8 @@ EDGE = 6e-4
 """What does not count of those parts: edge on in both, a rim is drawn out in neither."""
 SOFT = 0.02
 """How soft the limit of what a picture gives is, in crop sides."""
+BEHIND = 0.045
+"""How far, in sizes of the face, a vertex lies behind what is in front beside it to count as hidden."""
 AROUND = 0.016
 """How far brows, eyes and lips reach beyond the vertices or triangles that are theirs, in crop sides."""
 EASE = 0.008
@@ -86,9 +88,10 @@ def _hidden(face: np.ndarray, size: int = 96) -> np.ndarray:
     scaled = np.column_stack([(face[:, :2] - low) * scale, face[:, 2] * scale])
     front = triangle_map(scaled, size)
     x, y = np.clip(scaled[:, :2].astype(int), 0, size - 1).T
-    triangle = front[y, x]
-    depth = scaled[TRIANGLES[triangle], 2].max(1)
-    return (triangle >= 0) & (scaled[:, 2] > depth + 0.08 * size)
+    depth = np.where(front >= 0, scaled[TRIANGLES[front], 2].max(2), np.inf).astype(np.float32)
+    near = cv2.erode(depth, np.ones((3, 3), np.uint8))
+    hidden: np.ndarray = scaled[:, 2] > near[y, x] + BEHIND * size
+    return hidden
 
 
 @dataclass(frozen=True)
