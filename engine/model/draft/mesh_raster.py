@@ -11,6 +11,7 @@ import torch
 
 from ...faces.geometry.topology import EYE_TRIANGLES, EYES, INNER_LIPS, MIRROR, MOUTH_TRIANGLES, OUTER_LIPS, TRIANGLES
 from .filters import blur, grown, light
+from .rest import MEAN
 
 _TRIANGLES = torch.from_numpy(TRIANGLES)
 _CORNER_OF = (TRIANGLES[None] == np.arange(TRIANGLES.max() + 1)[:, None, None]).any(2).astype(np.float32)  # (468, 898)
@@ -34,6 +35,9 @@ AROUND = 0.016
 """How far brows, eyes and lips reach beyond the vertices or triangles that are theirs, in crop sides."""
 EASE = 0.008
 """Over how much of the crop the places read at the lips of an open mouth are evened out."""
+UPPER_ENDS = (-0.6, -0.35)
+"""The upper face begins to end at the first height of the mean face, and has ended at the second: from the height of
+the eyes' corners to the middle of the nose."""
 WIDE = (0.002, 0.01)
 """Part of the crop that is seen between lips that begin to open, and that are wide open."""
 
@@ -44,6 +48,9 @@ _ABOUT_EYES = torch.zeros(468, 1)
 _ABOUT_EYES[np.concatenate(EYES)] = 1
 _ABOUT_EYES[[*_INNER_RINGS, *MIRROR[_INNER_RINGS]]] = 1
 _ABOUT_EYES[[*_OUTER_RINGS, *MIRROR[_OUTER_RINGS]]] = 0.4
+_UPPER_FACE = torch.from_numpy(np.clip((UPPER_ENDS[1] - MEAN[:, 1:2]) / (UPPER_ENDS[1] - UPPER_ENDS[0]), 0, 1))
+_UPPER_FACE = torch.maximum(_UPPER_FACE, _ABOUT_EYES)
+"""The same of the upper face."""
 
 
 def triangle_map(landmarks: np.ndarray, size: int) -> np.ndarray:
@@ -191,6 +198,12 @@ def about_eyes(target: Geometry) -> torch.Tensor:
     """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
     table = _ABOUT_EYES.to(target.inside.device, non_blocking=True)
     return spread(target, table.expand(len(target.triangle), -1, -1)).clamp(0, 1)  # pixels at a fold lie beside theirs
+
+
+def upper_face(target: Geometry) -> torch.Tensor:
+    """Forehead, brows and eyes, softly, down to where cheeks and nose begin: (B, 1, S, S) 0..1."""
+    table = _UPPER_FACE.to(target.inside.device, non_blocking=True)
+    return spread(target, table.expand(len(target.triangle), -1, -1)).clamp(0, 1)
 
 
 def widened(target: Geometry, region: torch.Tensor) -> torch.Tensor:

@@ -25,9 +25,11 @@ TINT = 0.6
 """So much of the broad colours about eyes and brows is of the light, and goes; the rest is the person or paint."""
 CAST_SIGMA = 0.012
 """Such light is told finer than this, in crop sides: its edges are what one sees of it."""
-SHINE, OWN_SHINE = 0.15, 0.20
+SHINE, OWN_SHINE = 0.15, (0.06, 0.20)
 """No gloss of the target's, and none of the source's own, is brighter on the new skin than this share: one skin's
-gloss is another's chrome."""
+gloss is another's chrome. On a target whose skin is dull in its light, the source's hardly shines."""
+GLOSSY = 2.0
+"""Gloss is brightest by so many times what a face's is by its fourth moment."""
 STRONGER = 1.2
 """Skin's detail is made no stronger anywhere than so many times what it is on the whole."""
 MOST = 2.0
@@ -71,7 +73,7 @@ class Bands:
 
     shade is the light at large (`tone`), light that and what of the rest is left after a wide blur, detail what is
     not; contrast (B, 3) is how strong that is in luma and both colours; cast (B, 1, S, S) is how much brighter, as a
-    share, skin is than the light around it.
+    share, skin is than the light around it, and gloss (B, 1, 1, 1) how much so where it shines.
     """
 
     shade: torch.Tensor
@@ -79,6 +81,7 @@ class Bands:
     detail: torch.Tensor
     contrast: torch.Tensor
     cast: torch.Tensor
+    gloss: torch.Tensor
 
     def at(self, rows: torch.Tensor) -> Bands:
         """Those of the pictures with these numbers (R,) int64, in their order."""
@@ -108,7 +111,8 @@ def bands(
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     total = weight.sum(3).sum(2)  # by rows: one number out of a whole plane would depend on how many threads add it up
     contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (total + 1e-6)).sqrt()
-    return Bands(shade, shade + tones, detail, contrast, cast)
+    shining = (cast.clamp(min=0) ** 4).sum(3).sum(2) / plain.sum(3).sum(2).clamp(min=1.0)
+    return Bands(shade, shade + tones, detail, contrast, cast, shining[..., None, None] ** 0.25)
 
 
 def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
@@ -133,7 +137,8 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     # how dark brows and lips are is the person's: a bearded one's must not go pale on a face of little contrast
     detail = detail + (1 - skin) * ((1 - bright).clamp(min=0)[..., None, None] * luma(strong))
     wanted = _beyond(target.cast, CAST).clamp(max=SHINE)
-    own = texture.cast - texture.cast.clamp(-OWN_CAST, OWN_SHINE)
+    brightest = (GLOSSY * target.gloss).clamp(*OWN_SHINE)
+    own = texture.cast - texture.cast.clamp(min=-OWN_CAST).minimum(brightest)
     face = (target.light + detail) * ((1 + wanted) / (1 + own).clamp(min=0.3))
     tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
     eye = _gained((texture.light + texture.detail) * (luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)

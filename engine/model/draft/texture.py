@@ -60,7 +60,7 @@ def fuse(views: Views, sharpness: np.ndarray) -> torch.Tensor:
     moved = views.expression[rows] - np.median(views.expression[: len(views)], 0)
     away = np.sqrt((moved**2).sum(1))
     sharp = (sharpness[rows] / max(float(np.median(sharpness)), 1e-6)).clip(0.2, 1.5)
-    trust = sharp**2 * np.exp(-(away - away.min()) / REST)
+    trust = (sharp * views.exposed[rows]) ** 2 * np.exp(-(away - away.min()) / REST)
     # eyes that look to several sides would be mixed: both come from one frame, the best of those that look as usual
     eyes = about_eyes(target)
     looking = np.nan_to_num(views.gaze[rows])

@@ -34,12 +34,17 @@ LIDS_UNIT = 0.035
 CLOSED = 0.1
 """Lids nearer than this, in widths of the eye, are closed."""
 SOFT_COST = 1.0
+LOST_COST = 8.0
+"""A face that is all black, or burnt out."""
 DULL_COST = 4.0
 """Eyes that a mesh has open and the picture does not show."""
 DOUBTED_DEGREES, DOUBTED_EXPRESSION, DOUBTED_EYES = 40.0, 0.12, 0.25
 """A view that lies so far from what it has to show (the head's turn, the expression in radii of the face, gaze and lids
 in widths of the eye) shows something else."""
 EYES_SWITCH_COST = 1.0
+BROWS_UNIT = 0.02
+"""Brows that lie so far from where they should, in radii of the face, cost as much as a clearly other expression: a
+frown moves them by little and is seen at once."""
 
 # landmarks that carry expression, and how much: lips, lids, brows
 LIPS = np.concatenate([OUTER_LIPS, INNER_LIPS])
@@ -48,9 +53,11 @@ _LIDS += [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 
 _BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
 EXPRESSIVE_VERTICES = np.array([*LIPS, *_LIDS, *_BROWS])
 EYES_ELSEWHERE = np.ones(2 * len(EXPRESSIVE_VERTICES) + 3, np.float32)
-"""What features of an expression count where the eyes come from another view: lids hardly, brows and mouth fully."""
-EYES_ELSEWHERE[2 * len(LIPS) : 2 * (len(LIPS) + len(_LIDS))] = EYES_ELSEWHERE[-2:] = 0.3
-_WEIGHT = np.concatenate([np.full(len(LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), 0.7)])
+"""What features of an expression count where eyes and brows come from another view: they hardly, the mouth fully."""
+EYES_ELSEWHERE[2 * len(LIPS) :] = 0.3
+EYES_ELSEWHERE[-3] = 1.0
+_BROW_WEIGHT = 0.7
+_WEIGHT = np.concatenate([np.full(len(LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), _BROW_WEIGHT)])
 
 
 def describe(landmarks: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,6 +111,7 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
         gaze=np.concatenate([gaze, gaze_flipped.reshape(-1, 4)]),
         lids=np.concatenate([lids, lids[:, ::-1]]),
         sharp=np.clip(faceset.sharpness / max(float(np.quantile(faceset.sharpness, 0.8)), 1e-6), 0, 1),
+        exposed=np.clip(faceset.exposure / max(float(np.quantile(faceset.exposure, 0.8)), 1e-6), 0, 1),
         clear=clear_eyes(faceset.pixels, faceset.landmarks, lids),
         neutral=neutral,
         texture=torch.zeros(1, 4, 1, 1, dtype=torch.uint8, device=device),
@@ -125,7 +133,7 @@ def fit_cost(pose: np.ndarray, expression: np.ndarray, views: Views, weight: np.
     count by their weight, (F,) or all alike."""
     turn = _squared_distance(pose, views.pose) / POSE_DEGREES**2
     change = np.sqrt(_squared_distance(expression * weight, views.expression * weight)) / EXPRESSION_UNIT
-    cost = turn + change
+    cost = turn + change + np.tile(LOST_COST * (1 - views.exposed), 2)
     cost[:, len(views) :] += MIRROR_COST
     return cost
 
@@ -174,8 +182,18 @@ def view_facing(views: Views) -> np.ndarray:
     return np.concatenate([facing, facing[:, MIRROR]])
 
 
-def eyes_cost(pose: np.ndarray, gaze: np.ndarray, lids: np.ndarray, views: Views) -> np.ndarray:
-    """How badly the eyes of each view fit those of each target: (T, 2), (T, 4), (T, 2) → (T, 2N).
+def brows(expression: np.ndarray) -> np.ndarray:
+    """Where brows lie, in radii of the face from where they are at rest, of expressions (N, F): (N, 20)."""
+    last = 2 * len(EXPRESSIVE_VERTICES)
+    scale = np.sqrt(len(EXPRESSIVE_VERTICES)) / _BROW_WEIGHT
+    found: np.ndarray = expression[:, last - 2 * len(_BROWS) : last] * np.float32(scale)
+    return found
+
+
+def upper_cost(
+    pose: np.ndarray, expression: np.ndarray, gaze: np.ndarray, lids: np.ndarray, views: Views
+) -> np.ndarray:
+    """How badly eyes and brows of each view fit each target's: (T, 2), (T, F), (T, 4), (T, 2) → (T, 2N).
 
     gaze and lids as `gaze.looks` gives them. Where one of the two was not measured, gaze does not count.
     """
@@ -185,7 +203,9 @@ def eyes_cost(pose: np.ndarray, gaze: np.ndarray, lids: np.ndarray, views: Views
     closed = (lids.min(1) < CLOSED)[:, None]  # where a closed eye looks is not to be seen
     open_apart = np.sqrt(_squared_distance(lids, views.lids) / 2)
     cost = turn + np.where(known & ~closed, apart, 0) / GAZE_UNIT + open_apart / LIDS_UNIT
-    cost += np.tile(SOFT_COST * (1 - views.sharp) + DULL_COST * (1 - views.clear), 2)
+    cost += np.sqrt(_squared_distance(brows(expression), brows(views.expression)) / len(_BROWS)) / BROWS_UNIT
+    lacking = SOFT_COST * (1 - views.sharp) + DULL_COST * (1 - views.clear) + LOST_COST * (1 - views.exposed)
+    cost += np.tile(lacking, 2)
     cost[:, len(views) :] += MIRROR_COST
     return cost.astype(np.float32)
 
@@ -194,7 +214,8 @@ def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray, irises: 
     """Three views for each face of a track: (T, 468, 3) landmarks in frame order → (T, 3) int64.
 
     The first fits best and is steady over time; the second fits nearly as well and shows what the first
-    hides; the third has the eyes, both of them, that look and are open as the target's. All may be mirrored.
+    hides; the third has the eyes and brows, of both sides, that look, are open and are raised as the target's. All may
+    be mirrored.
     `neutral` as in `describe`; irises (T, 2, 2) in the landmarks' unit, not a number where they were not measured.
     """
     pose, expression = describe(target, neutral)
@@ -211,8 +232,8 @@ def choose_views(target: np.ndarray, views: Views, neutral: np.ndarray, irises: 
         shows += whole[..., side] * ((wanted * SIDES[:, side]) @ seen.T)
     hidden = wanted.sum(1, keepdims=True) - shows  # what would still be missing
     second = steady_path(cost + 30 * hidden / target.shape[1])
-    eyes = steady_path(eyes_cost(pose, *looks(target, irises), views), EYES_SWITCH_COST)
-    return np.stack([first, second, eyes], 1)
+    upper = steady_path(upper_cost(pose, expression, *looks(target, irises), views), EYES_SWITCH_COST)
+    return np.stack([first, second, upper], 1)
 
 
 def doubts(

@@ -49,8 +49,8 @@ class Views:
     `texture` (1, 4, U, U) uint8, RGB and how surely it was seen, is what all frames together show of the face,
     unrolled; `plane` (468, 2) float32 is where in it each vertex lies, -1..1 (`fusion`).
     `pose` (2N, 2) degrees, `expression` (2N, F), `gaze` (2N, 4) and `lids` (2N, 2) describe the views for choosing, on
-    the CPU (`views.describe`, `gaze.looks`); `sharp` (N,) 0..1 is how sharp each is among them, and `clear` (N,) 0..1
-    how clearly it shows the eyes (`gaze.clear_eyes`).
+    the CPU (`views.describe`, `gaze.looks`); (N,) 0..1 each, `sharp` is how sharp one is among them, `exposed` how much
+    of the face is neither burnt out nor lost in black, and `clear` how clearly it shows the eyes (`gaze.clear_eyes`).
     """
 
     pixels: torch.Tensor
@@ -63,6 +63,7 @@ class Views:
     gaze: np.ndarray
     lids: np.ndarray
     sharp: np.ndarray
+    exposed: np.ndarray
     clear: np.ndarray
     neutral: Neutral
     texture: torch.Tensor
