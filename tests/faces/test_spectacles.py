@@ -8,10 +8,12 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from understudy.engine.faces.facesets import spectacles
 from understudy.engine.faces.facesets.masks import face_masks, layers, remove_spectacles
 from understudy.engine.faces.facesets.reflections import reflections
 from understudy.engine.faces.facesets.spectacles import learn_spectacles, wears_spectacles
 from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, transform
+from understudy.engine.faces.geometry.topology import BROWS
 from understudy.engine.faces.networks.parser import parse
 from understudy.engine.media.reader import read_frames
 
@@ -78,6 +80,26 @@ def test_spectacles_come_off_whole_and_leave_the_skin_beside_them(track: dict[st
     assert (whole[wires & inside] > 200).mean() > 0.95  # skin again, which a draft may take
     away = np.stack([cv2.dilate(w.astype(np.uint8), np.ones((15, 15))) == 0 for w in wires]) & inside
     assert (np.abs(bare[away].astype(int) - pixels[away]).max(1) > 6).mean() < 0.03
+
+
+def test_brows_above_lenses_without_rims_stay(track: dict[str, np.ndarray]) -> None:
+    """The parser takes them for rims."""
+    pixels, landmarks = track["worn"], track["landmarks"]
+    masks, in_front = face_masks(pixels, landmarks)
+    given = np.minimum(masks, 255 - in_front)
+    brows = np.zeros(masks.shape, np.uint8)
+    for n, points in enumerate(landmarks):
+        for ring in BROWS:
+            cv2.fillPoly(brows[n], [np.round(points[ring, :2]).astype(np.int32)], 1)
+
+    def changed(faint: bool) -> float:
+        real = spectacles.half_widths
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(spectacles, "half_widths", lambda *found: (real(*found)[0], faint))
+            bare, _ = remove_spectacles(pixels, given, landmarks, np.zeros(FRAMES, np.int32))
+        return float((np.abs(bare.astype(int) - pixels)[brows > 0].max(1) > 6).mean())
+
+    assert changed(faint=False) > 0.5 and changed(faint=True) < 0.1
 
 
 def test_where_spectacles_are_off_for_a_while_nothing_stays_in_front(track: dict[str, np.ndarray]) -> None:

@@ -12,7 +12,7 @@ import torch
 from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, LIDS, RIGHT_EYE_CORNERS
 from understudy.engine.model.draft import views as module
 from understudy.engine.model.draft.gaze import clear_eyes, irises, looks
-from understudy.engine.model.draft.views import EYES_ELSEWHERE, LIPS, eyes_cost, fit_cost, make_views
+from understudy.engine.model.draft.views import EYES_ELSEWHERE, fit_cost, make_views, upper_cost
 from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.model_folder import facesets, prepare
 from understudy.engine.model.recast import target_geometry
@@ -110,16 +110,18 @@ def test_where_eyes_look_and_how_far_they_are_open_does_not_depend_on_the_heads_
 def test_the_eyes_view_is_the_one_that_looks_and_is_open_alike(carphone_faces: Any) -> None:
     views = make_views(carphone_faces, CPU)
     count = len(views)
-    own = eyes_cost(views.pose[:count], views.gaze[:count], views.lids[:count], views)
+    own = upper_cost(views.pose[:count], views.expression[:count], views.gaze[:count], views.lids[:count], views)
     assert np.median(np.argsort(own, 1).argsort(1)[np.arange(count), np.arange(count)]) == 0
-    plain = replace(views, pose=np.zeros((4, 2)), sharp=np.ones(2), clear=np.ones(2))
+    rest = np.zeros((4, views.expression.shape[1]), np.float32)
+    even = np.ones(2)
+    plain = replace(views, pose=np.zeros((4, 2)), expression=rest, sharp=even, exposed=even, clear=even)
     aside = np.array([[0.0, 0, 0, 0], [0.2, 0, 0.2, 0]], np.float32)
     alike = replace(plain, landmarks=views.landmarks[:2], pixels=views.pixels[:2], gaze=np.tile(aside, (2, 1)))
     alike = replace(alike, lids=np.full((4, 2), 0.3, np.float32))
     wanted = np.array([[0.19, 0, 0.19, 0]], np.float32)
-    cost = eyes_cost(np.zeros((1, 2)), wanted, np.full((1, 2), 0.3, np.float32), alike)
-    assert cost[0].argmin() == 1
-    unknown = eyes_cost(np.zeros((1, 2)), np.full_like(wanted, np.nan), np.full((1, 2), 0.3, np.float32), alike)
+    straight, lids = np.zeros((1, 2)), np.full((1, 2), 0.3, np.float32)
+    assert upper_cost(straight, rest[:1], wanted, lids, alike)[0].argmin() == 1
+    unknown = upper_cost(straight, rest[:1], np.full_like(wanted, np.nan), lids, alike)
     assert unknown[0, 0] == unknown[0, 1] and np.isfinite(unknown).all()
 
 
@@ -172,20 +174,26 @@ def test_a_lid_is_drawn_out_of_the_skin_below_the_brow_not_out_of_the_brow(astro
     assert closed[target.eyes.sum(1, keepdim=True) > 0.3].max() < 0.1
 
 
-def test_the_face_is_chosen_by_brows_and_mouth_where_the_eyes_come_from_another_view(carphone_faces: Any) -> None:
-    """One view has the target's brows and other lids, one its lids and other brows."""
+def test_the_mouth_chooses_the_face_where_eyes_and_brows_come_from_another_view(carphone_faces: Any) -> None:
+    """One view has the target's mouth and other brows, one its brows and another mouth; a third is all black."""
     views = make_views(carphone_faces, CPU)
     features = views.expression.shape[1]
-    lids, brows = np.zeros((2, features), np.float32)
-    lids[2 * len(LIPS) : 2 * len(LIPS) + 20] = 0.01
-    brows[-3 - 20 : -3] = 0.009
-    two = replace(
+    frown, mouth = np.zeros((2, features), np.float32)
+    frown[-3 - 20 : -3] = 0.01
+    mouth[:20] = 0.009
+    three = replace(
         views,
-        pixels=views.pixels[:2],
-        landmarks=views.landmarks[:2],
-        pose=np.zeros((4, 2)),
-        expression=np.stack([lids, brows, lids, brows]),
+        pixels=views.pixels[:3],
+        landmarks=views.landmarks[:3],
+        pose=np.zeros((6, 2)),
+        expression=np.tile(np.stack([frown, mouth, 0 * mouth]), (2, 1)),
+        gaze=np.zeros((6, 4)),
+        lids=np.full((6, 2), 0.3),
+        sharp=np.ones(3),
+        clear=np.ones(3),
+        exposed=np.array([1.0, 1.0, 0.1]),
     )
-    wanted = np.zeros((1, features), np.float32)
-    assert fit_cost(np.zeros((1, 2)), wanted, two)[0].argmin() == 1
-    assert fit_cost(np.zeros((1, 2)), wanted, two, EYES_ELSEWHERE)[0].argmin() == 0
+    straight, wanted = np.zeros((1, 2)), np.zeros((1, features), np.float32)
+    assert fit_cost(straight, wanted, three)[0].argmin() == 1
+    assert fit_cost(straight, wanted, three, EYES_ELSEWHERE)[0].argmin() == 0
+    assert upper_cost(straight, wanted, np.zeros((1, 4)), np.full((1, 2), 0.3), three)[0].argmin() == 1

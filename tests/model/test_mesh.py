@@ -17,6 +17,7 @@ from understudy.engine.model.draft.mesh_raster import (
     triangle_map,
     vertex_visibility,
 )
+from understudy.engine.model.draft.rest import MEAN
 from understudy.engine.model.draft.shape import neutral_face
 
 SIZE = 128
@@ -79,6 +80,14 @@ def test_visibility_falls_on_the_side_that_turns_away(carphone_scan: Any) -> Non
     assert abs(yaw[0]) < 1 and abs(abs(yaw[1]) - 50) < 1
     hidden = cheeks[0] if seen[1, cheeks[0]] < seen[1, cheeks[1]] else cheeks[1]
     assert seen[1, hidden] < 0.15
+
+
+def test_what_a_nose_hides_beside_it_is_not_seen() -> None:
+    angle = np.radians(20)
+    turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+    seen = vertex_visibility((60 * MEAN @ turn.T + [SIZE / 2, SIZE / 2, 0])[None].astype(np.float32))[0]
+    far, near = [49, 131, 198], [279, 360, 420]  # where the wings of the nose end
+    assert (seen[far] < 0).all() and (seen[near] > 0.2).all()
 
 
 def test_crop_reduces_without_aliasing_or_shift() -> None:

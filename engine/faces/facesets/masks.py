@@ -164,8 +164,9 @@ def _remove_from_face(
     size = len(pixels)
     rims, lenses = place_spectacles(worn, pixels, landmarks, told, TAKEN * size)
     hinges = np.minimum(_beside(rims, lenses), 255 - _less(np.full_like(mask, 255), told[RIM], RIM_STAYS))
-    brows = _drawn(BROWS, landmarks, size, BROW) > 0  # where the parser may have taken them for a rim
-    rims = np.maximum(np.where(brows & worn.wire, 0, rims), np.where(brows, 0, hinges))
+    rims = np.maximum(rims, hinges)
+    if worn.faint:  # above lenses without rims, the parser takes brows for one
+        rims[_drawn(BROWS, landmarks, size, BROW) > 0] = 0
     own = _less(hull_mask(landmarks, size), told[HAIR], HAIR_STAYS)
     taken = np.maximum(rims, 255 - _less(np.full_like(mask, 255), _dilate(told[RIM][None])[0], RIM_STAYS))
     clear = pixels - reflections(pixels, np.minimum(own, 255 - rims), np.minimum(lenses, 255 - rims), landmarks)

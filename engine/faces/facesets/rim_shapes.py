@@ -35,7 +35,7 @@ EDGE = 0.2
 """So much counts that the parser has a lens inside of the rim, and none outside."""
 BROAD = (1.2, 3.0)
 """Thin lines and broad ones (standard deviations in the plane's pixels)."""
-FAINT = (12.0, 1.5)
+FAINT = (12.0, 2.0)
 """A rim that differs by fewer 8-bit levels is clear or none, and no wider than this to each side of its middle: folds
 and shadows beside it differ as much."""
 WIDEST = 9.0
@@ -259,8 +259,9 @@ def _cheapest(cost: np.ndarray) -> np.ndarray:
     return path
 
 
-def half_widths(rims: list[np.ndarray], picture: np.ndarray) -> list[np.ndarray]:
-    """Half of how wide rims are at each point of them, (ANGLES,): what differs most from what is beside it.
+def half_widths(rims: list[np.ndarray], picture: np.ndarray) -> tuple[list[np.ndarray], bool]:
+    """Half of how wide rims are at each point of them, (ANGLES,): what differs most from what is beside it. And whether
+    they hardly differ: they are clear, or there are none.
 
     picture (3, HIGH, WIDE) float32 RGB.
     """
@@ -274,10 +275,10 @@ def half_widths(rims: list[np.ndarray], picture: np.ndarray) -> list[np.ndarray]
     typical = np.abs(np.median(np.concatenate(differs), 0))
     usual = halves[typical.argmax()]
     most = 2.0
-    if typical.max() < FAINT[0]:
+    if faint := bool(typical.max() < FAINT[0]):
         usual, most = min(usual, FAINT[1]), 1.2
     own = [halves[np.abs([_even(d, 8) for d in one.T]).argmax(0)] for one in differs]
-    return [_even(np.clip(h, 0.75 * usual, most * usual), 6) for h in own]
+    return [_even(np.clip(h, 0.75 * usual, most * usual), 6) for h in own], faint
 
 
 def _stands_out(luma: np.ndarray, way: np.ndarray, half: float) -> np.ndarray:

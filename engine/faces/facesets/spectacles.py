@@ -62,26 +62,18 @@ class Spectacles:
 
     face (468, 3) is the wearer's, straight ahead; rims are closed lines (ANGLES, 2) with half their width at each point
     (ANGLES,), the picture's left one first; sign is 1 where they are darker than what is beside them, -1 where
-    brighter; dark tells sunglasses; bridge is a line (K, 2), None where there is one lens; likely (3, HIGH, WIDE)
-    float16 is what tells in a frame how far they have slid: rim, lens, lines. All in the plane's pixels.
+    brighter; dark tells sunglasses, and faint rims that are clear, or none; bridge is a line (K, 2), None where there
+    is one lens; likely (3, HIGH, WIDE) float16 is what tells in a frame how far they have slid: rim, lens, lines. All
+    in the plane's pixels.
     """
 
     face: np.ndarray
     rims: list[tuple[np.ndarray, np.ndarray]]
     sign: int
     dark: bool
+    faint: bool
     bridge: np.ndarray | None
     likely: np.ndarray
-
-    @property
-    def half(self) -> float:
-        """Half of how wide a rim mostly is, in the plane's pixels."""
-        return float(np.median(np.concatenate([half for _, half in self.rims])))
-
-    @property
-    def wire(self) -> bool:
-        """Whether rims are thin, or clear: brows are to be seen behind them."""
-        return self.half <= THICK
 
 
 def wears_spectacles(told: np.ndarray, landmarks: np.ndarray, least: float = WORN) -> bool:
@@ -118,10 +110,11 @@ def learn_spectacles(pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray
     lines, sign = closed_rims(usual[1], usual[0], steady, plain)
     if not lines:
         return None
-    rims = list(zip(lines, half_widths(lines, picture), strict=True))
+    halves, faint = half_widths(lines, picture)
+    rims = list(zip(lines, halves, strict=True))
     dark = _lens_light(lines, picture, face) < DARK
     bridge = _bridge([line for line, _ in rims], np.maximum(usual[0], np.abs(steady).clip(0, 1)))
-    return Spectacles(face, rims, sign, dark, bridge, usual.astype(np.float16))
+    return Spectacles(face, rims, sign, dark, faint, bridge, usual.astype(np.float16))
 
 
 def _lens_light(lines: list[np.ndarray], picture: np.ndarray, face: np.ndarray) -> float:
@@ -162,7 +155,7 @@ def place_spectacles(
         lines.append(there)
         rims = np.maximum(rims, _drawn(there, np.maximum(scale * half + grown, least), True, size, soft))
         cv2.fillPoly(lenses, [fixed(there)], 255, cv2.LINE_AA, shift=4)
-    usual = scale * worn.half
+    usual = scale * float(np.median(np.concatenate([h for _, h in worn.rims])))
     if worn.bridge is not None:
         there = worn.bridge @ plane[:, :2].T + plane[:, 2]
         rims = np.maximum(
@@ -174,7 +167,7 @@ def place_spectacles(
         rims = np.maximum(rims, _drawn(arm, np.full(len(arm), max(usual + grown, least)), False, size, soft))
         # arms and their hinges are wider than rims, as seen aslant
         rims = np.maximum(rims, sure * _drawn(arm, np.full(len(arm), HINGE * size), False, size, soft))
-    if not worn.wire:  # a frame of plastic has corners
+    if usual > THICK * scale and not worn.faint:  # a frame of plastic has corners
         rims = np.maximum(rims, _alike(pixels, rims, _disc(2 * usual)) * sure)
     return np.round(255 * rims).astype(np.uint8), lenses
 

@@ -22,8 +22,6 @@ FILL = 0.04
 GAP = 0.02
 """What a view does not show but is no wider than twice this, in crop sides, is drawn out of what it shows beside it:
 another one's picture would stand there as a line, along the far side of a nose."""
-SEAM = 0.015
-"""How softly what a view shows ends where another one fills it, in crop sides."""
 UNLIKE = (0.025, 0.05)
 """Lips this far apart (root of the mean square, crop sides) are of another form: at the first a view's own still
 serve, at the second they would be drawn out like a comb, and what all frames show of them at rest is better."""
@@ -131,14 +129,13 @@ def draft(
         gaze = None if gaze is None else gaze[rows]
     first, own_first, seen_first = warp(target, views, choice[:, 0], shift, gaze)
     second, own_second, seen_second = warp(target, views, choice[:, 1], shift, gaze)
+    gap = max(1, round(GAP * size))
+    seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
+    seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
     if (enough := not_drawn_out(target, views, choice[:, 0])) is not None:
         seen_first = seen_first * enough
     if (enough := not_drawn_out(target, views, choice[:, 1])) is not None:
         seen_second = seen_second * enough
-    gap = max(1, round(GAP * size))
-    seen_first = seen_first + beside * (own_first * closed(seen_first, gap) - seen_first)
-    seen_second = seen_second + beside * (own_second * closed(seen_second, gap) - seen_second)
-    seen_first, seen_second = (_drawn_in(x, inside) for x in (seen_first, seen_second))
     first = _lit(first, seen_first, skin, tinted, where, wanted, eyes)
     if choice.shape[1] > 2:
         eyed, own_eyed, seen_eyed = warp(target, views, choice[:, 2], shift, gaze)
@@ -147,9 +144,7 @@ def draft(
         around = upper_face(target)
         first = first + around * own_eyed * (eyed - first)
         own_first = own_first + around * (own_eyed - own_first)
-        if (enough := not_drawn_out(target, views, choice[:, 2])) is not None:
-            seen_eyed = seen_eyed * enough
-        seen_first = seen_first + around * (_drawn_in(seen_eyed, inside) - seen_first)
+        seen_first = seen_first + around * (seen_eyed - seen_first)
     second_lit = _lit(second, seen_second, skin, tinted, where, wanted, eyes)
     own_lips = [1 - lips * unlike_lips(target, views, view) for view in choice.unbind(1)]
     face = wanted.light + own_first * (first - wanted.light)
@@ -169,11 +164,6 @@ def draft(
         coverage=torch.maximum(coverage, soft_mouth),
         light=wanted.light.clamp(0, 1) * inside,
     )
-
-
-def _drawn_in(seen: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    """What is seen (B, 1, S, S) 0..1 without its hard edges within a face: there what fills the rest would show."""
-    return torch.minimum(seen, (2 * light(seen, inside, SEAM) - 1).clamp(min=0))
 
 
 def as_bright_eyes(face: torch.Tensor, picture: torch.Tensor, eyes: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -127,7 +127,8 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     told by them an eye in one would be blue beside a green one in the light.
     """
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
-    ratio = ((target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)).clamp(1 / MOST, MOST)
+    darker = (target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)
+    ratio = darker.clamp(1 / MOST, MOST)
     cast = ratio.mean((2, 3), keepdim=True)
     gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / cast.mean(1)[..., 0]
     bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
@@ -141,7 +142,8 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     own = texture.cast - texture.cast.clamp(min=-OWN_CAST).minimum(brightest)
     face = (target.light + detail) * ((1 + wanted) / (1 + own).clamp(min=0.3))
     tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
-    eye = _gained((texture.light + texture.detail) * (luma(ratio) * (cast / cast.mean(1, keepdim=True))), tamed)
+    eye = (texture.light + texture.detail) * (luma(darker.clamp(max=MOST)) * (cast / cast.mean(1, keepdim=True)))
+    eye = _gained(eye, tamed)
     return face + eyes * (eye - face)
 
 

@@ -42,7 +42,7 @@ DOUBTED_DEGREES, DOUBTED_EXPRESSION, DOUBTED_EYES = 40.0, 0.12, 0.25
 """A view that lies so far from what it has to show (the head's turn, the expression in radii of the face, gaze and lids
 in widths of the eye) shows something else."""
 EYES_SWITCH_COST = 1.0
-BROWS_UNIT = 0.02
+BROWS_UNIT = 0.1
 """Brows that lie so far from where they should, in radii of the face, cost as much as a clearly other expression: a
 frown moves them by little and is seen at once."""
 
