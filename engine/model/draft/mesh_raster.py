@@ -29,7 +29,7 @@ EDGE = 6e-4
 """What does not count of those parts: edge on in both, a rim is drawn out in neither."""
 SOFT = 0.02
 """How soft the limit of what a picture gives is, in crop sides."""
-BEHIND = 0.045
+BEHIND = 0.055
 """How far, in sizes of the face, a vertex lies behind what is in front beside it to count as hidden."""
 AROUND = 0.016
 """How far brows, eyes and lips reach beyond the vertices or triangles that are theirs, in crop sides."""
