@@ -22,6 +22,8 @@ KERNELS_OWN = {
 MOUNTS = Path("/proc/self/mountinfo")
 NO_FILE = "no file (a pipe or a device)"
 """What the error of `open_regular` says."""
+TOO_LONG = "longer than any file of its kind"
+"""What the error of a file with more bytes than its reader takes says."""
 
 
 def is_readable_kind(status: os.stat_result) -> bool:
@@ -49,15 +51,18 @@ def require_regular(path: Path) -> None:
     open_regular(path).close()
 
 
-def read_bytes(path: Path) -> bytes:
-    """All of a file. Raises OSError."""
+def read_bytes(path: Path, largest: int | None = None) -> bytes:
+    """All of a file. Raises OSError, also for one of more than `largest` bytes."""
     with open_regular(path) as file:
-        return file.read()
+        found = file.read() if largest is None else file.read(largest + 1)
+    if largest is not None and len(found) > largest:
+        raise OSError(errno.EFBIG, TOO_LONG, str(path))
+    return found
 
 
-def read_text(path: Path, encoding: str = "utf-8") -> str:
-    """All of a file of text. Raises OSError, or ValueError where it is none."""
-    return read_bytes(path).decode(encoding)
+def read_text(path: Path, encoding: str = "utf-8", largest: int | None = None) -> str:
+    """All of a file of text. Raises OSError as `read_bytes`, or ValueError where it is none."""
+    return read_bytes(path, largest).decode(encoding)
 
 
 @functools.cache

@@ -6,10 +6,14 @@ from pathlib import Path
 
 import bpy
 
+from ...engine import reading
 from ..engine_link.sidecar import SIDECAR
 from ..i18n import tr
 from ..jobs import jobs
 from ..state.user_preferences import engine_python, preferences
+
+LONGEST_TOKEN = 4096
+"""Bytes of a token file; ours has 65."""
 
 
 class UNDERSTUDY_OT_start_engine(bpy.types.Operator):
@@ -54,7 +58,7 @@ class UNDERSTUDY_OT_use_remote(bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         address, file = preferences().remote_address.strip(), bpy.path.abspath(preferences().remote_token_file)
         try:
-            token = Path(file).read_text(encoding="ascii").strip() if file else ""
+            token = reading.read_text(Path(file), "ascii", LONGEST_TOKEN).strip() if file else ""
         except (OSError, ValueError):
             token = ""
         if not address or not token:

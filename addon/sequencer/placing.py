@@ -15,7 +15,7 @@ import bpy
 from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
-from ..state import kept_json, project
+from ..state import kept_json, project, project_files
 from . import recasts, source_look, stack, strip_animation, strip_media, timeline
 
 _OWN = ("covers", source_look.LOOK, "inserted")
@@ -37,7 +37,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     the marked frames, and the facts that are written on the strip. The range moves with the source strip
     when that was moved since; when it was deleted the range is where it was marked.
     """
-    if not Path(made).exists():
+    if not project_files.is_there(made):
         raise CannotPlace(tr("The recast is not at {path}: recast again.", path=made))
     recasts.own_ids(scene)
     start, end, channel = about["start"], about["end"], about["channel"]
@@ -146,7 +146,7 @@ def _piece_below(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.St
 
 def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:
     """Show `made` in a strip that was placed before; where it lies, and what was done to it, stay as they are."""
-    if not Path(made).exists():
+    if not project_files.is_there(made):
         raise CannotPlace(tr("The recast is not at {path}: recast again.", path=made))
     pictures = _pictures(made)
     if (strip.type == "IMAGE") != bool(pictures):

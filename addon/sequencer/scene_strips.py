@@ -15,6 +15,7 @@ from typing import IO
 
 import bpy
 
+from ...engine import reading
 from .. import compat
 from ..i18n import tr
 from ..jobs import jobs
@@ -133,7 +134,7 @@ def tick() -> float | None:
 
 def _frames_done(log: Path) -> int:
     try:
-        return log.read_bytes().count(b"ppend frame")
+        return reading.read_bytes(log).count(b"ppend frame")
     except OSError:
         return 0
 

@@ -8,13 +8,15 @@ from ...engine.protocol import FaceBox
 from . import project_files
 
 NOBODY = -1
+LARGEST = 256 << 20
+"""Bytes of a file of boxes: some 70 a face, so three faces in each frame of eight hours at 24 a second need half."""
 
 
 def read(folder: str) -> dict[int, list[FaceBox]]:
     """Source frame → its faces. Empty when the scan has no such file or it cannot be read. May take its time."""
     found: dict[int, list[FaceBox]] = {}
     try:
-        add(found, project_files.read_json(Path(folder, "boxes.json")))
+        add(found, project_files.read_json(Path(folder, "boxes.json"), LARGEST))
     except (OSError, ValueError, TypeError, OverflowError):
         return {}
     return found

@@ -7,16 +7,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...engine import reading
+
 ENDING = ".understudy"
+LARGEST = 16 << 20
+"""Bytes of a file that panels read while they draw; consents, scans and voices are told in thousands."""
 
 
-def read_json(path: Path) -> Any:
-    """What a JSON file of a project holds. Raises OSError where it cannot be read or leads out of the project,
-    ValueError where it is none."""
+def read_json(path: Path, largest: int = LARGEST) -> Any:
+    """What a JSON file of a project holds. Raises OSError where it cannot be read, is a pipe, a device or of more than
+    `largest` bytes, or leads out of the project; ValueError where it is none. Never waits."""
     if leads_out(path):
         raise OSError(f"{path} is a link that leads out of the project")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(reading.read_text(path, largest=largest))
     except RecursionError:
         raise ValueError(f"{path} is nested too deep") from None
 
@@ -29,6 +33,11 @@ def is_file(path: str | Path) -> bool:
 def is_folder(path: str | Path) -> bool:
     """Whether a folder is there, likewise."""
     return path != "" and _holds(Path(path), Path.is_dir)
+
+
+def is_there(path: str | Path) -> bool:
+    """Whether a file or a folder is there; nothing else that a name can stand for, such as a pipe."""
+    return is_file(path) or is_folder(path)
 
 
 def resolved(path: Path) -> Path:

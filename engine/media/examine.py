@@ -19,6 +19,7 @@ from av.video.format import VideoFormat
 from ..errors import MediaError
 from ..printing import shown
 from ..protocol import Finding, FindingKind, OutputFormat
+from ..reading import read_bytes
 from ..reporter import Reporter, Silent
 from .colour_spaces import UNSPECIFIED, usual_matrix
 from .exr import unread_parts
@@ -270,7 +271,7 @@ def _lost(footage: Footage, info: MediaInfo) -> Iterator[str]:
         yield f"{many(len(left), 'HEIC or AVIF photograph')} beside them: not read. Save them as JPEG."
     if lacking := missing_numbers(files):
         yield f"Missing among its numbers: {frames_in_words(lacking)}. The pictures after them move up."
-    if files[0].suffix.lower() == ".exr" and (parts := unread_parts(files[0].read_bytes())):
+    if files[0].suffix.lower() == ".exr" and (parts := unread_parts(read_bytes(files[0]))):
         yield f"OpenEXR: {parts}."
     yield "EXIF and other metadata of single pictures."
 

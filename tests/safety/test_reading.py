@@ -30,21 +30,29 @@ OWN = {
     *(f"service/{name}.py" for name in ("device_probe", "events", "launch", "rundir", "serve", "worker")),
 }
 """Modules of the engine that open files of Understudy's own by themselves."""
+ADDONS_OWN = {
+    *("engine_link/environment.py", "side_process/launcher.py", "side_process/installer.py"),  # of the home folder
+}
+"""Likewise of the add-on; what a project holds it reads by `state/project_files.py`."""
 KERNELS = Path("/proc/version")
 needs_kind = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes in folders are other things there")
 
 
-def test_files_are_read_in_one_way() -> None:
-    for file in sorted(ENGINE.rglob("*.py")):
-        name = file.relative_to(ENGINE).as_posix()
+@pytest.mark.parametrize(("root", "own_ones"), [(ENGINE, OWN), (ENGINE.parent / "addon", ADDONS_OWN)])
+def test_files_are_read_in_one_way(root: Path, own_ones: set[str]) -> None:
+    assert all((root / name).is_file() for name in own_ones)
+    for file in sorted(root.rglob("*.py")):
+        name = file.relative_to(root).as_posix()
         text = file.read_text(encoding="utf-8")
-        calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)] if name not in OWN else []
+        tree = ast.parse(text) if name not in own_ones else ast.Module([], [])
+        calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
         for call in calls:
             made = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
             mode = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else ""
             reads = made == "open" and (isinstance(call.func, ast.Name) or (not call.args or mode in ("r", "rb")))
-            own = made in ("read_text", "read_bytes") and isinstance(call.func, ast.Attribute)
-            assert not reads and not own, f"{name}:{call.lineno}: reading.py is the way"
+            by_itself = made in ("read_text", "read_bytes") and isinstance(call.func, ast.Attribute)
+            by_itself = by_itself and getattr(call.func.value, "id", "") != "reading"
+            assert not reads and not by_itself, f"{name}:{call.lineno}: reading.py is the way"
         assert "import SafetensorError, safe_open" not in text or text.count("require_regular(") >= text.count(
             " safe_open("
         ), f"{name}: safetensors opens a pipe and waits"
@@ -73,6 +81,14 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, name: str, kind: str
     with pytest.raises((UnderstudyError, OSError)):
         READERS[name](path)
     assert read_json(path) == {} and own_files.contents(path, "scan").ours == []
+
+
+def test_a_file_longer_than_its_reader_takes_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_bytes(b"[1]")
+    assert reading.read_text(path, largest=3) == "[1]"
+    with pytest.raises(OSError, match=reading.TOO_LONG):
+        reading.read_bytes(path, largest=2)
 
 
 @pytest.mark.skipif(not KERNELS.is_file(), reason="there is no /proc here")
