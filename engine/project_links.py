@@ -27,7 +27,7 @@ from .protocol.paths import INSIDE_A_PROJECT
 ENDING = ".understudy"
 FOLDERS = (
     *("consent", "consent/files", "consent/voices", "provenance", "provenance/voices", "provenance/begun"),
-    *("scans", "models", "recasts", "voices"),
+    *("scans", "models", "recasts", "voices", "intermediates"),
 )
 """Of a project: what holds files of ours. Footage beside them may lie anywhere."""
 

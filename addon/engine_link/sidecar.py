@@ -32,6 +32,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ...engine import child_process
 from .environment import ROOT
 
 WORKERS = {
@@ -264,9 +265,11 @@ def _spawn(python: Path) -> subprocess.Popen:
         hidden = {"creationflags": subprocess.CREATE_NO_WINDOW, "stderr": subprocess.DEVNULL}
     # nothing but the standard library, whatever the environment says; text as Blender's own Python has it
     options = ["-I", "-S", "-X", "utf8"]
-    return subprocess.Popen(
-        [python, *options, "-c", BOOTSTRAP, ROOT], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, **hidden
-    )
+    # Blender may stand in a stranger's folder, where Windows, and a PATH with `.` in it, look for programs first
+    return child_process.start(
+        [str(python), *options, "-c", BOOTSTRAP, str(ROOT)], cwd=sys.prefix, stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL, **hidden,
+    )  # fmt: skip
 
 
 SIDECAR = Sidecar()

@@ -180,6 +180,9 @@ STRINGS: dict[str, str] = {
     "Nothing is being rendered.": "没有正在进行的渲染。",
     "A scene strip is being rendered.": "正在渲染一个场景片段。",
     "The scene strip could not be rendered: {path} tells why.": "无法渲染场景片段：原因见 {path}。",
+    "{path} is a link that leads out of the project: put a folder in its place.":
+        "{path} 是通向项目之外的链接：请换成一个真正的文件夹。",
+    "Nothing can be made in {path} ({error}).": "无法在 {path} 中创建任何内容（{error}）。",
     "{name} rendered": "{name} 渲染",
     "“{name}” is retimed or reversed: undo that, recast, then do it again.":
         "“{name}”改变过速度或方向：请先撤销，换脸后再做一次。",

@@ -2,27 +2,32 @@
 
 The .blend is saved as a copy, a second Blender without a window renders the strip's frames of it, and this one goes
 on meanwhile. The finished movie gets a strip above the scene strip, frame for frame, and that is what is marked.
+
+The project may come from anybody: what is made there has a name that nobody had before, and takes no file's place.
 """
 
 from __future__ import annotations
 
-import os
+import contextlib
+import itertools
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import bpy
 
-from ...engine import reading
+from ...engine import child_process, durable, reading
 from .. import compat
 from ..i18n import tr
 from ..jobs import jobs
-from ..state import hooks, project
+from ..state import hooks, project, project_files
 from . import marking, strip_media, timeline
 
 TICK_SECONDS = 0.5
+STOP_SECONDS = 5.0
+"""So long Blender's end waits for the other one's, before it leaves its files behind."""
 
 RENDER = """
 import bpy, os, sys
@@ -39,6 +44,8 @@ scene.render.use_file_extension = False
 scene.render.filepath = path.replace("{", "{{").replace("}", "}}")  # in output paths, braces are templates
 scene.render.use_sequencer = use == "SEQUENCER"
 bpy.ops.render.render(animation=True, scene=name)
+with open(path, "rb+") as movie:
+    os.fsync(movie.fileno())  # here, where nobody waits for it
 sys.stdout.flush()
 os._exit(0)
 """
@@ -46,16 +53,19 @@ os._exit(0)
 
 @dataclass(kw_only=True)
 class Rendering:
-    """A scene strip that is being rendered: `frames` of them, `done` so far."""
+    """A scene strip that is being rendered: `frames` of them, `done` so far. `movie` is the name that is wanted for
+    `part`, which the other Blender writes; what it says goes into `log`."""
 
     scene: str
     strip_id: str
     frames: int
     movie: Path
-    copy: Path
+    part: Path
+    log: Path
+    aside: tempfile.TemporaryDirectory
     process: subprocess.Popen
-    log: IO[bytes]
     done: int = 0
+    stopped: bool = False
 
 
 rendering: Rendering | None = None
@@ -75,32 +85,58 @@ def begin(scene: bpy.types.Scene, strip: bpy.types.Strip) -> str:
     )
     first = strip.scene.frame_start + timing.trim_start + left - timing.content_start
     folder = project.folder(scene.understudy) / "intermediates"
-    folder.mkdir(parents=True, exist_ok=True)
+    if project_files.leads_out(folder):
+        return tr("{path} is a link that leads out of the project: put a folder in its place.", path=folder)
     movie = folder / f"{project.slug(strip.name)}-{first}-{right - left}.mkv"
-    copy = movie.with_suffix(".blend")
-    bpy.ops.wm.save_as_mainfile(filepath=str(copy), copy=True, check_existing=False)
-    part = movie.with_name(movie.stem + ".part.mkv")
-    log = movie.with_suffix(".log").open("wb")
-    arguments = ["--", strip.scene.name, str(first), str(first + right - left - 1), strip.scene_input, str(part)]
-    process = subprocess.Popen(
-        [*_blender(copy), *arguments], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-        env={**os.environ, jobs.ASIDE: "1"},
-    )  # fmt: skip
-    rendering = Rendering(
-        scene=scene.name, strip_id=strip_media.remember(strip), frames=right - left, movie=movie, copy=copy,
-        process=process, log=log,
-    )  # fmt: skip
+    frames = (str(first), str(first + right - left - 1))
+    try:
+        rendering = _start(scene, strip, frames, movie)
+    except OSError as error:
+        return tr("Nothing can be made in {path} ({error}).", path=folder, error=error.strerror or error)
     if not bpy.app.timers.is_registered(tick):
         bpy.app.timers.register(tick, first_interval=TICK_SECONDS)
     return ""
 
 
+def _start(scene: bpy.types.Scene, strip: bpy.types.Strip, frames: tuple[str, str], movie: Path) -> Rendering:
+    """Start the other Blender on a copy of the .blend. Raises OSError; then nothing is left."""
+    durable.make_folders(movie.parent)
+    with contextlib.ExitStack() as undo:
+        aside = tempfile.TemporaryDirectory(dir=bpy.app.tempdir, ignore_cleanup_errors=True)
+        undo.callback(aside.cleanup)
+        part = durable.make_beside(movie, durable.PRIVATE, keep_suffix=True)
+        undo.callback(part.unlink, missing_ok=True)
+        log = durable.make_beside(movie.with_suffix(".log"), durable.PRIVATE)
+        undo.callback(log.unlink, missing_ok=True)
+        copy = Path(aside.name, "scene.blend")
+        try:
+            bpy.ops.wm.save_as_mainfile(filepath=str(copy), copy=True, check_existing=False)
+        except RuntimeError as error:
+            raise OSError(str(error)) from None
+        arguments = ["--", strip.scene.name, *frames, strip.scene_input, str(part)]
+        with log.open("rb+") as output:
+            process = child_process.start(
+                [*_blender(copy), *arguments], cwd=aside.name, more={jobs.ASIDE: "1"}, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output,
+            )  # fmt: skip
+        undo.pop_all()
+    return Rendering(
+        scene=scene.name, strip_id=strip_media.remember(strip), frames=int(frames[1]) - int(frames[0]) + 1,
+        movie=movie, part=part, log=log, aside=aside, process=process,
+    )  # fmt: skip
+
+
 def _blender(blend: Path) -> list[str]:
-    """The command that opens a .blend without a window and runs RENDER; bpy as a module does it in Python."""
+    """The command that opens a .blend without a window and runs RENDER; bpy as a module does it in Python. Scripts of
+    the .blend that were kept from running here are kept from it there: the copy lies in another folder, which may be
+    one that the user's preferences trust."""
+    distrusted = bpy.app.autoexec_fail
     if bpy.app.binary_path:
-        return [bpy.app.binary_path, "--background", str(blend), "--python-expr", RENDER]
-    opening = f"import bpy; bpy.ops.wm.open_mainfile(filepath={str(blend)!r})\n"
-    return [sys.executable, "-c", opening + RENDER]
+        trust = ["--disable-autoexec"] if distrusted else []
+        return [bpy.app.binary_path, "--background", *trust, str(blend), "--python-expr", RENDER]
+    trust = ", use_scripts=False" if distrusted else ""
+    opening = f"import bpy; bpy.ops.wm.open_mainfile(filepath={str(blend)!r}{trust})\n"
+    return [sys.executable, "-P", "-c", opening + RENDER]
 
 
 def tick() -> float | None:
@@ -110,26 +146,55 @@ def tick() -> float | None:
         return None
     code = rendering.process.poll()
     if code is None:
-        rendering.done = _frames_done(rendering.movie.with_suffix(".log"))
+        rendering.done = _frames_done(rendering.log)
         hooks.redraw_sequencers({"UI"})
         return TICK_SECONDS
     ended, rendering = rendering, None
-    ended.log.close()
-    ended.copy.unlink(missing_ok=True)
+    ended.aside.cleanup()
     scene = bpy.data.scenes.get(ended.scene)
-    part = ended.movie.with_name(ended.movie.stem + ".part.mkv")
-    if scene is None:
-        part.unlink(missing_ok=True)
-    elif code != 0 or not part.is_file():
-        part.unlink(missing_ok=True)
-        jobs.set_recast_with_defaults(scene, False)
-        scene.understudy.error = tr("The scene strip could not be rendered: {path} tells why.",
-                                    path=ended.movie.with_suffix(".log"))  # fmt: skip
-    else:
-        part.replace(ended.movie)
-        _place(scene, ended)
+    if scene is not None:
+        _take(scene, ended, code)
+    _remove(ended)
     hooks.redraw_sequencers({"UI"})
     return None
+
+
+def _take(scene: bpy.types.Scene, ended: Rendering, code: int) -> None:
+    """Name what was rendered, and place it; or name what was said and say where it is."""
+    made, why = None, ""
+    try:
+        if code == 0 and ended.part.stat().st_size:
+            made = _publish(ended.part, ended.movie)
+        elif not ended.stopped:
+            told = _publish(ended.log, ended.movie.with_suffix(".log"))
+            why = tr("The scene strip could not be rendered: {path} tells why.", path=told)
+    except OSError as error:
+        why = tr("Nothing can be made in {path} ({error}).", path=ended.movie.parent, error=error.strerror or error)
+    if made is not None:
+        _place(scene, ended, made)
+        return
+    jobs.set_recast_with_defaults(scene, False)
+    scene.understudy.error = why
+
+
+def _publish(part: Path, wanted: Path) -> Path:
+    """Give a finished file the name that is wanted for it, with the next number after it where something has that."""
+    for number in itertools.count(1):
+        final = wanted if number == 1 else wanted.with_name(f"{wanted.stem}-{number}{wanted.suffix}")
+        with contextlib.suppress(FileExistsError):
+            durable.put(part, final, _keep)
+            return final
+    raise AssertionError("numbers have no end")
+
+
+def _keep(path: Path) -> None:
+    raise FileExistsError(path)
+
+
+def _remove(ended: Rendering) -> None:
+    for path in (ended.part, ended.log):
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
 
 
 def _frames_done(log: Path) -> int:
@@ -139,7 +204,7 @@ def _frames_done(log: Path) -> int:
         return 0
 
 
-def _place(scene: bpy.types.Scene, ended: Rendering) -> None:
+def _place(scene: bpy.types.Scene, ended: Rendering, made: Path) -> None:
     strip = next((one for one in compat.all_strips(scene) if one.get(strip_media.STRIP_ID) == ended.strip_id), None)
     if strip is None:
         return
@@ -150,13 +215,13 @@ def _place(scene: bpy.types.Scene, ended: Rendering) -> None:
     try:
         channel = timeline.free_channel(taken, strip.channel, start, start + ended.frames, compat.HIGHEST_CHANNEL)
         name = tr("{name} rendered", name=strip.name)
-        movie = compat.new_movie(holder, name, project.relative(str(ended.movie)), channel, start)
+        movie = compat.new_movie(holder, name, project.relative(str(made)), channel, start)
     except (timeline.RangeError, RuntimeError) as error:
         scene.understudy.error = str(error)
         return
     movie.transform.scale_x, movie.transform.scale_y = strip.transform.scale_x, strip.transform.scale_y
     marked = timeline.mark(compat.strip_timing(scene, movie))
-    marking.take(scene, movie, str(ended.movie), marked, compat.stored_frames(scene, movie))
+    marking.take(scene, movie, str(made), marked, compat.stored_frames(scene, movie))
     if hooks.go_on is not None and scene.understudy.recast_with_defaults:
         hooks.go_on(scene, "done")
 
@@ -164,6 +229,7 @@ def _place(scene: bpy.types.Scene, ended: Rendering) -> None:
 def cancel() -> None:
     """Stop rendering and leave nothing behind."""
     if rendering is not None:
+        rendering.stopped = True
         rendering.process.terminate()
 
 
@@ -172,7 +238,14 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Stop what is being rendered."""
-    cancel()
+    """Stop what is being rendered, and leave nothing of it."""
+    global rendering
     if bpy.app.timers.is_registered(tick):
         bpy.app.timers.unregister(tick)
+    cancel()
+    if rendering is not None:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            rendering.process.wait(STOP_SECONDS)
+        rendering.aside.cleanup()
+        _remove(rendering)
+        rendering = None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -53,3 +55,20 @@ def test_a_pipe_in_place_of_a_recast_is_not_placed(addon, scene, tmp_path):
     os.mkfifo(tmp_path / "recast.mkv")
     with promptly(), pytest.raises(addon.placing.CannotPlace, match="is not at"):
         addon.placing.place(scene, str(tmp_path / "recast.mkv"), {})
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at a process as only Linux shows it")
+def test_the_process_beside_blender_stands_in_no_folder_of_a_stranger(addon, tmp_path, monkeypatch):
+    """From there it would find a stranger's `python3` where the search path has a `.`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", os.pathsep.join([".", os.environ["PATH"]]))
+    beside = addon.sidecar._spawn(addon.sidecar.find_python())
+    try:
+        assert Path(f"/proc/{beside.pid}/cwd").samefile(sys.prefix)
+        told = Path(f"/proc/{beside.pid}/environ").read_bytes()
+        variables = dict(one.split(b"=", 1) for one in told.split(b"\0") if one)
+        assert b"." not in variables[b"PATH"].split(os.fsencode(os.pathsep))
+    finally:
+        beside.kill()
+        beside.wait()
+        beside.stdin.close()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 import time
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import flow
 import footage
 import pytest
 import test_timeline as timelines
+from test_planted_files import promptly
 
 
 @pytest.fixture
@@ -235,8 +238,17 @@ def test_content_credentials_name_what_is_seen(scene, clips, engine, ready, reca
     assert spec["file"] == str(render) and spec["ingredients"] == [bpy.path.abspath(seen.filepath)]
 
 
-def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, engine, tmp_path):
-    """By a second Blender, while this one goes on; what a path has in braces is no template."""
+def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, engine, tmp_path, monkeypatch):
+    """By a second Blender, while this one goes on; what a path has in braces is no template. It loads no module of the
+    folder that the user stands in, and takes the place of nothing in the project."""
+    trap = "import os, pathlib\npathlib.Path(os.environ['TRACE']).touch()\nraise SystemExit(3)\n"
+    stranger = tmp_path / "stranger"
+    stranger.mkdir()
+    for name in ("json.py", "subprocess.py"):
+        (stranger / name).write_text(trap)
+    monkeypatch.chdir(stranger)
+    monkeypatch.setenv("PYTHONPATH", str(stranger))
+    monkeypatch.setenv("TRACE", str(tmp_path / "trace"))
     (tmp_path / "{shot} #1 [a] 50%").mkdir()
     bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "{shot} #1 [a] 50%" / "{film}.blend"))
     other = bpy.data.scenes.new("inner")
@@ -249,6 +261,8 @@ def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, 
     footage.prepare(scene)
     addon.compat.set_span(strip, 14, 22)
     scene.sequence_editor.active_strip = strip
+    folder = addon.project.folder(scene.understudy) / "intermediates"
+    planted = plant(folder, tmp_path, "scene-strip-5-8")
     assert bpy.ops.understudy.mark_range() == {"FINISHED"}
     with pytest.raises(RuntimeError, match="is being rendered"):
         bpy.ops.understudy.mark_range()
@@ -261,7 +275,79 @@ def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, 
     movie = next(s for s in scene.sequence_editor.strips if s.type == "MOVIE")
     assert shot.strip_id == movie["understudy_id"] and movie.channel == 2
     assert [footage.shown(scene, frame, tmp_path)[0] for frame in range(14, 22)] == list(range(4, 12))
-    assert sorted(f.suffix for f in Path(shot.source).parent.iterdir()) == [".log", ".mkv"]
+    made = folder / "scene-strip-5-8-2.mkv"
+    assert Path(shot.source) == made and (os.name == "nt" or made.stat().st_mode & 0o777 == 0o600)
+    assert sorted(folder.iterdir()) == sorted([*planted, made])
+    assert {path: path.read_text() for path in planted} == planted and not (tmp_path / "trace").exists()
+
+
+def plant(folder, outside, stem):
+    """What a stranger, or the user, may have in a project under names that follow from a strip's; with its texts."""
+    folder.mkdir(parents=True)
+    (folder / f"{stem}.mkv").write_text("a film of the user's")
+    found = {folder / f"{stem}.mkv": "a film of the user's"}
+    for ending in (".blend", ".log", ".part.mkv") if os.name != "nt" else ():
+        precious = outside / f"precious{ending}"
+        precious.write_text(f"of the user's{ending}")
+        (folder / f"{stem}{ending}").symlink_to(precious)
+        found[folder / f"{stem}{ending}"] = f"of the user's{ending}"
+    return found
+
+
+@pytest.fixture
+def scene_strip(scene, tmp_path):
+    """A scene strip of 8 frames, in a .blend that was saved."""
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "film.blend"))
+    other = bpy.data.scenes.new("inner")
+    other.frame_start, other.frame_end = 1, 8
+    strip = scene.sequence_editor.strips.new_scene("scene strip", other, 1, 1)
+    scene.sequence_editor.active_strip = strip
+    return strip
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_what_a_failed_rendering_says_takes_no_files_place(
+    addon, scene, scene_strip, engine, tmp_path, monkeypatch, stopped
+):
+    folder = tmp_path / "film.understudy" / "intermediates"
+    folder.mkdir(parents=True)
+    log = folder / "scene-strip-1-8.log"
+    log.write_text("notes") if os.name == "nt" else os.mkfifo(log)
+    does = "time.sleep(60)" if stopped else "sys.exit('no light in the scene')"
+    command = [sys.executable, "-c", f"import sys, time\n{does}"]
+    monkeypatch.setattr(addon.scene_strips, "_blender", lambda blend: command)
+    with promptly():
+        assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    aside = Path(addon.scene_strips.rendering.aside.name)
+    assert (aside / "scene.blend").is_file()
+    if stopped:
+        assert bpy.ops.understudy.cancel_rendering() == {"FINISHED"}
+    deadline = time.monotonic() + 20
+    while addon.scene_strips.tick() is not None:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    told = folder / "scene-strip-1-8-2.log"
+    assert not aside.exists() and sorted(folder.iterdir()) == sorted([log, *([] if stopped else [told])])
+    assert scene.understudy.error == ("" if stopped else f"The scene strip could not be rendered: {told} tells why.")
+    assert stopped or "no light" in told.read_text()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows lets only administrators make links")
+@pytest.mark.parametrize("planted", ["link", "dangling", "file", "project"])
+def test_no_scene_strip_is_rendered_into_a_folder_that_is_none_of_the_projects(
+    scene, scene_strip, engine, tmp_path, planted
+):
+    theirs, project = tmp_path / "documents", tmp_path / "film.understudy"
+    theirs.mkdir()
+    folder = project / "intermediates"
+    if planted == "project":
+        project.symlink_to(theirs)
+    else:
+        project.mkdir()
+        folder.touch() if planted == "file" else folder.symlink_to(theirs if planted == "link" else tmp_path / "none")
+    with pytest.raises(RuntimeError, match="Nothing can be made in" if planted == "file" else "leads out of"):
+        bpy.ops.understudy.mark_range()
+    assert list(theirs.iterdir()) == [] and not (tmp_path / "none").exists()
 
 
 def duplicate(addon, scene, names, by, up=0):

@@ -177,7 +177,9 @@ def test_a_segment_that_is_a_link_is_not_taken_over(tmp_path: Path, victim: Path
     assert Segments(folder, 0, 6, {}, lambda first, end: "same").missing() == [(0, 6)]
 
 
-@pytest.mark.parametrize("planted", ["scans", "models", "recasts", "consent", "provenance", "scans/shot"])
+@pytest.mark.parametrize(
+    "planted", ["scans", "models", "recasts", "intermediates", "consent", "provenance", "scans/shot"]
+)
 def test_a_projects_folder_that_leads_elsewhere_is_refused(tmp_path: Path, victim: Path, planted: str) -> None:
     project = tmp_path / "film.understudy"
     link = project / planted
