@@ -201,7 +201,7 @@ class MovieWriter:
     def _begin(self, output: _Output) -> MovieSegment | PictureSegment:
         folder, recipe = self._segments.folder, output.recipe
         if recipe.picture:
-            names = _Names(output.path, self._source, recipe.picture)
+            names = PictureNames(output.path, self._source, recipe.picture)
             return PictureSegment(folder, recipe, self._source, lambda n: f"{output.mark}{names.of(n)}")
         path = self._path(output, self._first)
         return MovieSegment(path, recipe, self._source, self._segments.shared["threads"])
@@ -246,7 +246,7 @@ class MovieWriter:
         """Pictures are whole already, and lie together under their names; the segments keep them until the end."""
         whole = self._folder / f"pictures{output.mark}"
         whole.mkdir()
-        names = _Names(output.path, self._source, output.recipe.picture)
+        names = PictureNames(output.path, self._source, output.recipe.picture)
         for number in range(self._start, self._end):
             name = names.of(number)
             _link(self._segments.folder / f"{output.mark}{name}", whole / name)
@@ -310,7 +310,7 @@ def _link(path: Path, other: Path) -> None:
         shutil.copyfile(path, other, follow_symlinks=False)
 
 
-class _Names:
+class PictureNames:
     """File names of the pictures of a sequence: the source's own where it is one, else numbered as its frames."""
 
     def __init__(self, output: Path, source: MediaInfo, suffix: str) -> None:

@@ -133,7 +133,7 @@ def certify(
         if final != output:
             sign_all(outputs_of(whole), replace(claim, title=final.name, description="The matte of a recast."))
     require_output(spec)  # somebody may have put a file there meanwhile
-    cast = [_cast(project, spec, n) for n in range(len(spec.swaps))]
+    cast = [cast_of(project, spec, n) for n in range(len(spec.swaps))]
     record = Recast(
         id=identifier,
         date=today(),
@@ -192,7 +192,8 @@ def _clip(scan: Path) -> Clip:
         raise DataError(f"{scan} holds no finished scan. Scan the footage first.") from None
 
 
-def _cast(project: Path, spec: ConvertSpec, number: int) -> Cast:
+def cast_of(project: Path, spec: ConvertSpec, number: int) -> Cast:
+    """One swap of a conversion, by its number, as a record keeps it."""
     swap = spec.swaps[number]
     target = swap.target
     if not target and spec.project:

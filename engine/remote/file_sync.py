@@ -257,12 +257,8 @@ class Exchange:
         a job there writes one of them just now.
         """
         agreed: dict[str, Any] = self._ledger["files"]
-        listed: dict[str, Listed] = {}
         asked = list(asked)
-        for one_asked in asked:
-            query = urllib.parse.urlencode({"under": one_asked})
-            answer = self._link.answer(Listing, "GET", f"{self.path}?{query}", timeout=HASHING_SECONDS)
-            listed |= {one.path: one for one in answer.files if covers(one_asked, one.path)}
+        listed = self._listed(asked)
         due: list[tuple[Path, str, Path, Seen]] = []
         done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
         for place, one in listed.items():
@@ -301,7 +297,43 @@ class Exchange:
             if made_there and here and here.is_file() and known["stamp"] == _stamp(here):
                 here.unlink()
         self._write()
-        shutil.rmtree(self._incoming, ignore_errors=True)
+        self.clear_incoming()
+
+    def set_aside(self, asked: Iterable[str], told: Told, accept: Accept) -> dict[str, Path]:
+        """Fetch as `fetch` does, but give nothing its name: what has come whole and `accept` takes, by its place. It
+        lies in a folder of its own under that place, until `clear_incoming` removes it."""
+        aside = self._incoming / f"whole-{secrets.token_hex(8)}"  # nobody has planted a link there
+        listed = {place: one for place, one in self._listed(asked).items() if accept(place, None)}
+        done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
+        whole: dict[str, Path] = {}
+        for place, one in listed.items():
+            here = aside / place
+            part = self._get(place, one.sha256, one.bytes, partial(_share, told, done, all_bytes), here)
+            make_folders(here.parent)
+            if rewrite(part, here, self.places.back):
+                part.unlink()
+            else:
+                part.replace(here)
+            done += one.bytes
+            if accept(place, here):
+                whole[place] = here
+            else:
+                here.unlink()
+        return whole
+
+    def clear_incoming(self) -> None:
+        """Remove what was fetched and has no name here."""
+        if not self._incoming.is_symlink():
+            shutil.rmtree(self._incoming, ignore_errors=True)
+
+    def _listed(self, asked: Iterable[str]) -> dict[str, Listed]:
+        """What the mirror has of what is asked for, by its place."""
+        listed: dict[str, Listed] = {}
+        for one_asked in asked:
+            query = urllib.parse.urlencode({"under": one_asked})
+            answer = self._link.answer(Listing, "GET", f"{self.path}?{query}", timeout=HASHING_SECONDS)
+            listed |= {one.path: one for one in answer.files if covers(one_asked, one.path)}
+        return listed
 
     def _get(self, place: str, digest: str, size: int, told: Callable[[int], None], here: Path) -> Path:
         name = hashlib.sha256(f"{place}/{digest}".encode()).hexdigest()[:32]

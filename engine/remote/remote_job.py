@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import time
 import uuid
 from collections.abc import Callable
@@ -19,8 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..durable import write_bytes
-from ..errors import MediaError, Stopped, UnderstudyError
-from ..media.partial_output import matte_path, settings_file
+from ..errors import DataError, Stopped, UnderstudyError
 from ..own_files import is_place
 from ..protocol import (
     FINAL_STATES,
@@ -39,11 +37,11 @@ from ..protocol import (
     to_json,
 )
 from ..protocol.http_client import Address
-from ..provenance.credentials import sidecar
-from ..provenance.outputs import hash_of, require_output
-from ..provenance.recasts import Recast
+from ..provenance.outputs import require_output
 from ..reading import read_text
 from ..reporter import Reporter
+from .fetched import NotAsAsked, require_model_of, require_scan_of
+from .fetched_recast import take_recast
 from .file_sync import Busy, Exchange, Wanted, came_from_there
 from .link import NOT_OURS, Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
 from .path_map import covers, walk
@@ -53,9 +51,6 @@ SENT, DONE = 0.05, 0.95
 LONG_POLL_SECONDS = 2  # seconds that the other engine may think about whether there is something new
 FETCH_SECONDS = 600.0  # seconds between two looks at what a training has learned so far
 EXCHANGE_SECONDS = 600.0  # seconds to wait for another job that exchanges files of the project
-
-RESULT = {"scan": "scan", "train": "model", "convert": "movie"}
-"""Of each kind of job, what its result calls the output."""
 
 Work = ScanSpec | TrainSpec | ConvertSpec
 
@@ -104,7 +99,11 @@ class _RemoteJob:
         try:
             job = self.follow(self.begin())
             self.fraction = DONE
-            self.fetch()
+            result = self.fetch(job.state == "done")
+        except NotAsAsked:
+            self.end()  # the same again is a new job there
+            self.exchange.clear_incoming()
+            raise
         except Stopped as stop:
             self.stop(stop)
             raise
@@ -112,8 +111,7 @@ class _RemoteJob:
         if job.state != "done":
             error = job.error or "It was cancelled there"
             raise UnderstudyError(f"On the remote engine: {self.exchange.places.in_text(error).rstrip('.')}.")
-        result = dict(walk(job.result, self.exchange.places.back))
-        return {**result, RESULT[self.kind]: self.spec.output}  # where it is here is not the other engine's to say
+        return result
 
     def begin(self) -> Job:
         """The job over there: the one that an earlier attempt began, else a new one."""
@@ -221,46 +219,44 @@ class _RemoteJob:
             self.reporter.preview(path, caption)
 
     def is_made(self, place: str, whole: Path | None = None) -> bool:
-        """Whether a place is one that a scan or a training writes to; what a conversion makes is asked for by name.
+        """Whether a place is one that a scan or a training writes to.
 
-        Raises UnderstudyError where a movie has come (`whole`) that is none: it would replace an earlier recast.
+        Raises NotAsAsked where what has come (`whole`) is of other footage or people than it was asked for.
         """
-        if isinstance(self.spec, ConvertSpec):
-            if whole is not None and whole.suffix == Path(self.spec.output).suffix != "":
-                self.require_movie(whole)
-            return True
         name = place.removeprefix(self.makes()[0])
         if isinstance(self.spec, ScanSpec):
             mask = Path(self.spec.output, name) if name.startswith("masks/") else None
             drawn = mask is not None and mask.exists() and not came_from_there(self.exchange.project)(mask)
+            if whole is not None:
+                require_scan_of(self.spec, name, whole)
             return is_place(name, "scan") and not drawn  # by hand, and no scan makes any
+        if whole is not None and isinstance(self.spec, TrainSpec):
+            require_model_of(self.spec, name, whole)
         return is_place(name, "model")
 
     def makes(self) -> list[str]:
-        """What the job makes, as `Exchange.fetch` is asked for it."""
-        return outputs_of(self.spec, self.exchange.places.of)
+        """The folder that a scan or a training makes, as `Exchange.fetch` is asked for it; none of a conversion."""
+        return [] if isinstance(self.spec, ConvertSpec) else [f"{self.exchange.places.of(self.spec.output)}/"]
 
-    def require_movie(self, path: Path) -> None:
-        from ..media.reader import probe
-
-        try:
-            probe(path)
-        except MediaError:
-            raise UnderstudyError(
-                f"What the remote engine sent as {Path(self.spec.output).name} is no movie, and was not taken. "
-                "What was here stays. Look at the engine on the other machine, then recast again."
-            ) from None
-
-    def fetch(self) -> None:
-        """Bring back all that the job has made so far."""
+    def fetch(self, done: bool = False) -> dict[str, Any]:
+        """Bring back all that the job has made so far; a recast only when it is `done`. The result, by what is here."""
         # somebody may have put a file there meanwhile
         require_output(self.spec, came_from_there(self.exchange.project))
         with self.exchange.alone(EXCHANGE_SECONDS):
-            self.exchange.fetch(self.makes(), self.fetching, accept=self.is_made)
             if isinstance(self.spec, ConvertSpec):
-                self.exchange.fetch(["provenance/"], self.fetching, False, partial(is_record_of, self.spec))
+                if not done:
+                    return {}
+                set_aside = partial(self.exchange.set_aside, told=self.fetching)
+                place = self.exchange.places.of
+                result = take_recast(
+                    self.spec, self.exchange.project, place, lambda asked, accept: set_aside(asked, accept=accept)
+                )
+                self.exchange.clear_incoming()
+                return result
+            self.exchange.fetch(self.makes(), self.fetching, accept=self.is_made)
             if isinstance(self.spec, ScanSpec):
                 self.exchange.fetch(["people.safetensors"], self.fetching, replace=False)
+        return result_of(self.spec)
 
     def stop(self, stop: Stopped) -> None:
         """Tell the other engine what the user wants; what a cancelled training has learned is fetched.
@@ -295,22 +291,20 @@ class _RemoteJob:
             )
 
 
-def is_record_of(spec: ConvertSpec, place: str, whole: Path | None) -> bool:
-    """Whether a file of the mirror is the record that this conversion makes of the recast that has come, and no other
-    that the other engine would have in the project; before it is `whole`, whether its place is one."""
-    named = re.fullmatch(r"provenance/([0-9a-f]{16})\.json", place)
-    if named is None or whole is None:
-        return named is not None
+def result_of(spec: ScanSpec | TrainSpec) -> dict[str, Any]:
+    """What a scan or training came to, by its folder here; only its name where there is nothing finished in it."""
     try:
-        record = from_json(Recast, parse_json(read_text(whole)))
-        shown = [(swap.person, swap.identity) for swap in spec.swaps]
-        return (
-            (record.id, Path(record.output)) == (named[1], Path(spec.output))
-            and [(one.person, one.identity) for one in record.cast] == shown
-            and record.output_sha256 == hash_of(Path(spec.output))
-        )
-    except (OSError, ValueError):
-        return False
+        if isinstance(spec, ScanSpec):
+            from ..faces.people.summary import read_summary
+
+            summary = read_summary(Path(spec.output))
+            return {"scan": spec.output, "people": len(summary.people), "frames": summary.frames}
+        from ..model.model_folder import read_card
+
+        card = read_card(Path(spec.output))
+        return {"model": spec.output, "steps": card.steps, "minutes": card.minutes}
+    except DataError:
+        return {"scan" if isinstance(spec, ScanSpec) else "model": spec.output}
 
 
 def inputs_of(spec: Work | PreviewSpec, place: Callable[[str | Path], str]) -> tuple[list[Wanted], list[Path]]:
@@ -366,16 +360,6 @@ def media_of(scan: Path) -> str:
         return str(parse_json(read_text(scan / "scan.json"))["clip"]["path"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
-
-
-def outputs_of(spec: Work, place: Callable[[str | Path], str]) -> list[str]:
-    """The places of all that a job makes; those of folders end in /."""
-    if not isinstance(spec, ConvertSpec):
-        return [f"{place(spec.output)}/"]
-    output = Path(spec.output)
-    files = [output, *([matte_path(output)] if spec.layer else [])]
-    places = [place(path) for path in (settings_file(output), *files, *(sidecar(file) for file in files))]
-    return [*places, *(f"{place(file)}/" for file in files if not file.suffix)]
 
 
 def remote_preview(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewResult:

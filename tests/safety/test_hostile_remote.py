@@ -15,16 +15,21 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import pytest
+from safetensors.numpy import save
 from understudy.engine import job_bodies
+from understudy.engine.convert.convert_settings import load_settings
 from understudy.engine.durable import write_json
 from understudy.engine.errors import UnderstudyError
-from understudy.engine.media.partial_output import settings_file
+from understudy.engine.media.reader import probe
 from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, Identity, Material, ScanSpec, Swap, TrainSpec
+from understudy.engine.provenance.credentials import Claim, sign
+from understudy.engine.remote.fetched import require_model_of
 from understudy.engine.remote.file_sync import Exchange
 from understudy.engine.remote.link import Link, chosen_remote, raise_unreachable
-from understudy.engine.remote.path_map import Places, covers
-from understudy.engine.remote.remote_job import inputs_of, outputs_of
+from understudy.engine.remote.path_map import Places
+from understudy.engine.remote.remote_job import inputs_of
 from understudy.engine.remote.remote_job import run as run_there
 from understudy.engine.reporter import Silent
 
@@ -155,77 +160,199 @@ def test_only_what_a_scan_makes_is_written(hostile: Hostile, tmp_path: Path, rec
     assert f".outside/{key}/clip.mp4" in hostile.sent  # it did work
 
 
+def scanned(project: Path, clip: Path) -> Path:
+    """The folder of a finished scan of a movie of 8 frames, which shows nobody."""
+    info = probe(clip)
+    summary = {
+        "schema": 1, "clip": {"path": str(clip)}, "width": info.width, "height": info.height, "fps": [24, 1], "frames": 8,
+        "variable_frame_rate": False, "people": [],
+    }  # fmt: skip
+    folder = project / "scans" / "shot"
+    folder.mkdir(parents=True)
+    (folder / "scan.json").write_text(json.dumps(summary))
+    return folder
+
+
+class Recasting:
+    """A conversion on the other engine, which sends `movie` and the record `sound` unless it is told otherwise."""
+
+    def __init__(self, hostile: Hostile, folder: Path, make_clip: Callable[..., Path], **asked: Any) -> None:
+        self.project, self.hostile = folder / "film.understudy", hostile
+        self.output = folder / "out" / asked.pop("name", "shot.mp4")
+        self.clip = make_clip(folder / "clip.mp4", 8)
+        scan, model = scanned(self.project, self.clip), self.project / "models" / "x"
+        self.spec = ConvertSpec(
+            scan=str(scan), model=str(model), swaps=[Swap(person=0, identity="ann", target="bob")],
+            output=str(self.output), project=str(self.project), **asked,
+        )  # fmt: skip
+        self.places = Places(self.project, {})
+        self.places.root = ROOT
+        self.place = self.places.of(self.output)
+        self.cast = [{"person": 0, "identity": "ann", "target": "bob"}]
+
+    def signed(self, data: bytes, identifier: str = 16 * "a", name: str = "there.mp4") -> bytes:
+        path = self.project.parent / name
+        path.write_bytes(data)
+        sign(path, Claim(name, "", [], {"id": identifier}))
+        return path.read_bytes()
+
+    def record(self, digest: str, **other: Any) -> dict[str, Any]:
+        self.places.of(self.clip)
+        return {
+            "id": 16 * "a", "date": "2026-11-30", "output": f"{ROOT}/{self.place}", "output_sha256": digest,
+            "source": self.places.there(str(self.clip)), "source_sha256": "ab", "start": 0, "end": 8, "frames": 8,
+            "recast": 8, "model": self.places.there(self.spec.model), "model_sha256": "", "cast": self.cast, "mark": 5,
+        } | other  # fmt: skip
+
+    def sends(self, files: dict[str, bytes], *records: dict[str, Any]) -> None:
+        told = {f"provenance/{one['id']}.json": json.dumps(one).encode() for one in records}
+        self.hostile.contents = {**files, **told}
+        self.hostile.listed = [*self.hostile.contents]
+
+    def run(self) -> dict[str, Any]:
+        remote = chosen_remote()
+        assert remote is not None
+        return run_there(remote, "convert", self.spec, Silent())
+
+
+def sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
 @pytest.mark.parametrize("layer", [False, True])
-def test_a_recast_is_asked_for_by_its_names(tmp_path: Path, layer: bool) -> None:
-    project, places = tmp_path / "film.understudy", Places(tmp_path / "film.understudy", {})
-    spec = ConvertSpec(scan="", model="", swaps=[], output=str(tmp_path / "out" / "shot.mov"), layer=layer)
-    asked = outputs_of(spec, places.of)
-    folder = places.of(spec.output).rpartition("/")[0]
+def test_a_recast_is_asked_for_by_its_names(
+    hostile: Hostile, tmp_path: Path, make_clip: Callable[..., Path], layer: bool
+) -> None:
+    asked = {"name": "shot.mov", "layer": layer, "format": "prores-4444"}
+    one = Recasting(hostile, tmp_path, make_clip, **asked)
+    folder = one.place.rpartition("/")[0]
+    wanted = {"shot.mov", "shot.mov.understudy.json", *(["shot-matte.mov"] if layer else [])}
+    others = ("shot-original.mov", "shot.mp4", "shot", "shot.mov/x", "shotgun.jpg", ".profile", "shot.mov.part")
+    hostile.listed = [f"{folder}/{name}" for name in (*wanted, *others)]
+    with pytest.raises(UnderstudyError, match="is no movie, and was not taken"):
+        one.run()
+    assert {*hostile.asked} == {f"{folder}/{name}" for name in wanted}
+    assert not one.output.parent.exists() and not (one.project / ".incoming").exists()
 
-    def taken(name: str) -> bool:
-        return any(covers(one, f"{folder}/{name}") for one in asked)
 
-    assert taken("shot.mov") and taken("shot.mov.understudy.json") and taken("shot.c2pa")
-    assert taken("shot-matte.mov") is layer
-    for name in ("shot-original.mov", "shot.mp4", "shot", "shot.mov/x", "shotgun.jpg", ".profile", "shot.mov.part"):
-        assert not taken(name), name
-    pictures = outputs_of(ConvertSpec(scan="", model="", swaps=[], output=str(project / "recasts" / "shot")), places.of)
-    assert any(covers(one, "recasts/shot/000001.png") for one in pictures)
-    assert not any(covers(one, "recasts/shots/000001.png") for one in pictures)
+def test_pictures_are_those_of_the_job_and_nothing_else(
+    hostile: Hostile, tmp_path: Path, make_clip: Callable[..., Path], make_counter_picture: Any
+) -> None:
+    one = Recasting(hostile, tmp_path, make_clip, name="outs", format="png", start=2, end=4)
+    good = {}
+    for number in (2, 3):
+        cv2.imwrite(str(tmp_path / "p.png"), make_counter_picture(number, 64, 64))
+        good[f"outs.00000{number}.png"] = one.signed((tmp_path / "p.png").read_bytes(), name="p.png")
+    digest = sha("".join(sha(data) for data in good.values()).encode())
+    record = one.record(digest, start=2, end=4, frames=2, recast=2)
+    evil = ("Makefile", "evil.sh", "sub/run.py", "000001.png", "outs.000001.png", "outs.000002.png.sh", "index.html")
+    bad = {f"{one.place}/{name}": EVIL for name in evil}
+    one.sends({f"{one.place}/{name}": EVIL for name in good} | bad, record)
+    with pytest.raises(UnderstudyError, match=r"did not send all of outs, outs\.000002\.png for one"):
+        one.run()
+    assert not one.output.exists()
+    one.sends({f"{one.place}/{name}": data for name, data in good.items()} | bad, record)
+    assert one.run()["frames"] == 2
+    assert everything(one.output) == good
 
 
 def test_no_record_but_the_jobs_own_is_written(
     hostile: Hostile, tmp_path: Path, make_clip: Callable[..., Path]
 ) -> None:
     """Records and what was begun decide what forgetting removes: another engine writes none of another recast."""
-    project, output = tmp_path / "film.understudy", tmp_path / "out" / "shot.mp4"
-    own = project / "provenance" / f"{9 * '0'}1234567.json"
+    one = Recasting(hostile, tmp_path, make_clip)
+    own = one.project / "provenance" / f"{9 * '0'}1234567.json"
     own.parent.mkdir(parents=True)
     own.write_text('{"mine": 1}')
-    swaps = [Swap(person=0, identity="ann", target="bob")]
-    spec = ConvertSpec(
-        scan=str(project / "scans" / "x"), model=str(project / "models" / "x"), swaps=swaps, output=str(output),
-        project=str(project),
-    )  # fmt: skip
-    there = f"{ROOT}/{(place := Places(project, {}).of(output))}"
-    movie = make_clip(tmp_path / "there.mp4", 4).read_bytes()
-    cast = [{"person": 0, "identity": "ann", "target": "bob"}]
-    sound = {
-        "date": "2026-11-30", "output": there, "output_sha256": hashlib.sha256(movie).hexdigest(), "source": "/x.mp4",
-        "source_sha256": "ab", "start": 0, "end": 8, "frames": 8, "recast": 8, "model": "", "model_sha256": "",
-        "cast": cast,
-    }  # fmt: skip
-    records: dict[str, dict[str, Any]] = {
-        f"{16 * 'a'}.json": {"id": 16 * "a", **sound},
-        f"{16 * 'b'}.json": {"id": 16 * "b", **sound, "output": str(tmp_path / "holiday.mp4")},
-        f"{16 * 'c'}.json": {"id": 16 * "c", **sound, "output_sha256": "0" * 64},
-        f"{16 * 'd'}.json": {"id": 16 * "a", **sound},
-        f"{16 * 'e'}.json": {"id": 16 * "e", **sound, "cast": [{**cast[0], "identity": "eve"}]},
-        f"{16 * 'f'}.json": {"id": 16 * "f"},
-        f"begun/{16 * 'a'}.json": {"id": 16 * "a", "date": "", "output": there, "identities": ["ann"]},
-        f"voices/{16 * 'a'}.json": {"id": 16 * "a", **sound},
-        "notes.json": {"id": "notes", **sound},
-        own.name: {"id": own.stem, **sound},
-    }
-    hostile.contents = {f"provenance/{name}": json.dumps(data).encode() for name, data in records.items()}
-    hostile.contents[place] = movie
+    plain = make_clip(tmp_path / "plain.mp4", 8).read_bytes()
+    movie = one.signed(plain)
+    sound = one.record(sha(movie))
+    one.sends({one.place: movie}, sound, {**sound, "id": 16 * "e"}, {**sound, "id": own.stem})
+    hostile.contents["provenance/begun/x.json"] = hostile.contents["provenance/voices/x.json"] = b"{}"
     hostile.listed = [*hostile.contents]
-    remote = chosen_remote()
-    assert remote is not None
-    for _ in range(2):
-        run_there(remote, "convert", spec, Silent())
+    assert one.run() == {"movie": str(one.output), "frames": 8, "recast": 8, "credentials": ""}
     kept = sorted(path.relative_to(own.parent).as_posix() for path in own.parent.rglob("*"))
     assert kept == [own.name, f"{16 * 'a'}.json"] and own.read_text() == '{"mine": 1}'
-    assert json.loads((own.parent / kept[1]).read_text())["output"] == str(output)
-    hostile.listed = [place, f"provenance/{16 * 'f'}.json"]  # nor does one that is not listed any more go
-    run_there(remote, "convert", spec, Silent())
-    assert (own.parent / kept[1]).is_file() and output.read_bytes() == movie
-    hostile.contents[place] = EVIL  # what is no movie does not replace the recast
-    settings = settings_file(output)
-    hostile.listed = [Places(project, {}).of(settings), place]
-    with pytest.raises(UnderstudyError, match="is no movie, and was not taken"):
-        run_there(remote, "convert", spec, Silent())
-    assert output.read_bytes() == movie and not settings.exists()
+    told = json.loads((own.parent / kept[1]).read_text())
+    assert (told["output"], told["source"]) == (str(one.output), str(one.clip))
+    assert load_settings(one.output) == one.spec  # and nothing that the other engine says of it
+    before = everything(one.project) | everything(one.output.parent)
+    later = make_clip(tmp_path / "later.mp4", 6).read_bytes()
+    of_own, other = (one.signed(later, who) for who in (own.stem, 16 * "a"))
+    known = one.record(sha(other))
+    wrong: list[tuple[bytes, list[dict[str, Any]], str]] = [
+        (EVIL, [sound], "is no movie, and was not taken"),
+        (plain, [one.record(sha(plain))], "carries no content credentials that hold"),
+        (other[:-9] + b"otherwise", [sound], "carries no content credentials that hold|is no movie"),
+        (other, [], "sent no record"),
+        (other, [{**known, "source": "/etc/passwd"}], "sent no record"),
+        (other, [{**known, "cast": [{**one.cast[0], "identity": "eve"}]}], "sent no record"),
+        (of_own, [one.record(sha(of_own), id=own.stem)], "sent no record"),
+    ]
+    for data, records, says in wrong:
+        one.sends({one.place: data}, *records)
+        with pytest.raises(UnderstudyError, match=says):
+            one.run()
+        after = everything(one.project) | everything(one.output.parent)
+        assert {name: data for name, data in after.items() if not name.startswith(".remote")} == {
+            name: data for name, data in before.items() if not name.startswith(".remote")
+        }
+
+
+OTHERS_SCAN = [
+    ("scan.json", {"path": "private.mp4"}),
+    ("scan.json", {"stream": 1}),
+    ("scan.json", {"end": 4}),
+    ("scan.json", {"width": 32}),
+    ("alignments.safetensors", {"path": "private.mp4"}),
+    ("source.json", {"path": "private.mp4"}),
+]
+
+
+@pytest.mark.parametrize(("name", "told"), OTHERS_SCAN, ids=str)
+def test_a_scan_is_of_the_footage_that_was_named(
+    hostile: Hostile, tmp_path: Path, make_clip: Callable[..., Path], name: str, told: dict[str, Any]
+) -> None:
+    """What a scan calls its footage is sent with the next recast."""
+    project, clip = tmp_path / "film.understudy", make_clip(tmp_path / "clip.mp4", 8)
+    shutil.copy(clip, tmp_path / "private.mp4")
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(project / "scans" / "shot"), project=str(project))
+    sound = json.loads((scanned(tmp_path / "there", clip) / "scan.json").read_text())
+    there = f"{ROOT}/{Places(project, {}).of(clip)}"
+
+    def told_of(change: dict[str, Any], of: str) -> bytes:
+        change = {key: str(tmp_path / value) if key == "path" else value for key, value in change.items()}
+        if of == "source.json":
+            return json.dumps({"schema": 1, "path": there} | change).encode()
+        size = {key: value for key, value in change.items() if key == "width"}
+        facts = {**sound, "clip": {"path": there} | {k: v for k, v in change.items() if k not in size}, **size}
+        if of == "scan.json":
+            return json.dumps(facts).encode()
+        return save({"x": np.zeros(1)}, metadata={"understudy": json.dumps(facts)})
+
+    files = ("scan.json", "alignments.safetensors", "source.json")
+    hostile.contents = {f"scans/shot/{one}": told_of(told if one == name else {}, one) for one in files}
+    hostile.listed = [*hostile.contents]
+    with pytest.raises(UnderstudyError, match=f"sent as {name} is no scan of clip.mp4, and nothing of it was kept"):
+        job_bodies.run("scan", spec, Silent())
+    assert not (project / "scans").exists() and not (project / ".incoming").exists()
+    hostile.contents = {f"scans/shot/{one}": told_of({}, one) for one in files}
+    assert job_bodies.run("scan", spec, Silent()) == {"scan": spec.output, "people": 0, "frames": 8}
+    assert json.loads((project / "scans" / "shot" / "scan.json").read_text())["clip"]["path"] == str(clip)
+
+
+@pytest.mark.parametrize(("name", "data"), [
+    ("model.json", json.dumps({"identities": ["ann", "eve"]}).encode()),
+    ("facesets/0.faceset", save({"x": np.zeros(1)}, metadata={"understudy": '{"name": "eve"}'})),
+])  # fmt: skip
+def test_a_model_is_of_those_who_were_named(tmp_path: Path, name: str, data: bytes) -> None:
+    path = tmp_path / Path(name).name
+    spec = TrainSpec(identities=[Identity(name="ann", material=[])], output=str(tmp_path / "m"))
+    path.write_bytes(data)
+    with pytest.raises(UnderstudyError, match=f"sent as {name} is no model of ann"):
+        require_model_of(spec, name, path)
+    path.write_bytes(data.replace(b'"ann", "eve"', b'"ann"').replace(b"eve", b"ann"))
+    require_model_of(spec, name, path)
 
 
 def test_links_in_the_folder_of_what_is_fetched_are_not_followed(
