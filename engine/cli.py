@@ -163,6 +163,10 @@ def _parse(arguments: Sequence[str]) -> Any:
                 args=list(arguments[1:]),
                 config=(tyro.conf.FlagCreatePairsOff,),
             )
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # the help that it prints
+        raise UnderstudyError(unwritten(error)) from None
     except SystemExit as leaving:
         if leaving.code in (0, None):
             raise

@@ -66,6 +66,8 @@ def examine_path(path: Path, argument: str = "") -> None:
     try:
         status = path.stat()
     except OSError as error:
+        if argument == "output" and error.errno == errno.ENOENT and path.is_symlink():
+            raise kind(f"{path} is a link that leads to nothing. Remove it, or choose another name.") from None
         if error.errno in LATER:
             require_inside_project(path)
             return

@@ -115,9 +115,11 @@ def require_writable(
     if is_ours(output):
         return
     if not overwrite:
+        what = (
+            " exists" if kind == "faces" else " exists, and is nothing that Understudy made and that is as it was made"
+        )
         raise UnderstudyError(
-            f"{output} exists, and is nothing that Understudy made and that is as it was made. Choose another name, "
-            "move it away, or, on the command line, say --overwrite."
+            f"{output}{what}. Choose another name, move it away, or, on the command line, say --overwrite."
         )
     require_replaceable(output, kind, _says_recast)
 

@@ -164,7 +164,8 @@ def scanned(project: Path, clip: Path) -> Path:
     """The folder of a finished scan of a movie of 8 frames, which shows nobody."""
     info = probe(clip)
     summary = {
-        "schema": 1, "clip": {"path": str(clip)}, "width": info.width, "height": info.height, "fps": [24, 1], "frames": 8,
+        "schema": 1, "clip": {"path": str(clip)}, "width": info.width, "height": info.height,
+        "fps": [24, 1], "frames": 8,
         "variable_frame_rate": False, "people": [],
     }  # fmt: skip
     folder = project / "scans" / "shot"

@@ -176,6 +176,8 @@ def test_an_export_of_ours_goes_wherever_it_lies(tmp_path: Path, run: Any, carph
     shutil.copytree(carphone_folder, scan)
     place = scan.parent / "shot.json"
     assert run("alignments", "export", scan, "-o", place)[0] == 0
+    code, answer, _ = run("alignments", "export", scan, "-o", place)
+    assert code == 1 and answer["error"].startswith(f"{place} exists. Choose another name")  # it is ours
     assert run("alignments", "export", scan, "-o", place, "--overwrite")[0] == 0
     assert run("alignments", "export", scan, "-o", place, "--format", "faceswap", "--overwrite")[0] == 0
     assert run("alignments", "export", scan, "-o", place, "--overwrite")[0] == 0

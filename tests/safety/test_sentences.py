@@ -38,6 +38,7 @@ from understudy.engine.protocol import (
     ReportSpec,
     ScanSpec,
     TrainSpec,
+    parse_json,
 )
 from understudy.engine.reporter import Silent
 
@@ -57,6 +58,7 @@ def say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
     (tmp_path / "file").touch()
     if sys.platform != "win32":
         Path("loop").symlink_to("loop")
+        Path("nowhere.mp4").symlink_to("absent.mp4")
         Path("a.mp4").symlink_to("b.mp4")
         Path("b.mp4").symlink_to("a.mp4")
         for pipe in ("fifo.mp4", "fifo.png", "fifo"):
@@ -99,6 +101,7 @@ def swap(shot: str, face: str, output: str) -> list[str]:
         (["verify", "good.mp4", "--frames", "-1"], 2, "--frames is -1; give a whole number, 0 or more"),
         (["train", "--identity", "Ann=loop/scan", "-o", "m"], 1, "a circle of links"),
         (["identity", "list", "--project", "loop"], 1, "a circle of links"),
+        (swap("good.mp4", "good.mp4", "nowhere.mp4"), 3, "nowhere.mp4 is a link that leads to nothing. Remove it"),
         (["scan", "good.mp4", "-o", LONG], 1, "too long"),
         (["scan", f"{LONG}.mp4", "-o", "x"], 3, "longer than file systems take"),
         (swap("good.mp4", "good.mp4", f"{'n' * 240}.mp4"), 3, "too long"),  # what is beside it would not go
@@ -186,18 +189,23 @@ def test_pictures_whose_names_are_no_text(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
-@pytest.mark.parametrize("words", [[], ["--version"], ["scan", "--help"], ["doctor"], ["doctor", "--json"]])
+@pytest.mark.parametrize("words", [[], ["--version"], ["swap", "--help"], ["doctor"], ["doctor", "--json"]])
 def test_an_output_that_takes_nothing(words: list[str], tmp_path: Path) -> None:
     environment = {**os.environ, "UNDERSTUDY_HOME": str(tmp_path)}
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([*UNDERSTUDY, *words], stdout=full, stderr=subprocess.PIPE, text=True, env=environment)
     assert done.returncode == 1
     assert "Traceback" not in done.stderr and "Exception" not in done.stderr
-    assert "ake room" in done.stderr.splitlines()[-1]
+    assert "What the command says cannot be written" in done.stderr.splitlines()[-1]
 
 
 def test_numbers_in_words() -> None:
     assert [whole_number(text) for text in ("7", " 7 ", "²", "-1", "", "9" * 10, "x")] == [7, 7, *[None] * 5]
+
+
+def test_a_number_of_5000_digits_in_json() -> None:
+    with pytest.raises(ValueError, match=r"^a number in it has thousands of digits$"):
+        parse_json(f'{{"format": {"9" * 5000}}}')
 
 
 def nested(depth: int) -> bytes:

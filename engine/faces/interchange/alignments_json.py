@@ -15,7 +15,7 @@ from ...durable import SHARED, Allow, write_json, writing
 from ...errors import DataError, MediaError, NoFaceError
 from ...media.footage import footage_of
 from ...media.reader import probe
-from ...protocol import Clip, ScanSummary, from_json, project_of, to_json
+from ...protocol import Clip, ScanSummary, from_json, parse_json, project_of, to_json
 from ...reading import read_text
 from ...reporter import Part, Reporter
 from ..alignments import SHAPES, Alignments, load_alignments
@@ -139,8 +139,8 @@ def import_json(source: Path, output: Path, report: Reporter, media: Path | None
 
 def _json(source: Path) -> Any:
     try:
-        return json.loads(read_text(source))
-    except (OSError, ValueError, RecursionError) as error:
+        return parse_json(read_text(source))
+    except (OSError, ValueError) as error:
         raise DataError(f"{source} cannot be read as JSON ({error}). Export the alignments again.") from None
 
 
