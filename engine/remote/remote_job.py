@@ -41,7 +41,6 @@ from ..provenance.outputs import require_output
 from ..reading import read_text
 from ..reporter import Reporter
 from .fetched import NotAsAsked, require_model_of, require_scan_of
-from .fetched_recast import take_recast
 from .file_sync import Busy, Exchange, Wanted, came_from_there
 from .link import NOT_OURS, Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
 from .path_map import covers, walk
@@ -246,6 +245,8 @@ class _RemoteJob:
             if isinstance(self.spec, ConvertSpec):
                 if not done:
                     return {}
+                from .fetched_recast import take_recast  # which reads movies: the supervisor asks for previews only
+
                 set_aside = partial(self.exchange.set_aside, told=self.fetching)
                 place = self.exchange.places.of
                 result = take_recast(
