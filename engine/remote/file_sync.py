@@ -42,6 +42,7 @@ from .link import HASHING_SECONDS, NOT_OURS, Link, Refused, Unreachable, chosen_
 from .path_map import Places, covers, rewrite
 
 LEDGER, LOCK, INCOMING = ".remote.json", ".remote.lock", ".incoming"
+ASIDE = "whole-"  # begins the names of folders in the last
 SCHEMA = 1
 PIECE_BYTES = 1_000_000  # bytes of a file in one request
 MAX_LISTED_FILES = 1000  # files in one request
@@ -301,8 +302,8 @@ class Exchange:
 
     def set_aside(self, asked: Iterable[str], told: Told, accept: Accept) -> dict[str, Path]:
         """Fetch as `fetch` does, but give nothing its name: what has come whole and `accept` takes, by its place. It
-        lies in a folder of its own under that place, until `clear_incoming` removes it."""
-        aside = self._incoming / f"whole-{secrets.token_hex(8)}"  # nobody has planted a link there
+        lies in a folder of its own under that place, until `clear_aside` or `clear_incoming` removes it."""
+        aside = self._incoming / f"{ASIDE}{secrets.token_hex(8)}"  # nobody has planted a link there
         listed = {place: one for place, one in self._listed(asked).items() if accept(place, None)}
         done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
         whole: dict[str, Path] = {}
@@ -320,6 +321,12 @@ class Exchange:
             else:
                 here.unlink()
         return whole
+
+    def clear_aside(self) -> None:
+        """Remove what was set aside and has no name here; what is not whole yet stays."""
+        for folder in [] if self._incoming.is_symlink() else self._incoming.glob(f"{ASIDE}*"):
+            if not folder.is_symlink():
+                shutil.rmtree(folder, ignore_errors=True)
 
     def clear_incoming(self) -> None:
         """Remove what was fetched and has no name here."""

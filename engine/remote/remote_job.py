@@ -247,12 +247,16 @@ class _RemoteJob:
                     return {}
                 from .fetched_recast import take_recast  # which reads movies: the supervisor asks for previews only
 
-                set_aside = partial(self.exchange.set_aside, told=self.fetching)
-                place = self.exchange.places.of
-                result = take_recast(
-                    self.spec, self.exchange.project, place, lambda asked, accept: set_aside(asked, accept=accept)
-                )
-                self.exchange.clear_incoming()
+                exchange = self.exchange
+                set_aside = partial(exchange.set_aside, told=self.fetching)
+                try:
+                    result = take_recast(
+                        self.spec, exchange.project, exchange.places.of,
+                        lambda asked, accept: set_aside(asked, accept=accept),
+                    )  # fmt: skip
+                finally:
+                    exchange.clear_aside()
+                exchange.clear_incoming()
                 return result
             self.exchange.fetch(self.makes(), self.fetching, accept=self.is_made)
             if isinstance(self.spec, ScanSpec):

@@ -46,6 +46,7 @@ class Hostile(ThreadingHTTPServer):
         self.previews: list[str] = []
         self.sent: list[str] = []  # places of what it was sent
         self.asked: list[str] = []
+        self.refused = ""  # a place that is not told of
 
 
 class Answers(BaseHTTPRequestHandler):
@@ -66,6 +67,8 @@ class Answers(BaseHTTPRequestHandler):
         elif path.endswith("/file"):
             self.server.asked += urllib.parse.parse_qs(query)["path"]
             self._send(self.server.contents.get(self.server.asked[-1], EVIL))
+        elif self.server.refused and self.server.refused in urllib.parse.unquote(query):
+            self._send(b'{"error": "no"}', 500)
         else:
             files = [(place, self.server.contents.get(place, EVIL)) for place in self.server.listed]
             listed = [{"path": p, "sha256": hashlib.sha256(d).hexdigest(), "bytes": len(d)} for p, d in files]
@@ -86,8 +89,8 @@ class Answers(BaseHTTPRequestHandler):
     def _say(self, answer: dict[str, Any]) -> None:
         self._send(json.dumps(answer).encode())
 
-    def _send(self, data: bytes) -> None:
-        self.send_response(200)
+    def _send(self, data: bytes, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -257,6 +260,25 @@ def test_pictures_are_those_of_the_job_and_nothing_else(
     assert everything(one.output) == good
 
 
+def test_credentials_beside_a_recast_come_along(
+    hostile: Hostile, tmp_path: Path, make_clip: Callable[..., Path]
+) -> None:
+    one = Recasting(hostile, tmp_path, make_clip, name="shot.mkv")
+    movie = make_clip(tmp_path / "made.mkv", 8).read_bytes()
+    one.signed(movie, name="there.mkv")
+    beside = (tmp_path / "there.c2pa").read_bytes()
+    files = {one.place: movie, one.place.replace(".mkv", ".c2pa"): beside}
+    one.sends({one.place: movie}, one.record(sha(movie)))
+    with pytest.raises(UnderstudyError, match=r"did not send all of shot\.mkv, shot\.c2pa for one"):
+        one.run()
+    one.sends(files, one.record(sha(movie)))
+    one.run()
+    assert everything(one.output.parent).items() >= {"shot.mkv": movie, "shot.c2pa": beside}.items()
+    assert sorted(path.name for path in one.output.parent.iterdir()) == [
+        "shot.c2pa", "shot.mkv", "shot.mkv.understudy.json",
+    ]  # fmt: skip
+
+
 def test_no_record_but_the_jobs_own_is_written(
     hostile: Hostile, tmp_path: Path, make_clip: Callable[..., Path]
 ) -> None:
@@ -290,8 +312,10 @@ def test_no_record_but_the_jobs_own_is_written(
         (other, [{**known, "cast": [{**one.cast[0], "identity": "eve"}]}], "sent no record"),
         (of_own, [one.record(sha(of_own), id=own.stem)], "sent no record"),
     ]
+    wrong.append((other, [known], "The remote engine says: no"))
     for data, records, says in wrong:
         one.sends({one.place: data}, *records)
+        hostile.refused = "provenance/" if "says: no" in says else ""
         with pytest.raises(UnderstudyError, match=says):
             one.run()
         after = everything(one.project) | everything(one.output.parent)
