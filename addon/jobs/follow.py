@@ -13,6 +13,7 @@ from ..state import cast, hooks, kept_json, people_store, project, project_files
 from ..state.properties import NOBODY, PRESETS
 
 _followed: dict[str, str] = {}  # scene's name → the active strip and the recast that were shown last
+_shown: dict[str, frozenset[tuple[str, str]]] = {}  # scene's name → the cast of the recast that was shown last
 
 
 def follow() -> None:
@@ -21,11 +22,11 @@ def follow() -> None:
     if scene is None or steps.locked(scene.understudy):
         return
     before = _followed.get(scene.name)
-    followed(scene)
-    strip = compat.active_strip(scene)
+    _note(scene)
+    strip = compat.active_picture(scene)
     if strip is not None and _followed[scene.name] != before:  # a copy, perhaps
         recasts.own_ids(scene)
-        followed(scene)
+        _note(scene)
     if strip is not None and _followed[scene.name] != before and (recast := _recast_to_show(scene, strip)) is not None:
         show(scene, recast)
         hooks.redraw_sequencers()
@@ -33,17 +34,28 @@ def follow() -> None:
 
 def _recast_to_show(scene: bpy.types.Scene, active: bpy.types.Strip) -> bpy.types.Strip | None:
     """The recast that became active, or the one under the playhead of a source or meta strip that did, unless frames
-    there are marked already."""
+    there are marked already with a cast of the user's own."""
     recast, state = recasts.meant(scene), scene.understudy
     if recast is None or not recast.get(STRIP_RECORD) or recast == active:
         return recast if recast == active and active.get(STRIP_RECORD) else None
     marked = state.shot.strip_id == recast[STRIP_RECORD]["strip_id"]
-    return None if marked and state.shot.start <= scene.frame_current < state.shot.end else recast
+    kept = marked and state.shot.start <= scene.frame_current < state.shot.end
+    return None if kept and _cast(state) != _shown.get(scene.name) else recast
 
 
-def followed(scene: bpy.types.Scene) -> None:
-    """What is active is shown already: a recast that was placed has the range and cast it was made with."""
-    strip = compat.active_strip(scene)
+def _cast(state: bpy.types.PropertyGroup) -> frozenset[tuple[str, str]]:
+    """The cast of the panel, as `recasts.cast_of` has that of a recast."""
+    return frozenset((swap.target, swap.identity) for swap in state.swaps)
+
+
+def followed(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
+    """What is active is shown already: the recast that was placed has the range and cast it was made with."""
+    _note(scene)
+    _shown[scene.name] = recasts.cast_of(strip[STRIP_RECORD])
+
+
+def _note(scene: bpy.types.Scene) -> None:
+    strip = compat.active_picture(scene)
     _followed[scene.name] = (recasts.id_of(strip) or strip.name) if strip is not None else ""
 
 
@@ -54,6 +66,7 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     if Path(shot.scan.folder).name == name and shot.scan.folder:
         if not recasts.same_cast(state, of):
             cast.use(state, kept_json.swaps(of.get("swaps", "")))
+        _shown[scene.name] = _cast(state)
         _take_settings(state, of)
         return
     folder = project.folder_if_named(state)
@@ -75,6 +88,7 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     state.person = NOBODY
     cast.use(state, kept_json.swaps(of.get("swaps", "")))
     cast.settle(state)
+    _shown[scene.name] = _cast(state)
     if len(state.swaps):
         state.person = state.swaps[0].person
     _take_settings(state, of)
@@ -88,3 +102,4 @@ def _take_settings(state: bpy.types.PropertyGroup, of: bpy.types.PropertyGroup) 
 def forget() -> None:
     """Another file was opened."""
     _followed.clear()
+    _shown.clear()

@@ -160,7 +160,7 @@ def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, 
             hooks.say(tr("Updated “{name}”", name=updated[0].name))
             return tr("Update Recast")
         strip = placing.place(scene, made, about)
-        follow.followed(scene)
+        follow.followed(scene, strip)
         hooks.say(tr("Placed “{name}” on channel {channel}", name=strip.name, channel=strip.channel))
         if scene == compat.sequencer_scene(bpy.context):
             compat.scroll_to(strip)

@@ -128,6 +128,27 @@ def test_a_recast_made_active_shows_its_range_and_cast(addon, scene, two, recast
     assert faces(two) == {1: first, 0: second}
 
 
+def test_the_source_shows_the_cast_of_the_recast_that_is_seen(addon, scene, two, recast, tick_until):
+    source = scene.sequence_editor.active_strip
+    first, second = (one.key for one in two.identities)
+    man = recast(draft=True)
+    bpy.ops.understudy.assign(person=0, identity=second)
+    flow.agree(scene, tick_until)
+    recast(draft=True)
+    scene.frame_set(25)
+    active(scene, man)  # an older one, muted
+    addon.follow.follow()
+    assert faces(two) == {1: first}
+    active(scene, source)
+    addon.follow.follow()
+    assert faces(two) == {1: first, 0: second}
+    bpy.ops.understudy.assign(person=0, identity=first)  # of the user's own
+    for strip in (None, source):
+        active(scene, strip)
+        addon.follow.follow()
+    assert faces(two) == {1: first, 0: first}
+
+
 def test_a_range_marked_again_has_its_people_and_cast(addon, scene, two):
     first = two.identities[0].key
     strip = scene.sequence_editor.strips["shot"]
