@@ -110,7 +110,8 @@ def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | 
     of, was_seen, was_at = about_of(strip), not strip.mute, strip.channel
     others = [take for take in recasts.takes(scene, strip) if take != strip]
     covered = str(of.get("covers", "")).split()
-    source = _piece_below(scene, strip)
+    below = recasts.source_of(scene, strip)
+    source = below if below != strip else None
     under = [  # a cut one is seen again where this piece was
         other
         for other in recasts.placed(scene)
@@ -128,20 +129,6 @@ def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | 
             other.mute = False
     forget_source(scene, of)
     return others[-1] if others else under[-1] if under else source
-
-
-def _piece_below(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | None:
-    """Of the source of a recast the piece that it lies over, where it is there."""
-    source = recasts.source_of(scene, strip)
-    if source == strip:
-        return None
-    left, right = compat.span(strip)
-
-    def shared(piece: bpy.types.Strip) -> int:
-        begin, end = compat.span(piece)
-        return min(right, end) - max(left, begin)
-
-    return max(strip_media.pieces(scene, source), key=shared, default=source)
 
 
 def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:

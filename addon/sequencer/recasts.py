@@ -135,7 +135,7 @@ def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Str
 
 
 def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
-    """The recast that Update, takes and Remove act on: the active strip, or the uppermost one that is seen under the
+    """The recast that Update, takes and Remove act on: the strip that is acted on, or the uppermost one that is seen under the
     playhead of the active source, or in the active meta strip; None where there is none."""
     strip = compat.active_picture(scene)
     if strip is None or strip.get(STRIP_RECORD):
@@ -163,9 +163,18 @@ def _inside(strip: bpy.types.Strip, meta: bpy.types.Strip) -> bool:
 
 
 def source_of(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip:
-    """The strip that a recast was made of, where it is there; any other strip is its own."""
+    """The strip that a recast was made of, where it is there: of one that was cut the piece that the recast lies over,
+    one that is connected to it before others. Any other strip is its own."""
     if not strip.get(STRIP_RECORD):
         return strip
     of = strip[STRIP_RECORD]
+    (left, right), connected = compat.span(strip), list(getattr(strip, "connections", ()))
+    over = [
+        (one in connected, min(right, compat.span(one)[1]) - max(left, compat.span(one)[0]), one)
+        for one in compat.all_strips(scene)
+        if _is_of(strip, one) and one.parent_meta() == strip.parent_meta()
+    ]
+    if shown := [one for one in over if one[1] > 0]:
+        return max(shown, key=lambda one: one[:2])[2]
     source = strip_media.find(scene, of["strip_id"], of["strip_name"], of["source_start"], of.get("stored_frames", 0))
     return source if source is not None else strip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bpy
 import flow
 import pytest
+from test_edits import choose, cut
 from test_takes import ready as ready
 from test_takes import recast as recast
 
@@ -104,3 +105,20 @@ def test_a_recast_is_read_in_the_colour_space_of_its_source(addon, scene, clips,
     before = linear.colorspace_settings.name
     addon.source_look.look_like(linear, source, False)
     assert linear.colorspace_settings.name == before  # what it holds is not the source's own numbers
+
+
+def test_each_half_follows_the_half_of_the_source_that_it_lies_over(addon, scene, pair):
+    source, first = pair
+    cut(addon, scene, source, first)
+    left, right = sorted(addon.recasts.placed(scene), key=addon.compat.span)
+    halves = [addon.recasts.source_of(scene, one) for one in (left, right)]
+    assert [addon.compat.span(one) for one in halves] == [(20, 30), (30, 40)]
+    halves[0].color_saturation = 0.25
+    assert addon.source_look.changed(scene, left, halves[0]) == {"blend"}
+    assert addon.source_look.changed(scene, right, halves[1]) == set()
+    choose(scene, right)
+    assert bpy.ops.understudy.follow_source() == {"FINISHED"}
+    assert (left.color_saturation, right.color_saturation) == (0.25, 1.0)
+    halves[1].color_saturation = 0.5
+    assert bpy.ops.understudy.follow_source() == {"FINISHED"}
+    assert (left.color_saturation, right.color_saturation) == (0.25, 0.5)
