@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
+from .constants import STRIP_RECORD
 from .sequencer.picture_geometry import Placement
 from .sequencer.timeline import RetimingKey, StripTiming
 
@@ -32,10 +33,28 @@ def active_strip(scene: bpy.types.Scene) -> bpy.types.Strip | None:
     return scene.sequence_editor.active_strip if scene.sequence_editor else None
 
 
+def acted_on(scene: bpy.types.Scene, record: str, types: set[str]) -> bpy.types.Strip | None:
+    """The strip that an operator acts on: the active one where it is selected, or nothing is. Else, as a cut leaves the
+    half active that is not selected any more, of the selected ones: a strip with that custom property before one of
+    those types before any other, the nearest to the playhead first."""
+    strip, editor = active_strip(scene), scene.sequence_editor
+    if editor is None or (strip is not None and strip.select):
+        return strip
+    opened = editor.meta_stack
+    selected = [one for one in (opened[-1] if len(opened) else editor).strips if one.select]
+
+    def rank(one: bpy.types.Strip) -> tuple[bool, bool, int]:
+        left, right = span(one)
+        away = max(left - scene.frame_current, scene.frame_current - right + 1, 0)
+        return not one.get(record), one.type not in types, away
+
+    return min(selected, key=rank, default=strip)
+
+
 def active_picture(scene: bpy.types.Scene) -> bpy.types.Strip | None:
-    """The active strip; where that is the sound of a film, the picture that is connected to it, else the one selected
-    picture that lies over the same frames (Add > Movie leaves the sound active and both selected)."""
-    strip = active_strip(scene)
+    """The strip that is acted on; where that is the sound of a film, the picture that is connected to it, else the one
+    selected picture that lies over the same frames (Add > Movie leaves the sound active and both selected)."""
+    strip = acted_on(scene, STRIP_RECORD, PICTURES)
     if strip is None or strip.type != "SOUND":
         return strip
     left, right = span(strip)

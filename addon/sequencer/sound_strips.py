@@ -27,9 +27,9 @@ class MarkedSound:
 
 
 def active(scene: bpy.types.Scene) -> bpy.types.Strip:
-    """The sound strip that is meant: the active one, or the sound of the active movie, or of a meta what sounds in it
+    """The sound strip that is meant: the one that is acted on, or the sound of that movie, or of a meta what sounds in it
     at the playhead. Raises RangeError where there is none."""
-    strip = compat.active_strip(scene)
+    strip = compat.acted_on(scene, VOICE_RECORD, {"SOUND"})
     if strip is None:
         raise RangeError("Select a sound strip, or a movie strip with sound, first.")
     return sound_of(scene, strip)

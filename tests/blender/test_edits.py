@@ -161,3 +161,23 @@ def test_an_appended_scene_goes_on_with_its_project(addon, scene, clips, ready, 
     assert UPDATE() == {"FINISHED"}
     flow.wait_idle(addon, appended)
     assert state.error == "" and files(addon, appended) != before
+
+
+def test_of_a_cut_recast_the_selected_half_is_meant(addon, scene, clips, ready, recast):
+    source = ready(flow.add_shot(scene, clips))
+    first = recast(draft=True)
+    scene.frame_set(30)
+    choose(scene, first)
+    operator("split", frame=30, type="SOFT", side="RIGHT")  # Blender selects the right half; the left one stays active
+    left, right = sorted(addon.recasts.placed(scene), key=addon.compat.span)
+    assert scene.sequence_editor.active_strip == left and not left.select and right.select
+    assert addon.recasts.meant(scene) == right
+    source.select = True  # what is connected is selected too
+    assert addon.recasts.meant(scene) == right
+    left.select, right.select = True, False
+    assert addon.recasts.meant(scene) == left
+    left.select = False
+    assert addon.recasts.meant(scene) == right  # of the source that is selected the one at the playhead
+    source.select, right.select = False, True
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert [addon.compat.span(one) for one in addon.recasts.placed(scene)] == [(20, 30)]
