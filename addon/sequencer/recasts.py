@@ -135,8 +135,8 @@ def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Str
 
 
 def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
-    """The recast that Update, takes and Remove act on: the strip that is acted on, or the uppermost one that is seen under the
-    playhead of the active source, or in the active meta strip; None where there is none."""
+    """The recast that Update, takes and Remove act on: the strip that is acted on (`compat.acted_on`); where that is a
+    source or a meta strip, the uppermost one that is seen of or in it at the playhead, None where there is none."""
     strip = compat.active_picture(scene)
     if strip is None or strip.get(STRIP_RECORD):
         return strip

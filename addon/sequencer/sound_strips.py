@@ -27,8 +27,8 @@ class MarkedSound:
 
 
 def active(scene: bpy.types.Scene) -> bpy.types.Strip:
-    """The sound strip that is meant: the one that is acted on, or the sound of that movie, or of a meta what sounds in it
-    at the playhead. Raises RangeError where there is none."""
+    """The sound strip that is meant: the one that is acted on, or the sound of that movie, or of a meta what sounds in
+    it at the playhead. Raises RangeError where there is none."""
     strip = compat.acted_on(scene, VOICE_RECORD, {"SOUND"})
     if strip is None:
         raise RangeError("Select a sound strip, or a movie strip with sound, first.")

@@ -222,8 +222,8 @@ def hear_source(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Str
 
 
 def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
-    """The placed strip that takes, Hear and Remove act on: the one that is acted on, else the chosen take of the sound that
-    is, else of what sounds at the playhead; None where there is none."""
+    """The placed strip that takes, Hear and Remove act on: the one that is acted on, else the chosen take of the sound
+    that is, else of what sounds at the playhead; None where there is none."""
     strip = compat.acted_on(scene, VOICE_RECORD, {"SOUND"})
     if strip is not None and strip.get(VOICE_RECORD):
         return strip
