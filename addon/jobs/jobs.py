@@ -214,6 +214,8 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         preview.learned()
         if done:
             _undo_step(done)
+    if report.state == "failed":
+        results.scan_failed(scene, job)
     if report.state in protocol.FINAL_STATES:
         follow_up(scene, job_id)
         if hooks.go_on is not None and scene.understudy.recast_with_defaults:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ..state.properties import UnderstudyJob, UnderstudyMaterial, UnderstudyScan, UnderstudyState
 
 
+NO_FACE = "No face was found"
+"""How the engine begins to say that."""
+
+
 class Unusable(Exception):
     """A job is done but its result cannot be used; the message is one sentence."""
 
@@ -42,6 +46,18 @@ def _scan_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any
     if all(people_store.main_person(scan) == NOBODY for scan in found if scan):
         raise Unusable(tr("No face was found in the marked footage: choose frames that show one."))
     return tr("Find People")
+
+
+def scan_failed(scene: bpy.types.Scene, job: UnderstudyJob) -> None:
+    """An identity in whose footage no face was found is nobody's face: who got it when it was added has their own."""
+    state, about = scene.understudy, steps.about(job)
+    if job.kind != "scan" or NO_FACE not in job.error:
+        return
+    scanned = {about["target"], *about.get("also", ())}
+    for identity in state.identities:
+        if scanned & {one.key for one in identity.materials} and not people_store.material(identity):
+            for person in [swap.person for swap in state.swaps if swap.identity == identity.key]:
+                cast.assign(state, person, "")
 
 
 def _fill(scene: bpy.types.Scene, target: str, clip: protocol.Clip, folder: str) -> UnderstudyScan | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 from bpy.props import EnumProperty, IntProperty
 
@@ -35,7 +37,9 @@ def rename(scene: bpy.types.Scene, person: bpy.types.PropertyGroup) -> None:
 
 
 def name_after(scene: bpy.types.Scene, records: list[protocol.ConsentRecord]) -> None:
-    """People of the shot whom nobody named are called as their consents say."""
+    """People of the shot, and identities, whom nobody named are called as their consents say."""
+    for record in records:
+        _name_identity(scene.understudy, record)
     state, edits = scene.understudy, []
     taken = {one.name.casefold() for one in state.shot.scan.people if one.name}
     for record in records:
@@ -48,6 +52,17 @@ def name_after(scene: bpy.types.Scene, records: list[protocol.ConsentRecord]) ->
         edits.append(protocol.PeopleEdit(action="rename", persons=[person.person], name=record.person))
     if edits:
         edit(scene, *edits)
+
+
+def _name_identity(state: bpy.types.PropertyGroup, record: protocol.ConsentRecord) -> None:
+    """An identity that is still called after one of its files gets the name of its consent, and so do its strips."""
+    identity = steps.identity_named(state, record.identity)
+    if identity is None:
+        return
+    after_files = {people_store.name_from_file(Path(one.clip_path).stem) for one in identity.materials}
+    taken = {one.name.casefold() for one in state.identities}
+    if identity.name in after_files and record.person.casefold() not in taken:
+        identity.name = record.person  # which renames the strips
 
 
 class UNDERSTUDY_OT_choose_person(Undoable, bpy.types.Operator):

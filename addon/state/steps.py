@@ -7,6 +7,7 @@ the step can run. They only read, so that panels may call them while drawing.
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,9 +57,10 @@ def identity_named(state: UnderstudyState, key: str) -> UnderstudyIdentity | Non
 
 
 def named(state: UnderstudyState, text: str) -> str:
-    """What the engine says, with the names of the panel in place of its own keys."""
+    """What the engine says, with the names of the panel in place of its own keys; those in the names of files stay."""
     for one in (*state.identities, *state.voices):
-        text = text.replace(one.key, one.name)
+        alone = rf"(?<![\w./\\-]){re.escape(one.key)}(?!\.?[\w/\\-])"
+        text = re.sub(alone, lambda _, name=one.name: name, text)
     return text
 
 

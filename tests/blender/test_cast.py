@@ -278,6 +278,18 @@ def test_names_follow_the_identities(addon, scene, clips, ready, recast):
     assert strip.name == "my own" and strip["understudy"]["identity_name"] == "Mia"
 
 
+def test_an_identity_that_nobody_named_is_called_as_its_consent_says(scene, clips, ready, recast, tick_until):
+    ready(flow.add_shot(scene, clips))
+    strip, identity = recast(draft=True), scene.understudy.identities[0]
+    assert identity.name == "One"
+    for person, name in (("Bart Beard", "Bart Beard"), ("Another Name", "Bart Beard")):
+        assert bpy.ops.understudy.consent(
+            identity=identity.key, called=identity.name, person=person, basis="test footage", scope="tests"
+        ) == {"FINISHED"}
+        tick_until(lambda: flow.idle(scene))
+        assert identity.name == name and strip.name == f"{name} · draft · shot"
+
+
 def test_the_live_recast_steps_aside_and_says_why(addon, scene, clips, ready):
     source = ready(flow.add_shot(scene, clips))
     scene.frame_set(25)

@@ -71,6 +71,7 @@ def test_an_error_is_said_at_the_row_it_is_about_in_frames_of_the_timeline(addon
     tick_until(lambda: state.error)
     assert state.error == "No face was found in frames 1 to 30 of pictures."
     assert addon.failures.place(state) == flow.material(scene).key
+    assert not len(state.swaps)  # the selected person, who got it when it was added, has their own face again
     said = "No face was found in frames 0 to 0 of a.png. Choose a range that shows a face, not from the side alone."
     told = "No face was found in frame 1 of a.png. Add material that shows the face, not from the side alone."
     assert addon.failures.in_words(state, state.jobs[-1], said) == told
@@ -106,3 +107,15 @@ def test_what_is_scrolled_to(addon):
     assert across(100, 200, 800) == 0  # it is seen
     assert across(900, 1000, 800) == 240 and across(-300, -200, 800) == -340
     assert across(100, 2000, 800) == 0 and across(600, 2000, 800) == 560  # longer than what is seen: its begin
+
+
+def test_what_the_engine_calls_by_its_key_is_named_but_in_no_path(addon, scene):
+    state = scene.understudy
+    identity = state.identities.add()
+    identity.key, identity.name = "beard-04f59a", r"Bart \1"
+    path = "/film.understudy/recasts/interview-beard-04f59a-draft-05.mp4"
+    said = f"{path} cannot be written for beard-04f59a: “beard-04f59a” needs {path[1:]} and beard-04f59a."
+    told = rf"{path} cannot be written for Bart \1: “Bart \1” needs {path[1:]} and Bart \1."
+    assert addon.steps.named(state, said) == told
+    for kept in ("/facesets/beard-04f59a/faces.bin", r"C:\facesets\beard-04f59a", "beard-04f59a.json"):
+        assert addon.steps.named(state, kept) == kept

@@ -12,6 +12,7 @@ import pytest
 import sound
 import test_takes
 import test_timeline as timelines
+from test_edits import choose
 
 
 @pytest.fixture
@@ -158,10 +159,10 @@ def test_a_copied_song_and_its_recast_are_of_their_own(addon, scene, ready, reca
     source = next(one for one in made if not one.get("understudy_voice"))
     (copied,) = [one for one in made if one.get("understudy_voice")]
     scene.frame_set(50)
-    scene.sequence_editor.active_strip = first
+    choose(scene, first)
     bpy.ops.understudy.hear_voice()
     assert (ready.mute, first.mute, source.mute, copied.mute) == (False, True, True, False)
-    scene.sequence_editor.active_strip = copied
+    choose(scene, copied)
     bpy.ops.understudy.hear_voice()
     assert (ready.mute, first.mute, source.mute, copied.mute) == (False, True, False, True)
     assert source["understudy_id"] != ready["understudy_id"]
@@ -257,13 +258,13 @@ def test_a_movies_own_sound_is_worked_on_from_either(addon, scene, clips, engine
 
 def test_what_cannot_be_marked_is_said(addon, scene, clips, strip, noise, engine, tmp_path):
     editor = scene.sequence_editor
-    editor.active_strip = None
+    strip.select, editor.active_strip = False, None
     with pytest.raises(RuntimeError, match="Select a sound strip, or a movie strip"):
         bpy.ops.understudy.mark_sound()
     editor.active_strip = editor.strips.new_image("picture", str(sorted(clips.pictures.iterdir())[0]), 5, 1)
     with pytest.raises(RuntimeError, match="Select a sound strip, or a movie strip"):
         bpy.ops.understudy.mark_sound()
-    editor.active_strip = strip
+    choose(scene, strip)
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 200, 220
     with pytest.raises(RuntimeError, match="lies outside the range"):
         bpy.ops.understudy.mark_sound(by="PREVIEW")
