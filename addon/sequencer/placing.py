@@ -31,7 +31,8 @@ class CannotPlace(Exception):
 
 def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types.Strip:
     """A new strip of `made` (a movie, or a folder of pictures) that covers exactly the marked range, on a free
-    channel above the source; takes that were there before are muted.
+    channel above the source; takes that were there before are muted. Over a source that was cut it is cut likewise, so
+    that each piece moves with, and looks like, what lies below it; answers the piece at the playhead, or the first.
 
     `about` is what the conversion's job was started with (`operators.convert`): the source strip and
     the marked frames, and the facts that are written on the strip. The range moves with the source strip
@@ -60,48 +61,82 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     except CannotPlace:
         stack.close(scene, source, inserted)
         raise
+    below, strips = _pieces_below(scene, source, start, end), [strip]
     try:
         _fit(strip, start, end, about)
-        if source is not None:
-            source_look.look_like(strip, source, bool(about.get("layer")))
-            strip_animation.copy(scene, strip, source)
-        strip.color_tag = "COLOR_05"
-        strip[STRIP_RECORD] = _record(about)
-        if source is not None:
-            timing = compat.strip_timing(scene, source, stored_frames=about.get("stored_frames", 0))
-            strip[STRIP_RECORD][source_look.LOOK] = source_look.told(source, timing)
-            strip[STRIP_RECORD]["inserted"] = bool(inserted)
+        strips += _cut(strip, below)
+        for one, piece in zip(strips, below, strict=True):
+            one.color_tag = "COLOR_05"
+            one[STRIP_RECORD] = _record(about)
+            if piece is not None:
+                source_look.look_like(one, piece, bool(about.get("layer")))
+                strip_animation.copy(scene, one, piece)
+                timing = compat.strip_timing(scene, piece, stored_frames=about.get("stored_frames", 0))
+                one[STRIP_RECORD][source_look.LOOK] = source_look.told(piece, timing)
+                one[STRIP_RECORD]["inserted"] = bool(inserted)
     except Exception:
-        compat.remove_strip(holder, strip)
+        for one in strips:
+            compat.remove_strip(holder, one)
         stack.close(scene, source, inserted)
         raise
     recasts.own_ids(scene)
-    muted = strip.mute  # as its source is
-    recasts.show_take(scene, strip)
-    strip.mute = muted
-    _cover(scene, strip)
-    if source is not None:
-        compat.connect(scene, strip, source)
-    before = compat.active_picture(scene)
-    if before in {None, source} or (before.get(STRIP_RECORD) and recasts.overlap(before, strip)):
+    muted = [one.mute for one in strips]  # as their sources are
+    for one in strips:
+        recasts.show_take(scene, one)
+    for one, was in zip(strips, muted, strict=True):
+        one.mute = was
+    _cover(scene, strips)
+    for one, piece in zip(strips, below, strict=True):
+        if piece is not None:
+            compat.connect(scene, one, piece)
+    now, before = scene.frame_current, compat.active_picture(scene)
+    strip = next((one for one in strips if compat.span(one)[0] <= now < compat.span(one)[1]), strip)
+    around = before is not None and before.get(STRIP_RECORD) and any(recasts.overlap(before, one) for one in strips)
+    if before in {None, source, *below} or around:
         for other in compat.all_strips(scene):
-            other.select = other == strip
+            other.select = other in strips
         scene.sequence_editor.active_strip = strip
     return strip
 
 
-def _cover(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
-    """Mute recasts of other casts that lie under the whole of this one, and remember them for `remove`."""
-    left, right = compat.span(strip)
+def _pieces_below(
+    scene: bpy.types.Scene, source: bpy.types.Strip | None, start: int, end: int
+) -> list[bpy.types.Strip | None]:
+    """The pieces of a source that lie in these frames, in order; the source itself where it was not cut."""
+    pieces = strip_media.pieces(scene, source) if source is not None else []
+    within = [one for one in pieces if compat.span(one)[0] < end and start < compat.span(one)[1]]
+    return sorted(within, key=compat.span) if len(within) > 1 else [source]
+
+
+def _cut(strip: bpy.types.Strip, below: list[bpy.types.Strip | None]) -> list[bpy.types.Strip]:
+    """Cut a new recast where the pieces of its source are, and leave out what lies over none. Answers what is cut off
+    `strip`, in order."""
+    spans = [compat.span(piece) for piece in below if piece is not None]
+    made = [strip]
+    for left, _ in spans[1:]:
+        made.append(made[-1].split(frame=left, split_method="SOFT"))
+    if len(spans) > 1:
+        for one, (left, right) in zip(made, spans, strict=True):
+            begin, end = compat.span(one)
+            compat.set_span(one, max(begin, left), min(end, right))
+    return made[1:]
+
+
+def _cover(scene: bpy.types.Scene, strips: list[bpy.types.Strip]) -> None:
+    """Mute recasts of other casts that lie under the whole of a new one, all its pieces together, and remember them for
+    `remove`."""
+    left, right = min(compat.span(one)[0] for one in strips), max(compat.span(one)[1] for one in strips)
     covered = [
         other
         for other in recasts.placed(scene)
-        if other != strip and not other.mute and recasts.overlap(other, strip)
+        if other not in strips and not other.mute and any(recasts.overlap(other, one) for one in strips)
         and left <= compat.span(other)[0] and compat.span(other)[1] <= right
     ]  # fmt: skip
     for other in covered:
         other.mute = True
-    strip[STRIP_RECORD]["covers"] = " ".join(str(other[STRIP_RECORD].get("job", "")) for other in covered)
+    for one in strips:
+        jobs = [str(other[STRIP_RECORD].get("job", "")) for other in covered if recasts.overlap(other, one)]
+        one[STRIP_RECORD]["covers"] = " ".join(jobs)
 
 
 def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | None:

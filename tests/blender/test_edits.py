@@ -181,3 +181,32 @@ def test_of_a_cut_recast_the_selected_half_is_meant(addon, scene, clips, ready, 
     source.select, right.select = False, True
     assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
     assert [addon.compat.span(one) for one in addon.recasts.placed(scene)] == [(20, 30)]
+
+
+def test_a_recast_over_a_cut_source_is_cut_as_it_is(addon, scene, clips, engine, ready, recast, tmp_path):
+    source = ready(flow.add_shot(scene, clips))
+    choose(scene, source)
+    operator("split", frame=30, type="SOFT", side="BOTH")
+    halves = sorted(scene.sequence_editor.strips, key=addon.compat.span)
+    addon.compat.set_span(halves[1], 32, 40)
+    halves[1].modifiers.new("Bright", "BRIGHT_CONTRAST").bright = 0.0
+    choose(scene, halves[0])
+    scene.frame_set(35)
+    recast(draft=True)
+    left, right = sorted(addon.recasts.placed(scene), key=addon.compat.span)
+    assert [addon.compat.span(one) for one in (left, right)] == [(20, 30), (32, 40)]
+    assert scene.sequence_editor.active_strip == right and left.channel == right.channel
+    assert [addon.recasts.source_of(scene, one) for one in (left, right)] == halves
+    assert [len(one.modifiers) for one in (left, right)] == [0, 1]
+    assert not any(addon.source_look.changed(scene, one, addon.recasts.source_of(scene, one)) for one in (left, right))
+    assert [footage.shown(scene, frame, tmp_path) for frame in (25, 35)] == [(15, True), (25, True)]
+    if hasattr(left, "connections"):
+        assert [[other.name for other in one.connections] for one in (left, right)] == [[one.name] for one in halves]
+    old = left.filepath
+    assert recast(UPDATE) is None
+    assert left.filepath == right.filepath != old
+    recast(draft=True)
+    assert [one.mute for one in (left, right)] == [True, True] and len(addon.recasts.placed(scene)) == 4
+    assert [len(addon.recasts.takes(scene, one)) for one in (left, right)] == [2, 2]
+    assert bpy.ops.understudy.remove_recast() == {"FINISHED"}
+    assert [one.mute for one in (left, right)] == [True, False] and len(addon.recasts.placed(scene)) == 3
