@@ -377,7 +377,9 @@ def test_a_copy_of_a_shot_and_its_recast_is_a_shot_of_its_own(addon, scene, clip
     copy, copied = made[0], made[-1]
     scene.sequence_editor.active_strip = scene.sequence_editor.strips["shot"]
     second = recast(draft=True)
-    assert addon.compat.span(second) == (20, 40) and second.channel > first.channel
+    assert addon.compat.span(second) == (20, 30 if cut else 40) and second.channel > first.channel
+    pieces = [addon.compat.span(one) for one in addon.recasts.pieces(scene, second)]
+    assert pieces == ([(20, 30), (30, 40)] if cut else [(20, 40)])  # cut as what it lies over is
     assert first.mute and not second.mute and not copied.mute
     assert source["understudy_id"] == first["understudy"]["strip_id"] == second["understudy"]["strip_id"]
     assert copy["understudy_id"] == copied["understudy"]["strip_id"] != source["understudy_id"]
