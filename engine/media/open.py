@@ -63,10 +63,13 @@ def open_movie(path: Path) -> InputContainer:
     except LACKS_MEMORY as error:
         if not isinstance(error, MemoryError) or not _has_memory():
             raise
-        reason = "it tells of more parts than it can have"
+        raise _not_footage(path, "it tells of more parts than it can have") from None
     except (av.FFmpegError, OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", "") or "unknown format"
-    raise MediaError(
+        raise _not_footage(path, getattr(error, "strerror", "") or "unknown format") from error
+
+
+def _not_footage(path: Path, reason: str) -> MediaError:
+    return MediaError(
         f"{path} cannot be read as footage ({reason}); it is damaged, incomplete, a playlist or no movie. "
         "Copy or export it again."
     )

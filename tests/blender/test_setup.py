@@ -45,7 +45,8 @@ def root(addon, tmp_path, monkeypatch):
     (root / "engine").mkdir(parents=True)
     (root / "__init__.py").write_text("")
     (root / "engine" / "__init__.py").write_text("")
-    shutil.copy(addon.sidecar.ROOT / "engine" / "child_process.py", root / "engine")
+    for name in ("child_process.py", "reading.py"):
+        shutil.copy(addon.sidecar.ROOT / "engine" / name, root / "engine")
     for name in ("addon", "engine/protocol"):
         shutil.copytree(addon.sidecar.ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(addon.sidecar, "ROOT", root)

@@ -143,10 +143,11 @@ def test_commands_ask_at_the_last(
     for form in ("understudy", "faceswap"):
         output.unlink(missing_ok=True)
         assert execute(["alignments", "export", str(carphone_folder), "-o", str(output), "--format", form]) == 1
-        assert "exists, and is nothing that Understudy made" in capsys.readouterr().err
+        assert f"{output} exists. Choose another name" in capsys.readouterr().err
         assert output.read_bytes() == THEIRS
-    output.write_text("{}")
-    assert execute(["alignments", "export", str(carphone_folder), "-o", str(output), "--overwrite"]) == 0
+    output.unlink()
+    for again in ([], ["--overwrite"]):
+        assert execute(["alignments", "export", str(carphone_folder), "-o", str(output), *again]) == 0
     assert json.loads(output.read_text())["format"] == "understudy alignments"
 
 

@@ -141,7 +141,12 @@ def test_a_terminal_without_utf_8_shows_what_it_can(tmp_path: Path) -> None:
     assert rb"sc\xe4n" in done.stdout
 
 
-PIPES = {"preview_worker.py", "device_probe.py", "signing.py"}  # their output is JSON for the process that started them
+PIPES = {
+    "preview_worker.py",
+    "device_probe.py",
+    "footage_process.py",
+    "signing.py",
+}  # their output is JSON for the process that started them
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "engine").rglob("*.py")), ids=lambda f: str(f.relative_to(ROOT)))
