@@ -145,6 +145,7 @@ def test_commands_ask_at_the_last(
         assert execute(["alignments", "export", str(carphone_folder), "-o", str(output), "--format", form]) == 1
         assert f"{output} exists. Choose another name" in capsys.readouterr().err
         assert output.read_bytes() == THEIRS
+    monkeypatch.setattr(alignments_json, "load_alignments", load)
     output.unlink()
     for again in ([], ["--overwrite"]):
         assert execute(["alignments", "export", str(carphone_folder), "-o", str(output), *again]) == 0
