@@ -342,6 +342,7 @@ STRINGS: dict[str, str] = {
     "Choose an identity first.": "请先选择一个身份。",
     "Forget This Person": "遗忘此人",
     "Forget Identity": "遗忘身份",
+    "Rename Identity": "重命名身份",
     "Erase": "清除",
     "Erase this person's faces and all that was derived from them, after showing what that is":
         "清除此人的人脸以及由此产生的一切，事先会列出内容",

@@ -38,8 +38,9 @@ def rename(scene: bpy.types.Scene, person: bpy.types.PropertyGroup) -> None:
 
 def name_after(scene: bpy.types.Scene, records: list[protocol.ConsentRecord]) -> None:
     """People of the shot, and identities, whom nobody named are called as their consents say."""
-    for record in records:
-        _name_identity(scene.understudy, record)
+    if any([_name_identity(scene.understudy, record) for record in records]):
+        # or the step before would take it back along with its own change
+        bpy.ops.ed.undo_push(message=tr("Rename Identity"))
     state, edits = scene.understudy, []
     taken = {one.name.casefold() for one in state.shot.scan.people if one.name}
     for record in records:
@@ -54,15 +55,18 @@ def name_after(scene: bpy.types.Scene, records: list[protocol.ConsentRecord]) ->
         edit(scene, *edits)
 
 
-def _name_identity(state: bpy.types.PropertyGroup, record: protocol.ConsentRecord) -> None:
-    """An identity that is still called after one of its files gets the name of its consent, and so do its strips."""
+def _name_identity(state: bpy.types.PropertyGroup, record: protocol.ConsentRecord) -> bool:
+    """An identity that is still called after one of its files gets the name of its consent, and so do its strips.
+    Answers whether it did."""
     identity = steps.identity_named(state, record.identity)
     if identity is None:
-        return
+        return False
     after_files = {people_store.name_from_file(Path(one.clip_path).stem) for one in identity.materials}
     taken = {one.name.casefold() for one in state.identities}
-    if identity.name in after_files and record.person.casefold() not in taken:
-        identity.name = record.person  # which renames the strips
+    if identity.name not in after_files or record.person.casefold() in taken:
+        return False
+    identity.name = record.person  # which renames the strips
+    return True
 
 
 class UNDERSTUDY_OT_choose_person(Undoable, bpy.types.Operator):

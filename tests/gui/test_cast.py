@@ -131,13 +131,13 @@ def test_the_second_person(window: Window) -> None:
     select(lady, f"Person {lady + 1}")
     add_identity(window, driver)
     wait_for_job(window, "scan")
-    window.wait(lambda: cast(window) == {str(man): "Astronaut", str(lady): "Driver"}, "both faces")
+    window.wait(lambda: cast(window) == {str(man): "Eileen Collins", str(lady): "Driver"}, "both faces")
     window.screenshot("the lady is added")
     consents(window, "The Driver", "Grace Hopper", known=4)
     wait_for_job(window, "consent")
     window.seek("adds Grace")
     both = draft(window)
-    names = "Astronaut, Driver" if man < lady else "Driver, Astronaut"
+    names = "Eileen Collins, The Driver" if man < lady else "The Driver, Eileen Collins"
     seen = lambda: window.ask("[s.name for s in strips() if s.type == 'MOVIE' and not s.mute]")  # noqa: E731
     assert seen() == [film.name, f"{names} · draft · {film.name}"]
     window.screenshot("both in one strip")
@@ -148,14 +148,14 @@ def test_the_second_person(window: Window) -> None:
     assert apart(of_both, source, face[lady]) > RECAST
 
     # one of them is removed
-    give(window, "The Man", "Nobody", {str(lady): "Driver"})
+    give(window, "The Man", "Nobody", {str(lady): "The Driver"})
     of_lady = frames(draft(window))
     assert apart(of_lady, source, face[man]) < CODED
     assert apart(of_lady, source, face[lady]) > RECAST
     window.screenshot("the lady alone")
 
     # both at once again, she first: the very frames
-    give(window, "The Man", "Astronaut", {str(lady): "Driver", str(man): "Astronaut"})
+    give(window, "The Man", "Eileen Collins", {str(lady): "The Driver", str(man): "Eileen Collins"})
     again = draft(window)
     assert again != both and np.array_equal(frames(again), of_both)
     window.screenshot("both at once")
@@ -181,12 +181,12 @@ def test_the_second_person(window: Window) -> None:
             break
         window.key("ctrl+shift+z")
         window.still()
-    assert strips() == 5 and cast(window) == {str(lady): "Driver", str(man): "Astronaut"}
+    assert strips() == 5 and cast(window) == {str(lady): "The Driver", str(man): "Eileen Collins"}
     kept = window.ask("shown()")
     leave(window)
     window.start(window.folder / "cast.blend")
     window.click_tab("Understudy")
     assert window.ask("shown()") == kept
-    assert cast(window) == {str(lady): "Driver", str(man): "Astronaut"}
+    assert cast(window) == {str(lady): "The Driver", str(man): "Eileen Collins"}
     window.screenshot("reopened")
     assert window.quit() == 0

@@ -222,7 +222,7 @@ def test_one_button(window: Window) -> None:
     window.wait(count(window, "convert", 1), "queued recast", JOB_SECONDS)
     window.screenshot("training, and the recast behind it")
     wait_for_job(window, "convert")
-    placed = [["carphone.mp4", 1, 1, 121, True], ["Astronaut · quick · carphone.mp4", 2, 1, 121, True]]
+    placed = [["carphone.mp4", 1, 1, 121, True], ["Eileen Collins · quick · carphone.mp4", 2, 1, 121, True]]
     window.wait(lambda: window.ask("shown()") == placed, "placed strip")
     window.wait(lambda: window.find("Placed", STATUS_BAR), "word of the placed strip in the status bar", 20)
     window.screenshot("placed by one button")
@@ -323,7 +323,7 @@ def test_the_recast_with_defaults(window: Window) -> None:
     window.until(lambda: window.click_at(*recast_button(window)), count(window, "convert", 1), "conversion")
     window.screenshot("recasting")
     wait_for_job(window, "convert")
-    placed = [["carphone.mp4", 1, 1, 121, True], ["Astronaut · quick · carphone.mp4", 2, 1, 121, True]]
+    placed = [["carphone.mp4", 1, 1, 121, True], ["Eileen Collins · quick · carphone.mp4", 2, 1, 121, True]]
     window.wait(lambda: window.ask("shown()") == placed, "placed strip")
     window.screenshot("placed")
     seconds = time.monotonic() - began
@@ -339,7 +339,7 @@ def test_the_recast_with_defaults(window: Window) -> None:
     window.start(window.folder / "story.blend")
     window.click_tab("Understudy")
     assert window.ask("shown()") == placed
-    assert window.ask("[i.name for i in sequencer().identities]") == ["Astronaut"]
+    assert window.ask("[i.name for i in sequencer().identities]") == ["Eileen Collins"]
     window.screenshot("reopened")
 
     # trained on, the strip is updated in place
@@ -356,7 +356,7 @@ def test_the_recast_with_defaults(window: Window) -> None:
     # a second take, seen in turn with the first, and taken away again
     window.until(lambda: window.click_at(*recast_button(window)), count(window, "convert", 3), "second take")
     wait_for_job(window, "convert")
-    takes = [*placed, ["Astronaut · quick · carphone.mp4.001", 3, 1, 121, True]]
+    takes = [*placed, ["Eileen Collins · quick · carphone.mp4.001", 3, 1, 121, True]]
     takes[1] = [*placed[1][:4], False]
     window.wait(lambda: window.ask("shown()") == takes, "second take")
     window.screenshot("second take")
