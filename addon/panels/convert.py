@@ -146,6 +146,6 @@ class UNDERSTUDY_PT_provenance(SidebarPanel, bpy.types.Panel):
                 row = layout.row()
                 text = tr("The report is written") if job.kind == "report" else tr("The render says what is recast")
                 row.label(text=text, icon="CHECKMARK", translate=False)
-                if job.kind == "report":
+                if job.kind == "report" and Path(job.output).suffix == ".html":  # a .blend may name a program
                     row.operator("wm.path_open", text="", icon="URL").filepath = job.output
                 return

@@ -29,8 +29,19 @@ TICK_SECONDS = 0.5
 STOP_SECONDS = 5.0
 """So long Blender's end waits for the other one's, before it leaves its files behind."""
 
+HARMLESS = """
+import bpy
+for scene in bpy.data.scenes:
+    scene.render.use_multiview = False
+own = [tree for scene in bpy.data.scenes if (tree := getattr(scene, "node_tree", None)) is not None]
+for tree in [*bpy.data.node_groups, *own]:
+    for node in [one for one in tree.nodes if one.bl_idname == "CompositorNodeOutputFile"]:
+        tree.nodes.remove(node)
+"""
+"""What of a .blend would write elsewhere while it is rendered goes, in the copy that is: File Output nodes."""
+
 RENDER = """
-import bpy, os, sys
+import os, sys
 name, first, last, use, path = sys.argv[sys.argv.index("--") + 1 :]
 scene = bpy.data.scenes[name]
 scene.frame_start, scene.frame_end, scene.frame_step = int(first), int(last), 1
@@ -127,16 +138,14 @@ def _start(scene: bpy.types.Scene, strip: bpy.types.Strip, frames: tuple[str, st
 
 
 def _blender(blend: Path) -> list[str]:
-    """The command that opens a .blend without a window and runs RENDER; bpy as a module does it in Python. Scripts of
-    the .blend that were kept from running here are kept from it there: the copy lies in another folder, which may be
-    one that the user's preferences trust."""
-    distrusted = bpy.app.autoexec_fail
+    """The command that opens a .blend without a window and runs RENDER; bpy as a module does it in Python. None of the
+    .blend's scripts run there: whether they may here is not known before a driver of another scene asks for it, and the
+    copy lies in another folder, which may be one that the user's preferences trust."""
+    render = HARMLESS + RENDER
     if bpy.app.binary_path:
-        trust = ["--disable-autoexec"] if distrusted else []
-        return [bpy.app.binary_path, "--background", *trust, str(blend), "--python-expr", RENDER]
-    trust = ", use_scripts=False" if distrusted else ""
-    opening = f"import bpy; bpy.ops.wm.open_mainfile(filepath={str(blend)!r}{trust})\n"
-    return [sys.executable, "-P", "-c", opening + RENDER]
+        return [bpy.app.binary_path, "--background", "--disable-autoexec", str(blend), "--python-expr", render]
+    opening = f"import bpy; bpy.ops.wm.open_mainfile(filepath={str(blend)!r}, use_scripts=False)\n"
+    return [sys.executable, "-P", "-c", opening + render]
 
 
 def tick() -> float | None:

@@ -45,6 +45,7 @@ LEDGER, LOCK, INCOMING = ".remote.json", ".remote.lock", ".incoming"
 ASIDE = "whole-"  # begins the names of folders in the last
 SCHEMA = 1
 PIECE_BYTES = 1_000_000  # bytes of a file in one request
+TRIES = 3  # how often a file is fetched whose bytes are not what was listed: a disk may lose some of them
 MAX_LISTED_FILES = 1000  # files in one request
 COMPLETION_FILES = ("scan.json", "model.json")  # what says that a folder is whole
 OF_FACES = ("scans/", "models/", "voices/", "provenance/", "people.safetensors")
@@ -350,7 +351,7 @@ class Exchange:
             part.unlink()
         if not re.fullmatch(r"[0-9a-f]{64}", digest) or size < 0:
             raise UnderstudyError(NOT_OURS)
-        while True:
+        for _ in range(TRIES):
             try:
                 with part.open("ab") as file:
                     while (at := file.tell()) < size:
@@ -367,7 +368,8 @@ class Exchange:
                 ) from None
             if _digest(part) == digest:
                 return part
-            part.unlink()  # the disk lost some of it
+            part.unlink()
+        raise UnderstudyError(NOT_OURS)
 
     # -- what is kept
 

@@ -281,6 +281,25 @@ def test_a_scene_strip_is_rendered_and_the_movie_is_marked(addon, scene, clips, 
     assert {path: path.read_text() for path in planted} == planted and not (tmp_path / "trace").exists()
 
 
+def test_what_renders_a_scene_strip_runs_no_scripts_and_writes_nothing_else(addon, scene, tmp_path):
+    """A driver in Python is asked for only while the scene is rendered, and File Output nodes write where they like."""
+    said = " ".join(addon.scene_strips._blender(tmp_path / "scene.blend"))
+    assert "--disable-autoexec" in said or "use_scripts=False" in said
+    trees = [bpy.data.node_groups.new("compositing", "CompositorNodeTree")]
+    if hasattr(scene, "node_tree"):
+        scene.use_nodes = True
+        trees.append(scene.node_tree)
+    for tree in trees:
+        tree.nodes.new("CompositorNodeOutputFile")
+        tree.nodes.new("CompositorNodeBlur")
+    scene.render.use_multiview = True
+    assert addon.scene_strips.HARMLESS in said
+    exec(addon.scene_strips.HARMLESS, {})
+    kinds = [{node.bl_idname for node in tree.nodes} for tree in trees]
+    assert all("CompositorNodeBlur" in own and "CompositorNodeOutputFile" not in own for own in kinds)
+    assert not scene.render.use_multiview
+
+
 def plant(folder, outside, stem):
     """What a stranger, or the user, may have in a project under names that follow from a strip's; with its texts."""
     folder.mkdir(parents=True)

@@ -446,6 +446,7 @@ GARBAGE: list[dict[str, Any]] = [
     {"files": [{"path": 5, "sha256": "a" * 64, "bytes": 3}]},
     {"files": [{"path": "scans/shot/person-0.jpg", "sha256": "a" * 64, "bytes": -3}]},
     {"files": [{"path": "scans/shot/person-0.jpg", "sha256": "../x", "bytes": 3}]},
+    {"files": [{"path": "scans/shot/person-0.jpg", "sha256": "0" * 64, "bytes": 0}]},
     {"files": [{"path": "scans/shot/person-0.jpg", "sha256": "a" * 64, "bytes": "many"}]},
 ]
 
