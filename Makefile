@@ -46,6 +46,7 @@ test: lint blenders models footage
 lint: engine
 	$(ENGINE)/bin/ruff check
 	$(ENGINE)/bin/ruff format --check
+	$(ENGINE)/bin/lint-imports --no-cache
 	mkdir -p .build/path && ln -sfn ../.. .build/path/understudy
 	MYPYPATH=.build/path $(ENGINE)/bin/mypy -p understudy.engine $(addprefix -m understudy.addon.,$(BPY_FREE))
 

@@ -574,15 +574,18 @@ def test_files_of_the_users_in_a_folder_that_is_no_scan_stay(hostile: Hostile, t
         assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(name, b'["mine"]')]
 
 
-def test_masks_that_were_drawn_here_stay(hostile: Hostile, tmp_path: Path) -> None:
+def test_masks_that_were_drawn_here_and_who_is_known_stay(hostile: Hostile, tmp_path: Path) -> None:
     project, clip = tmp_path / "film.understudy", tmp_path / "clip.mp4"
     clip.write_bytes(b"mine")
     mask = project / "scans" / "shot" / "masks" / "000003.png"
     mask.parent.mkdir(parents=True)
     mask.write_bytes(b"drawn by hand")
-    hostile.listed = ["scans/shot/masks/000003.png", "scans/shot/masks/000004.png"]
+    known = project / "people.safetensors"
+    known.write_bytes(b"who is who")
+    hostile.listed = ["scans/shot/masks/000003.png", "scans/shot/masks/000004.png", "people.safetensors"]
     spec = ScanSpec(clip=Clip(path=str(clip)), output=str(mask.parents[1]), project=str(project))
     job_bodies.run("scan", spec, Silent())
+    assert known.read_bytes() == b"who is who"
     assert mask.read_bytes() == b"drawn by hand" and mask.with_name("000004.png").read_bytes() == EVIL
 
 
