@@ -187,15 +187,16 @@ Writes
         from ..provenance.consent import how_to_record, read_consent, seen_with
         from ..provenance.consented_people import names_before
 
-        said = read_consents([text], [name])[0].person.casefold()
+        (said,) = read_consents([text], [name])
         before = [read_consent(project, one) for one in names_before(role, name)]
-        if text not in self.consent and said in {one.person.strip().casefold() for one in before if one}:
+        those = {one.person.strip().casefold() for one in before if one}
+        if text not in self.consent and said.person.casefold() in those:
             return False  # it names the role, and so whoever played it
         known, seen = read_consent(project, name), seen_with(project, name)
-        if known and seen and not seen.open and known.person.strip().casefold() != said:
+        if known and seen and not seen.open and known.person.strip().casefold() != said.person.casefold():
             raise ConsentError(
                 f"The face in {self._clip(role).name} is on record as {known.person}'s, and --consent says that it is "
-                f"{text.partition('=')[2].rpartition(':')[0].strip()}'s. Leave that out; or, if {known.person} was "
+                f"{said.person}'s. Leave that out; or, if {known.person} was "
                 f"wrong, record it again: {how_to_record(project, name)}"
             )
         return True

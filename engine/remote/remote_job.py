@@ -248,11 +248,10 @@ class _RemoteJob:
                 from .fetched_recast import take_recast  # which reads movies: the supervisor asks for previews only
 
                 exchange = self.exchange
-                set_aside = partial(exchange.set_aside, told=self.fetching)
                 try:
                     result = take_recast(
                         self.spec, exchange.project, exchange.places.of,
-                        lambda asked, accept: set_aside(asked, accept=accept),
+                        lambda asked, accept: exchange.set_aside(asked, self.fetching, accept),
                     )  # fmt: skip
                 finally:
                     exchange.clear_aside()

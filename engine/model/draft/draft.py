@@ -10,7 +10,7 @@ import torch
 
 from ...faces.geometry.topology import BROWS
 from .filters import blur, closed, light, luma
-from .mesh_raster import AROUND, Geometry, spread, upper_face, widened
+from .mesh_raster import AROUND, Geometry, spread_alike, upper_face, widened
 from .relight import Bands, bands, relight
 from .rest import MEAN
 from .texture import carried
@@ -43,16 +43,13 @@ _BEARDED = torch.from_numpy(np.clip((MEAN[:, 1:2] - MEAN[2, 1]) / 0.1 + 1, 0, 1)
 
 def features(target: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
     """Where brows are, and where brows, eyes, nostrils or lips, each with a little around: (B, 1, S, S) 0..1."""
-    table = _FEATURES.to(target.inside.device, non_blocking=True)
-    found = spread(target, table.expand(len(target.triangle), -1, -1))
-    found = widened(target, found)
+    found = widened(target, spread_alike(target, _FEATURES))
     return found[:, :1], found[:, 1:]
 
 
 def bearded(target: Geometry) -> torch.Tensor:
     """Where a beard grows on those who have one, softly: (B, 1, S, S) 0..1."""
-    table = _BEARDED.to(target.inside.device, non_blocking=True)
-    return spread(target, table.expand(len(target.triangle), -1, -1))
+    return spread_alike(target, _BEARDED)
 
 
 def unlike_lips(target: Geometry, views: Views, choice: torch.Tensor) -> torch.Tensor:
@@ -105,9 +102,7 @@ def draft(
     """
     size = target.size
     inside = target.inside
-    where = spread(
-        target, torch.from_numpy(views.neutral.face).to(inside.device, non_blocking=True).expand(len(picture), -1, -1)
-    )
+    where = spread_alike(target, torch.from_numpy(views.neutral.face))
     brows, no_skin = features(target)
     skin = (1 - no_skin).clamp(min=1e-3)
     eyes = target.eyes.sum(1, keepdim=True)

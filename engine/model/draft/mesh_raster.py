@@ -194,16 +194,20 @@ def spread(target: Geometry, attributes: torch.Tensor) -> torch.Tensor:
     return (a * u + b * v + c * w).transpose(0, 1) * target.inside
 
 
+def spread_alike(target: Geometry, table: torch.Tensor) -> torch.Tensor:
+    """Attributes of the vertices (468, C) that are the same on every face, as `spread` has them: (B, C, S, S)."""
+    table = table.to(target.inside.device, non_blocking=True)
+    return spread(target, table.expand(len(target.triangle), -1, -1))
+
+
 def about_eyes(target: Geometry) -> torch.Tensor:
     """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
-    table = _ABOUT_EYES.to(target.inside.device, non_blocking=True)
-    return spread(target, table.expand(len(target.triangle), -1, -1)).clamp(0, 1)  # pixels at a fold lie beside theirs
+    return spread_alike(target, _ABOUT_EYES).clamp(0, 1)  # pixels at a fold lie beside theirs
 
 
 def upper_face(target: Geometry) -> torch.Tensor:
     """Forehead, brows and eyes, softly, down to where cheeks and nose begin: (B, 1, S, S) 0..1."""
-    table = _UPPER_FACE.to(target.inside.device, non_blocking=True)
-    return spread(target, table.expand(len(target.triangle), -1, -1)).clamp(0, 1)
+    return spread_alike(target, _UPPER_FACE).clamp(0, 1)
 
 
 def widened(target: Geometry, region: torch.Tensor) -> torch.Tensor:
