@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import bpy
 
-from .constants import STRIP_RECORD
+from .constants import SOURCE_HIDDEN, STRIP_RECORD
 from .sequencer.picture_geometry import Placement
 from .sequencer.timeline import RetimingKey, StripTiming
 
@@ -290,12 +290,14 @@ def stored_frames(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:
 
 
 def animated(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
-    """Whether anything of a strip has keyframes or drivers."""
+    """Whether anything of a strip has keyframes or drivers, but for those that hide it below its recast."""
     found = scene.animation_data
     if found is None:
         return False
     curves = [*found.drivers, *(curve for bag in curve_bags(found.action) for curve in bag)]
-    return any(animation_path(strip) in curve.data_path for curve in curves)
+    path = animation_path(strip)
+    hidden = f"{path}.mute" if strip.get(SOURCE_HIDDEN) else None
+    return any(path in curve.data_path and not (hidden and curve.data_path.endswith(hidden)) for curve in curves)
 
 
 def animation_path(strip: bpy.types.Strip) -> str:

@@ -9,6 +9,9 @@ TAB = "Understudy"
 STRIP_ID = "understudy_id"
 """Custom property by which a source strip is found again after it was renamed or moved."""
 
+SOURCE_HIDDEN = "understudy_hidden"
+"""Custom property of a source strip that is muted, by keyframes, where a recast lies over it (`hidden_sources`)."""
+
 RECAST_ID = "understudy_recast"
 """Custom property of a placed strip: its own id, a space, and the name that the strip had when it got it."""
 

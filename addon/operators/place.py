@@ -10,7 +10,7 @@ from bpy.props import IntProperty
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..sequencer import placing, recasts, source_look
+from ..sequencer import hidden_sources, placing, recasts, source_look
 from ..state import hooks, kept_json, project, steps
 from .common import Undoable
 from .convert import active_recast
@@ -120,6 +120,8 @@ class UNDERSTUDY_OT_follow_source(_Take, bpy.types.Operator):
             source = recasts.source_of(scene, piece)
             if source_look.changed(scene, piece, source):
                 source_look.take_over(scene, piece, source)
+                hidden_sources.note(scene, piece, source)
+                hidden_sources.settle(scene, source)
         return {"FINISHED"}
 
 

@@ -16,9 +16,9 @@ from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
 from ..state import kept_json, project, project_files
-from . import recasts, source_look, stack, strip_animation, strip_media, timeline
+from . import hidden_sources, recasts, source_look, stack, strip_animation, strip_media, timeline
 
-_OWN = ("covers", source_look.LOOK, "inserted")
+_OWN = ("covers", source_look.LOOK, "inserted", "hides")
 """What a placed strip's record holds of this strip, whatever it shows."""
 
 
@@ -74,6 +74,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
                 timing = compat.strip_timing(scene, piece, stored_frames=about.get("stored_frames", 0))
                 one[STRIP_RECORD][source_look.LOOK] = source_look.told(piece, timing)
                 one[STRIP_RECORD]["inserted"] = bool(inserted)
+                hidden_sources.note(scene, one, piece)
     except Exception:
         for one in strips:
             compat.remove_strip(holder, one)
@@ -89,6 +90,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     for one, piece in zip(strips, below, strict=True):
         if piece is not None:
             compat.connect(scene, one, piece)
+            hidden_sources.settle(scene, piece)
     now, before = scene.frame_current, compat.active_picture(scene)
     strip = next((one for one in strips if compat.span(one)[0] <= now < compat.span(one)[1]), strip)
     around = before is not None and before.get(STRIP_RECORD) and any(recasts.overlap(before, one) for one in strips)
@@ -154,8 +156,10 @@ def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | 
     ]
     stack.give_back(scene, strip, others[-1] if others else source)
     compat.remove_strip(compat.neighbours(scene, strip)[0], strip)
-    if source is not None and of.get("inserted"):
-        stack.close(scene, source, was_at)
+    if source is not None:
+        hidden_sources.settle(scene, source)
+        if of.get("inserted"):
+            stack.close(scene, source, was_at)
     if was_seen and others and all(take.mute for take in others):
         recasts.show_take(scene, others[-1])
         others[-1][STRIP_RECORD]["covers"] = " ".join(covered)

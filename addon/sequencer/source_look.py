@@ -14,6 +14,7 @@ import bpy
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..state import kept_json
+from . import hidden_sources
 
 if TYPE_CHECKING:
     from . import timeline
@@ -32,7 +33,8 @@ _DIGITS = 5
 
 def look_like(strip: bpy.types.Strip, source: bpy.types.Strip, layer: bool) -> None:
     """Give a new recast the look of its source; of a `layer` (the face alone) its alpha counts."""
-    for name in (*_SETTINGS, "mute"):
+    strip.mute = hidden_sources.is_muted(source)
+    for name in _SETTINGS:
         if hasattr(source, name) and hasattr(strip, name):
             setattr(strip, name, getattr(source, name))
     if strip.type == "IMAGE" or strip.use_reverse_frames:

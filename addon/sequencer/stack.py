@@ -67,6 +67,12 @@ def close(scene: bpy.types.Scene, beside: bpy.types.Strip | None, channel: int) 
         _shift(holder, channels, channel + 1, -1)
 
 
+def is_used(scene: bpy.types.Scene, source: bpy.types.Strip, start: int, end: int) -> bool:
+    """Whether an effect uses a source, or a recast of it, on any of these frames."""
+    spans = [compat.span(effect) for effect, _ in _users(scene, source.get(STRIP_ID, ""), source)]
+    return any(left < end and start < right for left, right in spans)
+
+
 def use(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     """Let effects that use the source of a recast, or another recast of it, use this one, where it covers them."""
     left, right = compat.span(strip)

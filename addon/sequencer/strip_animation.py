@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import compat
+from ..constants import SOURCE_HIDDEN
 
 if TYPE_CHECKING:
     import bpy
@@ -26,7 +27,8 @@ def copy(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip
         """The same property of the other strip; "" for curves of anything else."""
         _, its, name = curve.data_path.partition(old)
         path = curve.data_path.replace(old, new)
-        return path if its and (name[1:] in names if names else _is_there(scene, path)) else ""
+        hidden = name == ".mute" and source.get(SOURCE_HIDDEN)
+        return path if its and not hidden and (name[1:] in names if names else _is_there(scene, path)) else ""
 
     for bag in compat.curve_bags(found.action):
         for curve in list(bag):

@@ -80,7 +80,7 @@ def rendered(scene: bpy.types.Scene, frame: int, aside: Path) -> np.ndarray:
     settings = scene.render.image_settings
     if bpy.app.version >= (5, 0, 0):
         settings.media_type = "IMAGE"
-    settings.file_format = "PNG"
+    settings.file_format, settings.color_mode = "PNG", "RGB"  # over black
     scene.render.filepath = str(aside / "shown.png")
     bpy.ops.render.render(write_still=True, scene=scene.name)
     image = bpy.data.images.load(scene.render.filepath)

@@ -49,6 +49,43 @@ def test_a_transition_shows_the_recast(addon, scene, clips, ready, recast, tmp_p
     assert state(addon, scene) == before
 
 
+def levels(scene, frames, aside):
+    """The brightest that is shown on each frame along the upper edge."""
+    return [round(float(footage.rendered(scene, frame, aside)[-8:].max()), 1) for frame in frames]
+
+
+def test_a_source_does_not_shine_through_what_its_recast_is_mixed_with(addon, scene, clips, ready, recast, tmp_path):
+    first, second, _ = two_shots(addon, scene, clips, "CROSS")
+    second.transform.scale_y = 0.5  # black above and below it
+    before, shown = state(addon, scene), levels(scene, (25, 35, 37, 39), tmp_path)
+    assert shown[0] == 1 > shown[1] > shown[2] > shown[3]
+    ready(first)
+    placed = recast(draft=True)
+    assert levels(scene, (25, 35, 37, 39), tmp_path) == shown and footage.shown(scene, 25, tmp_path) == (15, True)
+    addon.placing.remove(scene, placed)
+    assert state(addon, scene) == before and not addon.compat.animated(scene, first)
+
+
+@pytest.mark.parametrize("look", [{"blend_alpha": 0.5}, {"blend_type": "ADD", "color_multiply": 0.3}])
+def test_a_transparent_source_does_not_shine_through(addon, scene, clips, engine, ready, recast, tmp_path, look):
+    first = flow.add_shot(scene, clips)
+    for name, value in look.items():
+        setattr(first, name, value)
+    scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 25, 34
+    frames = (22, 25, 30, 34, 35)
+    shown = levels(scene, frames, tmp_path)
+    ready(first, by="PREVIEW")
+    engine.script(movie=str(footage.movie(tmp_path / "ten.mp4", 15, 10, marked=True)))
+    placed = recast(draft=True)
+    again = recast(draft=True)
+    assert (placed.mute, again.mute) == (True, False) and levels(scene, frames, tmp_path) == shown
+    assert not addon.source_look.changed(scene, again, first) and not addon.compat.animated(scene, first)
+    addon.placing.remove(scene, again)
+    assert levels(scene, frames, tmp_path) == shown
+    addon.placing.remove(scene, placed)
+    assert levels(scene, frames, tmp_path) == shown and not first.mute and "understudy_hidden" not in first
+
+
 @pytest.mark.parametrize("kind", ["ADJUSTMENT", "TEXT", "COLOR"])
 def test_what_lies_over_the_source_lies_over_the_recast(addon, scene, clips, ready, recast, kind):
     first = flow.add_shot(scene, clips)
