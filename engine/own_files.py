@@ -215,6 +215,18 @@ def _header(path: Path) -> Any:
         return None
 
 
+def tensor_facts(path: Path) -> dict[str, Any]:
+    """What tensors of ours say of themselves; empty where a file is damaged, or none of ours."""
+    header = _header(path)
+    if not isinstance(header, dict) or not _has_facts(header):
+        return {}
+    try:
+        found = parse_json(header["__metadata__"]["understudy"])
+    except (ValueError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _is_ours_tensors(path: Path) -> bool:
     """Whether a file begins as tensors of ours."""
     header = _header(path)

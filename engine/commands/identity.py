@@ -122,7 +122,7 @@ class Forget:
         if held:
             say(f"Not all of {self.name} is gone: {held} listed above may hold their face or voice.")
         else:
-            say(f"What Understudy keeps of {self.name} in this project is gone.")
+            say(f"What Understudy found of {self.name} in this project, by name or by face, is gone.")
         say("Their footage, and what was exported, copied, renamed or backed up, here or elsewhere, is yours.")
         return {**result, "exit_code": 1} if held else result
 

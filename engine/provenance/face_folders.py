@@ -4,7 +4,7 @@ library only."""
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +27,12 @@ def holding(project: Path, name: str) -> list[Path]:
     """The folders of a project that hold a file of this name: one of `CARDS`, or the known people. No link is followed,
     and no other project in this one is entered."""
     return [folder for folder, files in _walk(project) if name in files and is_file(folder / name)]
+
+
+def files_like(project: Path, is_meant: Callable[[str], bool]) -> list[Path]:
+    """The files of a project, no links, whose names are meant; no other project in this one is entered."""
+    found = [folder / name for folder, files in _walk(project) for name in sorted(files) if is_meant(name)]
+    return [path for path in found if is_file(path)]
 
 
 def links_out(project: Path, folders: list[Path]) -> Iterator[tuple[Path, Path]]:

@@ -6,23 +6,39 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..durable import hash_file
 from ..errors import DataError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import gallery
 from ..media.partial_output import RECASTS_FILE, partial_folder
-from ..own_files import Kind, contents, may_be_ours, named, remove_ours
+from ..own_files import Kind, contents, may_be_ours, named, remove_ours, tensor_facts
 from ..protocol import consent_file, home
+from . import shown
 from .begun import all_begun, recasts_of
 from .consent import SUBJECTS, read_consent, today, withdraw
 from .erase import entries, erase, is_file, is_folder, read_json, require_unlinked, settled, size_of
 from .face_folders import LEADS_OUT, holding, links_out
 from .recast_files import ELSEWHERE, RECASTS, Found, Left, Recorded, copies_in, find_recast
 from .recasts import Recast, recorded
-from .voices import VoiceRecast, recorded_voices, voices_of_identity
+from .shown import plain
+from .voices import VoiceRecast, recorded_voices
 
 MIXED = "It holds other files, too, which Understudy did not make: {}. They stay with the folder. Look yourself."
 OTHERS = "It has a name that Understudy uses, but holds nothing that Understudy made, only {}. It stays. Look yourself."
+ALIKE = (
+    "The face in it looks like theirs, though it is called that of {}. It stays. If it is theirs, forget that name, "
+    "too, or remove it yourself."
+)
+UNTOLD = (
+    "It holds faces, and does not say whose; they could not be compared with theirs, either. It stays. Look yourself."
+)
+LOOSE = "It is a faceset of theirs by its name or its pictures, outside of any model. It stays. Remove it yourself."
+DAMAGED = (
+    "It is damaged, and may hold their embeddings. Remove it; who is known by name in scans is known again once they "
+    "are named there."
+)
 
 
 @dataclass(frozen=True)
@@ -77,8 +93,9 @@ def holdings(project: Path, identity: str) -> Holdings:
     project, name, found = project.resolve(), identity.strip().casefold(), Holdings()
     _add_recasts(found, project, name)
     _add_faces(found, project, name)
-    for folder in voices_of_identity(project, identity):
-        found.add_folder(folder, "voice", "voice: recordings and network")
+    for folder, names in shown.voices(project):
+        if name in names:
+            found.add_folder(folder, "voice", "voice: recordings and network")
     if found.items or any(consent_file(project, identity, subject).is_file() for subject in SUBJECTS):
         going = list(dict.fromkeys([*found.folders, *(item.path for item in found.items if is_folder(item.path))]))
         found.left += [Left(str(link), LEADS_OUT.format(to)) for link, to in links_out(project, going)]
@@ -185,27 +202,72 @@ def _appear_in(recast: Recast | VoiceRecast) -> set[str]:
 
 
 def _add_faces(found: Holdings, project: Path, name: str) -> None:
-    """Models and scans of the face; where there are any, all that shows faces and does not say whose."""
-    before = len(found.items)
-    faces: set[str] = set()  # alignments' hash and person, as models name their material
-    for folder in holding(project, "model.json"):
-        card = read_json(folder / "model.json")
-        people = [str(person).strip().casefold() for person in _list(card.get("identities"))]
-        if name in people:
-            found.add_folder(folder, "model", "model, facesets and preview")
-            material = _list(card.get("material"))[people.index(name) :]
-            faces |= {str(face) for face in _list(material[0] if material else [])}
-    scans = holding(project, "scan.json")
-    for folder in scans:
-        summary = read_json(folder / "scan.json")
-        people = [str(p.get("name", "")).strip().casefold() for p in _list(summary.get("people")) if _is_known(p)]
-        alignments = folder / FILE_NAME
-        digest = hash_file(alignments) if faces and is_file(alignments) else ""
-        if name in people or any(face.rpartition(":")[0] == digest for face in faces if digest):
-            found.add_folder(folder, "scan", "scan: faces, embeddings, thumbnails")
-    consented = read_consent(project, name) is not None
-    if len(found.items) > before or before or consented or _known_as(project, name):
+    """Models and scans of the face, by their names and by what they show; where there are any, all that shows faces
+    and does not say whose."""
+    before = len(found.items) + len(found.left)
+    looks = shown.looks_of(project, name)
+    material = _add_models(found, project, name, looks)
+    scans = shown.scans(project)
+    for folder, listed in scans.items():
+        _add_scan(found, folder, listed, name, looks, material)
+    for path in shown.loose_facesets(project):
+        whose = plain(tensor_facts(path).get("name", ""))
+        if whose == name or shown.shows(path, looks):
+            found.left.append(Left(str(path), LOOSE))
+    for folder in dict.fromkeys([project, *holding(project, gallery.FILE_NAME)]):
+        for other, look in shown.known_looks(folder):
+            if plain(other) != name and shown.alike(look, looks):
+                found.left.append(Left(str(folder / gallery.FILE_NAME), ALIKE.format(other)))
+    if len(found.items) + len(found.left) > before or before or looks or _has_consent(project, name):
         _add_anybodys(found, project, {folder.parent for folder in scans})
+
+
+def _add_models(found: Holdings, project: Path, name: str, looks: list[np.ndarray]) -> set[str]:
+    """Models that hold the face; gives the alignments' hashes and persons that they say their faces are from."""
+    faces: set[str] = set()
+    for model in shown.models(project):
+        if name in model.names:
+            found.add_folder(model.folder, "model", "model, facesets and preview")
+            card = read_json(model.folder / "model.json")
+            people = [plain(person) for person in _list(card.get("identities"))]
+            of_them = _list(card.get("material"))[people.index(name) :] if name in people else []
+            faces |= {str(face) for face in _list(of_them[0] if of_them else [])}
+            continue
+        if not model.carded and model.folder.parent == project / "models":
+            continue  # unfinished ones go whosever they are (`_add_anybodys`)
+        for path in model.facesets:
+            shows = shown.shows(path, looks)
+            if shows:
+                found.left.append(Left(str(path), ALIKE.format(", ".join(sorted(model.names)) or "nobody")))
+            elif shows is None and (looks or path in model.silent):
+                found.left.append(Left(str(path), UNTOLD))
+    return faces
+
+
+def _add_scan(
+    found: Holdings, folder: Path, listed: bool, name: str, looks: list[np.ndarray], material: set[str]
+) -> None:
+    """A scan that shows the face: it goes, whole, unless the one who looks like them has another name there."""
+    people = shown.people_of(folder)
+    alignments = folder / FILE_NAME
+    digest = hash_file(alignments) if material and is_file(alignments) else ""
+    there = [number for number, look in shown.looks_in(folder).items() if shown.alike(look, looks)]
+    others = [people[number] for number in there if people.get(number, name) != name]
+    if name in people.values() or any(face.rpartition(":")[0] == digest for face in material if digest):
+        found.add_folder(folder, "scan", "scan: faces, embeddings, thumbnails")
+    elif others:
+        found.left.append(Left(str(folder), ALIKE.format(", ".join(sorted(others)))))
+    elif there:
+        found.add_folder(folder, "scan", "scan: faces that look like theirs, embeddings, thumbnails")
+    elif (looks and shown.is_damaged(folder)) or not (listed or looks):
+        found.left.append(Left(str(folder), UNTOLD))
+
+
+def _has_consent(project: Path, name: str) -> bool:
+    try:
+        return read_consent(project, name) is not None
+    except UnderstudyError:  # which the whole of it says
+        return True
 
 
 def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
@@ -237,15 +299,15 @@ def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
 def _known_in(found: Holdings, project: Path, name: str) -> dict[Path, list[str]]:
     """The folders of a project that keep embeddings of known people with this name, and how it is written there: its
     own, and those around scans elsewhere in it. What is damaged is told."""
-    known = {project: _known_as(project, name)}
+    known: dict[Path, list[str]] = {}
     going = {item.path for item in found.items}
-    for folder in holding(project, gallery.FILE_NAME):
-        if folder == project or folder / gallery.FILE_NAME in going or not going.isdisjoint(folder.parents):
+    for folder in dict.fromkeys([project, *holding(project, gallery.FILE_NAME)]):
+        if folder / gallery.FILE_NAME in going or not going.isdisjoint(folder.parents):
             continue
         try:
             known[folder] = _known_as(folder, name)
         except DataError:
-            found.left.append(Left(str(folder / gallery.FILE_NAME), "It is damaged, and may hold their embeddings."))
+            found.left.append(Left(str(folder / gallery.FILE_NAME), DAMAGED))
     return {folder: names for folder, names in known.items() if names}
 
 
@@ -254,10 +316,6 @@ def _known_as(project: Path, name: str) -> list[str]:
     if not is_file(project / gallery.FILE_NAME):
         return []
     return [one for one in gallery.known_people(project) if one.strip().casefold() == name]
-
-
-def _is_known(person: Any) -> bool:
-    return isinstance(person, dict) and bool(person.get("known"))
 
 
 def _list(value: Any) -> list[Any]:

@@ -1,12 +1,12 @@
 """Where the files of a recast are, and which of them are surely its own, as it was made.
 
 A record is a file that may come from anybody, and so may the path in it. In the project a file counts that is what was
-recorded (SHA-256). Outside it must also say itself which recast it is: its content credentials carry the record's id,
-and fit; and they, or the settings beside it, say that this very project folder made it. A copied or moved one is
-another: its records still name what the first one's recasts are, or were. Outside only what has the very name is looked
-at; the folder around it is listed, and a folder of pictures entered, only where something there proves that the recast
-was made there by this project: itself, changed or not, or the settings beside it; where nothing does, that is told.
-What was changed since stays, and is told, and so are copies elsewhere in the project.
+recorded (SHA-256), or says itself which recast it is: its content credentials carry the record's id, and fit. Outside
+it must say so itself; and the credentials, or the settings beside it, say that this very project folder made it. A
+copied or moved one is another: its records still name what the first one's recasts are, or were. Outside only what has
+the very name is looked at; the folder around it is listed, and a folder of pictures entered, only where something there
+proves that the recast was made there by this project: itself, changed or not, or the settings beside it; where nothing
+does, that is told. What was changed since stays, and is told, and so are copies elsewhere in the project.
 """
 
 from __future__ import annotations
@@ -84,13 +84,13 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
         return Found(left=[Left(recorded.output, "Its record names no place on this computer.")], whole=False)
     moved = settled(project / RECASTS / output.name)  # a project that was moved has them elsewhere than recorded
     places = list(dict.fromkeys([output, moved or output]))
-    own = {place: _own(project, place, recorded, others) for place in places}
+    own = {place: _own(project, place, recorded) for place in places}
     listed: set[Path] = set()
     for place in places:
         if own[place] or project in place.parents or _was_made_there(project, place, recorded):
             listed.add(place)
             for other in _alike(project, place, recorded):
-                own.setdefault(other, _own(project, other, recorded, others))
+                own.setdefault(other, _own(project, other, recorded))
     names = [place for place, found in own.items() if found]
     theirs = [output] if output not in others else []
     if not names:
@@ -114,7 +114,7 @@ def find_recast(project: Path, recorded: Recorded, others: Collection[Path] = ()
     return replace(found, left=[*told, *found.left], whole=not told)
 
 
-def _own(project: Path, place: Path, recorded: Recorded, others: Collection[Path]) -> list[Path]:
+def _own(project: Path, place: Path, recorded: Recorded) -> list[Path]:
     """What of a file or folder is surely the recast's: itself, or of a folder with other things in it its pictures."""
     inside = project in place.parents
     if is_file(place):
@@ -125,7 +125,7 @@ def _own(project: Path, place: Path, recorded: Recorded, others: Collection[Path
         return []
     known = recorded.output_sha256 and (inside or recorded.output_bytes)
     whole = bool(known) and _same(place, recorded)
-    if inside and (whole or (not known and project / RECASTS in place.parents and place not in others)):
+    if inside and whole:
         own = set(parts)
     elif is_file(place) and known and not whole:
         own = set()

@@ -15,7 +15,6 @@ from ..reporter import Reporter
 from .consent import project_folder, read_consent, today
 from .credentials import Claim, Ingredient, sidecar, sign
 from .erase import is_folder, read_json
-from .face_folders import holding
 from .outputs import require_output
 from .records import keep_record, read_records
 
@@ -115,16 +114,6 @@ def recorded_voices(project: Path) -> list[tuple[Path, VoiceRecast]]:
     Raises DataError when a record is damaged.
     """
     return read_records(project / FOLDER, VoiceRecast) if is_folder(project / "provenance") else []
-
-
-def voices_of_identity(project: Path, identity: str) -> list[Path]:
-    """The voice folders of a project that hold an identity's voice."""
-    name = identity.strip().casefold()
-    return [
-        path
-        for path in holding(project, "voice.json")
-        if str(_card(path).get("identity", "")).strip().casefold() == name
-    ]
 
 
 def _recordings(spec: VoiceSpec) -> list[str]:

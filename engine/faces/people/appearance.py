@@ -34,6 +34,15 @@ def of_person(scan: Path, person: int) -> np.ndarray | None:
     return _of_person(path, _stamp(path), person) if path.is_file() else None
 
 
+def of_everybody(path: Path) -> dict[int, np.ndarray]:
+    """The mean embeddings (128,) float32 of all whom an alignments file shows, by person; of the faces that are
+    nobody's those of each track, under −1 less its number. Raises DataError when it is damaged."""
+    who, carried, embedding, track = _columns(path)
+    owner = np.where(who >= 0, who, -1 - track)
+    looks = {int(one): _mean_of(embedding, carried, np.flatnonzero(owner == one)) for one in np.unique(owner)}
+    return {one: look for one, look in looks.items() if look is not None}
+
+
 def of_faceset(path: Path) -> list[np.ndarray]:
     """The mean embeddings (128,) float32 of a faceset's crops, one for each clip that they are from.
 
@@ -61,17 +70,21 @@ def _stamp(path: Path) -> Stamp:
 
 @functools.lru_cache(maxsize=64)
 def _of_person(path: Path, stamp: Stamp, person: int) -> np.ndarray | None:
+    who, carried, embedding, _ = _columns(path)
+    return _mean_of(embedding, carried, np.flatnonzero(who == person))
+
+
+def _columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Person, carried, embedding and track of an alignments file's rows. Raises DataError."""
     far = ("landmarks",)  # nine tenths of the file
     arrays, _ = read_arrays(path, "alignments", SCHEMA, far, gaps=("irises",), again="Scan the clip again.")
-    columns = [arrays.get(name) for name in ("person", "carried", "embedding")]
+    columns = [arrays.get(name) for name in ("person", "carried", "embedding", "track")]
     if any(column is None or column.ndim < 1 for column in columns):
         raise DataError(f"{path} is damaged: a column is missing. Scan the clip again.")
-    who, carried, embedding = (np.asarray(column) for column in columns)
-    if embedding.shape != (len(who), 128) or who.shape != carried.shape:
+    who, carried, embedding, track = (np.asarray(column) for column in columns)
+    if embedding.shape != (len(who), 128) or not who.shape == carried.shape == track.shape:
         raise DataError(f"{path} is damaged: its embeddings are no faces. Scan the clip again.")
-    rows = np.flatnonzero(who == person)
-    measured = rows[~carried[rows].astype(bool)]
-    return _mean(embedding[measured if len(measured) else rows])
+    return who, carried.astype(bool), embedding, track
 
 
 @functools.lru_cache(maxsize=64)
@@ -87,6 +100,11 @@ def _of_faceset(path: Path, stamp: Stamp) -> list[np.ndarray]:
         if (mean := _mean(embedded)) is not None:
             means.append(mean)
     return means
+
+
+def _mean_of(embedding: np.ndarray, carried: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    measured = rows[~carried[rows]]
+    return _mean(embedding[measured if len(measured) else rows])
 
 
 def _mean(embeddings: np.ndarray) -> np.ndarray | None:
