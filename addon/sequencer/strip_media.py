@@ -34,7 +34,8 @@ def source_path(strip: bpy.types.Strip) -> str:
     if len(names) == 1:
         return _there(str(Path(folder) / names[0]), strip.name)
     _there(folder, strip.name)
-    stored = [f.name for f in Path(folder).iterdir() if f.suffix.lower() in PICTURES and not f.name.startswith(".")]
+    pictures = [f for f in Path(folder).iterdir() if f.suffix.lower() in PICTURES and f.is_file()]
+    stored = [file.name for file in pictures if not file.name.startswith(".")]
     if names != sorted(stored, key=timeline.natural_order):
         raise RangeError(
             "“{name}” does not show all pictures of its folder in order: "

@@ -53,8 +53,10 @@ def usual_matrix(tag: int, width: int, height: int) -> Colorspace:
 
 
 def range_of(frame: av.VideoFrame) -> int:
-    """1 for studio range, 2 for full range; untagged YUV is studio range, RGB is full."""
+    """1 for studio range, 2 for full range; untagged YUV is studio range, RGB and grey are full, as in FFmpeg."""
     if frame.format.is_rgb or frame.format.name.startswith("yuvj") or frame.format.name == "pal8":
+        return FULL
+    if frame.format.name.startswith(("gray", "mono", "ya")) and int(frame.color_range) != LIMITED:
         return FULL
     return FULL if int(frame.color_range) == FULL else LIMITED
 

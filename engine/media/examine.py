@@ -27,7 +27,7 @@ from .footage import Footage, as_footage
 from .formats import TITLES, recipe_for, require_codec, suffix_of
 from .frametable import frame_table
 from .open import open_movie
-from .pictures import are_photographs, missing_numbers, picture_files, unread_photographs
+from .pictures import are_photographs, holds_several, missing_numbers, picture_files, unread_photographs
 from .planes import chroma_steps, planar_name
 from .reader import MediaInfo, probe, read_frames, require_range
 from .recipes import MATRIX_TAGS, Recipe, coded_size
@@ -154,8 +154,8 @@ def _is_rgb(pixel_format: str) -> bool:
 
 def _is_turned(path: Path) -> bool:
     """Whether EXIF turns a picture, or the first of a folder."""
-    stored, upright = (next(read_frames(Footage(path=path, played=played))).native for played in (True, False))
-    return bool(upright.rotation) or not np.array_equal(stored.to_ndarray(), upright.to_ndarray())
+    stored, upright = (next(read_frames(Footage(path=path, played=played))) for played in (True, False))
+    return bool(upright.rotation) or not np.array_equal(stored.rgb, upright.rgb)
 
 
 def _sound(path: Path) -> str:
@@ -269,6 +269,8 @@ def _lost(footage: Footage, info: MediaInfo) -> Iterator[str]:
     files = picture_files(footage.path)
     if left := unread_photographs(footage.path):
         yield f"{many(len(left), 'HEIC or AVIF photograph')} beside them: not read. Save them as JPEG."
+    if several := next((file.name for file in files if holds_several(read_bytes(file))), ""):
+        yield f"{several} holds several pictures, an animation or pages: only the first is used."
     if lacking := missing_numbers(files):
         yield f"Missing among its numbers: {frames_in_words(lacking)}. The pictures after them move up."
     if files[0].suffix.lower() == ".exr" and (parts := unread_parts(read_bytes(files[0]))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from pathlib import Path
 
 import av
@@ -83,11 +84,13 @@ def are_photographs(path: Path) -> bool:
 
 
 def missing_numbers(files: list[Path]) -> list[int]:
-    """Numbers that lack between the first and the last of numbered pictures; none where names carry no number."""
-    numbers = [re.findall(r"\d+", f.stem) for f in files]
-    if not all(numbers):
+    """Numbers that lack between the first and the last of numbered pictures; none where names carry no number, or
+    differ in more than that."""
+    names = [re.fullmatch(r"(.*?)(\d+)(\D*)", f.stem) for f in files]
+    found = [name.groups() for name in names if name]
+    if len(found) < len(files) or len({(before, after) for before, _, after in found}) > 1:
         return []
-    present = {int(found[-1]) for found in numbers}
+    present = {int(number) for _, number, _ in found}
     return sorted(set(range(min(present), max(present) + 1)) - present) if len(present) == len(files) else []
 
 
@@ -133,6 +136,22 @@ def is_picture_file(path: Path) -> bool:
     except OSError:
         return False
     return _codec_of(head) is not None or head.startswith((b"\xff\xd8", b"RIFF", b"BM"))  # JPEG, WebP, BMP
+
+
+def holds_several(data: bytes) -> bool:
+    """Whether a picture file holds more than the one that is read: an animated PNG or WebP, a TIFF of several pages."""
+    if data.startswith(b"\x89PNG"):
+        return b"acTL" in data[: data.find(b"IDAT")]
+    if data.startswith(b"RIFF"):
+        return data[8:16] == b"WEBPVP8X" and bool(data[20] & 2)  # the extended header's flags
+    order = {b"II*\0": "<", b"MM\0*": ">"}.get(data[:4])
+    if order is None or len(data) < 8:
+        return False
+    (first,) = struct.unpack_from(f"{order}I", data, 4)
+    if first + 2 > len(data):
+        return False
+    after = first + 2 + 12 * struct.unpack_from(f"{order}H", data, first)[0]  # a directory is a count and its entries
+    return after + 4 <= len(data) and struct.unpack_from(f"{order}I", data, after)[0] != 0
 
 
 def _codec_of(data: bytes) -> str | None:

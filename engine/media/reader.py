@@ -25,12 +25,11 @@ from .pictures import is_pictures, picture_files, read_picture
 from .planes import planar
 from .signal import Box
 from .sound import readable
-from .streams import decoded, video_stream
+from .streams import decoded, is_bottom_first, video_stream
 from .timecode import timecode_of
 
 PICTURE_RATE = Fraction(24)
 INTERLACE_PROBE_FRAMES = 3  # frames that are asked whether they are interlaced
-BOTTOM_FIRST = {3, 5}  # AVFieldOrder: bottom field coded and shown first, or shown first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -254,8 +253,7 @@ def _probe_movie(footage: Footage) -> MediaInfo:
     with open_movie(path) as container:
         stream = video_stream(container, path, footage.stream)
         frames = list(islice(decoded(container, stream), INTERLACE_PROBE_FRAMES))
-        order = stream.codec_context.field_order
-        interlaced = any(frame.interlaced_frame for frame in frames)
+        interlaced = [frame for frame in frames if frame.interlaced_frame]
         mastering, light = mastering_of(frames[0])
         return MediaInfo(
             path=path,
@@ -270,7 +268,7 @@ def _probe_movie(footage: Footage) -> MediaInfo:
             is_still=False,
             codec=stream.codec_context.codec.canonical_name,
             profile=stream.codec_context.profile or "",
-            field_order=("bff" if order in BOTTOM_FIRST else "tff") if interlaced else "",
+            field_order=("bff" if is_bottom_first(interlaced[0]) else "tff") if interlaced else "",
             timecode=timecode_of(container, stream),
             **_facts(frames[0]),
         )

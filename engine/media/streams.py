@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
 import av
+import av.filter
 from av.container import InputContainer
 from av.sidedata.sidedata import Type
 from av.stream import Disposition
@@ -50,6 +52,23 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
             raise
         except av.FFmpegError:
             continue
+
+
+def is_bottom_first(frame: av.VideoFrame) -> bool:
+    """Whether the lower field of an interlaced frame is the earlier one. Containers may not say it (DV); frames do,
+    which FFmpeg tells its filters alone."""
+    graph = av.filter.Graph()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=Fraction(1, 24))
+    chosen, sink = graph.add("select", "eq(interlace_type,BOTTOMFIRST)"), graph.add("buffersink")
+    source.link_to(chosen)
+    chosen.link_to(sink)
+    graph.configure()
+    graph.push(frame)
+    try:
+        graph.pull()
+    except BlockingIOError:  # it wants another frame: this one was none
+        return False
+    return True
 
 
 def unread_streams(footage: Footage, seconds: float) -> Iterator[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from ..durable import write_bytes
-from ..errors import DataError, Stopped, UnderstudyError
+from ..errors import DataError, MediaError, Stopped, UnderstudyError
 from ..own_files import is_place
 from ..protocol import (
     FINAL_STATES,
@@ -349,12 +349,18 @@ def inputs_of(spec: Work | PreviewSpec, place: Callable[[str | Path], str]) -> t
 
 def _footage(path: Path) -> list[Path]:
     """The files of footage. What a scan calls so may be anything, and come from anybody: only what is a picture or a
-    movie is sent. Raises MediaError for what is none."""
+    movie is sent. Raises MediaError for what is none, and for a folder with a file that is only called a picture:
+    without it pictures would be counted otherwise there than here."""
     from ..media.open import open_movie
     from ..media.pictures import is_picture_file, is_pictures, picture_files
 
     if is_pictures(path):
-        return [file for file in picture_files(path) if is_picture_file(file)]
+        files = picture_files(path)
+        if false := next((file for file in files if not is_picture_file(file)), None):
+            raise MediaError(
+                f"{false} is no picture, and another computer is sent only pictures: take it out of the folder."
+            )
+        return files
     open_movie(path).close()
     return [path]
 

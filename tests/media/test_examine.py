@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -13,6 +16,7 @@ import numpy as np
 import pytest
 from understudy.engine.media.examine import examine
 from understudy.engine.media.footage import Footage
+from understudy.engine.media.reader import read_frames
 
 Said = dict[str, list[str]]
 
@@ -78,9 +82,9 @@ def test_what_is_said_of_a_movie(
 
 
 def test_interlaced_footage_cannot_be_some_formats(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
-    options = {"flags": "+ildct+ilme", "x264-params": "tff=1"}
+    options = {"flags": "+ildct+ilme"}  # of frames that do not say which field is first x264 takes the lower one
     found = said(make_clip(tmp_path / "interlaced.mp4", 4, options=options))
-    assert "It is interlaced, the upper field first." in found["is"]
+    assert "It is interlaced, the lower field first." in found["is"]
     assert [text.split("which ")[1][:5] for text in found["cannot"]] == ["H.265", "DNxHR"]
 
 
@@ -148,3 +152,37 @@ def test_the_doctor_says_it_on_one_screen(
     assert code == 3 and "cannot be read as footage" in answer["error"]
     code, answer, _ = run("doctor", "--footage", tmp_path / "nothing.mp4")
     assert code == 3 and "is not there" in answer["error"]
+
+
+def test_pictures_of_unusual_kinds_are_told_and_read(tmp_path: Path) -> None:
+    """One bit a pixel (Fax, scans), and files with several pictures of which one is read."""
+    rows = b"".join(b"\0" + bytes([0xF0] * 4) for _ in range(32))  # white and black, four pixels each
+    parts = ((b"IHDR", struct.pack(">IIBBBBB", 32, 32, 1, 0, 0, 0, 0)), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    chunks = [struct.pack(">I", len(d)) + k + d + struct.pack(">I", zlib.crc32(k + d)) for k, d in parts]
+    bits, animated = tmp_path / "bits.png", tmp_path / "animated.png"
+    bits.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    control = b"acTL" + struct.pack(">II", 2, 0)
+    chunks.insert(1, struct.pack(">I", 8) + control + struct.pack(">I", zlib.crc32(control)))
+    animated.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+    pages, page = tmp_path / "pages.tif", tmp_path / "page.tif"
+    cv2.imwritemulti(str(pages), [np.zeros((32, 32, 3), np.uint8)] * 2)
+    cv2.imwrite(str(page), np.zeros((32, 32, 3), np.uint8))
+    for path, several in ((bits, False), (animated, True), (pages, True), (page, False)):
+        found = said(path)
+        assert any("only the first is used" in text for text in found["lost"]) == several, found
+        assert not any("EXIF turns it" in text for text in found["is"])
+    (frame,) = read_frames(bits)
+    assert frame.rgb[:, :4].min() == 255 and frame.rgb[:, 4:8].max() == 0
+
+
+def test_the_field_order_is_that_of_the_frames(tmp_path: Path, make_clip: Callable[..., Path]) -> None:
+    """DV has the lower field first, and its containers do not say so."""
+    path = make_clip(tmp_path / "tape.avi", 2, codec="dvvideo", width=720, height=576, rate=25)
+    assert any("the lower field first" in text for text in said(path)["is"])
+
+
+def test_untagged_grey_is_full_range(tmp_path: Path, make_clip: Callable[..., Path], make_counter_picture: Any) -> None:
+    """As in FFmpeg, and so in Blender."""
+    path = make_clip(tmp_path / "grey.mkv", 2, codec="ffv1", pixel_format="gray")
+    grey = cv2.cvtColor(make_counter_picture(1, 160, 96), cv2.COLOR_RGB2GRAY)
+    assert np.abs(list(read_frames(path))[1].rgb.astype(int) - grey[..., None]).max() < 3

@@ -272,6 +272,7 @@ def test_pictures_that_lack_are_named_and_one_cut_off_repeats_its_neighbour(
     for number in (1, 2, 5, 6):
         cv2.imwrite(str(tmp_path / f"shot.{number:04}.png"), make_counter_picture(number, 160, 96))
     assert missing_numbers(picture_files(tmp_path)) == [3, 4]
+    assert missing_numbers([Path("shot9.png"), Path("take12.png"), Path("take13.png")]) == []
     whole = (tmp_path / "shot.0005.png").read_bytes()
     (tmp_path / "shot.0005.png").write_bytes(whole[: len(whole) // 2])
     frames = [(f.index, f.repeated, read_counter(f.rgb)) for f in read_frames(tmp_path)]

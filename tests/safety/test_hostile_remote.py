@@ -542,6 +542,9 @@ def test_what_a_strangers_project_names_is_not_sent(
             with pytest.raises(UnderstudyError, match="cannot be read as footage"):
                 inputs_of(spec, Places(project, {}).of)
             continue
+        with pytest.raises(UnderstudyError, match=r"secret\.png is no picture"):  # it is not sent, and counts here
+            inputs_of(spec, Places(project, {}).of)
+        (home / "secret.png").unlink()
         wanted, _ = inputs_of(spec, Places(project, {}).of)
         assert [one.path.name for one in wanted] == sent
     other = project / "other"  # no folder of ours, but called a scan of the same footage

@@ -225,6 +225,7 @@ def gather(
     if lacking := missing_views(views.tolist()):
         report.log(f"{identity.name}: {', '.join(lacking)}.")
     columns: dict[str, list[np.ndarray | int | float | np.floating]] = {name: [] for name in _COLUMNS}
+    stands_in: list[bool] = []
     for number, (source, rows) in enumerate(zip(sources, chosen, strict=True)):
         if not len(rows):
             continue
@@ -254,11 +255,14 @@ def gather(
                 columns["exposure"].append(exposure(pixels, mask))
                 columns["coarse"].append(coarse)
                 columns["enlarged"].append(float(enlargement(alignments, np.array([row]), size)[0]))
+                stands_in.append(frame.repeated)
                 columns["hidden"].append(float(in_front[own > 127].mean() / 255) if (own > 127).any() else 0.0)
             done = (frame.index + 1 - first) / (last + 1 - first)
             report.progress((number + done) / len(sources), f"Cutting out the faces of {identity.name}")
-    kept = _least_hidden(np.array(columns["hidden"]))
-    if gone := len(columns["hidden"]) - len(kept):
+    once = np.flatnonzero(~np.array(stands_in, bool))  # where a frame cannot be decoded its neighbour was seen again
+    once = once if len(once) else np.arange(len(stands_in))
+    kept = once[_least_hidden(np.array(columns["hidden"])[once])]
+    if gone := len(once) - len(kept):
         report.log(f"{gone} faces of {identity.name} are left out: something stands in front of them.")
     return Faceset(
         name=identity.name,

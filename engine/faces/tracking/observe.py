@@ -65,7 +65,7 @@ def _runs(
     photographs = are_photographs(footage.path)
     reading = read_frames(footage, first - 1 if earlier else first, last)
     before = next(reading).rgb if earlier else None
-    frames = _Frames(_named(reading, footage.path, reporter))
+    frames = _Frames(_named(reading, footage.path, reporter), photographs)
     signatures = earlier.signatures if earlier else np.empty((0, shots.HEIGHT, shots.WIDTH, 3), np.uint8)
     faces = [face for face in earlier.faces if face.frame == first - 1] if earlier else []
     with ThreadPoolExecutor(1, "decode") as pool:
@@ -96,10 +96,10 @@ def _named(frames: Iterator[Frame], path: Path, reporter: Reporter) -> Iterator[
 
 
 class _Frames:
-    """Frames that are taken in runs of one size."""
+    """Frames that are taken in runs of one size. Of photographs those that cannot be decoded are black."""
 
-    def __init__(self, frames: Iterator[Frame]) -> None:
-        self._frames = frames
+    def __init__(self, frames: Iterator[Frame], photographs: bool) -> None:
+        self._frames, self._photographs = frames, photographs
         self._held: Frame | None = None
 
     def take(self) -> list[np.ndarray]:
@@ -108,13 +108,16 @@ class _Frames:
         self._held = None
         if first is None:
             return []
-        images = [first.rgb]
+        images = [self._picture(first)]
         count = max(4, min(RUN_FRAMES, RUN_BYTES // images[0].nbytes))
         for frame in self._frames:
             if frame.rgb.shape != images[0].shape:
                 self._held = frame
                 break
-            images.append(frame.rgb)
+            images.append(self._picture(frame))
             if len(images) == count:
                 break
         return images
+
+    def _picture(self, frame: Frame) -> np.ndarray:
+        return np.zeros_like(frame.rgb) if self._photographs and frame.repeated else frame.rgb
