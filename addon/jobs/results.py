@@ -167,7 +167,8 @@ def _convert_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, 
         about["credentials"] = str(result["credentials"])
     made = str(result.get("movie") or job.output)
     wanted = str(about.get("update", "")).split()
-    updated = [strip for strip in recasts.placed(scene) if recasts.id_of(strip) in wanted]
+    there = {recasts.id_of(strip): strip for strip in recasts.placed(scene)}
+    updated = [there[one] for one in wanted if one in there]  # the one that was acted on first
     try:
         for strip in updated:
             placing.update(strip, made, about)

@@ -10,7 +10,7 @@ from bpy.props import IntProperty
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..sequencer import hidden_sources, placing, recasts, source_look
+from ..sequencer import hidden_sources, in_step, placing, recasts, source_look, timeline
 from ..state import hooks, kept_json, project, steps
 from .common import Undoable
 from .convert import active_recast
@@ -110,18 +110,26 @@ class UNDERSTUDY_OT_follow_source(_Take, bpy.types.Operator):
 
     bl_idname = "understudy.follow_source"
     bl_label = "Take Over Source's Changes"
-    bl_description = "Give this recast the place, blend and modifiers that its source has been given since"
+    bl_description = "Give this recast the place, in time too, the blend and modifiers that its source has had since"
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         recasts.own_ids(scene)
-        strip = active_recast(context)
-        for piece in recasts.pieces(scene, strip):
-            source = recasts.source_of(scene, piece)
+        pieces = recasts.pieces(scene, active_recast(context))
+        pairs = [(piece, recasts.source_of(scene, piece)) for piece in pieces]
+        changed = [(p, s) for p, s in pairs if source_look.changed(scene, p, s)]
+        try:
+            lost = in_step.follow(scene, changed)
+        except timeline.RangeError as error:
+            return self.refuse(tr(error.template, **error.facts))
+        for piece, source in changed:
             if source_look.changed(scene, piece, source):
                 source_look.take_over(scene, piece, source)
-                hidden_sources.note(scene, piece, source)
-                hidden_sources.settle(scene, source)
+            hidden_sources.note(scene, piece, source)
+            hidden_sources.settle(scene, source)
+        if lost:
+            return self.refuse(tr("The source shows none of the frames of “{name}” any more: mark it and recast again.",
+                                  name=lost[0].name))  # fmt: skip
         return {"FINISHED"}
 
 

@@ -9,10 +9,21 @@ import bpy
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
-from ..layout import SidebarPanel, StepPanel, beside, failure, fields, missing, sentence, step, takes_row
+from ..layout import (
+    SidebarPanel,
+    StepPanel,
+    beside,
+    failure,
+    fields,
+    frames_in_words,
+    missing,
+    sentence,
+    step,
+    takes_row,
+)  # fmt: skip
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
-from ..sequencer import placing, recasts, source_look
+from ..sequencer import in_step, placing, recasts, source_look
 from ..state import cast, kept_json, steps
 
 
@@ -23,10 +34,10 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
-        strip = active_recast(context)
-        layout = step(
-            self.layout, context, "6  Recast", strip.name if strip is not None else "", done=strip is not None
-        )
+        strip, scene = active_recast(context), compat.sequencer_scene(context)
+        changed = source_look.changed(scene, strip, recasts.source_of(scene, strip)) if strip is not None else set()
+        said, wrong = strip.name if strip is not None else "", bool(changed & {"time", "speed"})
+        layout = step(self.layout, context, "6  Recast", said, done=strip is not None, wrong=wrong)
         if layout is None:
             return
         if state is not None and steps.chosen(state):
@@ -47,7 +58,7 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
         if not running and why != steps.missing_for_train(state):  # which is said above
             missing(layout, context, why)
         if strip is not None:
-            _draw_placed(layout.box(), context, strip)
+            _draw_placed(layout.box(), context, strip, changed)
         elif last_recast(context):
             layout.operator("understudy.place", icon="ADD")
         if state is not None:
@@ -76,21 +87,28 @@ def _what_recasting_takes(state: bpy.types.PropertyGroup | None) -> str:
     return tr("Recast") if steps.known_model(state, state.preset) else tr("Train, then Recast")
 
 
-def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip) -> None:
+def _draw_placed(
+    layout: bpy.types.UILayout, context: bpy.types.Context, strip: bpy.types.Strip, changed: set[str]
+) -> None:
     record = strip[STRIP_RECORD]
     sentence(layout, context, strip.name, "SEQ_STRIP_DUPLICATE")
     if said := record.get("consent"):
         sentence(layout, context, tr("Consent: {records}", records=consents_in_short(said)))
-    scene = compat.sequencer_scene(context)
-    changed = source_look.changed(scene, strip, recasts.source_of(scene, strip))
-    if changed - {"speed"}:
+    if "time" in changed:
+        scene = compat.sequencer_scene(context)
+        by = in_step.frames_off(scene, strip, recasts.source_of(scene, strip)) or 0
+        said = tr("Out of step: its source was moved by {frames}. Take that over?", frames=frames_in_words(abs(by)))
+        sentence(layout, context, said, "ERROR")
+    elif changed - {"speed"}:
         sentence(layout, context, tr("Its source has been changed since. Take that over?"), "INFO")
+    if changed - {"speed"}:
         layout.operator("understudy.follow_source", icon="COPYDOWN")
     if "speed" in changed:
         sentence(layout, context, tr("Its source has another speed since: mark the range and recast again."), "INFO")
     row = layout.row(align=True)
     row.operator("understudy.update", text="Update", icon="FILE_REFRESH")
     row.operator("understudy.remove_recast", text="Remove", icon="X")
+    scene = compat.sequencer_scene(context)
     takes_row(layout, "understudy.next_take", recasts.takes(scene, strip))
     view = context.window_manager.understudy
     if view.show and view.view != "original" and placing.take_in_view(scene):

@@ -30,7 +30,8 @@ def own_sources(scene: bpy.types.Scene) -> None:
         if len(sharing) < 2:
             continue
         recasts = [strip for strip in strips if (of := _record(strip)) and of.get("strip_id") == known]
-        groups = _groups(sharing, _names(scene, known, recasts))
+        names = _names(scene, known, recasts)
+        groups = grouped(sharing, min(sharing, key=lambda strip: (strip.name not in names, strip.name)))
         of = {strip: _over(strip, groups) for strip in recasts}
         for number, group in enumerate(groups[1:], 1):
             own = uuid.uuid4().hex
@@ -53,13 +54,13 @@ def _names(scene: bpy.types.Scene, known: str, recasts: list[bpy.types.Strip]) -
     return marked | {str(_record(recast).get("strip_name", "")) for recast in recasts}
 
 
-def _groups(sharing: list[bpy.types.Strip], names: set[str]) -> list[list[bpy.types.Strip]]:
-    """The original with its cut off parts first, then each copy with its own."""
-    first = min(sharing, key=lambda strip: (strip.name not in names, strip.name))
+def grouped(sharing: list[bpy.types.Strip], first: bpy.types.Strip) -> list[list[bpy.types.Strip]]:
+    """The original, which `first` is a part of, with its cut off parts, then each copy with its own: no frame of the
+    content shows twice in a group."""
     begin = compat.content(first)[0]
     groups: list[list[bpy.types.Strip]] = []
     for strip in sorted(sharing, key=lambda s: (s != first, compat.content(s)[0] != begin, s.channel, s.name)):
-        fitting = [group for group in groups if all(_apart(strip, one) for one in group)]
+        fitting = [group for group in groups if all(apart(strip, one) for one in group)]
         start = compat.content(strip)[0]
         fitting.sort(key=lambda group: (start != compat.content(group[0])[0], strip.channel != group[0].channel))
         if fitting:
@@ -69,7 +70,7 @@ def _groups(sharing: list[bpy.types.Strip], names: set[str]) -> list[list[bpy.ty
     return groups
 
 
-def _apart(a: bpy.types.Strip, b: bpy.types.Strip) -> bool:
+def apart(a: bpy.types.Strip, b: bpy.types.Strip) -> bool:
     """Whether no source frame shows in both."""
     (left, right), (other_left, other_right) = shown(a), shown(b)
     return right <= other_left or other_right <= left

@@ -32,7 +32,8 @@ class CannotPlace(Exception):
 def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types.Strip:
     """A new strip of `made` (a movie, or a folder of pictures) that covers exactly the marked range, on a free
     channel above the source; takes that were there before are muted. Over a source that was cut it is cut likewise, so
-    that each piece moves with, and looks like, what lies below it; answers the piece at the playhead, or the first.
+    that each piece moves with, and looks like, what lies below it; of a recast that is there in part only the rest is
+    placed. Answers the piece at the playhead, or the first.
 
     `about` is what the conversion's job was started with (`operators.convert`): the source strip and
     the marked frames, and the facts that are written on the strip. The range moves with the source strip
@@ -48,31 +49,38 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     if source is not None:
         moved = _moved(scene, source, about)
         start, end, channel = start + moved, end + moved, source.channel
+    wanted = _not_there(scene, source, _pieces_below(scene, source, start, end), about)
+    if not wanted:
+        raise CannotPlace(tr("All of this recast is on the timeline already."))
     scene.sequence_editor_create()
     holder, _ = compat.neighbours(scene, source)
+    first, last = wanted[0][0][0], wanted[-1][0][1]
     try:
-        free, inserted = strip_media.free_channel(scene, source, channel, start, end), 0
+        free, inserted = strip_media.free_channel(scene, source, channel, first, last), 0
         if source is not None:
-            free, inserted = stack.channel_above(scene, source, start, end, free)
+            free, inserted = stack.channel_above(scene, source, first, last, free)
+        roomy = strip_media.free_channel(scene, source, free - 1, start, end)  # until it is cut to what is wanted
     except timeline.RangeError as error:
         raise CannotPlace(tr(error.template, **error.facts)) from None
     try:
-        strip = _new(holder, made, free, start, about)
+        strip = _new(holder, made, roomy, start, about)
     except CannotPlace:
         stack.close(scene, source, inserted)
         raise
-    below, strips = _pieces_below(scene, source, start, end), [strip]
+    below, strips = [piece for _, piece in wanted], [strip]
     try:
         _fit(strip, start, end, about)
-        strips += _cut(strip, below)
+        strips += _cut(strip, [span for span, _ in wanted])
+        for one in strips:
+            if one.channel != free:
+                one.channel = free
         for one, piece in zip(strips, below, strict=True):
             one.color_tag = "COLOR_05"
             one[STRIP_RECORD] = _record(about)
             if piece is not None:
                 source_look.look_like(one, piece, bool(about.get("layer")))
                 strip_animation.copy(scene, one, piece)
-                timing = compat.strip_timing(scene, piece, stored_frames=about.get("stored_frames", 0))
-                one[STRIP_RECORD][source_look.LOOK] = source_look.told(piece, timing)
+                one[STRIP_RECORD][source_look.LOOK] = source_look.told(piece)
                 one[STRIP_RECORD]["inserted"] = bool(inserted)
                 hidden_sources.note(scene, one, piece)
     except Exception:
@@ -103,23 +111,52 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
 
 def _pieces_below(
     scene: bpy.types.Scene, source: bpy.types.Strip | None, start: int, end: int
-) -> list[bpy.types.Strip | None]:
-    """The pieces of a source that lie in these frames, in order; the source itself where it was not cut."""
+) -> list[tuple[tuple[int, int], bpy.types.Strip | None]]:
+    """The pieces of a source that lie in these frames, in order, each with the frames of it; the source itself with all
+    of them where it was not cut."""
     pieces = strip_media.pieces(scene, source) if source is not None else []
     within = [one for one in pieces if compat.span(one)[0] < end and start < compat.span(one)[1]]
-    return sorted(within, key=compat.span) if len(within) > 1 else [source]
+    if len(within) < 2:
+        return [((start, end), source)]
+    return [
+        ((max(start, left), min(end, right)), one)
+        for one in sorted(within, key=compat.span)
+        for left, right in (compat.span(one),)
+    ]
 
 
-def _cut(strip: bpy.types.Strip, below: list[bpy.types.Strip | None]) -> list[bpy.types.Strip]:
-    """Cut a new recast where the pieces of its source are, and leave out what lies over none. Answers what is cut off
-    `strip`, in order."""
-    spans = [compat.span(piece) for piece in below if piece is not None]
+def _not_there(
+    scene: bpy.types.Scene, source: bpy.types.Strip | None,
+    below: list[tuple[tuple[int, int], bpy.types.Strip | None]], about: dict[str, Any],
+) -> list[tuple[tuple[int, int], bpy.types.Strip | None]]:  # fmt: skip
+    """Of these frames those that no strip of the same recast shows there: one that was cut may have lost a piece."""
+    there = [
+        compat.span(one)
+        for one in recasts.placed(scene)
+        if about.get("job") and one[STRIP_RECORD].get("job") == about["job"]
+        and one[STRIP_RECORD].get("strip_id") == about["strip_id"]
+        and (source is None or recasts.in_step(scene, one))
+    ]  # fmt: skip
+    found = []
+    for (start, end), piece in below:
+        left = start
+        for begin, finish in sorted(there):
+            if left < begin < end:
+                found.append(((left, begin), piece))
+            left = max(left, finish) if begin < end else left
+        if left < end:
+            found.append(((left, end), piece))
+    return found
+
+
+def _cut(strip: bpy.types.Strip, spans: list[tuple[int, int]]) -> list[bpy.types.Strip]:
+    """Cut a new recast so that it lies on these frames alone. Answers what is cut off `strip`, in order."""
     made = [strip]
     for left, _ in spans[1:]:
         made.append(made[-1].split(frame=left, split_method="SOFT"))
-    if len(spans) > 1:
-        for one, (left, right) in zip(made, spans, strict=True):
-            begin, end = compat.span(one)
+    for one, (left, right) in zip(made, spans, strict=True):
+        begin, end = compat.span(one)
+        if (begin, end) != (left, right):
             compat.set_span(one, max(begin, left), min(end, right))
     return made[1:]
 

@@ -14,6 +14,7 @@ from .. import compat
 from ..constants import RECAST_ID, STRIP_ID, STRIP_RECORD
 from ..state import kept_json
 from . import copies, stack, strip_media
+from .in_step import frames_off
 
 if TYPE_CHECKING:
     import bpy
@@ -122,21 +123,29 @@ def show_take(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
 
 
 def pieces(scene: bpy.types.Scene, strip: bpy.types.Strip) -> list[bpy.types.Strip]:
-    """The strips that `strip` was cut into, itself first: of the same job, none showing a frame that another shows.
-    A duplicate shows the same frames: it is a recast of its own."""
-    found = [strip]
-    for other in placed(scene):
-        if other == strip or other[STRIP_RECORD].get("job") != strip[STRIP_RECORD].get("job"):
-            continue
-        left, right = copies.shown(other)
-        if all(right <= a or b <= left for a, b in map(copies.shown, found)):
-            found.append(other)
-    return found
+    """The strips that `strip` was cut into, itself first: of one recast over one placement of its source. A duplicate
+    shows frames that another shows: it is a recast of its own, with what was cut off it."""
+    of = strip[STRIP_RECORD]
+    same = [
+        one
+        for one in placed(scene)
+        if one[STRIP_RECORD].get("job") == of.get("job") and one[STRIP_RECORD].get("strip_id") == of.get("strip_id")
+    ]
+    first = min(same, key=lambda one: (not in_step(scene, one), one.name))
+    mine = next(group for group in copies.grouped(same, first) if strip in group)
+    return [strip, *(one for one in mine if one != strip)]
+
+
+def in_step(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bool:
+    """Whether a recast lies over a source, and shows on each frame what that shows there. Only reads."""
+    source = source_of(scene, strip)
+    return source != strip and frames_off(scene, strip, source) == 0
 
 
 def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
     """The recast that Update, takes and Remove act on: the strip that is acted on (`compat.acted_on`); where that is a
-    source or a meta strip, the uppermost one that is seen of or in it at the playhead, None where there is none."""
+    source or a meta strip, the uppermost one that is seen of or in it at the playhead, None where there is none. A
+    source that was moved away from its recast may lie elsewhere."""
     strip = compat.active_picture(scene)
     if strip is None or strip.get(STRIP_RECORD):
         return strip
@@ -146,7 +155,7 @@ def meant(scene: bpy.types.Scene) -> bpy.types.Strip | None:
         for one in placed(scene)
         if (_inside(one, strip) if strip.type == "META" else _is_of(one, strip))
         and compat.span(one)[0] <= now < compat.span(one)[1]
-        and left <= now < right
+        and (left <= now < right or source_of(scene, one) == strip)
     ]
     return max(over, key=lambda one: (not one.mute, one.channel), default=None)
 

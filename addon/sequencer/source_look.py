@@ -1,4 +1,4 @@
-"""How a source strip looks, which its recast shares: where it lies, how it blends, its modifiers, its speed.
+"""How a source strip looks, which its recast shares: where it lies, how it blends, its modifiers.
 
 A recast remembers how its source looked when it was placed (LOOK in its record), so that what was changed on the
 source since can be told, and taken over.
@@ -7,17 +7,14 @@ source since can be told, and taken over.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import bpy
 
 from .. import compat
 from ..constants import STRIP_RECORD
 from ..state import kept_json
-from . import hidden_sources
-
-if TYPE_CHECKING:
-    from . import timeline
+from . import copies, hidden_sources, in_step
 
 LOOK = "look"
 # What the recast strip has to share with its source so that it lies exactly over it.
@@ -62,9 +59,8 @@ def _is_exr(strip: bpy.types.Strip) -> bool:
     return strip.type == "IMAGE" and strip.elements[0].filename.lower().endswith(".exr")
 
 
-def told(source: bpy.types.Strip, timing: timeline.StripTiming) -> str:
+def told(source: bpy.types.Strip) -> str:
     """How a source looks now, as its recast remembers it: JSON."""
-    keys = [[round(key.index, 2), round(key.factor, _DIGITS)] for key in timing.keys]
     return json.dumps({
         "settings": {name: _plain(getattr(source, name)) for name in _SETTINGS if hasattr(source, name)},
         "transform": {name: _plain(getattr(source.transform, name)) for name in _TRANSFORM},
@@ -73,31 +69,44 @@ def told(source: bpy.types.Strip, timing: timeline.StripTiming) -> str:
             [one.name, one.type, _properties(one)] for one in getattr(source, "modifiers", ())
         ],
         "colour": source.colorspace_settings.name if hasattr(source, "colorspace_settings") else "",
-        "speed": [keys, timing.strobe, timing.reversed, round(timing.rate, _DIGITS)],
     })  # fmt: skip
 
 
 def changed(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> set[str]:
-    """What of a recast's source was changed since: of "place", "blend", "grade" and "speed". Nothing where the source
-    is animated, or was placed by an older add-on. Only reads: panels call it."""
-    was = _remembered(strip[STRIP_RECORD])
-    if not was or source == strip or compat.animated(scene, source):
+    """What of a recast's source was changed since: of "place", "blend", "grade"; nothing of these where the source is
+    animated, or was placed by an older add-on. "time" where it is out of step by `in_step.frames_off`, "speed" where it
+    cannot be in step. Only reads: panels call it."""
+    if source == strip:
         return set()
-    timing = compat.strip_timing(scene, source, stored_frames=strip[STRIP_RECORD].get("stored_frames", 0))
-    now = json.loads(told(source, timing))
-    kinds = {
-        "settings": "blend", "transform": "place", "crop": "place", "modifiers": "grade", "colour": "grade",
-        "speed": "speed",
-    }  # fmt: skip
-    return {kind for part, kind in kinds.items() if was.get(part, now[part]) != now[part]}
+    off = in_step.frames_off(scene, strip, source)
+    out = set() if off == 0 or _is_shown_twice(scene, strip, source) else {"speed" if off is None else "time"}
+    was = _remembered(strip[STRIP_RECORD])
+    if not was or compat.animated(scene, source):
+        return out
+    now = json.loads(told(source))
+    kinds = {"settings": "blend", "transform": "place", "crop": "place", "modifiers": "grade", "colour": "grade"}
+    return out | {kind for part, kind in kinds.items() if was.get(part, now[part]) != now[part]}
+
+
+def _is_shown_twice(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> bool:
+    """Whether another strip of the same recast is in step over that source with frames of this one: a duplicate that
+    lies elsewhere is meant to."""
+    of = strip[STRIP_RECORD]
+    return any(
+        other != strip
+        and (record := other.get(STRIP_RECORD))
+        and (record.get("job"), record.get("strip_id")) == (of.get("job"), of.get("strip_id"))
+        and not copies.apart(strip, other)
+        and in_step.frames_off(scene, other, source) == 0
+        for other in compat.all_strips(scene)
+    )
 
 
 def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> None:
-    """Change on a recast what was changed on its source since, but the speed, which only a new recast follows; what
-    was changed on the recast itself stays otherwise."""
+    """Change on a recast what was changed on its source since, but where it lies in time (`in_step.follow`); what was
+    changed on the recast itself stays otherwise."""
     record = strip[STRIP_RECORD]
-    timing = compat.strip_timing(scene, source, stored_frames=record.get("stored_frames", 0))
-    was, now = _remembered(record), json.loads(told(source, timing))
+    was, now = _remembered(record), json.loads(told(source))
     if not was:
         return
     kept = set(_LAYER) if record.get("layer") else set()
@@ -113,15 +122,13 @@ def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.
         _copy_modifiers(strip, source)
     if was.get("colour", now["colour"]) != now["colour"] and _same_encoding(strip, source):
         strip.colorspace_settings.name = now["colour"]
-    record[LOOK] = json.dumps({**now, "speed": was["speed"]})
+    record[LOOK] = json.dumps(now)
 
 
 def _remembered(record: Any) -> dict[str, Any]:
     """How a recast's source looked when it was placed; empty where its record does not say, or says something else."""
     was = kept_json.mapping(record.get(LOOK, ""))
-    whole = {"modifiers", "speed"} <= set(was) and all(
-        isinstance(was.get(part), dict) for part in ("settings", "transform", "crop")
-    )
+    whole = "modifiers" in was and all(isinstance(was.get(part), dict) for part in ("settings", "transform", "crop"))
     return was if whole else {}
 
 

@@ -78,7 +78,7 @@ def addon(package: Path) -> SimpleNamespace:
     names = ["compat", "jobs.jobs", "state.people_store", "sequencer.placing", "sequencer.recasts", "state.cast",
              "jobs.follow", "jobs.known_footage", "state.user_preferences",
              "state.project", "state.properties", "state.settings_group", "state.failures",
-             "sequencer.source_look", "sequencer.marking",
+             "sequencer.source_look", "sequencer.in_step", "sequencer.marking",
              "sequencer.strip_media", "state.steps",
              "sequencer.timeline", "sequencer.sound_strips", "sequencer.voice_placing", "state.voice_steps",
              "state.voice_properties", "operators", "panels", "viewport.preview",
