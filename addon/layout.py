@@ -38,14 +38,16 @@ class StepPanel(SidebarPanel):
 
 def step(
     layout: bpy.types.UILayout, context: bpy.types.Context, title: str, *said: str, done: bool = False,
-    wrong: bool = False, switch: str = "",
+    wrong: bool = False, switch: str = "", running: str = "",
 ) -> bpy.types.UILayout | None:  # fmt: skip
     """The line of a step, which opens and closes it, and below it what is answered: None while it is closed.
 
     `title` is its number and name ("2  People"), `said` what it came to, for the closed line: the first of these that
-    has room there, else the last, with a mark where it is `done` or went `wrong`; `switch` is the property of the
-    window's look that switches it on, before the title as in Blender's own panels.
+    has room there, else the last, with a mark where it is `done` or went `wrong`; what is `running` takes its place.
+    `switch` is the property of the window's look that switches it on, before the title as in Blender's own panels.
     """
+    if running:
+        said, done = (running,), False
     folds, name = context.window_manager.understudy_folds, title.split()[-1].lower()
     name = {"recast": "convert"}.get(name, name)
     header, body = layout.panel_prop(folds, name)

@@ -22,8 +22,10 @@ def follow() -> None:
     if scene is None or steps.locked(scene.understudy):
         return
     before = _followed.get(scene.name)
-    _note(scene)
     strip = compat.active_picture(scene)
+    if strip is not None and recasts.is_copy(strip):
+        recasts.own_ids(scene)
+    _note(scene)
     if strip is not None and _followed[scene.name] != before:  # a copy, perhaps
         recasts.own_ids(scene)
         _note(scene)
@@ -63,7 +65,9 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     """Make a recast's range the marked one, and its cast the cast, where its scan is still there."""
     state, of = scene.understudy, strip[STRIP_RECORD]
     shot, name = state.shot, of.get("scan", "")
-    if Path(shot.scan.folder).name == name and shot.scan.folder:
+    marked = (shot.strip_id, shot.source_start, shot.source_end)
+    meant = (of["strip_id"], of["source_start"], of["source_end"])
+    if Path(shot.scan.folder).name == name and shot.scan.folder and marked == meant:
         if not recasts.same_cast(state, of):
             cast.use(state, kept_json.swaps(of.get("swaps", "")))
         _shown[scene.name] = _cast(state)
@@ -75,8 +79,9 @@ def show(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     try:
         told = project_files.read_json(folder / "scans" / name / "scan.json")["clip"]
         clip = project.clip(told["path"], of["source_start"], of["source_end"], int(told.get("stream", 0)))
+        scanned = project.clip(told["path"], int(told["start"]), None, clip.stream)
         cast.remember(state)
-        people_store.fill(shot.scan, clip, str(folder / "scans" / name))
+        people_store.fill(shot.scan, scanned, str(folder / "scans" / name))
     except (OSError, ValueError, KeyError, TypeError, people_store.ScanUnreadable):
         return
     source = recasts.source_of(scene, strip)

@@ -24,7 +24,7 @@ from ..state.properties import SCHEMA
 from ..state.steps import named, unfinished
 from ..state.user_preferences import engine_python
 from ..viewport import loss_curve, preview
-from . import follow, known_footage, results
+from . import follow, job_words, known_footage, results
 
 if TYPE_CHECKING:
     from ..state.properties import UnderstudyJob, UnderstudyState
@@ -45,6 +45,7 @@ _poller: PollerHandle | None = None
 _mirror: dict[str, tuple[str, dict[str, Any]]] = {}  # job id → (scene's name, fields)
 _recast_with_defaults: dict[str, bool] = {}  # scene's name → whether one step follows the other by itself
 _resume = False
+_stopping: set[str] = set()  # the ids of jobs that were asked to stop
 
 
 def poller() -> PollerHandle:
@@ -72,27 +73,36 @@ def start(
     job = state.jobs.add()
     job.id, job.kind, job.about = uuid.uuid4().hex, kind, json.dumps({**about, "after": after} if after else about)
     job.output, job.model = output, model
-    job.message = tr("Waits for the training to end") if after else tr("Waiting for the engine")
+    waits = tr("Waits for the faces") if about.get("preset") == "draft" else tr("Waits for the training to end")
+    job.message = waits if after else tr("Waiting for the engine")
     _remember(scene, job)
+    if kind in job_words.LONG and not after:
+        hooks.say(f"{job_words.what(job)}…")
     poller().submit(engine_python(), job.id, kind, protocol.to_json(spec), [after] if after else [])
     return job
 
 
 def cancel(job: UnderstudyJob) -> None:
-    """Ask the engine to stop a job at its next safe point; returns at once.
+    """Ask the engine to stop a job at its next safe point, and what waits for it; returns at once.
 
-    What waits for it goes first: the engine takes a job that waited in vain for a failed one. What a stopped training
-    has learned may be recast all the same (`follow_up`).
+    What waits goes first: the engine takes a job that waited in vain for a failed one. What a stopped training has
+    learned is kept, for whoever recasts with it then.
     """
-    scene, about = job.id_data, kept_json.mapping(job.about)
-    for other in unfinished(scene.understudy):
-        theirs = kept_json.mapping(other.about)
-        if theirs.get("after") == job.id:
-            poller().change(other.id, "cancel")
-        elif other.id == about.get("after") and theirs.pop("then", None):
-            change(scene, other, about=json.dumps(theirs))  # a recast that is not wanted any more follows nothing
-    job.message = tr("Stopping")
+    for other in unfinished(job.id_data.understudy):
+        if kept_json.mapping(other.about).get("after") == job.id:
+            _stop(other)
+    _stop(job)
+
+
+def _stop(job: UnderstudyJob) -> None:
+    _stopping.add(job.id)
+    job.message = tr("Stopping…")
     poller().change(job.id, "cancel")
+
+
+def is_stopping(job: UnderstudyJob) -> bool:
+    """Whether a job was asked to stop and has not yet."""
+    return job.id in _stopping and job.state not in protocol.FINAL_STATES
 
 
 def run_next(job: UnderstudyJob) -> None:
@@ -185,7 +195,7 @@ def _take_in(report: JobReport | EngineReport | FootageReport) -> None:
 
 def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> None:
     job.state, job.progress, job.last_seq = report.state, report.progress, max(report.last_seq, job.last_seq)
-    job.message = report.message or job.message
+    job.message = (not is_stopping(job) and report.message) or job.message
     job.seconds_left = -1.0 if report.seconds_left is None else report.seconds_left
     job.error = failures.in_words(scene.understudy, job, report.error)
     if report.losses:
@@ -217,19 +227,10 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
     if report.state == "failed":
         results.scan_failed(scene, job)
     if report.state in protocol.FINAL_STATES:
-        follow_up(scene, job_id)
+        _stopping.discard(job_id)
         if hooks.go_on is not None and scene.understudy.recast_with_defaults:
             hooks.go_on(scene, report.state)
         project.adopt()
-
-
-def follow_up(scene: bpy.types.Scene, job_id: str) -> None:
-    """A training that was stopped early is enough for the recast that waited for it, if anything was learned."""
-    job = next(job for job in scene.understudy.jobs if job.id == job_id)
-    then = kept_json.mapping(job.about).get("then")
-    if then and job.state == "cancelled" and job.step:
-        spec = protocol.from_json(protocol.ConvertSpec, then["spec"])
-        start(scene, "convert", spec, about=then["about"], output=spec.output, model=spec.model)
 
 
 def set_recast_with_defaults(scene: bpy.types.Scene, going: bool) -> None:
@@ -263,6 +264,7 @@ def resume() -> None:
     if ASIDE in os.environ:
         return
     _mirror.clear()
+    _stopping.clear()
     _recast_with_defaults.clear()
     people_store.forget_pictures()
     consent_records.look_again()

@@ -7,7 +7,7 @@ from bpy.props import StringProperty
 
 from ..i18n import tr
 from ..jobs import jobs
-from ..state import steps
+from ..state import hooks, steps
 
 
 class UNDERSTUDY_OT_cancel(bpy.types.Operator):
@@ -15,7 +15,7 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
 
     bl_idname = "understudy.cancel"
     bl_label = "Stop Job"
-    bl_description = "Stop this job; what a training has learned so far is kept"
+    bl_description = "Stop this job and what waits for it; what a training has learned so far is kept"
     bl_options = set()
 
     job: StringProperty(description="The job's id; empty: every running job of the scene", options={"SKIP_SAVE"})
@@ -31,6 +31,8 @@ class UNDERSTUDY_OT_cancel(bpy.types.Operator):
         for job in steps.unfinished(steps.state_of(context)):
             if self.job in ("", job.id):
                 jobs.cancel(job)
+        self.report({"INFO"}, tr("Stopping…"))
+        hooks.redraw_sequencers({"UI"})
         return {"FINISHED"}
 
 

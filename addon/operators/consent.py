@@ -14,7 +14,7 @@ from .. import compat
 from ..i18n import tr
 from ..jobs import jobs
 from ..layout import fields
-from ..state import consent_records, project, steps
+from ..state import consent_records, people_store, project, steps
 from ..state.properties import BASES, USUAL_BASIS, UnderstudyConsentRow
 from .common import Outside
 from .consent_dialog import ConsentDialog, Incomplete, record_of, start_consent, usual_scope
@@ -123,7 +123,17 @@ class UNDERSTUDY_OT_consents(ConsentDialog, bpy.types.Operator):
             face = tr("{name}, whose face appears", name=row.called)
             return face if row.role == "FACE" else tr("{name}, who is replaced in the footage", name=row.called)
 
-        self.draw_rows(context, said, "USER")
+        state = steps.state_of(context)
+
+        def picture(row: bpy.types.PropertyGroup) -> int:
+            identity = steps.identity_named(state, row.identity)
+            if identity is not None:
+                return people_store.identity_icon(identity)
+            swap = next((one for one in state.swaps if steps.target_key(state, one) == row.identity), None)
+            scan = state.shot.scan
+            return people_store.icon(scan, people_store.person_of(scan, swap.person)) if swap is not None else 0
+
+        self.draw_rows(context, said, "USER", picture)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)

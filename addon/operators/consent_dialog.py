@@ -139,14 +139,24 @@ class ConsentDialog(Outside):
         else:
             field.prop(row, "person", text="", placeholder=tr("Full Name"))
 
-    def draw_rows(self, context: bpy.types.Context, said: Callable[[bpy.types.PropertyGroup], str], icon: str) -> None:
-        """Each row under what is `said` of whom it is about, then what they share."""
+    def draw_rows(
+        self, context: bpy.types.Context, said: Callable[[bpy.types.PropertyGroup], str], icon: str,
+        picture: Callable[[bpy.types.PropertyGroup], int] | None = None,
+    ) -> None:  # fmt: skip
+        """Each row under what is `said` of whom it is about, with their `picture` where there is one, then what they
+        share."""
         layout = self.layout
         self.draw_plea(context)
         short = _HEIGHT + len(self.rows) * _ROW_HEIGHT > context.window.height / context.preferences.system.ui_scale
         for row in self.rows:
             layout.separator()
-            layout.label(text=said(row), icon=icon, translate=False)
+            face = picture(row) if picture is not None else 0
+            if face:
+                line = layout.row()
+                line.template_icon(icon_value=face, scale=1.0 if short else 2.0)
+                line.label(text=said(row), translate=False)
+            else:
+                layout.label(text=said(row), icon=icon, translate=False)
             if short:  # a dialog does not scroll
                 line = layout.row(align=True)
                 self.draw_name(line, row)

@@ -61,6 +61,8 @@ def convert_spec(scene: bpy.types.Scene, model: str, about: dict[str, Any]) -> p
         swaps=[protocol.Swap(**swap) for swap in json.loads(about["swaps"])],
         output=str(project.new_recast(state, name, promised, ending(about))),
         use_refiner=about["preset"] != "draft",
+        start=about["source_start"],  # more may have been scanned
+        end=about["source_end"],
         format=about["format"],
         layer=about["layer"],
         settings=settings_group.read(state.fit, protocol.ConvertSettings),
@@ -74,9 +76,8 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
     swaps = steps.cast(state)[1]
     faces = [steps.identity_named(state, swap.identity) for swap in swaps]
     shown = [people_store.person_of(shot.scan, swap.person) for swap in swaps]
-    agreed = [
-        consent_records.record(project.folder(state), key) for swap in swaps for key in (swap.identity, swap.target)
-    ]
+    asked = dict.fromkeys(key for swap in swaps for key in (swap.identity, swap.target))
+    agreed = [consent_records.record(project.folder(state), key) for key in asked]
     return {
         "strip_id": shot.strip_id,
         "strip_name": shot.strip_name,
@@ -93,7 +94,7 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
         "person": swaps[0].person,
         "person_name": ", ".join(people_store.called(person) for person in shown),
         "identity": swaps[0].identity,
-        "identity_name": ", ".join(face.name for face in faces),
+        "identity_name": ", ".join(dict.fromkeys(face.name for face in faces)),
         "swaps": json.dumps([protocol.to_json(swap) for swap in swaps]),
         "model": Path(model).name,
         "preset": preset,
@@ -138,8 +139,6 @@ def queue(scene: bpy.types.Scene, preset: protocol.Preset) -> str:
             first = train_spec(scene, preset)
             made = steps.made_from(state, preset)
             training = jobs.start(scene, "train", first, about=made, output=first.output, model=first.output)
-        then = {"spec": protocol.to_json(spec), "about": about}  # where it is stopped early
-        jobs.change(scene, training, about=json.dumps({**steps.about(training), "then": then}))
         before = training.id
     jobs.start(scene, "convert", spec, about=about, output=spec.output, model=spec.model, after=before)
     return ""

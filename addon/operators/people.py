@@ -98,6 +98,7 @@ def _identities(_: object, context: bpy.types.Context) -> list[tuple[str, str, s
         _items.extend(
             (one.key, one.name, tr("This person gets the face of {name}", name=one.name), number)
             for number, one in enumerate(state.identities, 1)
+            if steps.may_have_faces(state, one)
         )
     return _items
 
@@ -121,6 +122,28 @@ class UNDERSTUDY_OT_assign(Undoable, bpy.types.Operator):
         if people_store.person_of(state.shot.scan, self.person) is None:
             return self.refuse(tr("That person is not in the shot."))
         cast.assign(state, self.person, "" if self.identity == _KEPT else self.identity)
+        hooks.redraw_sequencers({"PREVIEW"})
+        return {"FINISHED"}
+
+
+class UNDERSTUDY_OT_assign_as_before(Undoable, bpy.types.Operator):
+    """Give everybody the face that they got where they were recast last. Undoable."""
+
+    bl_idname = "understudy.assign_as_before"
+    bl_label = "All as Before"
+    bl_description = "Give everybody who is known here the face that they got where they were recast last"
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        state = steps.state_of(context)
+        if missing := steps.missing_for_people(state):
+            return missing
+        return "" if cast.all_proposed(state) else tr("Nobody who is known here is without a face.")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        state = steps.state_of(context)
+        for person, identity in cast.all_proposed(state).items():
+            cast.assign(state, person, identity)
         hooks.redraw_sequencers({"PREVIEW"})
         return {"FINISHED"}
 
@@ -235,6 +258,7 @@ class UNDERSTUDY_OT_restore_people(Outside, bpy.types.Operator):
 CLASSES = (
     UNDERSTUDY_OT_choose_person,
     UNDERSTUDY_OT_assign,
+    UNDERSTUDY_OT_assign_as_before,
     UNDERSTUDY_OT_merge_people,
     UNDERSTUDY_OT_split_person,
     UNDERSTUDY_OT_reject_person,

@@ -175,7 +175,7 @@ def rename_strips(scene: bpy.types.Scene, identity: bpy.types.PropertyGroup) -> 
         if None in faces:
             continue
         before = placing.name_of(record)
-        record["identity_name"] = ", ".join(face.name for face in faces)
+        record["identity_name"] = ", ".join(dict.fromkeys(face.name for face in faces))
         if strip.name.startswith(before[:55]):  # a name that the user gave stays
             strip.name = placing.name_of(record)
     recasts.own_ids(scene)

@@ -25,6 +25,7 @@ from ..operators.convert import active_recast
 from ..operators.place import last_recast
 from ..sequencer import in_step, placing, recasts, source_look
 from ..state import cast, kept_json, steps
+from . import progress
 
 
 class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
@@ -37,7 +38,10 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
         strip, scene = active_recast(context), compat.sequencer_scene(context)
         changed = source_look.changed(scene, strip, recasts.source_of(scene, strip)) if strip is not None else set()
         said, wrong = strip.name if strip is not None else "", bool(changed & {"time", "speed"})
-        layout = step(self.layout, context, "6  Recast", said, done=strip is not None, wrong=wrong)
+        layout = step(
+            self.layout, context, "6  Recast", said, done=strip is not None, wrong=wrong,
+            running=progress.in_line(state, "convert"),
+        )  # fmt: skip
         if layout is None:
             return
         if state is not None and steps.chosen(state):
@@ -45,18 +49,7 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
             sentence(layout, context, cast.in_words(state, before), "COMMUNITY")
             if before and not recasts.same_cast(state, strip[STRIP_RECORD]):
                 sentence(layout, context, _what_is_kept(state))
-        both = beside(layout, context)
-        row = both.row(align=True)
-        row.enabled = not steps.missing_for_convert(state, draft=False)
-        text = _what_recasting_takes(state)
-        row.operator("understudy.convert", text=text, icon="RENDER_ANIMATION", translate=False).draft = False
-        row = both.row(align=True)
-        row.enabled = not steps.missing_for_convert(state, draft=True)
-        row.operator("understudy.convert", text="Draft, without Training", icon="SHADERFX").draft = True
-        running = [job for job in steps.in_turn(state) if job.kind == "convert"] if state else []
-        why = steps.missing_for_convert(state, draft=False)
-        if not running and why != steps.missing_for_train(state):  # which is said above
-            missing(layout, context, why)
+        _draw_buttons(layout, context, state)
         if strip is not None:
             _draw_placed(layout.box(), context, strip, changed)
         elif last_recast(context):
@@ -64,6 +57,26 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
         if state is not None:
             failure(layout, context, state, "convert")
             _draw_fit(layout, state)
+
+
+def _draw_buttons(
+    layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup | None
+) -> None:
+    """Recast and Draft; in place of one of them the job that runs."""
+    both, running = beside(layout, context), progress.of_step(state, "convert")
+    drafted = bool(running) and steps.about(running[0]).get("preset") == "draft"
+    for draft in (False, True):
+        if running and draft == drafted:
+            progress.draw(both.column(), context, running[0])
+            continue
+        row = both.row(align=True)
+        row.enabled = not steps.missing_for_convert(state, draft)
+        text = tr("Draft, without Training") if draft else _what_recasting_takes(state)
+        icon = "SHADERFX" if draft else "RENDER_ANIMATION"
+        row.operator("understudy.convert", text=text, icon=icon, translate=False).draft = draft
+    why = steps.missing_for_convert(state, draft=False)
+    if not running and why != steps.missing_for_train(state):  # which is said above
+        missing(layout, context, why)
 
 
 def _what_is_kept(state: bpy.types.PropertyGroup) -> str:
@@ -120,7 +133,8 @@ def consents_in_short(said: str) -> str:
     people: dict[str, list[str]] = {}
     for one in said.split("; "):
         name, _, terms = one.rpartition(": ")
-        people.setdefault(terms, []).append(name)
+        if name not in people.setdefault(terms, []):
+            people[terms].append(name)
     return "; ".join(f"{', '.join(names)}: {terms}" for terms, names in people.items())
 
 

@@ -10,6 +10,7 @@ from ..i18n import tr
 from ..layout import StepPanel, beside, consent_button, failure, gallery, missing, sentence, step
 from ..operators.consent import forgetting
 from ..state import failures, people_store, project_files, steps
+from . import progress
 from .status import asks_for_consents
 
 SHOWN_PATHS = 6
@@ -59,7 +60,8 @@ class UNDERSTUDY_PT_identities(StepPanel, bpy.types.Panel):
         said = [", ".join(names), number, str(len(names))] if names else []
         ready = state is not None and not steps.missing_for_swap(state)
         wrong = state is not None and failures.faceless(state)
-        layout = step(self.layout, context, "3  Identities", *said, done=ready, wrong=wrong)
+        layout = step(self.layout, context, "3  Identities", *said, done=ready, wrong=wrong,
+                      running=progress.in_line(state, "identities"))  # fmt: skip
         if layout is None:
             return
         layout.menu("UNDERSTUDY_MT_add_identity", icon="ADD")
@@ -90,7 +92,9 @@ def _draw_identity(
     if any(swap.identity == identity.key for swap in steps.chosen(state)):
         consent_button(row, state, identity.key, identity.name)
     row.operator("understudy.remove_identity", text="", icon="X").identity = identity.key
-    if people_store.material(identity):
+    if scans := progress.of_material(state, identity):
+        progress.draw(column, context, scans[0])
+    elif people_store.material(identity):
         sentence(column, context, people_store.amount_in_words(identity, 2 if chosen else 1))
     for material in identity.materials:
         failure(layout, context, state, material.key)
@@ -157,6 +161,9 @@ def _list_paths(layout: bpy.types.UILayout, context: bpy.types.Context, paths: l
 
 def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
     """The button that asks for the consents that are lacking; those on record are told beside the names."""
+    if written := [job for job in progress.of_step(state, "identities") if job.kind != "scan"]:
+        progress.draw(layout, context, written[0])
+        return
     lacking = steps.lacking_consent(state)
     if asks_for_consents(state):
         return  # on top

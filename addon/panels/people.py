@@ -7,6 +7,7 @@ import bpy
 from ..i18n import tr
 from ..layout import StepPanel, beside, consent_button, failure, frames_in_words, is_wide, missing, sentence, step
 from ..state import cast, failures, people_store, steps
+from . import progress
 
 
 class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
@@ -16,14 +17,19 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
 
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
-        layout = step(self.layout, context, "2  People", *_in_short(state), done=bool(state and steps.chosen(state)))
+        layout = step(self.layout, context, "2  People", *_in_short(state), done=bool(state and steps.chosen(state)),
+                      running=progress.in_line(state, "people"))  # fmt: skip
         if layout is None:
             return
         row = beside(layout, context)
-        row.operator("understudy.scan_shot", icon="VIEWZOOM")
+        if running := progress.of_step(state, "people"):
+            progress.draw(row.column(), context, running[0])
+        else:
+            row.operator("understudy.scan_shot", icon="VIEWZOOM")
         if state is not None and people_store.there(state.shot.scan):
             row.operator("understudy.pick_face", icon="EYEDROPPER")
-        missing(layout, context, steps.missing_for_scan(state))
+        if not running:
+            missing(layout, context, steps.missing_for_scan(state))
         if state is None:
             return
         failure(layout, context, state, "people")
@@ -37,6 +43,8 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
         else:
             if len(people_store.there(scan)) > cast.ROWS:
                 layout.prop(state, "crowd")
+            if len(cast.all_proposed(state)) > 1:
+                layout.operator("understudy.assign_as_before", icon="LOOP_BACK")
             for person in cast.rows(state):
                 _draw_row(layout, context, state, person)
             hidden = len(people_store.there(scan)) - len(cast.rows(state))
@@ -60,9 +68,9 @@ def _in_short(state: bpy.types.PropertyGroup | None) -> list[str]:
     faces = [steps.identity_named(state, swap.identity) for swap in steps.chosen(state)]
     if not faces:
         return [tr("1 person") if n == 1 else tr("{n} people", n=n)]
-    names = ", ".join(face.name for face in faces)
-    said = tr("1 face") if len(faces) == 1 else tr("{n} faces", n=len(faces))
-    return [cast.in_words(state, []), cast.in_first_names(state), names, said, str(len(faces))]
+    names = list(dict.fromkeys(face.name for face in faces))
+    said = tr("1 face") if len(names) == 1 else tr("{n} faces", n=len(names))
+    return [cast.in_words(state, []), cast.in_first_names(state), ", ".join(names), said, str(len(names))]
 
 
 def _draw_row(

@@ -2,37 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import bpy
 
 from ..engine_link import engine_setup
 from ..i18n import tr
 from ..jobs import jobs
-from ..layout import SidebarPanel, alarm, duration, failure, sentence
+from ..layout import SidebarPanel, alarm, failure, sentence
 from ..sequencer import scene_strips
 from ..state import failures, steps
-
-
-def _words(kind: str) -> str:
-    return {
-        "scan": tr("Finding people"),
-        "train": tr("Training"),
-        "gather": tr("Gathering faces"),
-        "convert": tr("Recasting"),
-        "people": tr("Correcting who is who"),
-        "consent": tr("Recording consent"),
-        "forget": tr("Forgetting"),
-        "report": tr("Writing the report"),
-        "credential": tr("Adding content credentials"),
-        "voice-train": tr("Making the voice"),
-        "voice": tr("Recasting the voice"),
-    }.get(kind, kind)
-
-
-def _what(job: bpy.types.PropertyGroup) -> str:
-    """The job's kind; the gathering of faces for a draft trains nothing."""
-    return "gather" if job.kind == "train" and steps.about(job).get("preset") == "draft" else str(job.kind)
+from . import progress
 
 
 def which_engine() -> str:
@@ -88,8 +66,8 @@ class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):
         if waiting and jobs.engine.state == "ready" and jobs.engine.remote:
             sentence(layout, context, which_engine(), "URL")
             draw_remote(layout, context)
-        for number, job in enumerate(waiting):
-            draw_job(layout.box(), context, job, behind=number > 0 and waiting[number - 1].state == "queued")
+        for job in progress.of_step(state, ""):
+            progress.draw(layout, context, job)
         _draw_recast_with_defaults(layout, context, state)
         if not bpy.data.filepath:
             sentence(layout, context, tr("Save the .blend: recast movies are then kept beside it."), "FILE_TICK")
@@ -103,11 +81,10 @@ def asks_for_consents(state: bpy.types.PropertyGroup) -> bool:
 def _draw_recast_with_defaults(
     layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup
 ) -> None:
-    if not state.recast_with_defaults:
-        if not steps.recasting(state):
-            row = layout.row()
-            row.scale_y = 1.3
-            row.operator("understudy.recast_with_defaults", icon="PLAY")
+    if not state.recast_with_defaults:  # stays in its place while a job runs: what lies below would jump
+        row = layout.row()
+        row.scale_y = 1.3
+        row.operator("understudy.recast_with_defaults", icon="PLAY")
     elif asks_for_consents(state):
         sentence(layout, context, tr("Training and recast follow once the consents are on record."), "INFO")
         layout.operator("understudy.consents", icon="ERROR")
@@ -117,38 +94,6 @@ def _draw_recast_with_defaults(
         sentence(layout, context, tr("Choose below who gets whose face; training and recast follow."), "INFO")
     else:
         layout.operator("understudy.recast_with_defaults", text="Continue", icon="PLAY")
-
-
-def draw_job(
-    layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.PropertyGroup, behind: bool = False
-) -> None:
-    """One running job: how far, what it does, how long, how well, what to beware of, and buttons for it.
-
-    `behind`: another one waits before it.
-    """
-    row = layout.row(align=True)
-    row.progress(factor=job.progress, text=f"{_words(_what(job))} {job.progress:.0%}", translate=False)
-    if behind and job.state == "queued":
-        row.operator("understudy.run_next", text="", icon="TRIA_UP").job = job.id
-    if job.state == "paused":
-        row.operator("understudy.resume", text="", icon="PLAY").job = job.id
-    else:
-        row.operator("understudy.pause", text="", icon="PAUSE").job = job.id
-    row.operator("understudy.cancel", text="", icon="X").job = job.id
-    if job.state == "paused":
-        sentence(layout, context, tr("Paused: its memory is free, nothing is lost."))
-    elif job.message:
-        clip = steps.about(job).get("clip", {}).get("path", "")  # of several scans, which
-        sentence(layout, context, f"{Path(clip).name}: {job.message}" if clip else job.message)
-    facts = []
-    if job.seconds_left >= 0 and job.state != "paused":
-        facts.append(tr("{time} left", time=duration(job.seconds_left)))
-    if job.loss >= 0:
-        facts.append(tr("loss {loss} at step {step}", loss=f"{job.loss:.3f}", step=job.step))
-    if facts:
-        sentence(layout, context, ", ".join(facts))
-    if job.warning:
-        sentence(layout, context, steps.named(job.id_data.understudy, job.warning), "ERROR")
 
 
 class UNDERSTUDY_PT_engine(SidebarPanel, bpy.types.Panel):

@@ -11,6 +11,7 @@ from ..layout import StepPanel, failure, fields, is_wide, missing, sentence, ste
 from ..state import people_store, steps
 from ..state.properties import PRESETS
 from ..viewport import loss_curve
+from . import progress
 
 
 class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
@@ -21,7 +22,8 @@ class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
         said = _in_short(state) if state is not None else ""
-        layout = step(self.layout, context, "5  Train", said, done=bool(said))
+        running = progress.of_step(state, "train")
+        layout = step(self.layout, context, "5  Train", said, done=bool(said), running=progress.in_line(state, "train"))
         if layout is None:
             return
         if state is None:
@@ -36,8 +38,11 @@ class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
         minutes.active = not state.until_converged
         minutes.prop(state, "minutes")
         (row if is_wide(context) else layout).prop(state, "until_converged", toggle=is_wide(context))
-        running = [job for job in steps.in_turn(state) if job.kind == "train"]
-        if not running:  # else it stands on top of the tab
+        if running:
+            progress.draw(layout, context, running[0])
+        elif steps.recasting(state):  # in place of a sentence below it: what follows would jump
+            layout.operator("understudy.train", text="Train: a Recast Is under Way", icon="PLAY")
+        else:
             layout.operator("understudy.train", icon="PLAY")
             if state.shot.strip_id:  # else the panel of the people says what comes first
                 missing(layout, context, steps.missing_for_train(state))
@@ -67,6 +72,8 @@ def draw_training(layout: bpy.types.UILayout, context: bpy.types.Context, job: b
     """The newest training: its curve, its pictures, what to make of it."""
     if job.verdict:
         sentence(layout, context, job.verdict, "INFO")
+    if job.state == "running" and job.loss >= 0:
+        sentence(layout, context, tr("loss {loss} at step {step}", loss=f"{job.loss:.3f}", step=job.step))
     curve, picture = loss_curve.icon(job.id), people_store.picture(job.preview)
     if not (curve or picture):
         return

@@ -14,6 +14,8 @@ from ..operators.voice import missing_for_sound, there_are_voices
 from ..operators.voice_recast import last_recast
 from ..sequencer import voice_placing
 from ..state import consent_records, people_store, project, steps, voice_steps
+from . import progress
+from .convert import consents_in_short
 from .range import draw_bounds
 
 
@@ -54,7 +56,8 @@ class UNDERSTUDY_PT_voice(StepPanel, bpy.types.Panel):
     def draw(self, context: bpy.types.Context) -> None:
         state = steps.state_of(context)
         strip = voice_placing.meant(compat.sequencer_scene(context)) if state is not None else None
-        layout = step(self.layout, context, "7  Voice", strip.name if strip is not None else "", done=strip is not None)
+        layout = step(self.layout, context, "7  Voice", strip.name if strip is not None else "", done=strip is not None,
+                      running=progress.in_line(state, "voice"))  # fmt: skip
         if layout is None:
             return
         if state is None:
@@ -131,8 +134,11 @@ def _draw_consents(layout: bpy.types.UILayout, context: bpy.types.Context, state
 
 
 def _draw_recasting(layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup) -> None:
-    running = voice_steps.voicing(state)
-    layout.operator("understudy.voice_draft", icon="SHADERFX")
+    running = progress.of_step(state, "voice")
+    if running:
+        progress.draw(layout, context, running[0])
+    else:
+        layout.operator("understudy.voice_draft", icon="SHADERFX")
     voice = voice_steps.chosen(state)
     there = voice is not None and voice_steps.made(state, voice, trained=True)
     row = beside(layout, context)
@@ -141,7 +147,7 @@ def _draw_recasting(layout: bpy.types.UILayout, context: bpy.types.Context, stat
         translate=False,
     )  # fmt: skip
     row.prop(state.speech, "minutes")
-    if not running:  # else it stands on top of the tab
+    if not running:
         missing(layout, context, voice_steps.missing_for_recast(state))
     shown = next((job for job in reversed(state.jobs) if job.kind == "voice" and job.preview), None)
     if shown is not None and (icon := people_store.picture(shown.preview)):
@@ -155,7 +161,7 @@ def _draw_placed(layout: bpy.types.UILayout, context: bpy.types.Context, strip: 
     if found := voice_placing.ranges_in_words(scene, strip):
         sentence(layout, context, tr("Recast in the frames {frames}", frames=found))
     if said := record.get("consent"):
-        sentence(layout, context, tr("Consent: {records}", records=said))
+        sentence(layout, context, tr("Consent: {records}", records=consents_in_short(said)))
     before = strip.mute
     layout.operator("understudy.hear_voice", icon="PLAY_SOUND", depress=not before)
     takes_row(layout, "understudy.next_voice_take", voice_placing.takes(scene, strip))

@@ -73,13 +73,16 @@ def cut_to_scan(scene: bpy.types.Scene) -> bool:
 
 
 def _known_people(scene: bpy.types.Scene) -> None:
-    """The people of frames that were looked through before, and who of them got whose face."""
+    """The people of frames that were looked through before, alone or among others, and who of them got whose face."""
     state = scene.understudy
     shot = state.shot
     clip = project.shot_clip(shot)
     folder = project.scan_folder(state, clip)
     if not (folder / "scan.json").is_file():
-        return
+        found = people_store.scan_around(state, clip)
+        if found is None:
+            return
+        folder, clip = found
     try:
         people_store.fill(shot.scan, clip, str(folder))
         cut_to_scan(scene)

@@ -258,8 +258,8 @@ def forget_source(scene: bpy.types.Scene, record: Any) -> None:
             del strip[STRIP_ID]
 
 
-def take_in_view(scene: bpy.types.Scene) -> str:
-    """Which recast of the marked strip the timeline itself shows at the playhead, in words; "" where it shows none."""
+def in_view(scene: bpy.types.Scene) -> bpy.types.Strip | None:
+    """The recast of the marked strip that the timeline itself shows at the playhead."""
     now, strip_id = scene.frame_current, scene.understudy.shot.strip_id
     seen = [
         strip
@@ -268,9 +268,14 @@ def take_in_view(scene: bpy.types.Scene) -> str:
         and compat.span(strip)[0] <= now < compat.span(strip)[1]
         and not (strip.mute or compat.neighbours(scene, strip)[1][strip.channel].mute)
     ]
-    if not seen:
+    return max(seen, key=lambda strip: strip.channel, default=None)
+
+
+def take_in_view(scene: bpy.types.Scene) -> str:
+    """Which recast of the marked strip the timeline itself shows at the playhead, in words; "" where it shows none."""
+    top = in_view(scene)
+    if top is None:
         return ""
-    top = max(seen, key=lambda strip: strip.channel)
     among = recasts.takes(scene, top)
     if len(among) == 1:
         return tr("Placed Recast")

@@ -79,6 +79,11 @@ def id_of(strip: bpy.types.Strip) -> str:
     return str(strip.get(RECAST_ID, "")).partition(" ")[0]
 
 
+def is_copy(strip: bpy.types.Strip) -> bool:
+    """Whether a recast has an id that was given to one of another name: it was copied, or renamed."""
+    return bool(strip.get(STRIP_RECORD)) and strip.get(RECAST_ID) != f"{id_of(strip)} {strip.name}"
+
+
 def cast_of(record: Any) -> frozenset[tuple[str, str]]:
     """(target, identity) of everybody that a recast's record (or about) gives a face."""
     return frozenset((one["target"], one["identity"]) for one in kept_json.swaps(record.get("swaps", "")))

@@ -107,9 +107,16 @@ def proposed(state: UnderstudyState, person: UnderstudyPerson) -> str:
     target = steps.target_of(state, person)
     for kept in reversed(state.casts):
         for _, identity, known in reversed(kept_json.rows(kept.swaps, int, str, str)):
-            if known == target and steps.identity_named(state, identity) is not None:
+            face = steps.identity_named(state, identity)
+            if known == target and face is not None and steps.may_have_faces(state, face):
                 return str(identity)
     return ""
+
+
+def all_proposed(state: UnderstudyState) -> dict[int, str]:
+    """The people who may get the face they got before, with the key of its identity."""
+    found = {person.person: proposed(state, person) for person in people_store.there(state.shot.scan)}
+    return {person: key for person, key in found.items() if key}
 
 
 def in_first_names(state: UnderstudyState) -> str:

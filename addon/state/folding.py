@@ -5,13 +5,15 @@ A click on a step's line opens or closes it until another step is in hand. Kept 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import bpy
 from bpy.props import BoolProperty, PointerProperty, StringProperty
 
 from .. import compat
-from . import failures, steps
+from ..constants import STRIP_RECORD
+from . import failures, people_store, steps
 
 if TYPE_CHECKING:
     from .properties import UnderstudyState
@@ -32,7 +34,18 @@ def in_hand(state: UnderstudyState | None) -> set[str]:
         return {"people", "identities"}
     training = steps.training_of(state, state.preset)
     trained = steps.known_model(state, state.preset) and not training
-    return {"convert", failed or "convert", "convert" if trained else "train", "curve" if training else "convert"}
+    opened = {"convert", failed or "convert", "convert" if trained else "train", "curve" if training else "convert"}
+    # whoever gives several people their faces does it one by one
+    return opened | ({"people"} if not trained and _is_casting(state) else set())
+
+
+def _is_casting(state: UnderstudyState) -> bool:
+    """Whether others of the marked range may get a face, too: nothing was recast there yet."""
+    if len(steps.chosen(state)) >= len(people_store.there(state.shot.scan)):
+        return False
+    name = Path(state.shot.scan.folder).name
+    records = [strip.get(STRIP_RECORD) for strip in compat.all_strips(state.id_data)]
+    return all(record is None or record.get("scan") != name for record in records)
 
 
 def is_open(folds: UnderstudyFolds, step: str) -> bool:

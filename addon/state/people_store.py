@@ -58,6 +58,26 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
                 person.box = found.box
 
 
+def scan_around(state: UnderstudyState, clip: protocol.Clip) -> tuple[Path, protocol.Clip] | None:
+    """(folder, its clip) of the newest scan of the project in which the frames of `clip` were looked through among
+    others of the same file, None where there is none."""
+    found = []
+    scans = project.scan_folder(state, clip).parent
+    for folder in scans.glob(f"{project.scan_stem(clip)}-*"):
+        try:
+            data = project_files.read_json(folder / "scan.json")
+            told = protocol.from_json(protocol.ScanSummary, data).clip
+            made = (folder / "scan.json").stat().st_mtime
+        except (OSError, ValueError):
+            continue
+        same = (told.path, told.stream, told.played) == (clip.path, clip.stream, True)
+        around = told.start <= clip.start and (clip.end or told.start) <= (told.end or -1)
+        # the name tells whether the file is still the one that was looked through
+        if same and around and project.scan_folder(state, told) == folder:
+            found.append((made, folder, told))
+    return max(found, key=lambda one: one[0])[1:] if found else None
+
+
 def _end(summary: protocol.ScanSummary) -> int:
     return summary.clip.start + summary.frames if summary.clip.end is None else summary.clip.end
 

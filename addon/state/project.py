@@ -90,7 +90,12 @@ def scan_folder(state: UnderstudyState, clip: protocol.Clip) -> Path:
     facts = f"{clip.path}|{clip.start}|{clip.end}" + (f"|{clip.stream}" if clip.stream else "")
     if project_files.is_file(path):
         facts += f"|{path.stat().st_size}|{path.stat().st_mtime_ns}"
-    return folder(state) / "scans" / f"{slug(path.stem)}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}"
+    return folder(state) / "scans" / f"{scan_stem(clip)}-{hashlib.sha1(facts.encode()).hexdigest()[:8]}"
+
+
+def scan_stem(clip: protocol.Clip) -> str:
+    """What the folders of all scans of a file begin with."""
+    return slug(Path(clip.path).stem)
 
 
 def new_recast(state: UnderstudyState, name: str, promised: set[str], ending: str) -> Path:

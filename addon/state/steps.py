@@ -22,6 +22,10 @@ from .properties import SCHEMA
 if TYPE_CHECKING:
     from .properties import UnderstudyIdentity, UnderstudyJob, UnderstudyPerson, UnderstudyState, UnderstudySwap
 
+_ALONE = r"(?<![\w./\\-]){}(?!\.?[\w/\\-])"
+"""A key that is no part of a path or another name."""
+_NAMELESS = r"[\w.-]+-[0-9a-f]{8}-person-(\d{1,4})"
+"""The keys that `_nameless` makes."""
 SHOT = "shot"
 """The target of a scan of the shot; a scan of an identity's clip has its material's key."""
 
@@ -58,10 +62,16 @@ def identity_named(state: UnderstudyState, key: str) -> UnderstudyIdentity | Non
 
 def named(state: UnderstudyState, text: str) -> str:
     """What the engine says, with the names of the panel in place of its own keys; those in the names of files stay."""
-    for one in (*state.identities, *state.voices):
-        alone = rf"(?<![\w./\\-]){re.escape(one.key)}(?!\.?[\w/\\-])"
-        text = re.sub(alone, lambda _, name=one.name: name, text)
-    return text
+    scan = state.shot.scan
+    called = {target_of(state, person): people_store.called(person) for person in scan.people}
+    for swap in state.swaps:
+        if swap.target and (person := people_store.person_of(scan, swap.person)) is not None:
+            called[swap.target] = people_store.called(person)
+    called |= {one.key: one.name for one in (*state.identities, *state.voices)}
+    for key, name in called.items():
+        text = re.sub(_ALONE.format(re.escape(key)), lambda _, name=name: name, text)
+    # of a range that is not marked any more
+    return re.sub(_ALONE.format(_NAMELESS), lambda found: tr("Person {number}", number=int(found[1]) + 1), text)
 
 
 def target_key(state: UnderstudyState, swap: UnderstudySwap) -> str:
@@ -119,6 +129,14 @@ def newest_done(state: UnderstudyState | None, kind: str) -> UnderstudyJob | Non
 def unfinished(state: UnderstudyState) -> list[UnderstudyJob]:
     """The jobs that still run or wait."""
     return [job for job in state.jobs if job.state not in protocol.FINAL_STATES]
+
+
+def may_have_faces(state: UnderstudyState, identity: UnderstudyIdentity) -> bool:
+    """Whether an identity has faces, or footage in which they may yet be found or chosen."""
+    return bool(people_store.material(identity)) or any(
+        people_store.there(one.scan) if one.scan.folder else not failed_scan(state, one.key)
+        for one in identity.materials
+    )
 
 
 def scanning(state: UnderstudyState, whose: str) -> bool:

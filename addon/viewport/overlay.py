@@ -13,10 +13,11 @@ from typing import Any
 import bpy
 
 from .. import compat
+from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..layout import CHARACTER_PIXELS, wrapped
-from ..sequencer import placing
-from ..state import people_store, steps
+from ..sequencer import placing, recasts
+from ..state import kept_json, people_store, steps
 from . import aside, preview, view_transform
 
 picking = False
@@ -150,14 +151,13 @@ def _draw_note(text: str, corner: tuple[float, float], scale: float) -> None:
 
 
 def _draw_badges(scene: bpy.types.Scene, here: preview.Here, place: Any, scale: float) -> None:
-    state, scan = here.state, here.state.shot.scan
+    state, scan, gets = here.state, here.state.shot.scan, faces_given(scene, here.state)
     for face in preview.faces(scan.folder, here.frame):
         person = people_store.person_of(scan, face.person)
         if person is None or person.rejected:
             continue
-        swap = steps.swap_of(state, face.person)
-        identity = steps.identity_named(state, swap.identity) if swap else None
-        colour = HOVERED if picking and face.person == hovered else CHOSEN if swap else OTHER
+        identity = steps.identity_named(state, gets.get(face.person, ""))
+        colour = HOVERED if picking and face.person == hovered else CHOSEN if face.person in gets else OTHER
         x0, y0, x1, y1 = face.box
         corners = [place(x0, y0), place(x1, y0), place(x1, y1), place(x0, y1)]
         lines([*corners, corners[0]], colour, (3.0 if face.person == hovered else 1.5) * scale)
@@ -167,6 +167,17 @@ def _draw_badges(scene: bpy.types.Scene, here: preview.Here, place: Any, scale: 
         region = bpy.context.region
         if right > 0 and left < region.width and top > 0 and bottom < region.height:
             _label(text, left, bottom - 18 * scale, scale, colour)
+
+
+def faces_given(scene: bpy.types.Scene, state: Any) -> dict[int, str]:
+    """Who gets the face of which identity: by the panel; where that tells of a muted recast while another one of the
+    same people is seen, by that one."""
+    meant, seen = recasts.meant(scene), placing.in_view(scene)
+    if meant is None or seen is None or not meant.get(STRIP_RECORD) or not meant.mute:
+        return {swap.person: swap.identity for swap in state.swaps}
+    if seen[STRIP_RECORD].get("scan") != meant[STRIP_RECORD].get("scan"):
+        return {swap.person: swap.identity for swap in state.swaps}
+    return {one["person"]: one["identity"] for one in kept_json.swaps(seen[STRIP_RECORD].get("swaps", ""))}
 
 
 def _label(text: str, x: float, y: float, scale: float, colour: tuple[float, ...]) -> None:

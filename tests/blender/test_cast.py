@@ -12,6 +12,7 @@ import bpy
 import flow
 import footage
 import pytest
+from test_takes import duplicate
 from test_takes import ready as ready
 from test_takes import recast as recast
 
@@ -152,7 +153,7 @@ def test_the_source_shows_the_cast_of_the_recast_that_is_seen(addon, scene, two,
 def test_a_range_marked_again_has_its_people_and_cast(addon, scene, two):
     first = two.identities[0].key
     strip = scene.sequence_editor.strips["shot"]
-    addon.compat.set_span(strip, 30, 40)
+    addon.compat.set_span(strip, 30, 50)
     bpy.ops.understudy.mark_range()
     assert not len(two.shot.scan.people)
     addon.compat.set_span(strip, 20, 40)
@@ -337,3 +338,102 @@ def test_a_meta_strip_and_the_previews_size_count(addon, scene, clips, ready):
     assert ("channels up to" in addon.aside.in_view(scene, space, meta.channel + 1)) and source.parent_meta() == meta
     space.proxy_render_size, space.display_channel = "NONE", 0
     assert "No Display" in addon.aside.in_view(scene, space, meta.channel)
+
+
+def folds():
+    window = bpy.context.window_manager
+    window.understudy.show = False
+    window.understudy_folds.toggled = ""
+    return window.understudy_folds
+
+
+def test_people_stay_open_until_the_range_is_recast(scene, two, recast, tick_until):
+    assert len(two.swaps) == 1 and folds().people and not folds().identities
+    bpy.ops.understudy.assign(person=0, identity=two.identities[1].key)
+    assert folds().people  # a consent is lacking
+    flow.agree(scene, tick_until)
+    assert not folds().people  # everybody has a face
+    bpy.ops.understudy.assign(person=0, identity="KEPT")
+    assert folds().people
+    recast(draft=True)
+    assert not folds().people
+
+
+def test_all_get_the_faces_they_had_before(addon, scene, two, recast, clips, tick_until):
+    keys = [one.key for one in two.identities]
+    for person, name in enumerate(("Ilse", "Cary")):
+        two.shot.scan.people[person].name = name
+    tick_until(lambda: flow.idle(scene))
+    for person, key in enumerate(keys):
+        bpy.ops.understudy.assign(person=person, identity=key)
+    flow.agree(scene, tick_until)
+    before = faces(two)
+    for swap in two.swaps:
+        swap.target = addon.steps.target_of(two, addon.people_store.person_of(two.shot.scan, swap.person))
+    addon.cast.remember(two)
+    with pytest.raises(RuntimeError, match="Nobody who is known"):
+        bpy.ops.understudy.assign_as_before()
+    two.swaps.clear()
+    assert addon.cast.all_proposed(two) == before
+    assert bpy.ops.understudy.assign_as_before() == {"FINISHED"}
+    assert faces(two) == before
+
+
+def test_a_face_that_was_not_found_is_not_offered(addon, scene, two, engine, clips, tick_until):
+    engine.script(fail={"scan": "No face was found in frames 0 to 47 of one.mp4."})
+    assert bpy.ops.understudy.add_identity_file(filepath=str(clips.one)) == {"FINISHED"}
+    added = two.identities[-1]
+    assert addon.steps.may_have_faces(two, added)  # it is looked for
+    tick_until(lambda: flow.idle(scene))
+    assert not addon.steps.may_have_faces(two, added)
+    with pytest.raises(TypeError, match="not found"):
+        bpy.ops.understudy.assign(person=0, identity=added.key)
+
+
+def test_one_face_for_two_people_is_named_once(addon, scene, two, recast, tick_until):
+    key = two.identities[0].key
+    for person in (0, 1):
+        bpy.ops.understudy.assign(person=person, identity=key)
+    flow.agree(scene, tick_until)
+    made = recast(draft=True)
+    assert made.name == "Pictures · draft · shot"
+    said = made["understudy"]["consent"].split("; ")
+    assert len(said) == len(set(said)) == 3
+    short = importlib.import_module(f"{flow.EXTENSION}.addon.panels.convert").consents_in_short
+    assert short("A: own face, 2026; B: own face, 2026; A: own face, 2026") == "A, B: own face, 2026"
+    two.identities[0].name = "Bart"
+    assert made.name == "Bart · draft · shot"
+
+
+def test_the_labels_tell_of_what_is_seen(addon, scene, two, recast, tick_until):
+    first, second = (one.key for one in two.identities)
+    man = recast(draft=True)
+    bpy.ops.understudy.assign(person=0, identity=second)
+    flow.agree(scene, tick_until)
+    both = recast(draft=True)
+    scene.frame_set(25)
+    assert man.mute and not both.mute
+    active(scene, man)
+    addon.follow.follow()
+    assert faces(two) == {1: first}  # the panel is about what is selected
+    assert addon.overlay.faces_given(scene, two) == {0: second, 1: first}
+    active(scene, both)
+    addon.follow.follow()
+    bpy.ops.understudy.assign(person=0, identity="KEPT")
+    assert addon.overlay.faces_given(scene, two) == {1: first}  # as it will be recast
+
+
+def test_the_faces_of_a_duplicate_are_found_over_it(addon, scene, two, recast):
+    made = recast(draft=True)
+    source = scene.sequence_editor.strips["shot"]
+    copies = duplicate(addon, scene, {source.name, made.name}, 60)
+    copy = next(one for one in copies if one.get("understudy"))
+    active(scene, copy)
+    addon.follow.follow()
+    scene.frame_set(85)
+    assert addon.preview.here(scene).frame == 15
+    active(scene, made)
+    addon.follow.follow()
+    assert addon.preview.here(scene) is None
+    scene.frame_set(25)
+    assert addon.preview.here(scene).frame == 15

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bpy
 import flow
+import footage
 import pytest
 
 
@@ -45,16 +46,46 @@ def test_each_network_is_a_model_of_its_own(addon, scene, clips, engine, tick_un
     assert addon.steps.model_folder(state, "draft") == draft  # a draft has no network
 
 
-def test_marking_other_frames_forgets_the_people(scene, clips, engine, tick_until):
+def test_marking_other_frames_forgets_the_people(addon, scene, clips, engine, tick_until):
     strip = flow.add_shot(scene, clips)
     flow.mark_and_scan(scene, tick_until)
     assert bpy.ops.understudy.mark_range() == {"FINISHED"}
     assert len(scene.understudy.shot.scan.people) == 1
+    addon.compat.set_span(strip, 20, 41)
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    shot = scene.understudy.shot
+    assert (shot.start, shot.end, shot.source_start, shot.source_end) == (20, 41, 10, 31)
+    assert len(shot.scan.people) == 0 and strip["understudy_id"] == shot.strip_id
+
+
+def test_a_range_inside_scanned_footage_keeps_its_people_and_is_recast_alone(
+    addon, scene, clips, engine, tick_until, tmp_path
+):
+    flow.ready_to_convert(scene, clips, tick_until)
+    state, shot = scene.understudy, scene.understudy.shot
+    folder, faces = shot.scan.folder, {swap.person: swap.identity for swap in state.swaps}
     scene.use_preview_range, scene.frame_preview_start, scene.frame_preview_end = True, 25, 29
     assert bpy.ops.understudy.mark_range(by="PREVIEW") == {"FINISHED"}
-    shot = scene.understudy.shot
     assert (shot.start, shot.end, shot.source_start, shot.source_end) == (25, 30, 15, 20)
-    assert len(shot.scan.people) == 0 and strip["understudy_id"] == shot.strip_id
+    assert (shot.scan.folder, len(shot.scan.people)) == (folder, 1)
+    assert faces and {swap.person: swap.identity for swap in state.swaps} == faces
+    assert addon.steps.lacking_consent(state) == []
+    engine.script(movie=str(footage.movie(tmp_path / "part.mp4", 15, 5, marked=True)))
+    assert bpy.ops.understudy.convert(draft=True) == {"FINISHED"}
+    tick_until(lambda: flow.idle(scene))
+    spec = json.loads((engine.home / "fake_convert.json").read_text())
+    assert (spec["scan"], spec["start"], spec["end"]) == (folder, 15, 20)
+    (part,) = flow.placed(scene)
+    assert addon.compat.span(part) == (25, 30)
+    assert bpy.ops.understudy.mark_range(by="STRIP") == {"FINISHED"}
+    engine.script(movie=str(clips.recast))
+    assert bpy.ops.understudy.convert(draft=True) == {"FINISHED"}
+    tick_until(lambda: flow.idle(scene))
+    for strip in scene.sequence_editor.strips:
+        strip.select = strip == part
+    scene.sequence_editor.active_strip = part
+    addon.follow.follow()
+    assert (shot.source_start, shot.source_end) == (15, 20)  # of one scan, but of other frames
 
 
 def test_a_strip_outside_the_preview_range_is_refused(scene, clips, engine):
@@ -332,7 +363,7 @@ def test_a_nameless_persons_consent_counts_in_the_frames_it_was_given_for(addon,
     state, steps = scene.understudy, addon.steps
     first = state.swaps[0].target
     assert steps.lacking_consent(state) == []
-    addon.compat.set_span(strip, 30, 40)
+    addon.compat.set_span(strip, 30, 50)
     flow.mark_and_scan(scene, tick_until)  # person 0 of these frames may be another
     assert state.swaps[0].target != first
     assert [key for key, _ in steps.lacking_consent(state)] == [state.swaps[0].target]  # not the identity's

@@ -128,8 +128,8 @@ def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_unti
     bpy.ops.understudy.scan_shot()
     tick_until(lambda: scene.understudy.jobs[-1].state == "running")
     said = draw()
-    assert "Finding people 25%" in said and "Working on the scan" in said and "4 s left" in said
-    assert "understudy.cancel" in said and "The shot is being scanned." in said
+    assert said.count("Finding people 25%, 4 s left") == 1  # in place of the button, as high as that
+    assert "understudy.cancel" in said and "operator understudy.scan_shot" not in said
     engine.script(hold=[])
     tick_until(lambda: flow.idle(scene))
     said = draw()
@@ -138,6 +138,7 @@ def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_unti
     assert "Add an identity first." in said
     bpy.ops.understudy.add_identity_file(filepath=str(clips.pictures))
     assert "Its footage is being scanned." in draw()
+    assert draw().count("understudy.cancel") == 1
     tick_until(lambda: flow.idle(scene))
     said = draw()
     assert "Record the consent of Pictures, Person 2 first." in said
@@ -156,7 +157,7 @@ def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_unti
     bpy.ops.understudy.train()
     tick_until(lambda: scene.understudy.jobs[-1].step)
     said = draw()
-    assert said.count("loss 0.375 at step 7") == said.count("Training 25%") == 1  # in one place
+    assert said.count("loss 0.375 at step 7") == said.count("Training 25%, 4 s left") == 1  # in one place
     assert "operator understudy.train" not in said
     assert "Recast when Trained" in said
     engine.script(hold=[])
@@ -179,6 +180,30 @@ def test_each_step_says_what_it_waits_for(addon, scene, clips, engine, tick_unti
     assert "understudy.place" in draw()
 
 
+def test_a_draft_shows_its_progress_in_place_of_its_button(addon, scene, clips, engine, tick_until, draw):
+    engine.script(hold=["train", "convert"], movie=str(clips.recast))
+    flow.ready_to_convert(scene, clips, tick_until)
+    before = draw()
+    assert "understudy.convert Draft, without Training" in before
+    bpy.ops.understudy.convert(draft=True)
+    assert scene.understudy.jobs[-1].message == "Waits for the faces"
+    tick_until(lambda: scene.understudy.jobs[-2].state == "running")
+    said = draw()
+    assert said.count("Gathering faces 25%") == 1 and "understudy.convert Draft" not in said
+    assert "understudy.convert Recast" in said  # in its place, disabled
+    assert "understudy.train Train: a Recast Is under Way" in said and "understudy.recast_with_defaults" in said
+    assert said.count("understudy.cancel") == 1 and "Waits for" not in said
+    engine.script(hold=["convert"])
+    tick_until(lambda: scene.understudy.jobs[-1].state == "running")
+    assert draw().count("Recasting 25%") == 1
+    scene.understudy.jobs[-1].progress = 0.0  # nothing was measured yet
+    assert "Recasting 0%" in draw() and "left" not in draw().partition("Recasting 0%")[2][:10]
+    assert bpy.ops.understudy.cancel() == {"FINISHED"}
+    assert draw().count("Stopping…") == 1
+    tick_until(lambda: flow.idle(scene))
+    assert "understudy.convert Draft, without Training" in draw()
+
+
 def test_a_running_jobs_warning_is_shown(scene, clips, engine, tick_until, draw):
     engine.script(hold=["scan"], warn={"scan": "The worker died; the job is started again."})
     flow.add_shot(scene, clips)
@@ -199,6 +224,9 @@ def test_the_engines_keys_are_names_in_the_panel(scene, clips, engine, tick_unti
     scene.understudy.error = f"{identity.key}'s faces are small."
     said = draw()
     assert "Grace's faces are small." in said and identity.key + "'s" not in said
+    target = scene.understudy.swaps[0].target
+    scene.understudy.error = f"{target}'s faces are small, and so are shot-0123abcd-person-1's."
+    assert "Person 1's faces are small, and so are Person 2's." in draw()
 
 
 def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):

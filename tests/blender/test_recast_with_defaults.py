@@ -116,7 +116,7 @@ def test_a_consent_lacks_nothing(addon, scene, clips, engine, tick_until):
     assert len(scene.understudy.jobs) == 2
 
 
-def test_a_stopped_training_is_recast_with_what_it_learned(scene, clips, engine, tick_until):
+def test_stopping_a_training_stops_what_waits_for_it(addon, scene, clips, engine, tick_until):
     engine.script(hold=["train"], movie=str(clips.recast))
     flow.ready_to_convert(scene, clips, tick_until)
     assert bpy.ops.understudy.convert() == {"FINISHED"}
@@ -125,10 +125,16 @@ def test_a_stopped_training_is_recast_with_what_it_learned(scene, clips, engine,
     tick_until(lambda: by_id[train].step)
     assert by_id[convert].state == "queued"
     bpy.ops.understudy.cancel(job=train)
-    tick_until(lambda: flow.placed(scene))
-    states = {job.id: job.state for job in scene.understudy.jobs}
-    assert (states[train], states[convert]) == ("cancelled", "cancelled")
-    assert scene.understudy.jobs[-1].state == "done" and scene.understudy.error == ""
+    assert by_id[train].message == by_id[convert].message == "Stopping…" and addon.jobs.is_stopping(by_id[train])
+    engine.script(hold=[])
+    idle(scene, tick_until)
+    assert (by_id[train].state, by_id[convert].state) == ("cancelled", "cancelled")
+    assert not addon.jobs.is_stopping(by_id[train])
+    assert scene.understudy.jobs[-1].id == convert and not flow.placed(scene) and scene.understudy.error == ""
+    assert bpy.ops.understudy.convert() == {"FINISHED"}  # with what was learned
+    assert scene.understudy.jobs[-1].kind == "convert" and len(scene.understudy.jobs) == len(by_id) + 1
+    idle(scene, tick_until)
+    assert len(flow.placed(scene)) == 1
 
 
 def test_a_recast_that_was_cancelled_does_not_follow_a_stopped_training(scene, clips, engine, tick_until):
