@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from understudy.engine.faces.facesets import masks
 from understudy.engine.faces.facesets.masks import donor_masks, face_masks
 from understudy.engine.faces.geometry.topology import EYES
 from understudy.engine.faces.networks.parser import BEARD, HAIR, LENS, RIM, parse
@@ -103,3 +104,16 @@ def test_what_strays_out_of_hair_is_not_lent(astronaut_faces: Any) -> None:
     lent = donor_masks(pixels[None], whole, landmarks[None])[0]
     assert (before[hair > 0] > 150).mean() > 0.6
     assert (lent[hair > 0] < 100).mean() > (before[hair > 0] < 100).mean() + 0.5
+
+
+def test_half_an_eye_is_never_hair(astronaut_faces: Any, monkeypatch: Any) -> None:
+    pixels, landmarks = astronaut_faces.pixels[:1], astronaut_faces.landmarks[:1]
+    eye = np.round(landmarks[0, [159, 145], :2].mean(0)).astype(int)
+    told = parse(pixels, landmarks)
+    cheek = np.round(landmarks[0, 205, :2]).astype(int)
+    for x, y in (eye, cheek):
+        told[0, HAIR, y - 3 : y + 4, x - 3 : x + 4] = 180
+    monkeypatch.setattr(masks, "parse", lambda *_: told)
+    own, _ = face_masks(pixels, landmarks, look=False)
+    assert own[0, eye[1], eye[0]] == 255
+    assert own[0, cheek[1], cheek[0]] < 20

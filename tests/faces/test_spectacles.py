@@ -154,3 +154,19 @@ def test_what_a_lens_reflects_is_told_from_the_skin_behind_it(track: dict[str, n
     assert (told["lit"] - told["dull"])[inner].mean() < 12  # skin in more light keeps its colour
     assert (told["glare"] == told["dull"])[away].mean() > 0.99 and not told["glare"][~lens].any()
     assert not reflections(shown["glare"], skin, np.zeros_like(lenses), landmarks).any()
+
+
+def test_the_lit_edge_of_a_frame_goes_with_it_and_brows_do_not(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks, wires = track["worn"].copy(), track["landmarks"], track["wires"]
+    edges = []
+    for n in range(FRAMES):  # a bright line below the wires
+        edge = np.roll(wires[n], 5, 0) & ~cv2.dilate(wires[n].astype(np.uint8), np.ones((5, 5))).astype(bool)
+        edge[: int(landmarks[n, 4, 1]) - 20] = False
+        pixels[n][edge] = 250
+        edges.append(edge)
+    masks, in_front = face_masks(pixels, landmarks)
+    bare, _ = remove_spectacles(pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32))
+    lit = np.stack(edges) & np.stack([hull_mask(points, SIZE) > 127 for points in landmarks])
+    assert lit.sum() > 100
+    left, seen = (np.abs(x.astype(float) - track["bare"])[lit].mean() for x in (bare, pixels))
+    assert left < 0.3 * seen

@@ -165,3 +165,32 @@ def test_eyes_do_not_glow_in_the_dark() -> None:
     white[..., 50:60, 30:40] = 1  # as bright as skin
     made = relight(source, target, skin, white)
     assert made[..., 50:60, 30:40].max() < 0.1  # .35 where a half is the least of it
+
+
+def test_shading_is_as_red_as_the_targets_skin_is_where_it_is_dark() -> None:
+    weight, skin, where = taken_apart()
+    waves = (torch.sin(torch.arange(SIDE) * (2 * torch.pi / 24)) * 0.08)[:, None] * skin
+    grey = face((0.9, 0.9, 0.9)) * (1 + waves)
+    red = face((0.9, 0.9, 0.9)) * (1 + waves * torch.tensor([0.5, 1.2, 1.2])[:, None, None])  # blood, in shadow
+    source, target = (bands(picture, weight, skin, 1 - skin, where) for picture in (grey, red))
+    made = relight(source, target, skin, eyeball()) / relight(source, source, skin, eyeball())
+    crest, trough = made[..., 5:8, 50:60].mean((0, 2, 3)), made[..., 17:20, 50:60].mean((0, 2, 3))
+    redness = (trough / crest)[0] / (trough / crest)[1]
+    assert 1.04 < redness < 1.15  # 1.11 in the target; 1 where shading is as grey as the source's
+
+
+def test_gloss_between_brows_goes_too_and_leaves_the_skins_own_colour() -> None:
+    weight, skin, where = taken_apart()
+    brows = skin.clone()
+    brows[..., 10:24, 20:76] = 0
+    tinted = 1 - skin
+    warm = face((0.6, 0.45, 0.3))
+    shining = warm.clone()
+    shining[..., 14:20, 44:52] += 0.25  # white light
+    wanted = bands(face((0.9, 0.9, 0.9)), weight, brows, tinted, where)
+    made, plain = (
+        relight(bands(picture, weight, brows, tinted, where), wanted, brows, eyeball()) for picture in (shining, warm)
+    )
+    gloss = (made / plain)[..., 16:18, 46:50].mean((0, 2, 3))
+    assert 1.0 < gloss.mean() < 1.25  # 1.5 and more where only plain skin is freed of it
+    assert gloss[2] / gloss[0] < 1.1  # not white

@@ -41,7 +41,8 @@ sides."""
 TAKEN = 0.007
 """The same where spectacles are taken off: skin that is missing is not seen, a rim's shadow is."""
 FEATURE = (0.8, 0.95)
-"""The same about brows and eyes of a face that lends its skin: painted lids and brows' tails look like strands."""
+"""The same about brows and eyes of a face that lends its skin, where painted lids and brows' tails look like strands,
+and within those of one that is replaced: half an eye of its own would look out of the new one."""
 HAIR_EDGE = 0.01
 """How far beside hair skin is darkened by what a lens and a coder smear of it, in crop sides: a line would stay."""
 STRAY = 0.05
@@ -50,6 +51,14 @@ UNLIKE_SKIN = (0.12, 0.30)
 """By so much (of luma's logarithm) a place differs from skin nearby to begin to be none, and to be surely none."""
 LASHES, BROW = 0.03, 0.012
 """How far around the lids and the brows that holds, in crop sides: lashes, winged liner, tails of brows."""
+LID = 0.008
+"""The same about the eyes of a face that is replaced."""
+EDGE = 0.024
+"""How far beside rims that are taken off what is left of them is looked for, in crop sides: a lit edge, a shadow."""
+LEFT = (0.06,0.16)
+"""What differs there from skin nearby by so much (of luma's logarithm) begins to be of the rim, and is surely."""
+
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def face_masks(
@@ -79,7 +88,7 @@ def layers(
     """
     told = parse(pixels, landmarks, device)
     hulls = np.stack([hull_mask(points, pixels.shape[1]) for points in landmarks])
-    own = _less(hulls, told[:, HAIR], HAIR_STAYS)
+    own = np.stack([_own(*face) for face in zip(hulls, told[:, HAIR], landmarks, strict=True)])
     lenses = np.zeros_like(own)
     if not look:
         return own, lenses.copy(), lenses
@@ -93,6 +102,13 @@ def layers(
                 rims[n], lenses[n] = np.maximum(rims[n], lenses[n]), 0
             lenses[n] = np.minimum(lenses[n], 255 - rims[n])
     return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls)), lenses
+
+
+def _own(hull: np.ndarray, hair: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """A hull less hair, (S, S) uint8 each; brows and eyes are as good as never any."""
+    size = len(hull)
+    inner = np.maximum(_drawn(BROWS, landmarks, size, 0), _drawn(EYES, landmarks, size, LID))
+    return np.where(inner > 0, _less(hull, hair, FEATURE), _less(hull, hair, HAIR_STAYS))
 
 
 def donor_masks(
@@ -168,6 +184,7 @@ def _remove_from_face(
     if worn.faint:  # above lenses without rims, the parser takes brows for one
         rims[_drawn(BROWS, landmarks, size, BROW) > 0] = 0
     own = _less(hull_mask(landmarks, size), told[HAIR], HAIR_STAYS)
+    rims = np.maximum(rims, _left_of_rims(rims, pixels, own, _features(landmarks, size)))
     taken = np.maximum(rims, 255 - _less(np.full_like(mask, 255), _dilate(told[RIM][None])[0], RIM_STAYS))
     clear = pixels - reflections(pixels, np.minimum(own, 255 - rims), np.minimum(lenses, 255 - rims), landmarks)
     share = rims.astype(np.float32)[..., None] / 255
@@ -184,6 +201,24 @@ def _beside(rims: np.ndarray, lenses: np.ndarray) -> np.ndarray:
     if (points := cv2.findNonZero((lenses > 127).astype(np.uint8))) is not None:
         cv2.fillConvexPoly(between, cv2.convexHull(points), 255)
     return np.where(lenses > 127, near, np.maximum(near, between))
+
+
+def _left_of_rims(rims: np.ndarray, pixels: np.ndarray, own: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """What is left of rims beside them, (S, S) uint8: 255 where `own` skin there surely is unlike the skin nearby.
+
+    Brows and eyes, `features`, are no rims. All (S, S) uint8 but pixels, (S, S, 3) uint8 RGB.
+    """
+    size = len(rims)
+    around = cv2.dilate(rims, np.ones((2 * max(1, round(EDGE / 2 * size)) + 1,) * 2, np.uint8))
+    skin = np.where((own > 127) & (features == 0), 1 - around.astype(np.float32) / 255, np.float32(0))
+    whole = pixels.astype(np.float32)
+    here, nearby = (x @ _LUMA + 8 for x in (whole, _inpaint(whole, skin)))
+    low, high = LEFT
+    strange = np.clip((np.abs(np.log(here / nearby)) - low) / (high - low), 0, 1)
+    strange *= np.clip(cv2.distanceTransform(255 - features, cv2.DIST_L2, 3) / (BROW * size) - 0.5, 0, 1)
+    found = np.where(own > 127, np.round(strange * around), 0).astype(np.uint8)
+    wider: np.ndarray = cv2.dilate(found, np.ones((3, 3), np.uint8))
+    return wider
 
 
 def _inpaint(picture: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -213,7 +248,7 @@ def _less_edges(mask: np.ndarray, pixels: np.ndarray, whole: np.ndarray, feature
     if not cut.any():
         return mask
     away = cv2.distanceTransform(1 - cut, cv2.DIST_L2, 3) / size
-    tones = pixels.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32) + 8
+    tones = pixels.astype(np.float32) @ _LUMA + 8
     sure = np.where((mask > 250) & (away > STRAY / 3), np.float32(1), np.float32(0))
     around = [cv2.GaussianBlur(x, (0, 0), STRAY * size) for x in (tones * sure, sure)]
     known = around[1] > 0.02

@@ -23,6 +23,10 @@ CAST, OWN_CAST = 0.15, 0.30
 in the target, whose light is wanted. A source's own relief, of deep sockets, reaches to the second."""
 TINT = 0.6
 """So much of the broad colours about eyes and brows is of the light, and goes; the rest is the person or paint."""
+TONES = 0.01
+"""Skin whose tones vary by no more than this (root of the mean square) does not tell how its colour goes with them."""
+HUES = 0.3
+"""So far at most may darker skin be of another colour than the light's own, in parts of its luma."""
 CAST_SIGMA = 0.012
 """Such light is told finer than this, in crop sides: its edges are what one sees of it."""
 SHINE, OWN_SHINE = 0.15, (0.06, 0.20)
@@ -73,7 +77,8 @@ class Bands:
 
     shade is the light at large (`tone`), light that and what of the rest is left after a wide blur, detail what is
     not; contrast (B, 3) is how strong that is in luma and both colours; cast (B, 1, S, S) is how much brighter, as a
-    share, skin is than the light around it, and gloss (B, 1, 1, 1) how much so where it shines.
+    share, skin is than the light around it, and gloss (B, 1, 1, 1) how much so where it shines. hue (B, 3, 1, 1), of
+    luma 1, is what a tone brings along in each channel: as far as detail is of_light (B, 1, S, S) that was taken out.
     """
 
     shade: torch.Tensor
@@ -82,6 +87,8 @@ class Bands:
     contrast: torch.Tensor
     cast: torch.Tensor
     gloss: torch.Tensor
+    hue: torch.Tensor
+    of_light: torch.Tensor
 
     def at(self, rows: torch.Tensor) -> Bands:
         """Those of the pictures with these numbers (R,) int64, in their order."""
@@ -101,18 +108,50 @@ def bands(
     shade = tone(picture, plain, where)
     flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
     tones = light(flat, plain)
-    detail = flat - tones
-    broad = light(detail, weight * (1 - tinted), COLOURS)
+    detail, lit = flat - tones, shade + tones
+    share = luma(detail) / (luma(lit).clamp(min=0) + DARK)
+    hue = _hue(detail, lit, plain)
     of_light = torch.maximum(skin, TINT * (1 - tinted))
-    detail = detail - of_light * (broad - luma(broad))
-    share = light(luma(detail) / (luma(shade + tones).clamp(min=0) + DARK), plain, CAST_SIGMA)
-    cast = share * (plain / 0.9).clamp(max=1) ** 2
+    broad = light(detail, weight * (1 - tinted), COLOURS)
+    # of what is left, finer colours are the person's where they are other than the tones bring along
+    detail = detail - of_light * (broad + (luma(detail) - luma(broad)) * hue - luma(detail))
+    cast = _told(share, plain)
+    shining = (cast.clamp(min=0) ** 4).sum(3).sum(2) / plain.sum(3).sum(2).clamp(min=1.0)
+    # what shines does so between brows and on a nose's wings, too
+    cast = torch.where(cast < 0, cast, torch.maximum(cast, _told(share, weight * (1 - tinted))))
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     total = weight.sum(3).sum(2)  # by rows: one number out of a whole plane would depend on how many threads add it up
     contrast = ((matrix @ moments * matrix).sum(2).clamp(min=0) / (total + 1e-6)).sqrt()
-    shining = (cast.clamp(min=0) ** 4).sum(3).sum(2) / plain.sum(3).sum(2).clamp(min=1.0)
-    return Bands(shade, shade + tones, detail, contrast, cast, shining[..., None, None] ** 0.25)
+    return Bands(shade, lit, detail, contrast, cast, shining[..., None, None] ** 0.25, hue, of_light)
+
+
+def _told(share: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """By what share places of some extent are brighter, from each pixel's and a weight, (B, 1, S, S) both."""
+    found: torch.Tensor = light(share, weight, CAST_SIGMA) * (weight / 0.9).clamp(max=1) ** 2
+    return found
+
+
+def _hue(detail: torch.Tensor, lit: torch.Tensor, plain: torch.Tensor) -> torch.Tensor:
+    """How the colours of detail (B, 3, S, S) go with its tones on skin, `plain` (B, 1, S, S): (B, 3, 1, 1), of luma 1.
+
+    The straight line of each channel over luma. Where tones hardly vary, that of the light `lit` itself, as a shadow
+    in it has.
+    """
+    parts = torch.cat([plain, plain * detail, plain * lit], 1)
+    if detail.shape[-1] % CELL == 0:
+        parts = F.avg_pool2d(parts, CELL)  # grain has colours of its own
+    weight = parts[:, :1]
+    detail = parts[:, 1:4] / (weight + 1e-3)
+    tones = luma(detail)
+    total = weight.sum(3, keepdim=True).sum(2, keepdim=True) + 1e-3  # by rows, as in `bands`
+    middle = parts[:, 4:].sum(3, keepdim=True).sum(2, keepdim=True) / total
+    usual = (middle + 1e-3) / (luma(middle) + 1e-3)
+    both = (weight * tones * detail).sum(3, keepdim=True).sum(2, keepdim=True) / total
+    strength = (weight * tones**2).sum(3, keepdim=True).sum(2, keepdim=True) / total
+    hue = (both + TONES**2 * usual) / (strength + TONES**2)
+    hue = usual + (hue - usual).clamp(-HUES, HUES)
+    return hue / luma(hue)
 
 
 def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tensor) -> torch.Tensor:
@@ -122,27 +161,33 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     its own (a ratio image: Liu, Shan and Zhang 2001), its contrast drawn towards the target's (in luma within
     0.75..1.25, in colour down to none: black-and-white stays black-and-white). On `skin` (B, 1, S, S) 0..1 it is made
     hardly stronger than on the whole: where light grazes the source, it shows folds that a cheek in full light does
-    not. Cast shadows and gloss are the target's, not the source's. What lies between the lids, `eyes` (B, 1, S, S)
-    0..1, is as much brighter as skin there, in the colour that the light has on the whole: shadows on skin are red, and
-    told by them an eye in one would be blue beside a green one in the light.
+    not; as far as it is of the light its tones have the target's hue. Cast shadows and gloss are the target's, not the
+    source's. What lies between the lids, `eyes` (B, 1, S, S) 0..1, is as much brighter as skin there, in the colour
+    that the light has on the whole: shadows on skin are red, and told by them an eye in one would be blue beside a
+    green one in the light.
     """
     # a dark eye under twice the light is twice as bright: what is added to it would be a veil
     darker = (target.shade.clamp(min=0) + DARK) / (texture.shade.clamp(min=0) + DARK)
-    ratio = darker.clamp(1 / MOST, MOST)
+    level = luma(darker)  # by which it is held, in all channels alike: hair of a dim warm light would go green
+    ratio = level.clamp(1 / MOST, MOST) * (darker / level).clamp(1 / MOST, MOST)
     cast = ratio.mean((2, 3), keepdim=True)
     gain = (target.contrast + 1e-4) / (texture.contrast + 1e-3) / cast.mean(1)[..., 0]
     bright, colours = gain[:, :1].clamp(0.75, 1.25), gain[:, 1:].clamp(0.0, 1.25)
     held = ratio - skin * (ratio - STRONGER * cast).clamp(min=0)
+    held = held + texture.of_light * (luma(held) - held)
     strong = texture.detail * held
     detail = _gained(strong, torch.cat([bright, colours], 1))
     # how dark brows and lips are is the person's: a bearded one's must not go pale on a face of little contrast
     detail = detail + (1 - skin) * ((1 - bright).clamp(min=0)[..., None, None] * luma(strong))
+    detail = detail + texture.of_light * luma(detail) * (target.hue - 1)
     wanted = _beyond(target.cast, CAST).clamp(max=SHINE)
-    brightest = (GLOSSY * target.gloss).clamp(*OWN_SHINE)
-    own = texture.cast - texture.cast.clamp(min=-OWN_CAST).minimum(brightest)
+    shines = texture.cast.clamp(min=0)
+    detail = detail * ((shines.minimum((GLOSSY * target.gloss).clamp(*OWN_SHINE)) + 1e-3) / (shines + 1e-3))
+    own = _beyond(texture.cast, OWN_CAST).clamp(max=0)
     face = (target.light + detail) * ((1 + wanted) / (1 + own).clamp(min=0.3))
     tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
-    eye = (texture.light + texture.detail) * (luma(darker.clamp(max=MOST)) * (cast / cast.mean(1, keepdim=True)))
+    own_eye = texture.light + texture.detail + texture.of_light * luma(texture.detail) * (texture.hue - 1)
+    eye = own_eye * (luma(darker.clamp(max=MOST)) * (cast / cast.mean(1, keepdim=True)))
     eye = _gained(eye, tamed)
     return face + eyes * (eye - face)
 
