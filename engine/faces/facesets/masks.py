@@ -55,7 +55,7 @@ LID = 0.008
 """The same about the eyes of a face that is replaced."""
 EDGE = 0.024
 """How far beside rims that are taken off what is left of them is looked for, in crop sides: a lit edge, a shadow."""
-LEFT = (0.06,0.16)
+LEFT = (0.06, 0.16)
 """What differs there from skin nearby by so much (of luma's logarithm) begins to be of the rim, and is surely."""
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
