@@ -259,3 +259,14 @@ def test_nothing_is_found_beside_an_upright_head_that_is_there_already(
 ) -> None:
     for picture in (astronaut, hopper):
         assert len(measurer(0, [picture] * 4, [0] * 4)) == 4
+
+
+def test_a_head_that_is_seen_upright_and_is_upside_down_is_measured_upside_down(
+    hopper: np.ndarray, measurer: Measurer
+) -> None:
+    """Chin and forehead change places in pictures of this size: detectors see a face in the upright search, too."""
+    small = cv2.resize(hopper, None, fx=0.35, fy=0.35, interpolation=cv2.INTER_AREA)
+    for picture, down in ((np.ascontiguousarray(small[::-1, ::-1]), False), (small, True)):
+        seen = measurer(0, [picture] * 4, [0] * 4)
+        assert [face.frame for face in seen] == [0, 1, 2, 3]
+        assert all((face.landmarks[152, 1] > face.landmarks[10, 1]) == down for face in seen)

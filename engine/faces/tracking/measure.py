@@ -20,6 +20,7 @@ from scipy.optimize import linear_sum_assignment
 
 from ..alignments import LANDMARKS
 from ..detectors import DEFAULT
+from ..detectors.found import Found
 from ..detectors.search import WITHIN, Search
 from ..geometry import align
 from ..geometry.boxes import overlap
@@ -40,6 +41,10 @@ SAME_OVERLAP = 0.3
 TIGHTER = (0.86, 0.0)
 TURNS = ((1.0, np.pi / 2), (1.0, np.pi), (1.0, -np.pi / 2))
 """Changes of a region that a second look may need: of its side, and of its angle."""
+MORE = 8
+"""So many more frames of a shot are asked which heads are upside down where some of the searched ones say so."""
+EYES, LIPS = (33, 263), (13, 14)
+"""Landmarks: the outer corners of the eyes, the inner middle of both lips."""
 MAX_GROWTH = 1.6
 """From one frame to the next no face becomes larger or smaller by more than this."""
 TRY_EVERY = 3
@@ -194,12 +199,49 @@ class Measurer:
         members = [key for key in shown if run.shots[key] == longest]
         key = members[len(members) // 2]
         taken = np.concatenate([run.sights[key], [face.box for face in run.faces[key]]]).astype(np.float32)
-        answer = self.search.beside(run.images[key], taken)
+        answer, turned = self.search.beside(run.images[key], taken)
         regions = [region_of_detection(box, eyes[:2]) for box, eyes in zip(answer.boxes, answer.points, strict=True)]
         for face in self._measure(run, [key] * len(regions), regions):
             if face.score > SURE_SCORE and not _among(face, run.faces[key]):
                 run.faces[key].append(face)
         run.sights[key] = np.concatenate([run.sights[key], answer.boxes])
+        self._turn_over(run, key, [other for other in keys if run.shots[other] == longest], turned)
+
+    def _turn_over(self, run: _Run, key: int, keys: list[int], turned: Found) -> None:
+        """Measure anew, on the searched frames of a shot, the heads that were measured upright and are upside down on
+        one of them: on `key`, of which `turned` is known, or on MORE others where some are upside down and some not."""
+        every = [face for other in keys for face in run.faces[other]]
+        lying = [face for face in every if not _is_upright(face)]
+        mixed = any(_is_upright(face) and _among(face, lying) for face in every)
+        others = [other for other in keys if other != key] if mixed else []
+        for other in [key, *others[:: -(-len(others) // MORE) or 1]]:
+            faces = [face for face in run.faces[other] if _is_upright(face)]
+            if not faces:
+                continue
+            seen = turned if other == key else self.search.turned_over(run.images[other])
+            heads = self.search.upside_down(run.images[other], np.array([face.box for face in faces]), seen)
+            regions = [region_of_detection(seen.boxes[n], seen.points[n, :2]) for n in heads.values()]
+            for number, again in zip(heads, self._measure(run, [other] * len(regions), regions), strict=True):
+                if again.score > SURE_SCORE and not _is_upright(again):
+                    _replace(run, faces[number], again)
+                    self._turn_over_with(run, again, keys)
+
+    def _turn_over_with(self, run: _Run, head: Face, keys: list[int]) -> None:
+        """Measure a head that is upside down on one of the searched frames anew on those before and after it."""
+        at = keys.index(head.frame)
+        for way in (keys[at + 1 :], keys[:at][::-1]):
+            last = head
+            for frame in way:
+                there = [face for face in run.faces[frame] if _among(face, [last])]
+                if not there:
+                    break
+                if _is_upright(there[0]):
+                    region = _changed(region_of_face(there[0].landmarks), TURNS[1])
+                    (again,) = self._measure(run, [frame], [region])
+                    good = again.score > SCORE and not _is_upright(again)
+                    _replace(run, there[0], again if good else None)
+                    there = [again] if good else [last]
+                last = there[0]
 
     def _between(self, run: _Run, keys: list[int]) -> None:
         """Measure the frames between two searches where the same face was found in both."""
@@ -351,6 +393,15 @@ def sharpness(image: np.ndarray, landmarks: np.ndarray) -> float:
     """Variance of the Laplacian of the grey 128 px crop, as `alignments` has it."""
     grey = cv2.cvtColor(align.crop(image, align.crop_matrix(landmarks, 128), 128), cv2.COLOR_RGB2GRAY)
     return float(cv2.Laplacian(grey, cv2.CV_32F).var())
+
+
+def _is_upright(face: Face) -> bool:
+    """Whether a face's eyes lie above its mouth in the picture."""
+    return bool(face.landmarks[EYES, 1].mean() < face.landmarks[LIPS, 1].mean())
+
+
+def _replace(run: _Run, face: Face, by: Face | None) -> None:
+    run.faces[face.frame] = [other for other in run.faces[face.frame] if other is not face] + ([by] if by else [])
 
 
 def _changed(region: np.ndarray, change: tuple[float, float]) -> np.ndarray:
