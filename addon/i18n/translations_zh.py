@@ -56,6 +56,7 @@ STRINGS: dict[str, str] = {
     # jobs and the engine
     "Pausing": "正在暂停",
     "Stopping…": "正在停止…",
+    "“{name}” is out of step with its source: select it to take over how that was moved.": "“{name}”与其源片段不同步：选中它即可沿用源片段的移动。",
     "Waits for the faces": "等待人脸收集完成",
     "Train: a Recast Is under Way": "训练：正在换脸",
     "All as Before": "全部照旧",

@@ -16,6 +16,7 @@ from ..layout import (
     failure,
     fields,
     frames_in_words,
+    is_wide,
     missing,
     sentence,
     step,
@@ -52,6 +53,10 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
         _draw_buttons(layout, context, state)
         if strip is not None:
             _draw_placed(layout.box(), context, strip, changed)
+        elif scene is not None and (behind := source_look.left_behind(scene)) is not None:
+            said = tr("“{name}” is out of step with its source: select it to take over how that was moved.",
+                      name=behind.name)  # fmt: skip
+            sentence(layout, context, said, "ERROR")
         elif last_recast(context):
             layout.operator("understudy.place", icon="ADD")
         if state is not None:
@@ -63,7 +68,11 @@ def _draw_buttons(
     layout: bpy.types.UILayout, context: bpy.types.Context, state: bpy.types.PropertyGroup | None
 ) -> None:
     """Recast and Draft; in place of one of them the job that runs."""
-    both, running = beside(layout, context), progress.of_step(state, "convert")
+    running = progress.of_step(state, "convert")
+    if running and is_wide(context):  # in a row with another one it would be too short for its words
+        progress.draw(layout, context, running[0])
+        return
+    both = beside(layout, context)
     drafted = bool(running) and steps.about(running[0]).get("preset") == "draft"
     for draft in (False, True):
         if running and draft == drafted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from .. import compat
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 _SAMPLES = 24
 """Frames of a recast that are held against its source's: panels ask while they draw."""
+_LONGEST_HELD = 100
+"""Timeline frames that one source frame is shown for, of the first one of a recast: a hundredth of the speed."""
 _ROUNDING = 2
 """Source frames that a recast and its source, retimed together, may be apart: Blender rounds the keys of each to whole
 frames by itself, and before 5.0 takes the last one for a frame more."""
@@ -47,12 +50,17 @@ def frames_off(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types
     slack = 0 if own.plain else _ROUNDING
     if apart(0) <= slack:
         return 0
-    by = timeline.timeline_frame(timing, shown(begin)) - begin
+    by = _first_shown(timing, shown(begin)) - begin
     if timing.plain and own.plain and record.get("order", "plain") == "plain":
         return by
-    held = next((n for n in range(1, end - begin) if shown(begin + n) != shown(begin)), 1)
+    held = next((n for n in range(1, min(end - begin, _LONGEST_HELD)) if shown(begin + n) != shown(begin)), 1)
     best = next((one for one in (by, *range(by - held, by + held + 1)) if apart(one) <= slack), None)
     return best or None
+
+
+@lru_cache(maxsize=64)
+def _first_shown(timing: timeline.StripTiming, frame: int) -> int:
+    return timeline.timeline_frame(timing, frame)  # goes through the whole content of a retimed strip
 
 
 def _source_frame(timing: timeline.StripTiming, frame: int, existing: int) -> int | None:

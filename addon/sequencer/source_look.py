@@ -12,9 +12,9 @@ from typing import Any
 import bpy
 
 from .. import compat
-from ..constants import STRIP_RECORD
+from ..constants import STRIP_ID, STRIP_RECORD
 from ..state import kept_json
-from . import copies, hidden_sources, in_step
+from . import copies, hidden_sources, in_step, recasts
 
 LOOK = "look"
 # What the recast strip has to share with its source so that it lies exactly over it.
@@ -100,6 +100,18 @@ def _is_shown_twice(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.
         and in_step.frames_off(scene, other, source) == 0
         for other in compat.all_strips(scene)
     )
+
+
+def left_behind(scene: bpy.types.Scene) -> bpy.types.Strip | None:
+    """A seen recast of the source that is acted on that is out of step with it, wherever the playhead stands."""
+    source = compat.active_picture(scene)
+    if source is None or source.get(STRIP_RECORD) or not source.get(STRIP_ID):
+        return None
+    for strip in recasts.placed(scene):
+        of_it = strip[STRIP_RECORD].get("strip_id") == source[STRIP_ID] and not strip.mute
+        if of_it and recasts.source_of(scene, strip) == source and changed(scene, strip, source) & {"time", "speed"}:
+            return strip
+    return None
 
 
 def take_over(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> None:

@@ -6,6 +6,7 @@ import bpy
 import flow
 import footage
 import pytest
+import test_timeline as timelines
 from test_edits import UPDATE, choose, cut, operator
 from test_takes import duplicate
 from test_takes import ready as ready
@@ -27,8 +28,6 @@ def halves(addon, scene):
 def grab(scene, by, *strips):
     """G in the timeline."""
     choose(scene, *strips)
-    import test_timeline as timelines
-
     with timelines.sequencer_context():
         assert bpy.ops.transform.seq_slide(value=(by, 0)) == {"FINISHED"}
 
@@ -85,10 +84,13 @@ def test_a_source_that_was_moved_alone_is_told_and_followed(addon, scene, pair, 
     assert addon.compat.span(source) == (20 + by, 40 + by) and addon.compat.span(strip) == (20, 40)
     assert addon.source_look.changed(scene, strip, source) == {"time"}
     assert addon.in_step.frames_off(scene, strip, source) == by
+    scene.frame_set(200)
+    assert addon.recasts.meant(scene) is None and addon.source_look.left_behind(scene) == strip
     scene.frame_set(30)
     assert addon.recasts.meant(scene) == strip
     assert bpy.ops.understudy.follow_source() == {"FINISHED"}
     assert addon.compat.span(strip) == (20 + by, 40 + by) and not addon.source_look.changed(scene, strip, source)
+    assert addon.source_look.left_behind(scene) is None
     assert marked(scene, (20 + by, 31 + by, 39 + by), tmp_path) == [10, 21, 29]
 
 
@@ -158,6 +160,8 @@ def test_what_is_moved_together_or_lies_elsewhere_as_a_duplicate_is_no_change(ad
     assert addon.source_look.changed(scene, strip, source) == set()
     copy = duplicate(addon, scene, {strip.name}, 90)[0]
     assert addon.source_look.changed(scene, copy, addon.recasts.source_of(scene, copy)) == set()
+    choose(scene, source)
+    assert addon.source_look.left_behind(scene) is None
 
 
 @pytest.mark.parametrize("speed", [50, 200])
