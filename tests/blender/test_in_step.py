@@ -177,6 +177,28 @@ def test_retimed_together_they_are_in_step(addon, scene, pair, speed):
     assert addon.source_look.changed(scene, strip, source) == set()
 
 
+@pytest.mark.parametrize("make", [timelines.slowed, timelines.frozen, timelines.reversed_and_trimmed])
+def test_a_recast_of_changed_time_follows_its_source(addon, scene, clips, engine, ready, recast, tmp_path, make):
+    source = ready(make(addon, scene, clips))
+    shot = scene.understudy.shot
+    length = shot.source_end - shot.source_start
+    engine.script(
+        pictures=str(footage.pictures(tmp_path / "recast", shot.source_start, length, marked=True)),
+        movie=str(footage.movie(tmp_path / "recast.mp4", shot.source_start, length, marked=True)),
+    )
+    strip = recast(draft=True)
+    begin, end = addon.compat.span(strip)
+    before = marked(scene, (begin, begin + 5, end - 1), tmp_path)
+    assert addon.source_look.changed(scene, strip, source) == set()
+    name = "content_start" if bpy.app.version >= (5, 1, 0) else "frame_start"
+    setattr(source, name, getattr(source, name) + 7)  # G would move the keys of the frozen one
+    assert addon.in_step.frames_off(scene, strip, source) == 7
+    choose(scene, strip)
+    assert bpy.ops.understudy.follow_source() == {"FINISHED"}
+    assert addon.compat.span(strip) == (begin + 7, end + 7)
+    assert marked(scene, (begin + 7, begin + 12, end + 6), tmp_path) == before
+
+
 def test_retimed_alone_the_source_has_another_speed(addon, scene, pair):
     source, strip = pair
     choose(scene, source)
