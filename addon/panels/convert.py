@@ -76,7 +76,7 @@ def _draw_buttons(
     drafted = bool(running) and steps.about(running[0]).get("preset") == "draft"
     for draft in (False, True):
         if running and draft == drafted:
-            progress.draw(both.column(), context, running[0])
+            progress.draw(both, context, running[0])
             continue
         row = both.row(align=True)
         row.enabled = not steps.missing_for_convert(state, draft)

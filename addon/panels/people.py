@@ -21,13 +21,17 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
                       running=progress.in_line(state, "people"))  # fmt: skip
         if layout is None:
             return
-        row = beside(layout, context)
-        if running := progress.of_step(state, "people"):
-            progress.draw(row.column(), context, running[0])
+        running, found = progress.of_step(state, "people"), state is not None and people_store.there(state.shot.scan)
+        if running and is_wide(context):  # in a row with another one it would be too short for its words
+            progress.draw(layout, context, running[0])
         else:
-            row.operator("understudy.scan_shot", icon="VIEWZOOM")
-        if state is not None and people_store.there(state.shot.scan):
-            row.operator("understudy.pick_face", icon="EYEDROPPER")
+            row = beside(layout, context)
+            if running:
+                progress.draw(row, context, running[0])
+            else:
+                row.operator("understudy.scan_shot", icon="VIEWZOOM")
+            if found:
+                row.operator("understudy.pick_face", icon="EYEDROPPER")
         if not running:
             missing(layout, context, steps.missing_for_scan(state))
         if state is None:
