@@ -71,8 +71,12 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.
 
 def _in_words(job: bpy.types.PropertyGroup) -> str:
     """What a job does, how far it is and, where that was measured, how long it takes yet."""
-    if jobs.is_stopping(job) or (job.state == "queued" and job.message):
+    if jobs.is_stopping(job):
         return str(job.message)
+    if job.state == "queued" and job.message:
+        before = steps.about(job).get("after")
+        waits = any(other.id == before for other in steps.unfinished(job.id_data.understudy))
+        return str(job.message) if waits or not before else tr("Waiting for the engine")  # what came before is done
     said = f"{job_words.what(job)} {job.progress:.0%}"
     if job.state == "running" and job.progress > 0 and job.seconds_left >= 0:
         said += ", " + tr("{time} left", time=duration(job.seconds_left))

@@ -193,6 +193,9 @@ def test_a_draft_shows_its_progress_in_place_of_its_button(addon, scene, clips, 
     assert "understudy.convert Recast" in said  # in its place, disabled
     assert "understudy.train Train: a Recast Is under Way" in said and "understudy.recast_with_defaults" in said
     assert said.count("understudy.cancel") == 1 and "Waits for" not in said
+    scene.understudy.jobs[-2].state = "done"
+    assert "Waiting for the engine" in draw() and "Waits for the faces" not in draw()
+    scene.understudy.jobs[-2].state = "running"
     engine.script(hold=["convert"])
     tick_until(lambda: scene.understudy.jobs[-1].state == "running")
     assert draw().count("Recasting 25%") == 1
