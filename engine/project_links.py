@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .errors import UnderstudyError
 from .protocol import (
+    ConsentSpec,
     ConvertSpec,
     ForgetSpec,
     JobSpec,
@@ -52,6 +53,10 @@ def require_inside(spec: JobSpec | PreviewSpec) -> None:
         _require(Path(place), project)
     if isinstance(spec, ForgetSpec):
         return  # which looks at each file itself, and removes a link as such
+    if isinstance(spec, ConsentSpec):  # which looks at its own file, whatever lies beside it
+        for name in ("consent/.lock", "consent/voices/.lock"):
+            _require(project / name, project)
+        return
     for path in (*read, *(str(project / name) for name in READ)):
         require_closed(Path(path), project)
 

@@ -30,15 +30,39 @@ STOP_SECONDS = 5.0
 """So long Blender's end waits for the other one's, before it leaves its files behind."""
 
 HARMLESS = """
-import bpy
+import bpy, os
 for scene in bpy.data.scenes:
     scene.render.use_multiview = False
-own = [tree for scene in bpy.data.scenes if (tree := getattr(scene, "node_tree", None)) is not None]
+    if hasattr(scene, "cycles"):
+        scene.cycles.shading_system = False
+kinds = (bpy.data.scenes, bpy.data.materials, bpy.data.worlds, bpy.data.lights, bpy.data.linestyles)
+own = [tree for kind in kinds for one in kind if (tree := getattr(one, "node_tree", None)) is not None]
 for tree in [*bpy.data.node_groups, *own]:
-    for node in [one for one in tree.nodes if one.bl_idname == "CompositorNodeOutputFile"]:
+    for node in [one for one in tree.nodes if one.bl_idname in ("CompositorNodeOutputFile", "ShaderNodeScript")]:
         tree.nodes.remove(node)
+for camera in bpy.data.cameras:
+    if hasattr(camera, "custom_bytecode") and (camera.type == "CUSTOM" or camera.animation_data):
+        camera.animation_data_clear()
+        camera.type = "PERSP" if camera.type == "CUSTOM" else camera.type
+def keep_aside(cache):
+    cache.use_external, cache.use_disk_cache, cache.filepath, cache.name = False, False, "", ""
+for number, object in enumerate(bpy.data.objects):
+    for modifier in object.modifiers:
+        domain = getattr(modifier, "domain_settings", None)
+        if domain is not None and domain.cache_type == "REPLAY":
+            domain.cache_directory = os.path.join(os.getcwd(), f"fluid-{number}")
+        for held in (modifier, *getattr(getattr(modifier, "canvas_settings", None), "canvas_surfaces", ())):
+            if getattr(held, "point_cache", None) is not None:
+                keep_aside(held.point_cache)
+    for system in object.particle_systems:
+        keep_aside(system.point_cache)
+for scene in bpy.data.scenes:
+    if scene.rigidbody_world is not None:
+        keep_aside(scene.rigidbody_world.point_cache)
 """
-"""What of a .blend would write elsewhere while it is rendered goes, in the copy that is: File Output nodes."""
+"""What of a .blend would write elsewhere, or run code of its own, while it is rendered goes, in the copy that is: File
+Output nodes, shaders that are programs (OSL, of nodes and cameras), and simulations' caches on the disk: a fluid that
+is simulated as it is rendered keeps its own in the folder that this process stands in, others theirs in memory."""
 
 RENDER = """
 import os, sys

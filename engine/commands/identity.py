@@ -69,9 +69,11 @@ class List:
 
     def run(self) -> dict[str, Any]:
         """Show every record."""
-        from ..provenance.consent import all_consents
+        from ..provenance.consent import readable_consents
 
-        found = all_consents(self.project)
+        found, unread = readable_consents(self.project)
+        for error in unread:
+            complain(f"{error} Until then it is no consent.")
         for record in found:
             if "forgotten" in record:
                 say(f"{record['identity']}: forgotten on {record['forgotten']}")

@@ -87,7 +87,11 @@ class Alignments:
 
 def load_alignments(folder: Path) -> Alignments:
     """Read a scan folder's alignments. Raises DataError with what to do."""
-    path = folder / FILE_NAME
+    return read_alignments(folder / FILE_NAME)
+
+
+def read_alignments(path: Path) -> Alignments:
+    """The same of a file by whatever name."""
     arrays, facts = read_arrays(path, "alignments", SCHEMA, gaps=("irises",), again="Scan the clip again.")
     count = len(arrays["frame"]) if "frame" in arrays and arrays["frame"].ndim == 1 else -1
     expected = SHAPES | ({"irises": (np.float32, (2, 2))} if "irises" in arrays else {})

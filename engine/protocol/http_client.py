@@ -6,10 +6,14 @@ Calls raise `EngineGone` when nobody answers, `Refused` when the engine answers 
 from __future__ import annotations
 
 import http.client
+import io
 import json
+import socket
+import time
 import urllib.parse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from . import PROTOCOL
@@ -27,6 +31,10 @@ PREVIEW_SECONDS = 120.0
 REMOTE_SECONDS = 30.0
 FOOTAGE_SECONDS = 90.0
 """Looking at footage may wait for another's, and takes a minute at most."""
+LARGEST_ANSWER = 64 << 20
+"""Bytes above which an answer is none that an engine gives."""
+SLOWEST = 1000
+"""Bytes a second at which an answer comes at least, once it has begun."""
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 T = TypeVar("T")
@@ -46,6 +54,13 @@ class Refused(Exception):
     def __init__(self, status: int, sentence: str) -> None:
         super().__init__(sentence)
         self.status = status
+
+
+class TooLong(http.client.HTTPException):
+    """An answer has more bytes than any of its kind."""
+
+    def __init__(self) -> None:
+        super().__init__("its answer has no end")
 
 
 @dataclass(frozen=True)
@@ -95,8 +110,11 @@ class Connection:
         """Whether it is open from an earlier request; the engine lets go of one that rests."""
         return self._wire is not None
 
-    def send(self, method: str, path: str, data: bytes | None, timeout: float) -> tuple[int, bytes]:
-        """One request; the status and body of its answer. Raises OSError or HTTPException, and is closed then."""
+    def send(
+        self, method: str, path: str, data: bytes | None, timeout: float, largest: int = LARGEST_ANSWER
+    ) -> tuple[int, bytes]:
+        """One request; the status and body of its answer, which begins within `timeout` seconds, comes at SLOWEST or
+        faster and has `largest` bytes or fewer. Raises OSError or HTTPException (TooLong), and is closed then."""
         try:
             if self._wire is None:
                 parts = urllib.parse.urlsplit(self.address.url)
@@ -106,9 +124,16 @@ class Connection:
             self._wire.sock.settimeout(timeout)
             kind = "application/octet-stream" if method == "PUT" else "application/json"
             headers = {"Authorization": f"Bearer {self.address.token}", "Content-Type": kind}
+            self._wire.response_class = partial(_Response, patience=timeout)  # type: ignore[assignment]
             self._wire.request(method, path, data, headers)
             response = self._wire.getresponse()
-            status, text = response.status, response.read()
+            if (response.length or 0) > largest:
+                raise TooLong
+            status, text = response.status, response.read(largest + 1)
+            if len(text) > largest:
+                raise TooLong
+            if response.length:
+                raise http.client.IncompleteRead(text, response.length)
         except (OSError, http.client.HTTPException):
             self.close()
             raise
@@ -121,6 +146,38 @@ class Connection:
         if self._wire:
             self._wire.close()
         self._wire = None
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer that comes within a time, head and body, however slowly it is sent."""
+
+    def __init__(self, sock: socket.socket, *more: Any, patience: float, **named: Any) -> None:
+        super().__init__(sock, *more, **named)
+        self.fp = io.BufferedReader(_Timed(sock, self.fp.detach(), patience))
+
+
+class _Timed(io.RawIOBase):
+    """Reads what a socket brings until `patience` seconds, and as many more as its bytes take at SLOWEST, are over."""
+
+    def __init__(self, sock: socket.socket, raw: io.RawIOBase, patience: float) -> None:
+        self._sock, self._raw, self._patience = sock, raw, patience
+        self._deadline = time.monotonic() + patience
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("its answer comes too slowly")
+        self._sock.settimeout(min(left, self._patience))
+        count: int | None = self._raw.readinto(buffer)
+        self._deadline += (count or 0) / SLOWEST
+        return count
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 def call(

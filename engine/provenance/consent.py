@@ -76,14 +76,33 @@ def read_consent(project: Path, identity: str, subject: Subject = "face") -> Con
 
 def all_consents(project: Path) -> list[dict[str, Any]]:
     """Every consent record of a project as JSON with its history, and the notes of forgotten identities, by file name;
-    voices last. Raises DataError when a file is damaged."""
+    voices last. Raises UnderstudyError when one is damaged, or a link that leads out of the project."""
+    require_closed(project / "consent", project)
+    found, unread = readable_consents(project)
+    if unread:
+        raise unread[0]
+    return found
+
+
+def readable_consents(project: Path) -> tuple[list[dict[str, Any]], list[UnderstudyError]]:
+    """The consents of a project that can be read, as `all_consents` gives them, and what is wrong with each of the
+    others, by name: what cannot be read is no consent."""
     folder = project / "consent"
-    require_closed(folder, project)
-    found = [_read(path) for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("voices/*.json"))]]
-    return [
-        record if "forgotten" in record else {**to_json(from_json(ConsentRecord, record)), "history": record["history"]}
-        for record in ({"history": [], **one} for one in found if one)
-    ]
+    for inner in (folder, folder / "voices"):
+        require_closed(inner / "-", project)  # whatever is in it
+    found: list[dict[str, Any]] = []
+    unread: list[UnderstudyError] = []
+    for path in [*sorted(folder.glob("*.json")), *sorted(folder.glob("voices/*.json"))]:
+        try:
+            require_closed(path, project)
+            record = {"history": [], **_read(path)}
+        except UnderstudyError as error:
+            unread.append(error)
+            continue
+        if "forgotten" not in record and len(record) > 1:
+            record = {**to_json(from_json(ConsentRecord, record)), "history": record["history"]}
+        found += [record] if len(record) > 1 else []
+    return found, unread
 
 
 def record_consent(project: Path, record: ConsentRecord, footage: str = "", open_again: bool = True) -> Path:

@@ -19,11 +19,14 @@ from ..errors import UnderstudyError
 from ..media.partial_output import SETTINGS_SUFFIX, matte_path, require_own_partial, settings_file
 from ..own_files import Kind as FolderKind
 from ..own_files import named, require_scan, unproven
+from ..project_links import ENDING
 from ..protocol import ConvertSpec, JobSpec, ReportSpec, ScanSpec, TrainSpec, VoiceSpec, VoiceTrainSpec, project_of
 from .credentials import FORMATS, are_recasts, recasts_in, sidecar
 from .erase import folders, read_json
 from .overwriting import Kind, is_settings, require_replaceable
 
+KEPT = ("consent", "provenance", "scans", "models", "voices")
+"""Folders of a project in which nothing lies but what they are called after."""
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
 OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
 """What file managers leave in a folder of pictures."""
@@ -50,6 +53,7 @@ def require_output(spec: JobSpec, is_known: Callable[[Path], bool] = lambda path
     `is_known` tells the files of a scan or model that another engine made: pictures of how it comes along are here
     before it is whole."""
     if isinstance(spec, ReportSpec):
+        _require_outside(Path(spec.output), Path(spec.project))
         from .report import is_report  # which is made of the project's recasts, and so of this module
 
         require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report, "page")
@@ -67,6 +71,18 @@ def require_output(spec: JobSpec, is_known: Callable[[Path], bool] = lambda path
     else:
         inputs = [*_footage_of(Path(spec.scan)), *_kept(project), *_kept(project_of(spec.model))]
         require_places(places_of(output, spec.layer), inputs, spec.overwrite, project)
+
+
+def _require_outside(output: Path, project: Path) -> None:
+    """Raise UnderstudyError when an output lies where a project keeps something else."""
+    place = output.parent.resolve()
+    for parent in (place, *place.parents):
+        own = parent.parent == project.resolve() or parent.parent.suffix == ENDING
+        if own and parent.name in KEPT:
+            raise UnderstudyError(
+                f"{output} lies in {parent}, where the project keeps its {parent.name}. Choose another folder, such as "
+                f"{parent.with_name('recasts')}."
+            )
 
 
 def require_own_folder(folder: Path, kind: FolderKind, is_known: Callable[[Path], bool]) -> None:
@@ -89,6 +105,7 @@ def require_places(places: Iterable[Path], inputs: Iterable[Path], overwrite: bo
     credentials of something else that is called alike."""
     is_ours, inputs = ours(project), list(inputs)
     for path in places:
+        _require_outside(path, project)
         if path.name.endswith(SETTINGS_SUFFIX):
             require_writable(path, inputs, overwrite, is_settings, "settings")
             continue

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import MediaError, UnderstudyError
+from ..errors import DataError, MediaError, UnderstudyError
 from ..own_files import is_place
 from ..protocol import Clip, ScanSpec, TrainSpec, from_json, parse_json
 from ..reading import read_text, require_regular
@@ -21,7 +21,8 @@ class NotAsAsked(UnderstudyError):
 
 def require_scan_of(spec: ScanSpec, name: str, whole: Path) -> None:
     """Raise NotAsAsked where a file of a scan, as it has come, does not name the clip that was to be scanned: its path,
-    range, stream, way of counting and picture size. Files that name none pass. `name` is relative to the scan."""
+    range, stream, way of counting and picture size; or where its alignments are none. Files that name no clip pass.
+    `name` is relative to the scan."""
     if name not in ("scan.json", "alignments.safetensors", "source.json"):
         return
     try:
@@ -30,6 +31,7 @@ def require_scan_of(spec: ScanSpec, name: str, whole: Path) -> None:
             fits = Path(told["path"]) == Path(spec.clip.path)
         else:
             fits = _is_clip_of(from_json(Clip, told["clip"]), spec.clip) and _is_size_of(told, spec.clip)
+            fits = fits and (whole.suffix != ".safetensors" or _are_alignments(whole))
     except (OSError, ValueError, KeyError, TypeError):
         fits = False
     if not fits:
@@ -40,14 +42,17 @@ def require_scan_of(spec: ScanSpec, name: str, whole: Path) -> None:
 
 
 def require_model_of(spec: TrainSpec, name: str, whole: Path) -> None:
-    """Raise NotAsAsked where a model's card or a faceset, as it has come, names somebody who was not to be trained.
-    Other files pass. `name` is relative to the model."""
+    """Raise NotAsAsked where a model's card, as it has come, does not name all who were to be trained and nobody else,
+    or a faceset or a network names somebody else. Other files pass. `name` is relative to the model."""
     asked = {identity.name for identity in spec.identities}
     try:
         if name == "model.json":
-            fits = {*parse_json(read_text(whole))["identities"]} <= asked
+            told = parse_json(read_text(whole))["identities"]
+            fits = isinstance(told, list) and sorted(told) == sorted(asked)
+        elif is_place(name, "model") and whole.suffix == ".faceset":
+            fits = _header(whole)["name"] in asked
         else:
-            fits = not (is_place(name, "model") and whole.suffix == ".faceset") or _header(whole)["name"] in asked
+            fits = whole.suffix != ".safetensors" or {*_header(whole).get("identities", [])} <= asked
     except (OSError, ValueError, KeyError, TypeError):
         fits = False
     if not fits:
@@ -77,6 +82,16 @@ def _is_size_of(told: dict[str, Any], clip: Clip) -> bool:
     except MediaError:
         return False
     return (told.get("width"), told.get("height")) == (info.width, info.height)
+
+
+def _are_alignments(path: Path) -> bool:
+    from ..faces.alignments import read_alignments  # numpy, which the supervisor does without
+
+    try:
+        read_alignments(path)
+    except DataError:
+        return False
+    return True
 
 
 def _header(path: Path) -> dict[str, Any]:

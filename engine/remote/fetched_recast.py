@@ -35,8 +35,10 @@ from .file_sync import Accept
 
 Place = Callable[[str | Path], str]
 """The place in the mirror of a path of this computer (see `path_map.Places.of`)."""
-Fetch = Callable[[list[str], Accept], dict[str, Path]]
-"""Fetches aside what it is asked for by its places (see `Exchange.set_aside`)."""
+Fetch = Callable[[list[str], Accept, int], dict[str, Path]]
+"""Fetches aside what it is asked for by its places, of so many listed ones at most (see `Exchange.set_aside`)."""
+SPARE = 10_000
+"""Files that may lie beside the pictures of a recast on the other engine, of an earlier or longer take."""
 STAYS = "What was here stays. Look at the engine on the other machine, then recast again."
 
 
@@ -95,7 +97,7 @@ def take_recast(spec: ConvertSpec, project: Path, place: Place, fetch: Fetch) ->
         return where in wanted or where == settings
 
     names = [one for one in (settings, *wanted) if not one.startswith(tuple(folders))]
-    whole = fetch([*names, *folders], accept)
+    whole = fetch([*names, *folders], accept, 2 * len(wanted) + SPARE)
     if lacking := sorted(wanted - whole.keys()):
         raise NotAsAsked(
             f"The remote engine did not send all of {output.name}, {Path(lacking[0]).name} for one. {STAYS}"
@@ -179,7 +181,7 @@ def _read(path: Path | None) -> Recast | None:
 
 
 def _fetch_one(fetch: Fetch, place: str) -> Path | None:
-    return fetch([place], lambda where, whole: where == place).get(place)
+    return fetch([place], lambda where, whole: where == place, SPARE).get(place)
 
 
 def _publish(spec: ConvertSpec, project: Path, record: Recast, made: dict[Path, Path]) -> None:

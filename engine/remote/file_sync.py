@@ -38,7 +38,8 @@ from ..media.partial_output import require_unchanged
 from ..project_links import require_closed
 from ..protocol import parse_json
 from ..reading import open_regular, read_text
-from .link import HASHING_SECONDS, NOT_OURS, Link, Refused, Unreachable, chosen_remote, raise_unreachable
+from .link import HASHING_SECONDS, NOT_OURS, TOO_MUCH, Link, Refused, Unreachable, chosen_remote, raise_unreachable
+from .listing import FETCHING, LARGEST_PIECE, MOST_LISTED, MOST_MADE, Listed, Told, listed_in, require_room
 from .path_map import Places, covers, rewrite
 
 LEDGER, LOCK, INCOMING = ".remote.json", ".remote.lock", ".incoming"
@@ -52,10 +53,6 @@ OF_FACES = ("scans/", "models/", "voices/", "provenance/", "people.safetensors")
 """Places of a project whose files are their user's alone."""
 ID = re.compile(r"[0-9a-f]{8,64}")
 
-FETCHING = "Fetching what the remote engine made"
-
-Told = Callable[[float, str], None]
-"""Is told the share that is done, 0..1, and what is being done."""
 Accept = Callable[[str, Path | None], bool]
 """Whether a file of this place may be written here: asked before it is fetched (None), and with the whole file."""
 
@@ -87,22 +84,6 @@ class Held:
 
     bytes: int
     complete: bool
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listed:
-    """A file of a mirror."""
-
-    path: str
-    sha256: str
-    bytes: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Listing:
-    """Files of a mirror."""
-
-    files: list[Listed]
 
 
 class Exchange:
@@ -247,30 +228,28 @@ class Exchange:
 
     # -- fetching
 
-    def fetch(
-        self, asked: Iterable[str], told: Told, replace: bool = True, accept: Accept = lambda place, whole: True
-    ) -> None:
+    def fetch(self, asked: Iterable[str], told: Told, accept: Accept = lambda place, whole: True) -> None:
         """Have here, whole and under their names, the files of the mirror that are asked for: by their very places, or
         all of a folder, whose place ends in /. Whatever else the other side lists is left there.
 
         Files that came from the other side, and that it has removed since, go too, as long as it has others in their
-        place; what was sent there stays here whatever it lists. Without `replace`, what has changed here
-        since the last exchange stays, and nothing goes. Only what `accept` takes is written. Raises Refused (409) when
-        a job there writes one of them just now.
+        place; what was sent there stays here whatever it lists. Only what `accept` takes is written, or goes. Raises
+        Refused (409) when a job there writes one of them just now, UnderstudyError for more than the disk, or a job of
+        ours, has room for.
         """
         agreed: dict[str, Any] = self._ledger["files"]
         asked = list(asked)
-        listed = self._listed(asked)
+        listed = listed_in(self._link, self.path, asked, MOST_LISTED, told)
+        wanted = {place: one for place, one in listed.items() if self._is_due(one) and accept(place, None)}
+        if len(wanted) > MOST_MADE:
+            raise UnderstudyError(TOO_MUCH)
+        require_room(self.project, {self._part(one): one for one in wanted.values()})
         due: list[tuple[Path, str, Path, Seen]] = []
-        done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
-        for place, one in listed.items():
-            here, digest, known = self.places.here(place), one.sha256, agreed.get(place)
-            seen = look(here) if here is not None else None
-            untouched = known is not None and here is not None and here.is_file() and known["stamp"] == _stamp(here)
-            same = known is not None and known["sha256"] == digest and untouched
-            due_here = here is not None and not same and (replace or untouched or not here.exists())
-            if here is not None and due_here and accept(place, None):
-                part = self._get(place, digest, one.bytes, partial(_share, told, done, all_bytes), here)
+        done, all_bytes = 0, max(sum(one.bytes for one in wanted.values()), 1)
+        for place, one in wanted.items():
+            if (here := self.places.here(place)) is not None:
+                seen = look(here)
+                part = self._get(one, partial(_share, told, done, all_bytes), here)
                 due.append((here, place, part, seen))
             done += one.bytes
         ready: list[tuple[Path, str, Path, Seen, Path]] = []  # all is looked at before anything gets its name
@@ -295,22 +274,25 @@ class Exchange:
             known, here = agreed.pop(place), self.places.here(place)
             # another side that lost its mirror lists nothing: that is no reason to lose what is here
             kept = not any(covers(one, place) and any(covers(one, p) for p in listed) for one in asked)
-            made_there = replace and known.get("made_there") and not kept
+            made_there = known.get("made_there") and not kept and accept(place, None)
             if made_there and here and here.is_file() and known["stamp"] == _stamp(here):
                 here.unlink()
         self._write()
         self.clear_incoming()
 
-    def set_aside(self, asked: Iterable[str], told: Told, accept: Accept) -> dict[str, Path]:
+    def set_aside(self, asked: Iterable[str], told: Told, accept: Accept, most: int) -> dict[str, Path]:
         """Fetch as `fetch` does, but give nothing its name: what has come whole and `accept` takes, by its place. It
-        lies in a folder of its own under that place, until `clear_aside` or `clear_incoming` removes it."""
+        lies in a folder of its own under that place, until `clear_aside` or `clear_incoming` removes it. `most` files
+        are listed at most."""
         aside = self._incoming / f"{ASIDE}{secrets.token_hex(8)}"  # nobody has planted a link there
-        listed = {place: one for place, one in self._listed(asked).items() if accept(place, None)}
+        every = listed_in(self._link, self.path, asked, most, told)
+        listed = {place: one for place, one in every.items() if accept(place, None)}
+        require_room(self.project, {self._part(one): one for one in listed.values()})
         done, all_bytes = 0, max(sum(one.bytes for one in listed.values()), 1)
         whole: dict[str, Path] = {}
         for place, one in listed.items():
             here = aside / place
-            part = self._get(place, one.sha256, one.bytes, partial(_share, told, done, all_bytes), here)
+            part = self._get(one, partial(_share, told, done, all_bytes), here)
             make_folders(here.parent)
             if rewrite(part, here, self.places.back):
                 part.unlink()
@@ -334,30 +316,31 @@ class Exchange:
         if not self._incoming.is_symlink():
             shutil.rmtree(self._incoming, ignore_errors=True)
 
-    def _listed(self, asked: Iterable[str]) -> dict[str, Listed]:
-        """What the mirror has of what is asked for, by its place."""
-        listed: dict[str, Listed] = {}
-        for one_asked in asked:
-            query = urllib.parse.urlencode({"under": one_asked})
-            answer = self._link.answer(Listing, "GET", f"{self.path}?{query}", timeout=HASHING_SECONDS)
-            listed |= {one.path: one for one in answer.files if covers(one_asked, one.path)}
-        return listed
+    def _is_due(self, one: Listed) -> bool:
+        """Whether a listed file has a place here, and is not there already as both sides agreed on it."""
+        here, known = self.places.here(one.path), self._ledger["files"].get(one.path)
+        if here is None or known is None or known["sha256"] != one.sha256:
+            return here is not None
+        return not (here.is_file() and known["stamp"] == _stamp(here))
 
-    def _get(self, place: str, digest: str, size: int, told: Callable[[int], None], here: Path) -> Path:
-        name = hashlib.sha256(f"{place}/{digest}".encode()).hexdigest()[:32]
-        part = self._incoming / f"{name}{here.suffix}"
+    def _part(self, one: Listed) -> Path:
+        """Where a file of the mirror grows."""
+        name = hashlib.sha256(f"{one.path}/{one.sha256}".encode()).hexdigest()[:32]
+        return self._incoming / f"{name}{Path(one.path).suffix}"
+
+    def _get(self, one: Listed, told: Callable[[int], None], here: Path) -> Path:
+        digest, size, part = one.sha256, one.bytes, self._part(one)
+        told(0)  # an empty file, too, is a moment to stop
         self._make_incoming(part.parent)
         if part.is_symlink():
             part.unlink()
-        if not re.fullmatch(r"[0-9a-f]{64}", digest) or size < 0:
-            raise UnderstudyError(NOT_OURS)
         for _ in range(TRIES):
             try:
                 with part.open("ab") as file:
                     while (at := file.tell()) < size:
                         told(at)
-                        query = urllib.parse.urlencode({"path": place, "sha256": digest, "offset": at})
-                        piece = self._link.get(f"{self.path}/file?{query}")
+                        query = urllib.parse.urlencode({"path": one.path, "sha256": digest, "offset": at})
+                        piece = self._link.get(f"{self.path}/file?{query}", LARGEST_PIECE)
                         if not piece:
                             break
                         file.write(piece[: size - at])
@@ -441,8 +424,8 @@ def clear_mirror(project: Path) -> None:
     try:
         exchange = Exchange(project, link)
         with exchange.alone(60.0):
-            known, there = exchange.mirror, link.call("POST", exchange.path, {})["id"]
-            link.call("DELETE", exchange.path, timeout=HASHING_SECONDS)
+            known, there = exchange.mirror, link.answer(Greeting, "POST", exchange.path, {}).id
+            link.tell("DELETE", exchange.path, timeout=HASHING_SECONDS)
             if known not in ("", there):
                 raise UnderstudyError(
                     "The copy of this project lies on another remote engine than the one in use, or was removed there "

@@ -23,10 +23,16 @@ from ..reading import read_text
 Answer = TypeVar("Answer")
 
 NOT_OURS = "The remote engine answers in a way that is not ours. Update the older of the two."
+TOO_MUCH = (
+    "The remote engine sends more than any answer of its kind holds, and the rest was not read. Look at the engine on "
+    "the other machine, then try again."
+)
+LONGEST_TEXT = 2000  # characters of a sentence of the other engine that are told here
 MIN_PROTOCOL = [1, 2]  # the protocol that knows mirrors
 TIMEOUT_SECONDS = 20.0  # seconds without a byte after which the connection counts as lost
 HASHING_SECONDS = 600.0  # seconds that a list of large files may take
 CANCELS_FOLDER = "remote-owed"
+LONGEST_VERSION = 20  # characters of a protocol's version
 RETRY_SECONDS = 1.0  # seconds between two attempts
 
 
@@ -91,11 +97,20 @@ def send_remembered_cancels(link: Link) -> None:
     """Cancel the jobs over there that are owed to be. Raises Unreachable."""
     for flag in sorted((protocol.home() / CANCELS_FOLDER).glob("*")):
         try:
-            link.call("POST", f"/v1/jobs/{flag.name}/cancel")
+            link.tell("POST", f"/v1/jobs/{flag.name}/cancel")
         except Refused as error:
             if error.status != 404:
                 continue
         flag.unlink(missing_ok=True)
+
+
+def read(kind: type[Answer], data: Any) -> Answer:
+    """What the other engine says, as a dataclass: the only way in which anything of it is read. Raises UnderstudyError
+    where it is none."""
+    try:
+        return from_json(kind, data)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise UnderstudyError(NOT_OURS) from None
 
 
 def raise_unreachable(sentence: str) -> None:
@@ -114,26 +129,34 @@ class Link:
         self.remote, self.waiting = remote, waiting
         self._connection = http_client.Connection(remote)
 
-    def call(self, method: str, path: str, body: Any = None, timeout: float = TIMEOUT_SECONDS) -> dict[str, Any]:
-        """One request with JSON both ways (`bytes` are sent as they are). Raises Refused."""
-        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
-        try:
-            return dict(parse_json(self._ask(method, path, data, timeout) or b"{}"))
-        except (ValueError, TypeError):
-            raise UnderstudyError(NOT_OURS) from None
-
     def answer(
-        self, kind: type[Answer], method: str, path: str, body: Any = None, timeout: float = TIMEOUT_SECONDS
+        self,
+        kind: type[Answer],
+        method: str,
+        path: str,
+        body: Any = None,
+        timeout: float = TIMEOUT_SECONDS,
+        largest: int = http_client.LARGEST_ANSWER,
     ) -> Answer:
-        """The same, read as a dataclass. Raises UnderstudyError for an answer that is none, too."""
+        """One request with JSON both ways (`bytes` are sent as they are), the answer read as a dataclass.
+
+        Raises Refused, and UnderstudyError for an answer that is none, or of more than `largest` bytes.
+        """
+        data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+        text = self._ask(method, path, data, timeout, largest)
         try:
-            return from_json(kind, self.call(method, path, body, timeout))
+            told = parse_json(text)
         except ValueError:
             raise UnderstudyError(NOT_OURS) from None
+        return read(kind, told)
 
-    def get(self, path: str) -> bytes:
-        """The bytes that a path answers. Raises Refused."""
-        return self._ask("GET", path, None, TIMEOUT_SECONDS)
+    def tell(self, method: str, path: str, timeout: float = TIMEOUT_SECONDS) -> None:
+        """One request whose answer says nothing but that it was heard. Raises Refused."""
+        self._ask(method, path, None, timeout, http_client.LARGEST_ANSWER)
+
+    def get(self, path: str, largest: int) -> bytes:
+        """The bytes that a path answers, `largest` at most. Raises Refused."""
+        return self._ask("GET", path, None, TIMEOUT_SECONDS, largest)
 
     def info(self) -> EngineInfo:
         """Who is there. Raises UnderstudyError when it cannot work with this one, for its protocol."""
@@ -142,6 +165,8 @@ class Link:
             theirs, ours = ([int(part) for part in text.split(".")] for text in (info.protocol, protocol.PROTOCOL))
         except ValueError:
             raise UnderstudyError(NOT_OURS) from None
+        if len(info.protocol) > LONGEST_VERSION:
+            raise UnderstudyError(NOT_OURS)
         if theirs[0] != ours[0] or theirs < MIN_PROTOCOL:
             raise UnderstudyError(
                 f"The remote engine speaks protocol {info.protocol}, this one {protocol.PROTOCOL}. Update the older."
@@ -152,12 +177,14 @@ class Link:
         """Let go of the connection."""
         self._connection.close()
 
-    def _ask(self, method: str, path: str, data: bytes | None, timeout: float) -> bytes:
+    def _ask(self, method: str, path: str, data: bytes | None, timeout: float, largest: int) -> bytes:
         while True:
             rested = self._connection.opened
             try:
-                status, text = self._connection.send(method, path, data, timeout)
+                status, text = self._connection.send(method, path, data, timeout, largest)
                 break
+            except http_client.TooLong:
+                raise UnderstudyError(TOO_MUCH) from None
             except (OSError, http.client.HTTPException) as error:
                 if rested:
                     continue
@@ -178,7 +205,7 @@ def _sentence(status: int, text: bytes) -> str:
         said = f"It answered with error {status}; look into its engine.log."
     if status == 401:
         return "The remote engine refuses the token. Copy its token file again, and name it: understudy remote use."
-    return f"The remote engine says: {said}"
+    return f"The remote engine says: {said[:LONGEST_TEXT]}"
 
 
 def _same_home(info: EngineInfo) -> bool:

@@ -7,15 +7,17 @@ began over there, and goes on with it. A connection that is lost is waited for.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+import re
+import secrets
 import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from ..durable import write_bytes
 from ..errors import DataError, MediaError, Stopped, UnderstudyError
@@ -30,8 +32,6 @@ from ..protocol import (
     PreviewSpec,
     ScanSpec,
     TrainSpec,
-    Verdict,
-    from_json,
     parse_json,
     project_of,
     to_json,
@@ -42,14 +42,28 @@ from ..reading import read_text
 from ..reporter import Reporter
 from .fetched import NotAsAsked, require_model_of, require_scan_of
 from .file_sync import Busy, Exchange, Wanted, came_from_there
-from .link import NOT_OURS, Link, Refused, Unreachable, raise_unreachable, remember_cancel, send_remembered_cancels
+from .link import (
+    LONGEST_TEXT,
+    NOT_OURS,
+    Link,
+    Refused,
+    Unreachable,
+    raise_unreachable,
+    remember_cancel,
+    send_remembered_cancels,
+)
 from .path_map import covers, walk
+from .told import LARGEST_NUMBER, teller_of
 
 SENT, DONE = 0.05, 0.95
 """The shares of a job's progress at which it is sent, and done over there."""
 LONG_POLL_SECONDS = 2  # seconds that the other engine may think about whether there is something new
 FETCH_SECONDS = 600.0  # seconds between two looks at what a training has learned so far
 EXCHANGE_SECONDS = 600.0  # seconds to wait for another job that exchanges files of the project
+LARGEST_PREVIEW = 512 << 20  # bytes of a picture in the footage's size
+PNG = b"\x89PNG\r\n\x1a\n"  # how a picture of that kind begins
+MADE_HERE = re.compile(r"edits\.json|masks/.*|\.lock")
+"""Of a scan: who was corrected to be who, and masks. They are the user's, and made on this computer alone."""
 
 Work = ScanSpec | TrainSpec | ConvertSpec
 
@@ -66,11 +80,20 @@ def run(remote: Address, kind: JobKind, spec: Work, reporter: Reporter) -> dict[
         job.link.close()
 
 
+@dataclass(frozen=True, kw_only=True)
+class News:
+    """A job as it is there, and what has happened in it."""
+
+    job: Job
+    events: list[Event]
+
+
 class _RemoteJob:
     """One attempt."""
 
     def __init__(self, remote: Address, kind: JobKind, spec: Work, reporter: Reporter) -> None:
         self.kind, self.spec, self.reporter = kind, spec, reporter
+        self.job_id = ""
         self.fraction = 0.0
         self.said = (0.0, "")
         self.stopping = False
@@ -108,7 +131,7 @@ class _RemoteJob:
             raise
         self.end()
         if job.state != "done":
-            error = job.error or "It was cancelled there"
+            error = (job.error or "It was cancelled there")[:LONGEST_TEXT]
             raise UnderstudyError(f"On the remote engine: {self.exchange.places.in_text(error).rstrip('.')}.")
         return result
 
@@ -117,18 +140,19 @@ class _RemoteJob:
         send_remembered_cancels(self.link)
         job_id = self.exchange.job(self.name)
         job = self.ask("GET", job_id) if job_id else None
-        if job and job.state == "paused":
-            job = self.ask("POST", job.id, "resume")
-        if job:
+        if job and job_id and job.state == "paused":
+            job = self.ask("POST", job_id, "resume")
+        if job and job_id:
+            self.job_id = job_id
             return job
         self.link.info()
         with self.exchange.alone(EXCHANGE_SECONDS):
             self.exchange.send(*inputs_of(self.spec, self.exchange.places.of), self.sending)
-        job_id = job_id or uuid.uuid4().hex
-        self.exchange.remember(self.name, job_id)
+        self.job_id = job_id or uuid.uuid4().hex
+        self.exchange.remember(self.name, self.job_id)
         self.seen.unlink(missing_ok=True)
         spec = walk(to_json(self.spec), self.exchange.places.there)
-        return from_json(Job, self.link.call("POST", "/v1/jobs", {"id": job_id, "kind": self.kind, "spec": spec}))
+        return self.link.answer(Job, "POST", "/v1/jobs", {"id": self.job_id, "kind": self.kind, "spec": spec})
 
     def end(self) -> None:
         """The job is settled: the same spec again is a new one."""
@@ -147,7 +171,7 @@ class _RemoteJob:
     def ask(self, method: str, job_id: str, wish: str = "") -> Job | None:
         """The job over there, None where that engine does not know it."""
         try:
-            return from_json(Job, self.link.call(method, f"/v1/jobs/{job_id}/{wish}".rstrip("/")))
+            return self.link.answer(Job, method, f"/v1/jobs/{job_id}/{wish}".rstrip("/"))
         except Refused as error:
             if error.status == 404:
                 return None
@@ -158,7 +182,7 @@ class _RemoteJob:
         fetched = time.monotonic()
         while True:
             self.reporter.check()
-            job, silent = self.news(job, LONG_POLL_SECONDS)
+            job, silent = self.news(LONG_POLL_SECONDS)
             if silent and job.state in FINAL_STATES:
                 return job
             if job.state in ("queued", "paused"):
@@ -168,39 +192,19 @@ class _RemoteJob:
                 with suppress(Refused):  # it is being written just now
                     self.fetch()
 
-    def news(self, job: Job, wait: int) -> tuple[Job, bool]:
+    def news(self, wait: int) -> tuple[Job, bool]:
         """Tell here, once, what happened there since the last time; the job as it is there, and whether nothing did."""
         seen = int(read_text(self.seen, "ascii")) if self.seen.is_file() else 0
-        told = self.link.call("GET", f"/v1/jobs/{job.id}/events?after={seen}&wait={wait}")
-        try:
-            events = [from_json(Event, one) for one in told["events"]]
-            tellers = [self.teller(event) for event in events]
-            job = from_json(Job, told["job"])
-        except (KeyError, TypeError, ValueError, OverflowError):
-            raise UnderstudyError(NOT_OURS) from None
+        news = self.link.answer(News, "GET", f"/v1/jobs/{self.job_id}/events?after={seen}&wait={wait}")
+        numbers = [seen, *(event.seq for event in news.events)]
+        if not all(before < after < LARGEST_NUMBER for before, after in itertools.pairwise(numbers)):
+            raise UnderstudyError(NOT_OURS)  # the same, told again and again
+        tellers = [teller_of(event, self) for event in news.events]
         for tell in tellers:
             tell()
-        if events:
-            write_bytes(self.seen, str(events[-1].seq).encode())
-        return job, not events
-
-    def teller(self, event: Event) -> Callable[[], None]:
-        """What tells here what is told there. Raises KeyError, TypeError, ValueError, OverflowError."""
-        data, report = event.data, self.reporter
-        if event.kind == "progress":
-            return partial(self.advance, float(data["fraction"]), str(data["message"]))
-        if event.kind == "loss":
-            values = {str(name): float(value) for name, value in data["values"].items()}
-            return partial(report.loss, int(data["step"]), values)
-        if event.kind == "log":
-            return partial(report.log, self.exchange.places.in_text(str(data["text"])), str(data["level"]))
-        if event.kind == "verdict":
-            left = data.get("seconds_left")
-            verdict: Verdict = next(one for one in get_args(Verdict) if one == data["verdict"])
-            return partial(report.verdict, verdict, str(data["text"]), None if left is None else float(left))
-        if event.kind == "preview":
-            return partial(self.show, self.exchange.places.inside(str(data["path"])), str(data["caption"]))
-        return lambda: None
+        if news.events:
+            write_bytes(self.seen, str(numbers[-1]).encode())
+        return news.job, not news.events
 
     def advance(self, fraction: float, message: str) -> None:
         self.fraction = SENT + (DONE - SENT) * fraction
@@ -224,11 +228,9 @@ class _RemoteJob:
         """
         name = place.removeprefix(self.makes()[0])
         if isinstance(self.spec, ScanSpec):
-            mask = Path(self.spec.output, name) if name.startswith("masks/") else None
-            drawn = mask is not None and mask.exists() and not came_from_there(self.exchange.project)(mask)
             if whole is not None:
                 require_scan_of(self.spec, name, whole)
-            return is_place(name, "scan") and not drawn  # by hand, and no scan makes any
+            return is_place(name, "scan") and not MADE_HERE.fullmatch(name)
         if whole is not None and isinstance(self.spec, TrainSpec):
             require_model_of(self.spec, name, whole)
         return is_place(name, "model")
@@ -251,17 +253,26 @@ class _RemoteJob:
                 try:
                     result = take_recast(
                         self.spec, exchange.project, exchange.places.of,
-                        lambda asked, accept: exchange.set_aside(asked, self.fetching, accept),
+                        lambda asked, accept, most: exchange.set_aside(asked, self.fetching, accept, most),
                     )  # fmt: skip
                 finally:
                     exchange.clear_aside()
                 exchange.clear_incoming()
                 return result
+            if isinstance(self.spec, ScanSpec) and not done:
+                return {}
             self.exchange.fetch(self.makes(), self.fetching, accept=self.is_made)
-            if isinstance(self.spec, ScanSpec) and not (self.exchange.project / "people.safetensors").exists():
-                # who is known here stays so, whatever is known there
-                self.exchange.fetch(["people.safetensors"], self.fetching, replace=False)
+        if isinstance(self.spec, ScanSpec):
+            self.settle_people(self.spec)
         return result_of(self.spec)
+
+    def settle_people(self, spec: ScanSpec) -> None:
+        """Say here who is who in a scan that was made there: who is known by what name, and what was corrected, is
+        known on this computer."""
+        from ..faces.people.edits import settle_people  # which reads movies: the supervisor asks for previews only
+
+        if all(Path(spec.output, name).is_file() for name in ("alignments.safetensors", "scan.json")):
+            settle_people(Path(spec.output), self.exchange.project, self.reporter)
 
     def stop(self, stop: Stopped) -> None:
         """Tell the other engine what the user wants; what a cancelled training has learned is fetched.
@@ -272,7 +283,8 @@ class _RemoteJob:
         job_id = self.exchange.job(self.name)
         if job_id is None or stop.wish == "leave":
             return
-        with suppress(Unreachable, Refused):
+        self.job_id = job_id
+        with suppress(Unreachable, UnderstudyError):  # whoever stops is stopped, whatever is answered
             if stop.wish == "pause":
                 self.ask("POST", job_id, "pause")
                 return
@@ -282,7 +294,7 @@ class _RemoteJob:
             silent = False
             while job and not (silent and job.state in FINAL_STATES):
                 self.reporter.progress(self.fraction, "Stopping on the remote engine")
-                job, silent = self.news(job, 1)
+                job, silent = self.news(1)
             self.fetch()
             self.end()
             return
@@ -388,10 +400,15 @@ def remote_preview(remote: Address, spec: PreviewSpec, folder: Path) -> PreviewR
         with exchange.alone(0.0):
             exchange.send(*inputs_of(spec, exchange.places.of), told)
         body = walk(to_json(spec), exchange.places.there)
-        answer = from_json(PreviewResult, link.call("POST", "/v1/preview", body, timeout=120.0))
-        name = Path(answer.path.replace("\\", "/")).name
-        made = folder / name
-        write_bytes(made, link.get(f"/v1/previews/{name}"))
-        return replace(answer, path=str(made))
+        answer = link.answer(PreviewResult, "POST", "/v1/preview", body, timeout=120.0)
+        name = answer.path.replace("\\", "/").rpartition("/")[2]
+        if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}\.png", name):
+            raise UnderstudyError(NOT_OURS)
+        picture = link.get(f"/v1/previews/{name}", LARGEST_PREVIEW)
+        if not picture.startswith(PNG):
+            raise UnderstudyError(NOT_OURS)
+        made = folder / f"{secrets.token_hex(8)}.png"
+        write_bytes(made, picture)
+        return PreviewResult(path=str(made), steps=answer.steps, seconds=answer.seconds)
     finally:
         link.close()

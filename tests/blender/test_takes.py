@@ -293,11 +293,27 @@ def test_what_renders_a_scene_strip_runs_no_scripts_and_writes_nothing_else(addo
         tree.nodes.new("CompositorNodeOutputFile")
         tree.nodes.new("CompositorNodeBlur")
     scene.render.use_multiview = True
+    # in no collection: Blender as a module does not survive that a fluid is simulated
+    smoke, shirt = (bpy.data.objects.new(name, bpy.data.meshes.new(name)) for name in ("smoke", "shirt"))
+    smoke.modifiers.new("fluid", "FLUID").fluid_type = "DOMAIN"
+    domain = smoke.modifiers[0].domain_settings
+    domain.cache_type, domain.cache_directory = "REPLAY", str(tmp_path / "outside")
+    cloth = shirt.modifiers.new("cloth", "CLOTH").point_cache
+    cloth.use_disk_cache, cloth.name = True, "../../outside"
+    material = bpy.data.materials.new("program")
+    material.use_nodes = True
+    material.node_tree.nodes.new("ShaderNodeScript")
+    camera = bpy.data.cameras.new("program")
+    camera.type = "CUSTOM" if "CUSTOM" in camera.bl_rna.properties["type"].enum_items else "ORTHO"
+    scene.cycles.shading_system = True
     assert addon.scene_strips.HARMLESS in said
     exec(addon.scene_strips.HARMLESS, {})
     kinds = [{node.bl_idname for node in tree.nodes} for tree in trees]
     assert all("CompositorNodeBlur" in own and "CompositorNodeOutputFile" not in own for own in kinds)
-    assert not scene.render.use_multiview
+    assert not scene.render.use_multiview and not scene.cycles.shading_system
+    assert Path(domain.cache_directory).parent == Path.cwd() and not (cloth.use_disk_cache or cloth.name)
+    assert "ShaderNodeScript" not in {node.bl_idname for node in material.node_tree.nodes}
+    assert camera.type in ("PERSP", "ORTHO")
 
 
 def plant(folder, outside, stem):

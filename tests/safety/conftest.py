@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from understudy.engine import job_bodies
+from understudy.engine.durable import write_json
 from understudy.engine.protocol import ConvertSpec, Identity, Material, Swap, TrainSpec
 from understudy.engine.reporter import Silent
+
+from .other_engine import Hostile
 
 
 @pytest.fixture(scope="module")
@@ -38,3 +43,18 @@ def spec(project: Path, carphone_folder: Path, tmp_path: Path) -> ConvertSpec:
         project=str(project),
         end=3,
     )
+
+
+@pytest.fixture
+def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]:
+    server = Hostile()
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir(mode=0o700)
+    url = f"http://127.0.0.1:{server.server_address[1]}"
+    write_json(tmp_path / "home" / "remote.json", {"url": url, "token": "t" * 64})
+    yield server
+    server.shutdown()
+    server.server_close()
+    thread.join()

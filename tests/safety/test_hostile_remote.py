@@ -7,10 +7,7 @@ import hashlib
 import json
 import shutil
 import sys
-import threading
-import urllib.parse
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,98 +17,33 @@ import pytest
 from safetensors.numpy import save
 from understudy.engine import job_bodies
 from understudy.engine.convert.convert_settings import load_settings
-from understudy.engine.durable import write_json
 from understudy.engine.errors import UnderstudyError
+from understudy.engine.faces.alignments import SHAPES
+from understudy.engine.faces.networks import weights
+from understudy.engine.faces.people import gallery
+from understudy.engine.faces.people.edits import edit_people
+from understudy.engine.faces.people.summary import read_summary
 from understudy.engine.media.reader import probe
-from understudy.engine.protocol import PROTOCOL, Clip, ConvertSpec, Identity, Material, ScanSpec, Swap, TrainSpec
+from understudy.engine.protocol import (
+    Clip,
+    ConvertSpec,
+    Identity,
+    Material,
+    PeopleEdit,
+    ScanSpec,
+    Swap,
+    TrainSpec,
+)
 from understudy.engine.provenance.credentials import Claim, sign
 from understudy.engine.remote.fetched import require_model_of
 from understudy.engine.remote.file_sync import Exchange
 from understudy.engine.remote.link import Link, chosen_remote, raise_unreachable
-from understudy.engine.remote.path_map import Places
+from understudy.engine.remote.path_map import Places, rewrite
 from understudy.engine.remote.remote_job import inputs_of
 from understudy.engine.remote.remote_job import run as run_there
 from understudy.engine.reporter import Silent
 
-ROOT, EVIL = "/far/mirror", b"written by the other engine"
-
-
-class Hostile(ThreadingHTTPServer):
-    """Answers as an engine does; whatever it is asked for, it lists all places of `listed`."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Answers)
-        self.listed: list[str] = []
-        self.contents: dict[str, bytes] = {}  # of what is not EVIL
-        self.previews: list[str] = []
-        self.sent: list[str] = []  # places of what it was sent
-        self.asked: list[str] = []
-        self.refused = ""  # a place that is not told of
-
-
-class Answers(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Hostile
-
-    def do_GET(self) -> None:
-        path, query = self.path.partition("?")[::2]
-        if path == "/v1/engine":
-            self._say({"protocol": PROTOCOL, "version": "1", "pid": 1, "device": "cpu", "url": ""})
-        elif path.startswith("/v1/jobs/"):
-            events = [
-                {"seq": n + 1, "time": 0.0, "kind": "preview", "data": {"path": place, "caption": ""}}
-                for n, place in enumerate(self.server.previews)
-            ]
-            after = int(urllib.parse.parse_qs(query).get("after", ["0"])[0])
-            self._say({"job": self._job(), "events": [e for e in events if e["seq"] > after]})
-        elif path.endswith("/file"):
-            self.server.asked += urllib.parse.parse_qs(query)["path"]
-            self._send(self.server.contents.get(self.server.asked[-1], EVIL))
-        elif self.server.refused and self.server.refused in urllib.parse.unquote(query):
-            self._send(b'{"error": "no"}', 500)
-        else:
-            files = [(place, self.server.contents.get(place, EVIL)) for place in self.server.listed]
-            listed = [{"path": p, "sha256": hashlib.sha256(d).hexdigest(), "bytes": len(d)} for p, d in files]
-            self._say({"files": listed})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"] or 0)) or b"{}")
-        if self.path == "/v1/jobs":
-            self._say(self._job())
-        else:
-            self.server.sent += [one["path"] for one in body.get("files", [])]
-            self._say({"id": "f" * 32, "root": ROOT, "lacking": []})
-
-    def _job(self) -> dict[str, Any]:
-        result = {"scan": "/home/somebody/.ssh", "people": 1, "frames": 1}
-        return {"id": "ab" * 16, "kind": "scan", "spec": {}, "state": "done", "result": result}
-
-    def _say(self, answer: dict[str, Any]) -> None:
-        self._send(json.dumps(answer).encode())
-
-    def _send(self, data: bytes, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_: Any) -> None:
-        """Silent."""
-
-
-@pytest.fixture
-def hostile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hostile]:
-    server = Hostile()
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    monkeypatch.setenv("UNDERSTUDY_HOME", str(tmp_path / "home"))
-    (tmp_path / "home").mkdir(mode=0o700)
-    url = f"http://127.0.0.1:{server.server_address[1]}"
-    write_json(tmp_path / "home" / "remote.json", {"url": url, "token": "t" * 64})
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+from .other_engine import EVIL, ROOT, Answers, Hostile
 
 
 class Seen(Silent):
@@ -157,8 +89,7 @@ def test_only_what_a_scan_makes_is_written(hostile: Hostile, tmp_path: Path, rec
     assert reporter.shown == [project / "scans" / "shot" / "person-0.jpg"]
     made = {name: data for name, data in everything(tmp_path).items() if before.get(name) != data}
     bookkeeping = {name for name in made if Path(name).name.startswith(".remote")}
-    wanted = {f"film.understudy/{name}" for name in ("scans/shot/person-0.jpg", "people.safetensors")}
-    assert set(made) - bookkeeping == wanted
+    assert set(made) - bookkeeping == {"film.understudy/scans/shot/person-0.jpg"}  # who is known is known here
     assert not any(place.startswith((".outside", "consent")) for place in hostile.asked)
     assert f".outside/{key}/clip.mp4" in hostile.sent  # it did work
 
@@ -324,12 +255,17 @@ def test_no_record_but_the_jobs_own_is_written(
         }
 
 
+def tensors(facts: str) -> bytes:
+    return save({"x": np.zeros(1)}, metadata={"understudy": facts})
+
+
 OTHERS_SCAN = [
     ("scan.json", {"path": "private.mp4"}),
     ("scan.json", {"stream": 1}),
     ("scan.json", {"end": 4}),
     ("scan.json", {"width": 32}),
     ("alignments.safetensors", {"path": "private.mp4"}),
+    ("alignments.safetensors", {"lacking": ["person"]}),
     ("source.json", {"path": "private.mp4"}),
 ]
 
@@ -350,10 +286,12 @@ def test_a_scan_is_of_the_footage_that_was_named(
         if of == "source.json":
             return json.dumps({"schema": 1, "path": there} | change).encode()
         size = {key: value for key, value in change.items() if key == "width"}
+        lacking = change.pop("lacking", [])
         facts = {**sound, "clip": {"path": there} | {k: v for k, v in change.items() if k not in size}, **size}
         if of == "scan.json":
             return json.dumps(facts).encode()
-        return save({"x": np.zeros(1)}, metadata={"understudy": json.dumps(facts)})
+        columns = {name: np.zeros((0, *shape), dtype) for name, (dtype, shape) in SHAPES.items() if name not in lacking}
+        return save(columns, metadata={"understudy": json.dumps(facts | {"kind": "alignments"})})
 
     files = ("scan.json", "alignments.safetensors", "source.json")
     hostile.contents = {f"scans/shot/{one}": told_of(told if one == name else {}, one) for one in files}
@@ -366,17 +304,21 @@ def test_a_scan_is_of_the_footage_that_was_named(
     assert json.loads((project / "scans" / "shot" / "scan.json").read_text())["clip"]["path"] == str(clip)
 
 
-@pytest.mark.parametrize(("name", "data"), [
-    ("model.json", json.dumps({"identities": ["ann", "eve"]}).encode()),
-    ("facesets/0.faceset", save({"x": np.zeros(1)}, metadata={"understudy": '{"name": "eve"}'})),
+@pytest.mark.parametrize(("name", "data", "sound"), [
+    ("model.json", b'{"identities": ["ann", "eve"]}', b'{"identities": ["ann"]}'),
+    ("model.json", b'{"identities": []}', b'{"identities": ["ann"]}'),
+    ("model.json", b'{"identities": ["ann", "ann"]}', b'{"identities": ["ann"]}'),
+    ("model.json", b'{"identities": {"ann": 1}}', b'{"identities": ["ann"]}'),
+    ("facesets/0.faceset", tensors('{"name": "eve"}'), tensors('{"name": "ann"}')),
+    ("weights.safetensors", tensors('{"identities": ["eve"]}'), tensors('{"identities": ["ann"]}')),
 ])  # fmt: skip
-def test_a_model_is_of_those_who_were_named(tmp_path: Path, name: str, data: bytes) -> None:
+def test_a_model_is_of_those_who_were_named(tmp_path: Path, name: str, data: bytes, sound: bytes) -> None:
     path = tmp_path / Path(name).name
     spec = TrainSpec(identities=[Identity(name="ann", material=[])], output=str(tmp_path / "m"))
     path.write_bytes(data)
     with pytest.raises(UnderstudyError, match=f"sent as {name} is no model of ann"):
         require_model_of(spec, name, path)
-    path.write_bytes(data.replace(b'"ann", "eve"', b'"ann"').replace(b"eve", b"ann"))
+    path.write_bytes(sound)
     require_model_of(spec, name, path)
 
 
@@ -388,17 +330,17 @@ def test_links_in_the_folder_of_what_is_fetched_are_not_followed(
     (outside / "clip.mp4").write_bytes(b"mine")
     project.mkdir()
     (project / ".incoming").symlink_to(outside)
-    name = hashlib.sha256(f"scans/shot/masks/000007.png/{hashlib.sha256(EVIL).hexdigest()}".encode()).hexdigest()[:32]
-    hostile.listed = ["scans/shot/masks/000007.png"]
+    name = hashlib.sha256(f"scans/shot/person-7.jpg/{hashlib.sha256(EVIL).hexdigest()}".encode()).hexdigest()[:32]
+    hostile.listed = ["scans/shot/person-7.jpg"]
     spec = ScanSpec(
         clip=Clip(path=str(outside / "clip.mp4")), output=str(project / "scans" / "shot"), project=str(project)
     )
     job_bodies.run("scan", spec, Silent())
     assert sorted(p.name for p in outside.iterdir()) == ["clip.mp4"]
-    assert (project / "scans" / "shot" / "masks" / "000007.png").read_bytes() == EVIL
+    assert (project / "scans" / "shot" / "person-7.jpg").read_bytes() == EVIL
     (project / ".incoming").mkdir(exist_ok=True)
-    (project / ".incoming" / f"{name}.png").symlink_to(outside / "clip.mp4")
-    (project / "scans" / "shot" / "masks" / "000007.png").unlink()
+    (project / ".incoming" / f"{name}.jpg").symlink_to(outside / "clip.mp4")
+    (project / "scans" / "shot" / "person-7.jpg").unlink()
     job_bodies.run("scan", spec, Silent())
     assert (outside / "clip.mp4").read_bytes() == b"mine"
 
@@ -426,8 +368,18 @@ def test_names_that_cannot_be_are_left_there(hostile: Hostile, tmp_path: Path) -
     outside.mkdir()
     (outside / "clip.mp4").write_bytes(b"mine")
     output = project / "scans" / "shot"
-    ordinary = ["person-3.jpg", "masks/000004.png"]
-    others = ["é.bin", "e\u0301.bin", "人.jpg", "A.bin", "person-3.jpg.py", "sub/deep/x.bin", "masks/evil.png"]
+    ordinary = ["person-3.jpg", "boxes.json"]
+    others = [
+        "masks/000004.png",
+        "edits.json",
+        "é.bin",
+        "e\u0301.bin",
+        "人.jpg",
+        "A.bin",
+        "person-3.jpg.py",
+        "sub/deep/x.bin",
+        "masks/evil.png",
+    ]
     hostile.listed = [f"scans/shot/{name}" for name in (*IMPOSSIBLE, *ordinary, *others)]
     hostile.listed += ["SCANS/shot/x.bin", "scans/SHOT/x.bin", "/scans/shot/x.bin", "scans\\shot\\x.bin"]
     spec = ScanSpec(clip=Clip(path=str(outside / "clip.mp4")), output=str(output), project=str(project))
@@ -455,8 +407,8 @@ GARBAGE: list[dict[str, Any]] = [
 def test_answers_that_are_none_end_in_a_sentence(
     hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, garbage: dict[str, Any]
 ) -> None:
-    said = Answers._say
-    monkeypatch.setattr(Answers, "_say", lambda self, told: said(self, garbage if "files" in told else told))
+    said = Answers.say
+    monkeypatch.setattr(Answers, "say", lambda self, told: said(self, garbage if "files" in told else told))
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"mine")
     project = tmp_path / "film.understudy"
@@ -474,6 +426,10 @@ EVENTS: list[Any] = [
     [("loss", {"step": 5000 * "1", "values": {}})],
     [("loss", {"step": 1, "values": {"loss": "x"}})],
     [("verdict", {"verdict": "improving", "text": "", "seconds_left": "x"})],
+    [("verdict", {"verdict": "x", "text": "t"})],
+    [("log", {"text": "x", "level": "\x1b"})],
+    [("loss", {"step": 1 << 60, "values": {}})],
+    [("progress", {"fraction": 0.5, "message": "x"})] * 2,  # the same number twice: it would be told for ever
     [("preview", {"path": 3})],
 ]
 
@@ -485,9 +441,9 @@ def test_events_that_are_none_end_in_a_sentence(
     told = events if events in (5, [3]) else [
         {"seq": 1, "time": 0.0, "kind": kind, "data": data} for kind, data in events
     ]  # fmt: skip
-    said = Answers._say
+    said = Answers.say
     monkeypatch.setattr(
-        Answers, "_say", lambda self, one: said(self, {**one, "events": told} if "events" in one else one)
+        Answers, "say", lambda self, one: said(self, {**one, "events": told} if "events" in one else one)
     )
     clip, project = tmp_path / "clip.mp4", tmp_path / "film.understudy"
     clip.write_bytes(b"mine")
@@ -498,8 +454,8 @@ def test_events_that_are_none_end_in_a_sentence(
 
 @pytest.mark.parametrize("spoken", ["1.x", "", 5000 * "1"])
 def test_a_protocol_that_is_none_is_refused(hostile: Hostile, monkeypatch: pytest.MonkeyPatch, spoken: str) -> None:
-    said = Answers._say
-    monkeypatch.setattr(Answers, "_say", lambda self, one: said(self, {**one, "protocol": spoken}))
+    said = Answers.say
+    monkeypatch.setattr(Answers, "say", lambda self, one: said(self, {**one, "protocol": spoken}))
     remote = chosen_remote()
     assert remote is not None
     with pytest.raises(UnderstudyError, match="answers in a way that is not ours"):
@@ -510,9 +466,9 @@ def test_a_protocol_that_is_none_is_refused(hostile: Hostile, monkeypatch: pytes
 def test_it_is_sent_nothing_that_was_not_offered(
     hostile: Hostile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lacking: Any
 ) -> None:
-    said = Answers._say
+    said = Answers.say
     monkeypatch.setattr(
-        Answers, "_say", lambda self, told: said(self, {**told, "lacking": lacking} if "lacking" in told else told)
+        Answers, "say", lambda self, told: said(self, {**told, "lacking": lacking} if "lacking" in told else told)
     )
     clip = tmp_path / "clip.mp4"
     clip.write_bytes(b"mine")
@@ -577,19 +533,59 @@ def test_files_of_the_users_in_a_folder_that_is_no_scan_stay(hostile: Hostile, t
         assert [(path.name, path.read_bytes()) for path in folder.iterdir()] == [(name, b'["mine"]')]
 
 
-def test_masks_that_were_drawn_here_and_who_is_known_stay(hostile: Hostile, tmp_path: Path) -> None:
+def test_what_the_user_corrected_drew_and_named_stays(hostile: Hostile, tmp_path: Path) -> None:
+    """Whatever is listed, and whatever the project says that came from there before."""
     project, clip = tmp_path / "film.understudy", tmp_path / "clip.mp4"
     clip.write_bytes(b"mine")
-    mask = project / "scans" / "shot" / "masks" / "000003.png"
-    mask.parent.mkdir(parents=True)
-    mask.write_bytes(b"drawn by hand")
-    known = project / "people.safetensors"
-    known.write_bytes(b"who is who")
-    hostile.listed = ["scans/shot/masks/000003.png", "scans/shot/masks/000004.png", "people.safetensors"]
-    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(mask.parents[1]), project=str(project))
-    job_bodies.run("scan", spec, Silent())
-    assert known.read_bytes() == b"who is who"
-    assert mask.read_bytes() == b"drawn by hand" and mask.with_name("000004.png").read_bytes() == EVIL
+    mine = ["scans/shot/masks/000003.png", "scans/shot/edits.json", "people.safetensors"]
+    for name in mine:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_bytes(b'{"people": "mine"}')
+    scan = project / "scans" / "shot"
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(scan), project=str(project))
+    for listed in ([*mine, "scans/shot/masks/000004.png"], [], ["scans/shot/boxes.json"]):
+        hostile.listed = listed
+        job_bodies.run("scan", spec, Silent())
+        assert {name: (project / name).read_bytes() for name in mine} == dict.fromkeys(mine, b'{"people": "mine"}')
+        assert sorted(one.name for one in (scan / "masks").iterdir()) == ["000003.png"]
+        ledger = json.loads((project / ".remote.json").read_text())
+        for name in mine:  # as if it had come from there
+            status = (project / name).stat()
+            stamp = [status.st_size, status.st_mtime_ns]
+            ledger["files"][name] = {"stamp": stamp, "sha256": sha(b"mine"), "made_there": True}
+        (project / ".remote.json").write_text(json.dumps(ledger))
+
+
+@pytest.mark.skipif(bool(weights.missing()), reason="the face networks are not installed here")
+def test_who_is_who_in_a_scan_is_said_here(
+    hostile: Hostile, tmp_path: Path, astronaut_folder: Path, people_footage: dict[str, Path]
+) -> None:
+    """The other engine gives the only person another name, and a picture of its own choice."""
+    project, clip = tmp_path / "film.understudy", people_footage["astronaut"]
+    scan = project / "scans" / "shot"
+    shutil.copytree(astronaut_folder, scan)
+    edit_people(scan, [PeopleEdit(action="rename", persons=[0], name="Ann")], Silent(), project)
+    before = (scan / "edits.json").read_bytes()
+    there = f"{ROOT}/{Places(project, {}).of(clip)}"
+    for name in ("scan.json", "alignments.safetensors", "boxes.json"):
+        made = tmp_path / name
+        if not rewrite(scan / name, made, lambda text: there if text == str(clip) else text):
+            shutil.copy(scan / name, made)
+        hostile.contents[f"scans/shot/{name}"] = made.read_bytes()
+    summary = json.loads(hostile.contents["scans/shot/scan.json"])
+    summary["people"][0] |= {"name": "Eve", "thumbnail": "person-7.jpg"}
+    hostile.contents["scans/shot/scan.json"] = json.dumps(summary).encode()
+    hostile.contents["scans/shot/edits.json"] = before.replace(b"Ann", b"Eve")
+    hostile.listed = [*hostile.contents, "people.safetensors"]
+    spec = ScanSpec(clip=Clip(path=str(clip)), output=str(scan), project=str(project))
+    assert job_bodies.run("scan", spec, Silent())["people"] == 1
+    (person,) = read_summary(scan).people
+    assert (person.name, person.known, person.thumbnail) == ("Ann", True, "person-0.jpg")
+    assert b"Eve" not in (scan / "edits.json").read_bytes() and list(gallery.known_people(project)) == ["Ann"]
+    shutil.rmtree(scan)
+    assert job_bodies.run("scan", spec, Silent())["people"] == 1
+    assert [one.name for one in read_summary(scan).people] == ["Ann"]  # whom the project knows
+    assert (scan / "person-0.jpg").read_bytes().startswith(b"\xff\xd8")
 
 
 @pytest.mark.parametrize("others", [[], ["models/one/weights.safetensors"]], ids=["nothing", "another file"])

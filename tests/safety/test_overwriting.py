@@ -45,6 +45,19 @@ def convert(spec: ConvertSpec) -> None:
     job_bodies.run("convert", spec, Silent())
 
 
+@pytest.mark.parametrize("folder", ["consent", "consent/files", "provenance", "scans/shot", "models", "voices"])
+@pytest.mark.parametrize("named", [True, False])
+def test_nothing_is_made_where_a_project_keeps_something_else(tmp_path: Path, folder: str, named: bool) -> None:
+    project = tmp_path / ("work" if named else "film.understudy")
+    told = str(project) if named else str(tmp_path / "other.understudy")
+    place = {"output": str(project / folder / "face.mp4"), "project": told}
+    spec = ConvertSpec(scan=str(tmp_path / "scan"), model=str(tmp_path / "model"), swaps=[], **place)
+    for one in (spec, ReportSpec(**place)):
+        with pytest.raises(UnderstudyError, match=f"where the project keeps its {folder.split('/')[0]}"):
+            require_output(one)
+    require_output(replace(spec, output=str(project / "recasts" / "face.mp4")))
+
+
 def test_a_file_that_is_not_ours_stays(spec: ConvertSpec) -> None:
     output = Path(spec.output)
     output.write_bytes(b"memories")

@@ -271,6 +271,23 @@ def test_consents_are_neither_read_nor_written_through_a_link(tmp_path: Path, vi
     assert victim.read_bytes() == PRECIOUS and list(victim.parent.iterdir()) == [victim]
 
 
+def test_one_planted_consent_keeps_nobody_from_the_others(
+    tmp_path: Path, victim: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = tmp_path / "film.understudy"
+    link = project / "consent" / "eve.json"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
+    words = ["--project", str(project)]
+    assert execute(["identity", "consent", "Ann", "--person", "Ann Lee", "--basis", "own", *words]) == 0
+    capsys.readouterr()
+    assert execute(["identity", "list", *words]) == 0
+    said = capsys.readouterr()
+    assert "Ann: Ann Lee" in said.out and f"{link} is a link that leads out" in said.err and "no consent" in said.err
+    with pytest.raises(UnderstudyError, match="leads out of the project"):
+        read_consent(project, "eve")
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_linked_lock_is_named_for_what_it_is(
     tmp_path: Path, victim: Path, capsys: pytest.CaptureFixture[str], there: bool

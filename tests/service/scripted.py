@@ -73,8 +73,8 @@ def bulky(kind: str, spec: ScanSpec, reporter: Reporter) -> dict[str, Any]:
         reporter.check()
         reporter.log(f"step {step}")
         time.sleep(0.05)
-    (output / "masks").mkdir(parents=True, exist_ok=True)
-    (output / "masks" / "000001.png").write_bytes(data[::-1])  # at a place of a scan's: nothing else is fetched
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "person-1.jpg").write_bytes(data[::-1])  # at a place of a scan's: nothing else is fetched
     (output / "scan.json").write_text(json.dumps({"clip": {"path": str(source)}}))
     return {"scan": output, "people": 0}
 

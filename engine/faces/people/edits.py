@@ -84,6 +84,23 @@ def edit_people(scan: Path, edits: list[PeopleEdit], reporter: Reporter, project
     return _count(roster)
 
 
+def settle_people(scan: Path, project: Path, reporter: Reporter) -> None:
+    """Say who is who in a scan that another engine made: its grouping, with the corrections and names that are known
+    here, of this scan and of others. Its `edits.json` is written here; whatever that engine says of names goes.
+
+    Raises DataError for damaged files, UnderstudyError as `edit_people`.
+    """
+    with lock(scan.with_name(f".{scan.name}.lock"), LOCK_SECONDS) as held:
+        if not held:
+            raise UnderstudyError(f"The people of {scan} are being corrected by another program. Try again.")
+        alignments = load_alignments(scan)
+        roster = who.follow_earlier(alignments, *who.earlier_edits(scan, project, alignments.clip.path))
+        roster = who.with_known_names(alignments, roster, project)
+        who.remember_names(alignments, roster, project)
+        who.write_edits(scan, alignments, roster)
+        _write(scan, alignments, roster, reporter, all_of_it=False)
+
+
 def _count(roster: Roster) -> int:
     return sum(bool(person.tracks) and not person.rejected for person in roster.people)
 
