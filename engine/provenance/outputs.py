@@ -53,10 +53,10 @@ def require_output(spec: JobSpec, is_known: Callable[[Path], bool] = lambda path
     `is_known` tells the files of a scan or model that another engine made: pictures of how it comes along are here
     before it is whole."""
     if isinstance(spec, ReportSpec):
-        _require_outside(Path(spec.output), Path(spec.project))
         from .report import is_report  # which is made of the project's recasts, and so of this module
 
         require_writable(Path(spec.output), _kept(Path(spec.project)), spec.overwrite, is_report, "page")
+        _require_outside(Path(spec.output), Path(spec.project))
     if isinstance(spec, ScanSpec):
         require_scan(Path(spec.output), Path(spec.output), is_known)
     if isinstance(spec, TrainSpec | VoiceTrainSpec):
@@ -77,8 +77,10 @@ def _require_outside(output: Path, project: Path) -> None:
     """Raise UnderstudyError when an output lies where a project keeps something else."""
     place = output.parent.resolve()
     for parent in (place, *place.parents):
-        own = parent.parent == project.resolve() or parent.parent.suffix == ENDING
-        if own and parent.name in KEPT:
+        around = parent.parent
+        if parent.name not in KEPT:
+            continue
+        if around == project.resolve() or around.suffix == ENDING or any((around / "consent").glob("*.json")):
             raise UnderstudyError(
                 f"{output} lies in {parent}, where the project keeps its {parent.name}. Choose another folder, such as "
                 f"{parent.with_name('recasts')}."
@@ -103,15 +105,16 @@ def places_of(output: Path, layer: bool = False) -> list[Path]:
 def require_places(places: Iterable[Path], inputs: Iterable[Path], overwrite: bool, project: Path) -> None:
     """Raise UnderstudyError, as `require_writable` does, for the first of `places_of` that a job may not write, or for
     credentials of something else that is called alike."""
-    is_ours, inputs = ours(project), list(inputs)
+    is_ours, inputs, places = ours(project), list(inputs), list(places)
     for path in places:
-        _require_outside(path, project)
         if path.name.endswith(SETTINGS_SUFFIX):
             require_writable(path, inputs, overwrite, is_settings, "settings")
             continue
         require_writable(path, inputs, overwrite, is_ours)
         if path.suffix and path.suffix.lower() not in FORMATS:
             require_writable(sidecar(path), inputs, overwrite, is_ours)
+    for path in places:
+        _require_outside(path, project)
 
 
 def require_writable(

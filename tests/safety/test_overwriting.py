@@ -46,10 +46,13 @@ def convert(spec: ConvertSpec) -> None:
 
 
 @pytest.mark.parametrize("folder", ["consent", "consent/files", "provenance", "scans/shot", "models", "voices"])
-@pytest.mark.parametrize("named", [True, False])
-def test_nothing_is_made_where_a_project_keeps_something_else(tmp_path: Path, folder: str, named: bool) -> None:
-    project = tmp_path / ("work" if named else "film.understudy")
-    told = str(project) if named else str(tmp_path / "other.understudy")
+@pytest.mark.parametrize("known", ["by the job", "by its name", "by its consents"])
+def test_nothing_is_made_where_a_project_keeps_something_else(tmp_path: Path, folder: str, known: str) -> None:
+    project = tmp_path / ("film.understudy" if known == "by its name" else "work")
+    told = str(project) if known == "by the job" else str(tmp_path / "other.understudy")
+    (project / "consent").mkdir(parents=True)
+    if known == "by its consents":
+        (project / "consent" / "ann.json").write_text("{}")
     place = {"output": str(project / folder / "face.mp4"), "project": told}
     spec = ConvertSpec(scan=str(tmp_path / "scan"), model=str(tmp_path / "model"), swaps=[], **place)
     for one in (spec, ReportSpec(**place)):
