@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -94,3 +95,17 @@ def test_what_has_no_picture_is_left_out_of_the_range(addon, scene, found, engin
         assert (shot.start, shot.end) == (10, 50) and order["order"] == "plain"
     bpy.ops.understudy.mark_range()  # what is known of the scan counts at once
     assert (shot.source_start, shot.source_end) == (0, 40) and shot.scan.folder
+
+
+def test_only_files_are_the_pictures_of_a_folder(scene, clips, tmp_path):
+    """As the engine counts them, whatever the folder is called."""
+    folder = tmp_path / "shot.mkv"
+    shutil.copytree(clips.pictures, folder)
+    files = sorted(folder.iterdir())
+    strip = scene.sequence_editor.strips.new_image("shot", str(files[0]), 1, 1)
+    for file in files[1:]:
+        strip.elements.append(file.name)
+    (folder / "z.png").mkdir()
+    scene.sequence_editor.active_strip = strip
+    assert bpy.ops.understudy.mark_range() == {"FINISHED"}
+    assert scene.understudy.shot.source == str(folder)

@@ -86,6 +86,21 @@ def test_a_transparent_source_does_not_shine_through(addon, scene, clips, engine
     assert levels(scene, frames, tmp_path) == shown and not first.mute and "understudy_hidden" not in first
 
 
+def test_a_source_is_hidden_where_its_recast_is_after_both_were_moved(addon, scene, clips, ready, recast, tmp_path):
+    first = flow.add_shot(scene, clips)
+    first.blend_alpha = 0.5
+    ready(first)
+    placed = recast(draft=True)
+    name = "content_start" if bpy.app.version >= (5, 1, 0) else "frame_start"
+    setattr(first, name, getattr(first, name) + 10)
+    scene.sequence_editor.active_strip = placed
+    assert bpy.ops.understudy.follow_source() == {"FINISHED"}
+    assert addon.compat.span(placed) == addon.compat.span(first) == (30, 50)
+    assert levels(scene, (30, 40, 49), tmp_path) == [0.5] * 3
+    curves = [curve for bag in addon.compat.curve_bags(scene.animation_data.action) for curve in bag]
+    assert [[point.co[0] for point in curve.keyframe_points] for curve in curves] == [[29, 30, 50]]
+
+
 @pytest.mark.parametrize("kind", ["ADJUSTMENT", "TEXT", "COLOR"])
 def test_what_lies_over_the_source_lies_over_the_recast(addon, scene, clips, ready, recast, kind):
     first = flow.add_shot(scene, clips)
