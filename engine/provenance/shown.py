@@ -17,7 +17,7 @@ from ..errors import DataError, ModelsMissingError, UnderstudyError
 from ..faces.alignments import FILE_NAME
 from ..faces.people import appearance, gallery
 from ..own_files import tensor_facts
-from .consent import seen_with
+from .consent import EMBEDDINGS, seen_with
 from .erase import entries, is_file, read_json
 from .face_folders import files_like, holding
 
@@ -79,7 +79,7 @@ def looks_of(project: Path, name: str) -> list[np.ndarray]:
     found: list[Any] = []
     try:
         seen = seen_with(project, name)
-        found += seen.faces if seen else []
+        found += [face for face in seen.faces if len(face) == EMBEDDINGS["face"]] if seen else []
     except UnderstudyError:
         pass
     for folder in dict.fromkeys([project, *holding(project, gallery.FILE_NAME)]):

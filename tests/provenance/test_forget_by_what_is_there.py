@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from understudy.engine import job_bodies
-from understudy.engine.arrays import write_arrays
+from understudy.engine.arrays import read_arrays, write_arrays
 from understudy.engine.faces.networks import weights
 from understudy.engine.faces.people import gallery
-from understudy.engine.protocol import ForgetSpec, home
+from understudy.engine.protocol import ForgetSpec, consent_file, home
 from understudy.engine.provenance.consent import bind, read_consent
 from understudy.engine.reporter import Silent
 
@@ -97,6 +97,24 @@ def test_scans_are_theirs_by_the_faces_in_them(film: Path, known_by: str) -> Non
     told = forget(film)
     assert set(told) == {str(called), str(damaged)} and "called that of bob" in told[str(called)]
     assert not any(one.exists() for one in hers) and all(one.is_dir() for one in (called, damaged, *others))
+
+
+def test_what_is_spoiled_is_told_and_no_fault(film: Path) -> None:
+    """Embeddings of a voice in a face's consent, and columns of other kinds than an alignments file has."""
+    bind(film, "Ann", [ANN.tolist()])
+    path = consent_file(film, "Ann")
+    consent = json.loads(path.read_text())
+    consent["subject"], consent["seen"]["faces"] = "voice", [[0.0] * 256]
+    path.write_text(json.dumps(consent))
+    gallery.remember(film, "shot.mp4", {"Ann": (ANN, 3)})
+    spoiled = []
+    for column in ("person", "track", "embedding"):
+        folder = scan(film / "scans" / column, ANN)
+        columns, _ = read_arrays(folder / "alignments.safetensors", "alignments", 1)
+        columns[column] = columns[column].astype(np.bool_)
+        write_arrays(folder / "alignments.safetensors", "alignments", 1, columns, {})
+        spoiled.append(str(folder))
+    assert sorted(forget(film)) == sorted(spoiled)
 
 
 def test_a_scan_without_its_list_is_told_where_nobody_knows_how_they_look(film: Path) -> None:

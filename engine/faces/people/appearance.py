@@ -82,7 +82,8 @@ def _columns(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray
     if any(column is None or column.ndim < 1 for column in columns):
         raise DataError(f"{path} is damaged: a column is missing. Scan the clip again.")
     who, carried, embedding, track = (np.asarray(column) for column in columns)
-    if embedding.shape != (len(who), 128) or not who.shape == carried.shape == track.shape:
+    numbers = (who.dtype.kind, track.dtype.kind, embedding.dtype.kind) == ("i", "i", "f") and who.ndim == 1
+    if not numbers or embedding.shape != (len(who), 128) or not who.shape == carried.shape == track.shape:
         raise DataError(f"{path} is damaged: its embeddings are no faces. Scan the clip again.")
     return who, carried.astype(bool), embedding, track
 
