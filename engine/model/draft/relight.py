@@ -109,16 +109,19 @@ def bands(
     flat = picture - shade  # first, or the edge of a shade would throw a pale stripe into the detail beside it
     tones = light(flat, plain)
     detail, lit = flat - tones, shade + tones
-    share = luma(detail) / (luma(lit).clamp(min=0) + DARK)
     hue = _hue(detail, lit, plain)
+    own, bright = luma(detail), weight * (1 - tinted)
+    share = own / (luma(lit).clamp(min=0) + DARK)
     of_light = torch.maximum(skin, TINT * (1 - tinted))
-    broad = light(detail, weight * (1 - tinted), COLOURS)
+    broad = light(detail, bright, COLOURS)
     # of what is left, finer colours are the person's where they are other than the tones bring along
-    detail = detail - of_light * (broad + (luma(detail) - luma(broad)) * hue - luma(detail))
+    detail = detail - of_light * (broad + (own - luma(broad)) * hue - own)
     cast = _told(share, plain)
     shining = (cast.clamp(min=0) ** 4).sum(3).sum(2) / plain.sum(3).sum(2).clamp(min=1.0)
     # what shines does so between brows and on a nose's wings, too
-    cast = torch.where(cast < 0, cast, torch.maximum(cast, _told(share, weight * (1 - tinted))))
+    small = _told(share[..., ::2, ::2], bright[..., ::2, ::2])
+    glossy = F.interpolate(small, size=cast.shape[2:], mode="bilinear", align_corners=False)
+    cast = torch.where(cast < 0, cast, torch.maximum(cast, glossy))
     weighted = detail * weight  # summed by hand, as in `tone`
     moments = torch.stack([(weighted * detail[:, c : c + 1]).sum((2, 3)) for c in range(3)], 2)
     total = weight.sum(3).sum(2)  # by rows: one number out of a whole plane would depend on how many threads add it up
@@ -138,9 +141,8 @@ def _hue(detail: torch.Tensor, lit: torch.Tensor, plain: torch.Tensor) -> torch.
     The straight line of each channel over luma. Where tones hardly vary, that of the light `lit` itself, as a shadow
     in it has.
     """
-    parts = torch.cat([plain, plain * detail, plain * lit], 1)
-    if detail.shape[-1] % CELL == 0:
-        parts = F.avg_pool2d(parts, CELL)  # grain has colours of its own
+    plain, detail, lit = (x[..., ::2, ::2] for x in (plain, detail, lit))
+    parts = F.avg_pool2d(torch.cat([plain, plain * detail, plain * lit], 1), 2)  # grain has colours of its own
     weight = parts[:, :1]
     detail = parts[:, 1:4] / (weight + 1e-3)
     tones = luma(detail)
@@ -179,14 +181,14 @@ def relight(texture: Bands, target: Bands, skin: torch.Tensor, eyes: torch.Tenso
     detail = _gained(strong, torch.cat([bright, colours], 1))
     # how dark brows and lips are is the person's: a bearded one's must not go pale on a face of little contrast
     detail = detail + (1 - skin) * ((1 - bright).clamp(min=0)[..., None, None] * luma(strong))
-    detail = detail + texture.of_light * luma(detail) * (target.hue - 1)
+    detail = detail + (texture.of_light * luma(detail)) * (target.hue - 1)
     wanted = _beyond(target.cast, CAST).clamp(max=SHINE)
     shines = texture.cast.clamp(min=0)
     detail = detail * ((shines.minimum((GLOSSY * target.gloss).clamp(*OWN_SHINE)) + 1e-3) / (shines + 1e-3))
     own = _beyond(texture.cast, OWN_CAST).clamp(max=0)
     face = (target.light + detail) * ((1 + wanted) / (1 + own).clamp(min=0.3))
     tamed = torch.cat([torch.ones_like(bright), colours.clamp(max=1)], 1)
-    own_eye = texture.light + texture.detail + texture.of_light * luma(texture.detail) * (texture.hue - 1)
+    own_eye = texture.light + texture.detail + (texture.of_light * luma(texture.detail)) * (texture.hue - 1)
     eye = own_eye * (luma(darker.clamp(max=MOST)) * (cast / cast.mean(1, keepdim=True)))
     eye = _gained(eye, tamed)
     return face + eyes * (eye - face)
