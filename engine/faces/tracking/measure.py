@@ -41,7 +41,7 @@ SAME_OVERLAP = 0.3
 TIGHTER = (0.86, 0.0)
 TURNS = ((1.0, np.pi / 2), (1.0, np.pi), (1.0, -np.pi / 2))
 """Changes of a region that a second look may need: of its side, and of its angle."""
-MORE = 8
+MORE = 6
 """So many more frames of a shot are asked which heads are upside down where some of the searched ones say so."""
 EYES, LIPS = (33, 263), (13, 14)
 """Landmarks: the outer corners of the eyes, the inner middle of both lips."""
