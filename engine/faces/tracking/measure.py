@@ -41,7 +41,7 @@ SAME_OVERLAP = 0.3
 TIGHTER = (0.86, 0.0)
 TURNS = ((1.0, np.pi / 2), (1.0, np.pi), (1.0, -np.pi / 2))
 """Changes of a region that a second look may need: of its side, and of its angle."""
-MORE = 6
+MORE = 8
 """So many more frames of a shot are asked which heads are upside down where some of the searched ones say so."""
 EYES, LIPS = (33, 263), (13, 14)
 """Landmarks: the outer corners of the eyes, the inner middle of both lips."""
@@ -211,7 +211,7 @@ class Measurer:
         """Measure anew, on the searched frames of a shot, the heads that were measured upright and are upside down on
         one of them: on `key`, of which `turned` is known, or on MORE others where some are upside down and some not."""
         every = [face for other in keys for face in run.faces[other]]
-        lying = [face for face in every if not _is_upright(face)]
+        lying = [face for face in every if face.score > SURE_SCORE and not _is_upright(face)]
         mixed = any(_is_upright(face) and _among(face, lying) for face in every)
         others = [other for other in keys if other != key] if mixed else []
         for other in [key, *others[:: -(-len(others) // MORE) or 1]]:
