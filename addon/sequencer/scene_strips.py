@@ -30,27 +30,51 @@ STOP_SECONDS = 5.0
 """So long Blender's end waits for the other one's, before it leaves its files behind."""
 
 HARMLESS = """
-import bpy, os
+import bpy, os, re
+kept = re.compile(
+    "shading_system|use_multiview|use_disk_cache|use_external|use_library_path|cache_type|is_cache_baking|custom_mode|"
+    "(^|[.])type($|[^_a-z])"
+)
+every = list(bpy.data.user_map())
+every += [tree for one in every if (tree := getattr(one, "node_tree", None)) is not None]
+curves, strips = [], []
+for action in bpy.data.actions:
+    bags = [bag for layer in action.layers for part in layer.strips for bag in part.channelbags]
+    curves += [curve for bag in bags for curve in bag.fcurves]
+for animation in [found for one in every if (found := getattr(one, "animation_data", None)) is not None]:
+    curves += animation.drivers
+    strips += [strip for track in animation.nla_tracks for strip in track.strips]
+for strip in strips:
+    curves += strip.fcurves
+    strips += strip.strips
+for curve in curves:
+    if kept.search(curve.data_path):
+        curve.data_path = "nothing"
 for scene in bpy.data.scenes:
-    scene.render.use_multiview = False
+    scene.render.use_multiview, scene.render.ffmpeg.use_autosplit = False, False
     if hasattr(scene, "cycles"):
         scene.cycles.shading_system = False
-kinds = (bpy.data.scenes, bpy.data.materials, bpy.data.worlds, bpy.data.lights, bpy.data.linestyles)
-own = [tree for kind in kinds for one in kind if (tree := getattr(one, "node_tree", None)) is not None]
-for tree in [*bpy.data.node_groups, *own]:
+for tree in [one for one in every if hasattr(one, "nodes")]:
     for node in [one for one in tree.nodes if one.bl_idname in ("CompositorNodeOutputFile", "ShaderNodeScript")]:
         tree.nodes.remove(node)
 for camera in bpy.data.cameras:
-    if hasattr(camera, "custom_bytecode") and (camera.type == "CUSTOM" or camera.animation_data):
-        camera.animation_data_clear()
+    if hasattr(camera, "custom_bytecode"):
+        # the path first: Cycles would compile what it names, into a file beside that, when the text changes
+        for name in ("custom_filepath", "custom_shader", "custom_bytecode", "custom_bytecode_hash"):
+            if getattr(camera, name):
+                setattr(camera, name, None if name == "custom_shader" else "")
         camera.type = "PERSP" if camera.type == "CUSTOM" else camera.type
-def keep_aside(cache):
-    cache.use_external, cache.use_disk_cache, cache.filepath, cache.name = False, False, "", ""
+def keep_aside(active):
+    for cache in (active, *active.point_caches):
+        cache.use_external, cache.use_disk_cache, cache.filepath, cache.name = False, False, "", ""
 for number, object in enumerate(bpy.data.objects):
     for modifier in object.modifiers:
         domain = getattr(modifier, "domain_settings", None)
-        if domain is not None and domain.cache_type == "REPLAY":
-            domain.cache_directory = os.path.join(os.getcwd(), f"fluid-{number}")
+        if domain is not None:
+            for name in [one for one in domain.bl_rna.properties.keys() if one.startswith("is_cache_baking")]:
+                setattr(domain, name, False)
+            if domain.cache_type == "REPLAY":
+                domain.cache_directory = os.path.join(os.getcwd(), f"fluid-{number}")
         for held in (modifier, *getattr(getattr(modifier, "canvas_settings", None), "canvas_surfaces", ())):
             if getattr(held, "point_cache", None) is not None:
                 keep_aside(held.point_cache)
@@ -62,7 +86,11 @@ for scene in bpy.data.scenes:
 """
 """What of a .blend would write elsewhere, or run code of its own, while it is rendered goes, in the copy that is: File
 Output nodes, shaders that are programs (OSL, of nodes and cameras), and simulations' caches on the disk: a fluid that
-is simulated as it is rendered keeps its own in the folder that this process stands in, others theirs in memory."""
+is simulated as it is rendered keeps its own in the folder that this process stands in, others theirs in memory.
+
+A frame that is rendered sets again what is animated, by curves of any data-block that leads there (`data.type` of an
+object, `action["x"].type` of an NLA strip): so no curve and no driver may name such a setting, and a camera keeps no
+program. What Blender does not animate (paths; `use_autosplit`, which appends to the movie's name) is only set."""
 
 RENDER = """
 import os, sys

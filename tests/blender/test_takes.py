@@ -298,6 +298,7 @@ def test_what_renders_a_scene_strip_runs_no_scripts_and_writes_nothing_else(addo
     smoke.modifiers.new("fluid", "FLUID").fluid_type = "DOMAIN"
     domain = smoke.modifiers[0].domain_settings
     domain.cache_type, domain.cache_directory = "REPLAY", str(tmp_path / "outside")
+    domain.is_cache_baking_data = True
     cloth = shirt.modifiers.new("cloth", "CLOTH").point_cache
     cloth.use_disk_cache, cloth.name = True, "../../outside"
     material = bpy.data.materials.new("program")
@@ -312,8 +313,41 @@ def test_what_renders_a_scene_strip_runs_no_scripts_and_writes_nothing_else(addo
     assert all("CompositorNodeBlur" in own and "CompositorNodeOutputFile" not in own for own in kinds)
     assert not scene.render.use_multiview and not scene.cycles.shading_system
     assert Path(domain.cache_directory).parent == Path.cwd() and not (cloth.use_disk_cache or cloth.name)
+    assert not domain.is_cache_baking_any
     assert "ShaderNodeScript" not in {node.bl_idname for node in material.node_tree.nodes}
     assert camera.type in ("PERSP", "ORTHO")
+
+
+def test_no_animation_makes_what_is_rendered_harmful_again(addon, scene):
+    """Curves and drivers that are evaluated with a frame, of data-blocks that lead to the one that is meant."""
+    camera = bpy.data.cameras.new("program")
+    filmed, moved, mixed = (bpy.data.objects.new(name, camera) for name in ("filmed", "moved", "mixed"))
+    for one in (filmed, moved, mixed):
+        scene.collection.objects.link(one)
+    custom = next(one.value for one in camera.bl_rna.properties["type"].enum_items if one.identifier == "CUSTOM")
+    action = bpy.data.actions.new("of two objects")
+    bags = action.layers.new("layer").strips.new(type="KEYFRAME")
+    for one in (moved, filmed):
+        bag = bags.channelbag(action.slots.new("OBJECT", one.name), ensure=True)
+        bag.fcurves.new("data.type" if one is filmed else "location", index=0).keyframe_points.insert(1, custom)
+        one.animation_data_create().action = action
+        one.animation_data.action_slot = bag.slot
+    weighed = mixed.animation_data_create().nla_tracks.new().strips.new("strip", 1, bpy.data.actions.new("mixed"))
+    weighed.use_animated_influence, weighed.action["camera"] = True, camera
+    weighed.fcurves[0].data_path = 'action["camera"].type'
+    weighed.fcurves[0].keyframe_points.insert(1, custom)
+    for settings, name in ((scene.cycles, "shading_system"), (scene.render, "use_multiview")):
+        settings.driver_add(name).driver.expression = "frame"
+    camera.custom_filepath, camera.custom_mode = "/camera.oso", "INTERNAL"
+    camera.custom_bytecode = "OpenShadingLanguage 1.00"
+    scene.render.ffmpeg.use_autosplit = True
+    scene.frame_set(2)
+    assert (camera.type, scene.cycles.shading_system, scene.render.use_multiview) == ("CUSTOM", True, True)
+    exec(addon.scene_strips.HARMLESS, {})
+    scene.frame_set(3)
+    assert (camera.type, scene.cycles.shading_system, scene.render.use_multiview) == ("PERSP", False, False)
+    assert camera.custom_filepath == camera.custom_bytecode == "" and not scene.render.ffmpeg.use_autosplit
+    assert moved.location.x == custom
 
 
 def plant(folder, outside, stem):
