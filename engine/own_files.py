@@ -23,8 +23,9 @@ from .errors import UnderstudyError
 from .protocol import parse_json
 from .reading import open_regular, read_text
 
-Kind = Literal["scan", "model", "voice", "observed", "recast"]
-"""What a folder is, also an unfinished one: `observed` is what the networks saw, `recast` a recast that still grows."""
+Kind = Literal["scan", "model", "voice", "observed", "recast", "previews"]
+"""What a folder is, also an unfinished one: `observed` is what the networks saw, `recast` a recast that still grows,
+`previews` the home's."""
 PICTURES = r"(png|tiff?|exr|dpx|c2pa)"
 SEGMENT = r"segments/\d{8}(-matte)?\.(json|nut|mkv|mp4|m4v|mov)"
 PLACES: dict[Kind, str] = {
@@ -36,11 +37,15 @@ PLACES: dict[Kind, str] = {
     "recast": r"((recasts|clip)\.json|\.?(joined|made|sound)(-matte)?(\.[0-9a-f]{16}\.part)?\.\w+|"
     rf"voice-\d+\.safetensors|segments/conversion\.json|{SEGMENT}|"
     rf"(segments|pictures(-matte)?(-replaced)?)/[^/]+\.{PICTURES})",
+    "previews": r"([0-9a-f]{16}\.png|[^/]+-\d+\.jpg)",
 }
 """Where in a folder files of ours lie; each may be unfinished, too."""
-PROVEN = re.compile(r"(segments|pictures|\.?joined|\.?made|\.?sound|voice-)")
-"""Places of a recast whose names anybody may use: there the folder must say as well that it is ours (`WITNESSES`)."""
-WITNESSES = ("recasts.json", "clip.json", "segments/conversion.json")
+PROVEN: dict[Kind, re.Pattern[str]] = {
+    "scan": re.compile(r"masks/"),
+    "model": re.compile(r"(preview\.jpg|timelapse/)"),
+    "recast": re.compile(rf"(?!{SEGMENT}$)(segments|pictures|\.?joined|\.?made|\.?sound|voice-)"),
+}
+"""Places whose names anybody may use: there another file in the folder must say that it is ours (`_is_witness`)."""
 UNFINISHED = re.compile(r"(\.[0-9a-f]{16})?\.part$")
 SAYS = {
     "scan.json": "people",
@@ -53,6 +58,8 @@ SAYS = {
     "conversion.json": "facts",
 }
 """What JSON of ours says that somebody else's of the same name does not."""
+PROOF = (*SAYS, "clip.json")
+TENSORS = (".safetensors", ".faceset", ".new")
 LARGEST_JSON = 64 << 20
 """Bytes above which no JSON of ours in `SAYS` is."""
 LARGEST_HEADER = 100 << 20
@@ -72,8 +79,9 @@ class Contents:
 def contents(folder: Path, kind: Kind) -> Contents:
     """What in a folder of this kind is provably ours, and what is foreign; of a link, or of no folder, it is that."""
     found, people = Contents(), None
-    witnessed = kind != "recast" or any(_is_witness(folder / name) for name in WITNESSES)
-    for path in _files(folder, found.foreign):
+    files = _files(folder, found.foreign)
+    witnessed = kind not in PROVEN or any(_is_witness(path, folder, kind) for path in files)
+    for path in files:
         place = UNFINISHED.sub("", path.relative_to(folder).as_posix())
         ours = is_place(place, kind)
         if ours and not path.is_symlink():
@@ -82,7 +90,7 @@ def contents(folder: Path, kind: Kind) -> Contents:
                 ours = int(place[7:-4]) in people
             else:
                 ours = not _says_otherwise(path, Path(place).name)
-                ours = ours and (witnessed or not PROVEN.match(place) or bool(re.fullmatch(SEGMENT, place)))
+                ours = ours and (witnessed or not PROVEN[kind].match(place))
         (found.ours if ours else found.foreign).append(path)
     return found
 
@@ -102,7 +110,7 @@ def remove_ours(folder: Path, kind: Kind, keep: str = "") -> list[Path]:
     """Remove what is ours in a folder file by file, but for `keep` in it, and each folder that is empty then; gives
     what is foreign and stays. Raises OSError where something cannot be removed."""
     found = contents(folder, kind)
-    for path in sorted(found.ours, key=lambda one: one.name in (*SAYS, *WITNESSES)):  # the proof goes last
+    for path in sorted(found.ours, key=lambda one: one.name.startswith(PROOF) or one.suffix in TENSORS):  # last
         if path != folder / keep:
             path.unlink(missing_ok=True)
     if stat.S_ISDIR(_mode(folder)):
@@ -181,10 +189,16 @@ def _files(folder: Path, unread: list[Path]) -> list[Path]:
     return found
 
 
-def _is_witness(path: Path) -> bool:
-    """Whether a file says that the folder it is in is an unfinished recast of ours."""
-    data = _json(path)
-    return isinstance(data, str) if path.name == "clip.json" else isinstance(data, dict) and SAYS[path.name] in data
+def _is_witness(path: Path, folder: Path, kind: Kind) -> bool:
+    """Whether a file in a folder says that this is ours: JSON that only we write, or tensors."""
+    place = UNFINISHED.sub("", path.relative_to(folder).as_posix())
+    name = Path(place).name
+    if not is_place(place, kind):
+        return False
+    if name in SAYS or name == "clip.json":
+        data = _json(path)
+        return isinstance(data, str) if name == "clip.json" else isinstance(data, dict) and SAYS[name] in data
+    return Path(name).suffix in TENSORS and _is_ours_tensors(path)
 
 
 def _says_otherwise(path: Path, name: str) -> bool:
@@ -197,7 +211,7 @@ def _says_otherwise(path: Path, name: str) -> bool:
     if name == "boxes.json":  # a row for each face
         data = _json(path)
         return data is not None and not (isinstance(data, list) and all(isinstance(row, list) for row in data))
-    return name.endswith((".safetensors", ".faceset", ".new")) and _is_others_tensors(path)
+    return Path(name).suffix in TENSORS and _is_others_tensors(path)
 
 
 def _has_facts(header: dict[str, Any]) -> bool:

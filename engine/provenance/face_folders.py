@@ -56,6 +56,16 @@ def every_folder(project: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(folder), sorted(files)
 
 
+def passed_over(project: Path) -> list[Path]:
+    """The folders of a project, in hidden ones that are passed over, which hold files called as faces or voices are."""
+    looked = {folder for folder, _ in _walk(project)}
+    return [
+        folder
+        for folder, files in every_folder(project)
+        if folder not in looked and any(name in CARDS or name.endswith((".faceset", ".safetensors")) for name in files)
+    ]
+
+
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()

@@ -19,7 +19,7 @@ from . import shown
 from .begun import all_begun, recasts_of
 from .consent import SUBJECTS, read_consent, today, withdraw
 from .erase import entries, erase, is_file, is_folder, read_json, require_unlinked, settled, size_of
-from .face_folders import LEADS_OUT, holding, links_out
+from .face_folders import LEADS_OUT, holding, links_out, passed_over
 from .recast_files import ELSEWHERE, RECASTS, Found, Left, Recorded, copies_in, find_recast
 from .recasts import Recast, recorded
 from .shown import plain
@@ -35,6 +35,7 @@ UNTOLD = (
     "It holds faces, and does not say whose; they could not be compared with theirs, either. It stays. Look yourself."
 )
 LOOSE = "It is a faceset of theirs by its name or its pictures, outside of any model. It stays. Remove it yourself."
+HIDDEN = "It is hidden, holds what is called as faces or voices are, and is not looked into. It stays. Look yourself."
 DAMAGED = (
     "It is damaged, and may hold their embeddings. Remove it; who is known by name in scans is known again once they "
     "are named there."
@@ -99,6 +100,11 @@ def holdings(project: Path, identity: str) -> Holdings:
     if found.items or any(consent_file(project, identity, subject).is_file() for subject in SUBJECTS):
         going = list(dict.fromkeys([*found.folders, *(item.path for item in found.items if is_folder(item.path))]))
         found.left += [Left(str(link), LEADS_OUT.format(to)) for link, to in links_out(project, going)]
+        known = {*(item.path for item in found.items), *(Path(one.path) for one in found.left)}
+        hidden = [folder for folder in passed_over(project) if known.isdisjoint((folder, *folder.parents))]
+        found.left += [
+            Left(str(folder), HIDDEN) for folder in hidden if all(folder not in one.parents for one in known)
+        ]
     return found
 
 
@@ -293,7 +299,7 @@ def _add_anybodys(found: Holdings, project: Path, elsewhere: set[Path]) -> None:
         if not (whose and known.issuperset(whose)):
             found.add_folder(path, "recast", "unfinished recast", theirs=False)
     if is_folder(previews := home().resolve() / "previews"):
-        found.add(previews, "previews")
+        found.add_folder(previews, "previews", "previews", theirs=False)
 
 
 def _known_in(found: Holdings, project: Path, name: str) -> dict[Path, list[str]]:

@@ -25,7 +25,8 @@ from .credentials import FORMATS, are_recasts, recasts_in, sidecar
 from .erase import folders, read_json
 from .overwriting import Kind, is_settings, require_replaceable
 
-KEPT = ("consent", "provenance", "scans", "models", "voices")
+RECORDS = ("consent", "provenance")
+KEPT = (*RECORDS, "scans", "models", "voices")
 """Folders of a project in which nothing lies but what they are called after."""
 PICTURES = {".png", ".tif", ".tiff", ".jpg", ".jpeg", ".exr", ".dpx", ".webp", ".bmp"}
 OF_THE_SYSTEM = {".DS_Store", "Thumbs.db", "desktop.ini"}
@@ -73,14 +74,16 @@ def require_output(spec: JobSpec, is_known: Callable[[Path], bool] = lambda path
         require_places(places_of(output, spec.layer), inputs, spec.overwrite, project)
 
 
-def _require_outside(output: Path, project: Path) -> None:
-    """Raise UnderstudyError when an output lies where a project keeps something else."""
+def _require_outside(output: Path, project: Path | None = None, kept: tuple[str, ...] = KEPT) -> None:
+    """Raise UnderstudyError when an output lies in a folder of those names, of this project or any that is told as
+    one."""
     place = output.parent.resolve()
     for parent in (place, *place.parents):
         around = parent.parent
-        if parent.name not in KEPT:
+        if parent.name not in kept:
             continue
-        if around == project.resolve() or around.suffix == ENDING or any((around / "consent").glob("*.json")):
+        own = project is not None and around == project.resolve()
+        if own or around.suffix == ENDING or any((around / "consent").glob("*.json")):
             raise UnderstudyError(
                 f"{output} lies in {parent}, where the project keeps its {parent.name}. Choose another folder, such as "
                 f"{parent.with_name('recasts')}."
@@ -125,8 +128,10 @@ def require_writable(
     kind: Kind = "media",
 ) -> None:
     """Raise UnderstudyError when `output` is one of the files it is made of, even with `overwrite`; without it, when
-    something is there that is not ours, and with it, when that is not `overwriting.require_replaceable`."""
+    something is there that is not ours, and with it, when that is not `overwriting.require_replaceable`. A new one may
+    not lie among a project's records."""
     if not os.path.lexists(output):
+        _require_outside(output, kept=RECORDS)
         return
     for path in inputs:
         with contextlib.suppress(OSError):

@@ -170,3 +170,29 @@ def test_a_record_that_knows_no_contents_takes_no_file_of_the_users_along(
     assert mine.is_file() and (pictures / "holiday.png").is_file() and all(one.is_file() for one in records)
     assert not made.exists() and not gone.exists()  # its credentials say which recast it is
     assert json.loads(records[0].read_text())["output_sha256"] == ""
+
+
+@pytest.mark.parametrize("place", [".git/m", ".outside/k/m", ".incoming/m", "models/.m.old", "sub/.x.part/m"])
+def test_a_model_in_a_hidden_folder_is_told(film: Path, place: str) -> None:
+    hidden = faceset(film / place, 0, {"name": "Ann"})
+    (film / place / "model.json").write_text('{"identities": ["Ann"]}')
+    left = forget(film)
+    assert hidden.is_file() and any(hidden.is_relative_to(path) for path in left)
+
+
+def test_what_has_names_of_ours_by_its_place_alone_stays(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(film.parent / "home"))
+    mine = [
+        film / ".plates.old" / "masks" / "000001.png",
+        film / "models" / "notes" / "preview.jpg",
+        film / "models" / "notes" / "timelapse" / "1.jpg",
+        film.parent / "home" / "previews" / "holiday" / "photo.jpg",
+    ]
+    ours = [film.parent / "home" / "previews" / name for name in ("0123456789abcdef.png", "voice-1200.jpg")]
+    for path in (*mine, *ours):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    (film / "models" / "notes" / "facesets").mkdir()
+    left = forget(film)
+    assert all(path.read_text() == "mine" for path in mine) and not any(path.exists() for path in ours)
+    assert {str(film / ".plates.old"), str(film / "models" / "notes")} <= left.keys()

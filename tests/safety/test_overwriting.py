@@ -224,3 +224,7 @@ def test_exported_alignments(tmp_path: Path, run: Any, carphone_folder: Path) ->
     theirs.write_text('{"format": "understudy alignments", "changed": 1}')
     assert run("alignments", "export", scan, "-o", theirs, "--overwrite")[0] == 0
     assert len(theirs.read_text()) > 100
+    consents = tmp_path / "film.understudy" / "consent"
+    consents.mkdir(parents=True)
+    code, answer, _ = run("alignments", "export", scan, "-o", consents / "n.json", "--overwrite")
+    assert code == 1 and "keeps its consent" in answer["error"] and not list(consents.iterdir())
