@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,7 +66,10 @@ def test_the_process_beside_blender_stands_in_no_folder_of_a_stranger(addon, tmp
     beside = addon.sidecar._spawn(addon.sidecar.find_python())
     try:
         assert Path(f"/proc/{beside.pid}/cwd").samefile(sys.prefix)
-        told = Path(f"/proc/{beside.pid}/environ").read_bytes()
+        environ = Path(f"/proc/{beside.pid}/environ")
+        with promptly():
+            while not (told := environ.read_bytes()):  # it is nothing yet while the program is being loaded
+                time.sleep(0.01)
         variables = dict(one.split(b"=", 1) for one in told.split(b"\0") if one)
         assert b"." not in variables[b"PATH"].split(os.fsencode(os.pathsep))
     finally:
