@@ -195,7 +195,7 @@ def _is_witness(path: Path, folder: Path, kind: Kind) -> bool:
     name = Path(place).name
     if not is_place(place, kind):
         return False
-    if name in SAYS or name == "clip.json":
+    if name in PROOF:
         data = _json(path)
         return isinstance(data, str) if name == "clip.json" else isinstance(data, dict) and SAYS[name] in data
     return Path(name).suffix in TENSORS and _is_ours_tensors(path)

@@ -173,9 +173,8 @@ def faces_given(scene: bpy.types.Scene, state: Any) -> dict[int, str]:
     """Who gets the face of which identity: by the panel; where that tells of a muted recast while another one of the
     same people is seen, by that one."""
     meant, seen = recasts.meant(scene), placing.in_view(scene)
-    if meant is None or seen is None or not meant.get(STRIP_RECORD) or not meant.mute:
-        return {swap.person: swap.identity for swap in state.swaps}
-    if seen[STRIP_RECORD].get("scan") != meant[STRIP_RECORD].get("scan"):
+    told = meant.get(STRIP_RECORD) if meant is not None and meant.mute else None
+    if seen is None or not told or seen[STRIP_RECORD].get("scan") != told.get("scan"):
         return {swap.person: swap.identity for swap in state.swaps}
     return {one["person"]: one["identity"] for one in kept_json.swaps(seen[STRIP_RECORD].get("swaps", ""))}
 

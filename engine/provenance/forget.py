@@ -91,7 +91,7 @@ def holdings(project: Path, identity: str) -> Holdings:
     unfinished ones, also those that do not say whose face they hold; previews; their voice. Recasts in which they
     were replaced show another's face or voice and stay. Raises DataError when a record is damaged.
     """
-    project, name, found = project.resolve(), identity.strip().casefold(), Holdings()
+    project, name, found = project.resolve(), plain(identity), Holdings()
     _add_recasts(found, project, name)
     _add_faces(found, project, name)
     for folder, names in shown.voices(project):
@@ -115,7 +115,7 @@ def forget(project: Path, identity: str, dry_run: bool = False) -> Holdings:
     """
     project = project.resolve()
     found = holdings(project, identity)
-    known = _known_in(found, project, identity.strip().casefold())
+    known = _known_in(found, project, plain(identity))
     files = [folder / gallery.FILE_NAME for folder in known]
     found.items += [Item(file, f"{identity} among the known people", 0) for file in files]
     consents = [consent_file(project, identity, subject) for subject in SUBJECTS]
@@ -149,7 +149,7 @@ def _add_begun(found: Holdings, project: Path, name: str) -> set[str]:
     working = {folder: recasts_of(folder) for folder in holding(project, RECASTS_FILE)}
     for record, recast in all_begun(project):
         output = settled(recast.output)
-        if name not in {one.strip().casefold() for one in recast.identities} or output is None:
+        if name not in {plain(one) for one in recast.identities} or output is None:
             continue
         folder = partial_folder(output)
         inside, of = project in folder.parents, recasts_of(folder).get(recast.id)
@@ -204,7 +204,7 @@ def _add_recasts(found: Holdings, project: Path, name: str) -> None:
 
 def _appear_in(recast: Recast | VoiceRecast) -> set[str]:
     names = [recast.identity] if isinstance(recast, VoiceRecast) else [cast.identity for cast in recast.cast]
-    return {name.strip().casefold() for name in names}
+    return {plain(name) for name in names}
 
 
 def _add_faces(found: Holdings, project: Path, name: str) -> None:
@@ -220,7 +220,7 @@ def _add_faces(found: Holdings, project: Path, name: str) -> None:
         whose = plain(tensor_facts(path).get("name", ""))
         if whose == name or shown.shows(path, looks):
             found.left.append(Left(str(path), LOOSE))
-    for folder in dict.fromkeys([project, *holding(project, gallery.FILE_NAME)]):
+    for folder in shown.galleries(project):
         for other, look in shown.known_looks(folder):
             if plain(other) != name and shown.alike(look, looks):
                 found.left.append(Left(str(folder / gallery.FILE_NAME), ALIKE.format(other)))
@@ -257,7 +257,8 @@ def _add_scan(
     people = shown.people_of(folder)
     alignments = folder / FILE_NAME
     digest = hash_file(alignments) if material and is_file(alignments) else ""
-    there = [number for number, look in shown.looks_in(folder).items() if shown.alike(look, looks)]
+    seen = shown.looks_in(folder)
+    there = [number for number, look in (seen or {}).items() if shown.alike(look, looks)]
     others = [people[number] for number in there if people.get(number, name) != name]
     if name in people.values() or any(face.rpartition(":")[0] == digest for face in material if digest):
         found.add_folder(folder, "scan", "scan: faces, embeddings, thumbnails")
@@ -265,7 +266,7 @@ def _add_scan(
         found.left.append(Left(str(folder), ALIKE.format(", ".join(sorted(others)))))
     elif there:
         found.add_folder(folder, "scan", "scan: faces that look like theirs, embeddings, thumbnails")
-    elif (looks and shown.is_damaged(folder)) or not (listed or looks):
+    elif (looks and seen is None) or not (listed or looks):
         found.left.append(Left(str(folder), UNTOLD))
 
 
@@ -307,7 +308,7 @@ def _known_in(found: Holdings, project: Path, name: str) -> dict[Path, list[str]
     own, and those around scans elsewhere in it. What is damaged is told."""
     known: dict[Path, list[str]] = {}
     going = {item.path for item in found.items}
-    for folder in dict.fromkeys([project, *holding(project, gallery.FILE_NAME)]):
+    for folder in shown.galleries(project):
         if folder / gallery.FILE_NAME in going or not going.isdisjoint(folder.parents):
             continue
         try:
@@ -321,7 +322,7 @@ def _known_as(project: Path, name: str) -> list[str]:
     """The known people's names that are this one."""
     if not is_file(project / gallery.FILE_NAME):
         return []
-    return [one for one in gallery.known_people(project) if one.strip().casefold() == name]
+    return [one for one in gallery.known_people(project) if plain(one) == name]
 
 
 def _list(value: Any) -> list[Any]:

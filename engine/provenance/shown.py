@@ -82,12 +82,17 @@ def looks_of(project: Path, name: str) -> list[np.ndarray]:
         found += [face for face in seen.faces if len(face) == EMBEDDINGS["face"]] if seen else []
     except UnderstudyError:
         pass
-    for folder in dict.fromkeys([project, *holding(project, gallery.FILE_NAME)]):
+    for folder in galleries(project):
         found += [look for other, look in known_looks(folder) if plain(other) == name]
     for folder in holding(project, "scan.json"):
         there = {number for number, called in people_of(folder).items() if called == name}
-        found += [look for number, look in looks_in(folder).items() if number in there] if there else []
+        found += [look for number, look in (looks_in(folder) or {}).items() if number in there] if there else []
     return [np.asarray(look, np.float32) for look in found]
+
+
+def galleries(project: Path) -> list[Path]:
+    """The folders of a project that may keep known people: its own, and those around scans elsewhere in it."""
+    return list(dict.fromkeys([project, *holding(project, gallery.FILE_NAME)]))
 
 
 def known_looks(folder: Path) -> list[tuple[str, np.ndarray]]:
@@ -107,20 +112,12 @@ def people_of(scan: Path) -> dict[int, str]:
     return {one["id"]: plain(one.get("name", "")) for one in listed if isinstance(one.get("id"), int)}
 
 
-def looks_in(scan: Path) -> dict[int, np.ndarray]:
-    """Whom a scan shows (`appearance.of_everybody`); nobody where it has no alignments, or they are damaged."""
+def looks_in(scan: Path) -> dict[int, np.ndarray] | None:
+    """Whom a scan shows (`appearance.of_everybody`); nobody where it has no alignments, None where they are damaged."""
     try:
         return appearance.of_everybody(scan / FILE_NAME) if is_file(scan / FILE_NAME) else {}
     except DataError:
-        return {}
-
-
-def is_damaged(scan: Path) -> bool:
-    """Whether a scan's alignments are there and cannot be read."""
-    try:
-        return is_file(scan / FILE_NAME) and appearance.of_everybody(scan / FILE_NAME) is None
-    except DataError:
-        return True
+        return None
 
 
 def alike(look: np.ndarray, looks: Sequence[np.ndarray]) -> bool:
