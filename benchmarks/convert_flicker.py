@@ -56,8 +56,8 @@ def main() -> None:
 
     def run(settings: ConvertSettings) -> list[float]:
         swaps = [Swap(person=0, identity=options.identity)]
-        placements = plan.make_plan(alignments, swaps, sources, settings.smooth, None, settings.shape)
-        work = Work(placements, sources, settings, device)
+        placements = plan.make_plan(alignments, swaps, sources, settings)
+        work = Work(placements, sources, device)
         with ThreadPoolExecutor(1) as pool:
             batches = (frames[n : n + FRAMES_PER_BATCH] for n in range(0, len(frames), FRAMES_PER_BATCH))
             made = (item for batch in batches for item in render(batch, work, None))

@@ -73,7 +73,7 @@ def one(scan: Path, model: Path, identity: str, out: Path) -> None:
     for _ in range(2):  # the second time nothing is cold, as in the conversion that it is taken off from
         begun = [time.perf_counter(), time.process_time()]
         sources = load_sources(model, {identity}, CPU, True)
-        plan = make_plan(alignments, spec.swaps, sources, 1.0, None, spec.settings.shape)
+        plan = make_plan(alignments, spec.swaps, sources, spec.settings)
         ready = [time.perf_counter() - begun[0], time.process_time() - begun[1]]
     begun = [time.perf_counter(), time.process_time()]
     convert(spec, CPU, Silent(), marker(spec))
@@ -86,7 +86,7 @@ def one(scan: Path, model: Path, identity: str, out: Path) -> None:
         f"{resident():.0f} MB now, {peak():.0f} MB at most",
         flush=True,
     )
-    stages(spec, alignments, Work(plan, sources, spec.settings, CPU, marker(spec)), info.frames, plain[1])
+    stages(spec, alignments, Work(plan, sources, CPU, marker(spec)), info.frames, plain[1])
 
 
 def faces_of(plan: dict[int, list[Placement]]) -> str:
@@ -108,11 +108,11 @@ def stages(spec: ConvertSpec, alignments: Alignments, work: Work, count: int, pl
             for placement in work.plan.get(frame.index, ()):
                 crop_of(frame, placement)
         t.append(time.process_time())
-        render_faces(batch, work.plan, work.sources, CPU, spec.settings)
+        render_faces(batch, work.plan, work.sources, CPU)
         t.append(time.process_time())
         made = render(batch, work, None)
         t.append(time.process_time())
-        patches = [composite(i.frame.view, i.frame.index, i.faces, spec.settings, work.mark) for i in made]
+        patches = [composite(i.frame.view, i.frame.index, i.faces, work.mark) for i in made]
         t.append(time.process_time())
         for item, some in zip(made, patches, strict=True):
             apply_patches(item.frame.native, some)

@@ -158,10 +158,11 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
             radius=float(mesh_radius(shot.landmarks)),
             track=0,
             motion=shot.matrix[:, :2] @ motion,
+            settings=settings,
         )
         target = cv2.warpAffine(shot.footage, _cv(shot.matrix), (CROP, CROP), flags=cv2.INTER_CUBIC)
         unmoved = np.zeros((CROP, CROP), np.float32)
-        mask = fit_mask(shot.mask, placement, settings)
+        mask = fit_mask(shot.mask, placement)
         face = Face(
             placement,
             spoiled(shot.face, case, shot.index),
@@ -175,7 +176,7 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
         place = place_of(shot.matrix, face.mask, SIZE, SIZE)
         assert place is not None
         x0, y0, x1, y1 = place.box
-        measures = measure_face(face, place, shot.footage[y0:y1, x0:x1], settings)
+        measures = measure_face(face, place, shot.footage[y0:y1, x0:x1])
         rendered.append(Rendered(shot, [(face, place, measures)]))  # type: ignore[arg-type]
     results = []
     for item in average_neighbours(rendered):
@@ -185,7 +186,7 @@ def convert_shots(shots: list[Shot], settings: ConvertSettings, footage: str = "
             x0, y0, x1, y1 = box
             return picture[y0:y1, x0:x1].astype(np.float32) / 255
 
-        rgb, matte = paste_patches(picture, composite(view, item.frame.index, item.faces, settings))
+        rgb, matte = paste_patches(picture, composite(view, item.frame.index, item.faces))
         results.append(replace(item.frame, footage=rgb, mask=matte))  # type: ignore[type-var]
     return results
 

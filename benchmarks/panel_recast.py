@@ -123,10 +123,10 @@ def recasts(pair: Pair, source: Source, work: Path, count: int, settings: Conver
     """About `count` frames of a pair recast, and the seconds that a face took but for reading and writing."""
     alignments = scan_of(pair.shot, work)
     swaps = [Swap(person=pair.shot_person, identity="face")]
-    plan = make_plan(alignments, swaps, {"face": source}, settings.smooth, shape=settings.shape)
+    plan = make_plan(alignments, swaps, {"face": source}, settings)
     wanted = chosen_frames(plan, count)
     tracks = learn_tracks(pair.shot, plan, wanted, {"face": source}, CPU)
-    job = Work(plan, {"face": source}, settings, CPU, scan=work / "scans" / pair.shot.stem, tracks=tracks)
+    job = Work(plan, {"face": source}, CPU, scan=work / "scans" / pair.shot.stem, tracks=tracks)
     shown: list[Shown] = []
     seconds = 0.0
     frames = (f for f in read_frames(pair.shot, wanted[0], wanted[-1] + 1) if f.index in set(wanted))

@@ -15,6 +15,7 @@ from ..errors import NotUnderstood as NotUnderstood
 from ..printing import complain
 from ..protocol import (
     ConsentRecord,
+    Curves,
     Identity,
     Material,
     Preset,
@@ -25,9 +26,11 @@ from ..protocol import (
     VoiceSettings,
     from_json,
     limits_of,
+    parse_json,
     settings_of,
     to_json,
 )
+from ..reading import read_text
 from ..settings import check_settings
 from .path_arguments import examine_path
 
@@ -38,6 +41,8 @@ Settings = TypeVar("Settings")
 
 MINUTES: dict[Preset, float] = {"draft": 1.0, "quick": 10.0, "standard": 120.0, "fine": 600.0}
 CONSENT = "Understudy is for people who agreed: train on and recast faces only with the permission of everyone shown."
+LARGEST_CURVES = 100_000_000
+"""Bytes of a file of curves: every setting keyed in every frame of an hour."""
 THIS_PROJECT = "this project"
 
 
@@ -146,6 +151,17 @@ def read_settings(texts: Sequence[str], base: Settings) -> Settings:
         return from_json(type(base), values)
     except ValueError as error:
         raise NotUnderstood(f"--set: {error}") from None
+
+
+def read_curves(path: Path) -> Curves:
+    """The settings over time of a JSON file. Raises NotUnderstood where it is none."""
+    try:
+        found = parse_json(read_text(path, largest=LARGEST_CURVES))
+    except (OSError, ValueError) as error:
+        raise NotUnderstood(f"--curves {path} cannot be read as JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise NotUnderstood(f'--curves {path} holds no settings. Write it as {{"amount": [[0, 1], [48, 0]]}}.')
+    return found
 
 
 def require_usable(settings: VoiceSettings) -> None:

@@ -19,6 +19,7 @@ from .arguments import (
     Overwrite,
     Project,
     obtain_consent,
+    read_curves,
     read_settings,
     read_swap,
     settings_manual,
@@ -56,6 +57,8 @@ class Convert:
         field(default_factory=list)
     )
     """One of the settings below. Once for each."""
+    curves: Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")] = None
+    """A JSON file of settings that change over time (see below)."""
     draft: Annotated[bool, tyro.conf.arg(help_behavior_hint="")] = False
     """Recast without the trained network, with what the scans show."""
     consent: Consents = field(default_factory=list)
@@ -71,9 +74,16 @@ Examples
   understudy convert work/shot --model work/model --swap 0:Cleo=Ann --swap 2:Dan=Bob -o recast.mp4
   understudy convert work/shot --model work/model --swap 0:Bob=Ann --set colour=mkl --set erode=0,0.02,0,0.02 -o b.mov
   understudy convert --like b.mov work/shot2 -o c.mov
+  understudy convert work/shot --model work/model --swap 0:Bob=Ann --curves fade.json -o faded.mp4
 
 Settings
 {settings}
+
+Settings over time
+  --curves names a file such as {"amount": [[0, 1], [48, 0]], "erode.top": [[0, 0.1]], "colour": [[0, "mkl"]]}:
+  of each setting [frame of the shot, value], in order. Numbers run evenly from one to the next, all else holds.
+  Of erode, regions and gaze, one part each is named: erode.top, regions.eyes, gaze.up. Converted again to the same
+  place, only the segments whose values changed are made anew.
 
 Writes
   recast.mp4                     once it is complete; until then the folder recast.mp4.part
@@ -83,6 +93,7 @@ Writes
     def run(self) -> dict[str, Any]:
         """Recast the shot."""
         from .. import job_bodies
+        from ..convert.settings_over_time import settings_by_frame
         from ..media.footage import footage_of
         from ..media.formats import check_output
         from ..media.reader import probe
@@ -92,6 +103,7 @@ Writes
 
         spec = self._asked()
         check_settings(spec.settings)
+        settings_by_frame(spec.settings, spec.curves)
         scan, model, swaps = Path(spec.scan), Path(spec.model), spec.swaps
         check_output(self.output, probe(footage_of(read_summary(scan).clip)), spec.format, spec.layer)
         for swap in swaps:
@@ -120,6 +132,8 @@ Writes
         named |= {n: v for n in ("start", "end", "format") if (v := getattr(self, n)) is not None}
         if self.layer:
             named["layer"] = True
+        if self.curves:
+            named["curves"] = read_curves(self.curves)
         if self.draft:
             named["use_refiner"] = False
         if self.like:
@@ -127,7 +141,7 @@ Writes
 
             like = load_settings(self.like)
             if self.scan:  # another shot has other frames
-                like = replace(like, start=None, end=None)
+                like = replace(like, start=None, end=None, curves={})
             return replace(like, **named, settings=read_settings(self.set, like.settings))
         for name, option in (("scan", "SCAN_DIR"), ("model", "--model"), ("swaps", "--swap")):
             if name not in named:

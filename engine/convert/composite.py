@@ -10,7 +10,6 @@ import numpy as np
 from ..faces.geometry.align import to_opencv
 from ..media.float_view import Patch, composite_onto
 from ..media.signal import Box
-from ..protocol import ConvertSettings
 from . import blend, colour_matching, grain_blur
 from .face_batch import Face
 from .frame_measures import Measures
@@ -27,7 +26,6 @@ def composite(
     view: ReadRegion,
     frame: int,
     faces: Sequence[tuple[Face, Place, Measures]],
-    settings: ConvertSettings,
     mark: EmbedMark | None = None,
 ) -> list[Patch]:
     """The patches of one frame's faces, farther ones first; each is finished over those before it.
@@ -36,7 +34,7 @@ def composite(
     """
     patches: list[Patch] = []
     for face, place, measures in faces:
-        fresh = finish_face(face, measures, settings)
+        fresh = finish_face(face, measures)
         if mark is not None:
             fresh = mark(fresh, face.mask, face.placement.landmarks, face.placement.radius)
         under, beneath = _frame_with_patches(view, place, patches)
@@ -44,7 +42,7 @@ def composite(
             under, changed = _warp_frame_to_outline(under, face, place)
             beneath = changed + beneath * (1 - changed)
         new, alpha = warped_face(fresh, place), warped_mask(face.mask, place)
-        mixed = blend.blend(under * 255, new, alpha, settings.blend)
+        mixed = blend.blend(under * 255, new, alpha, face.placement.settings.blend)
         if measures.grain.size:
             field = grain_blur.grain(place.shape, measures.grain, (frame, face.placement.track))
             if field is not None:
@@ -57,8 +55,9 @@ def composite(
     return patches
 
 
-def finish_face(face: Face, measures: Measures, settings: ConvertSettings) -> np.ndarray:
+def finish_face(face: Face, measures: Measures) -> np.ndarray:
     """A face in its crop, (S, S, 3) float32 RGB 0..255, with all but the seam and the grain done."""
+    settings = face.placement.settings
     fresh = colour_matching.apply(settings.colour, face.face, measures.colour)
     if measures.blur.size:
         fresh = grain_blur.apply_blur(fresh, measures.blur, face.placement.motion)

@@ -75,12 +75,13 @@ def convert(
         report.log(f"{tracks} of {info.path.name} cannot be decoded, so the recast is without.", "warning")
     start, end = range_of(spec, alignments, info)
     sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, device, spec.use_refiner)
-    plan = make_plan(alignments, spec.swaps, sources, settings.smooth, report, settings.shape)
+    plan = make_plan(alignments, spec.swaps, sources, settings, spec.curves, report)
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
     wanted = range(start, end)
-    known = learn_tracks(info.footage, plan, wanted, sources, device, report, spectacles=settings.keep_front)
-    work = Work(plan, sources, settings, device, mark, Path(spec.scan), known)
+    front = any(p.settings.keep_front for frame in wanted for p in plan.get(frame, ()))
+    known = learn_tracks(info.footage, plan, wanted, sources, device, report, spectacles=front)
+    work = Work(plan, sources, device, mark, Path(spec.scan), known)
     counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
     writer = MovieWriter(
         Path(spec.output),

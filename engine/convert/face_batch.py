@@ -18,7 +18,6 @@ from ..media.reader import Frame
 from ..model.draft.folds import RestFace
 from ..model.draft.shape import move_picture
 from ..model.recast import Source, recast
-from ..protocol import ConvertSettings
 from .mask import fit_mask
 from .occluder import fill_occluded
 from .plan import Placement
@@ -76,7 +75,6 @@ def render_faces(
     plan: dict[int, list[Placement]],
     sources: dict[str, Source],
     device: torch.device,
-    settings: ConvertSettings,
     scan: Path | None = None,
     tracks: Mapping[int, TrackFacts] = MappingProxyType({}),
 ) -> dict[int, list[Face]]:
@@ -100,8 +98,9 @@ def render_faces(
             own_masks = np.full(pictures.shape[:3], 255, np.uint8)
             in_front, lenses = np.zeros_like(own_masks), np.zeros_like(own_masks)
         else:
+            fronts = [p.settings.keep_front for _, p in members]
             known = [None if p.carried or p.track not in tracks else tracks[p.track].spectacles for _, p in members]
-            own_masks, in_front, lenses = layers(pictures, measured, known, device, settings.keep_front)
+            own_masks, in_front, lenses = layers(pictures, measured, known, device, fronts)
         for n, (frame, placement) in enumerate(members):
             by_hand = drawn.get(frame.index)
             if by_hand is not None:
@@ -130,10 +129,10 @@ def render_faces(
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
         hidden = np.ascontiguousarray(shown[:, 4].cpu().numpy())
         for n, (frame, placement) in enumerate(members):
-            whole = np.float32(placement.opacity) * fit_mask(masks[n], placement, settings)
+            whole = np.float32(placement.visible) * fit_mask(masks[n], placement)
             whole *= seen(whole, hidden[n], placement.carried)
             mask = whole * (1 - hidden[n])
-            found = hidden[n] if settings.keep_front and drawn.get(frame.index) is None else None
+            found = hidden[n] if placement.settings.keep_front and drawn.get(frame.index) is None else None
             done[id(placement)] = Face(placement, faces[n], mask, pictures[n], moves[n], origins[n], whole, found)
     return {frame.index: [done[id(p)] for p in plan[frame.index]] for frame in frames if plan.get(frame.index)}
 
@@ -168,14 +167,17 @@ def recast_with_dissolve(
     """Faces and masks as `recast` makes them; where views change, from both, mixed."""
     device = picture.device
     choice = torch.from_numpy(np.stack([p.choice for p in placements])).to(device)
+    turn = np.array([p.settings.gaze for p in placements], np.float32)
     changing = [n for n, p in enumerate(placements) if p.other is not None]
     if not changing or source.meshless:  # that takes no views
-        return recast(source, landmarks, picture, own, choice, rests=rests)
+        return recast(source, landmarks, picture, own, choice, rests=rests, turn=turn)
     other = torch.from_numpy(np.stack([x for p in placements if (x := p.other) is not None])).to(device)
     share = torch.tensor([placements[n].share for n in changing], device=device)[:, None, None, None]
     count = len(placements)
     rows = torch.tensor([*range(count), *changing], device=device)
-    faces, masks = recast(source, landmarks, picture, own, torch.cat([choice, other]), rows=rows, rests=rests)
+    faces, masks = recast(
+        source, landmarks, picture, own, torch.cat([choice, other]), rows=rows, rests=rests, turn=turn
+    )
     (face, also), (mask, too) = ((x[:count], x[count:]) for x in (faces, masks))
     face[changing] += share * (also - face[changing])
     mask[changing] += share * (too - mask[changing])

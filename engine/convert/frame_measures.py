@@ -7,7 +7,6 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from ..protocol import ConvertSettings
 from . import blend, colour_matching, grain_blur
 from .face_batch import Face
 from .patch import Place, warped_face, warped_mask
@@ -31,8 +30,9 @@ class Measures:
 NOTHING = np.zeros(0, np.float32)
 
 
-def measure_face(face: Face, place: Place, under: np.ndarray, settings: ConvertSettings) -> Measures:
+def measure_face(face: Face, place: Place, under: np.ndarray) -> Measures:
     """Measure one face against its frame; `under` (h, w, 3) float32 RGB 0..255 is the frame at `place`."""
+    settings = face.placement.settings
     vector = colour_matching.measure(settings.colour, face.face, face.target, face.mask)
     tint = colour_matching.measure_tint(face.target, face.mask)
     membrane = blur = grain = NOTHING

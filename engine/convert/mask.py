@@ -1,4 +1,4 @@
-"""The mask of a recast face: drawn in at each side, feathered, and open where somebody nearer stands."""
+"""The mask of a recast face: drawn in, feathered, and open where somebody nearer stands and at parts that stay."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from ..faces.geometry.align import LEFT_SIDE, RIGHT_SIDE
-from ..protocol import ConvertSettings
+from .face_regions import region_share
 from .plan import Placement
 
 MASK_THRESHOLD = 0.02
@@ -19,27 +19,28 @@ def face_width(placement: Placement) -> float:
     return float(np.linalg.norm(across))
 
 
-def fit_mask(mask: np.ndarray, placement: Placement, settings: ConvertSettings) -> np.ndarray:
-    """The mask (S, S) float32 0..1 as the settings want it; never more than it was.
+def fit_mask(mask: np.ndarray, placement: Placement) -> np.ndarray:
+    """The mask (S, S) float32 0..1 as the placement's settings want it; never more than it was.
 
     Erode moves each side inwards in the crop, which is upright on the face; feather is a ramp of that width
-    inside what is left, a smoothstep of the distance to its rim.
+    inside what is left, a smoothstep of the distance to its rim; parts that stay the footage's are taken out of that.
     """
-    width = face_width(placement)
+    settings, width = placement.settings, face_width(placement)
     cut = subtract_nearer_faces(mask, placement)
+    parts = region_share(placement)
     top, right, bottom, left = (round(value * width) for value in settings.erode)
     for rows, columns in ((top, 0), (-bottom, 0), (0, left), (0, -right)):
         if rows or columns:
             cut = np.minimum(cut, _shifted(cut, rows, columns))
     ramp = settings.feather * width
     if ramp < 1:
-        return cut
+        return cut if parts is None else cut * parts
     # the picture's border is no rim of the face: distance is measured to where the mask is open inside it
     inside = cv2.copyMakeBorder((cut > MASK_THRESHOLD).astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     distance = cv2.distanceTransform(inside, cv2.DIST_L2, cv2.DIST_MASK_5)[1:-1, 1:-1]
     t = np.clip(distance / ramp, 0, 1)
     soft: np.ndarray = np.minimum(cut, (t * t * (3 - 2 * t)).astype(np.float32))
-    return soft
+    return soft if parts is None else soft * parts
 
 
 def subtract_nearer_faces(mask: np.ndarray, placement: Placement) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
@@ -10,13 +10,16 @@ import numpy as np
 from ..errors import DataError, NoFaceError
 from ..faces.alignments import Alignments
 from ..faces.geometry.align import crop_matrix, mesh_radius, transform
+from ..model.draft.gaze import shifted_irises
+from ..model.draft.pose import opened
 from ..model.draft.shape import Change, difference, neutral_face, reshaped
 from ..model.draft.views import choose_views, doubts
 from ..model.recast import Source
-from ..protocol import Swap
+from ..protocol import ConvertSettings, Curves, Swap
 from ..reporter import Reporter, Silent
 from .landmark_smoothing import smooth_landmarks
 from .profile_fade import fade_opacity
+from .settings_over_time import settings_by_frame
 
 FACES_PER_CHUNK = 2048
 """Faces that are looked at together: the choice of views compares every one with every view, and memory must not grow
@@ -37,13 +40,14 @@ SHOWN = [0, 2]
 class Placement:
     """One face to recast: by which source, from which views, at which place.
 
-    face (468, 3) float32 are its landmarks in source pixels; matrix (2, 3) cuts the size × size crop; change
-    is what it gets of the source's shape (`shape.difference`); choice (V,) views as `choose_views` gives them,
-    and other (V,) those that it changes to or from, of which it shows `share` 0..1 (None: nothing changes nearby);
-    radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how far the face moves from
-    this frame to the next, in crop pixels; opacity 0..1 is how much of it is to be seen; nearer holds the outlines
-    (K, 2), in crop pixels, of faces in front of this one that keep their own; doubt 0..1 is how far all views of the
-    source lie from what the face does (`model.draft.views.doubts`); carried tells that the mesh was not measured there.
+    face (468, 3) float32 are its landmarks in source pixels; matrix (2, 3) cuts the size × size crop; change is all of
+    the source's shape (`shape.difference`), of which it gets what the settings say; choice (V,) views as
+    `choose_views` gives them, and other (V,) those that it changes to or from, of which it shows `share` 0..1 (None:
+    nothing changes nearby); radius in source pixels, larger is nearer; track as in the alignments; motion (2,) is how
+    far the face moves from this frame to the next, in crop pixels; opacity 0..1 is how far it has faded in; nearer
+    holds the outlines (K, 2), in crop pixels, of faces in front of this one that keep their own; doubt 0..1 is how far
+    all views of the source lie from what the face does (`model.draft.views.doubts`); carried tells that the mesh was
+    not measured there; settings are those of this frame.
 
     There is one for every frame of a film at once, so what follows from the rest is not kept.
     """
@@ -63,6 +67,12 @@ class Placement:
     share: float = 0.0
     doubt: float = 0.0
     carried: bool = False
+    settings: ConvertSettings = field(default_factory=ConvertSettings)
+
+    @property
+    def visible(self) -> float:
+        """How much of the recast is to be seen, 0..1."""
+        return self.opacity * self.settings.amount
 
     @property
     def measured(self) -> np.ndarray:
@@ -72,26 +82,28 @@ class Placement:
     @property
     def landmarks(self) -> np.ndarray:
         """(468, 3) float32 landmarks in the crop's pixels, of the shape that the recast face gets."""
-        return reshaped(self.measured, self.change, self.opacity)
+        own = reshaped(self.measured, self.change, self.visible * self.settings.shape)
+        return opened(own[None], self.settings.lids, self.settings.mouth)[0]
 
 
 def make_plan(
     alignments: Alignments,
     swaps: list[Swap],
     sources: dict[str, Source],
-    smooth: float = 1.0,
+    settings: ConvertSettings,
+    curves: Curves | None = None,
     report: Reporter | None = None,
-    shape: float = 0.0,
 ) -> dict[int, list[Placement]]:
     """Source frame → the faces to recast in it, farther ones first.
 
-    `smooth` 0..1 is how much of the landmarks' jitter is taken out over time, `shape` 0..1 how much of the
-    source's own proportions the recast faces get.
+    `curves` change some of the `settings` over time; each placement has those of its frame. Where nothing of a recast
+    is seen, there is none.
     Where the mesh does not hold, a shared encoder recasts what the track carried there (in the target's own shape);
     without one a face is left alone; towards such frames of its track it fades (`profile_fade`).
     Raises NoFaceError when a person of a swap is not in the scan, DataError when one is swapped twice.
     """
     report = report or Silent()
+    at = settings_by_frame(settings, curves or {})
     plan: dict[int, list[Placement]] = {}
     people = [swap.person for swap in swaps]
     if len(set(people)) != len(people):
@@ -107,10 +119,12 @@ def make_plan(
         failed = np.flatnonzero((alignments.person == swap.person) & (alignments.score <= 0) & (not meshless))
         usual = alignments.landmarks[rows[:: -(-len(rows) // FACES_PER_CHUNK)]]
         rest = neutral_face(usual)
-        change = difference(rest, source.views.neutral, 0.0 if meshless else shape)
+        change = difference(rest, source.views.neutral, 0.0 if meshless else 1.0)
         for track in np.unique(alignments.track[rows]):
             own = rows[alignments.track[rows] == track]
-            faces = smooth_landmarks(alignments.landmarks[own], alignments.frame[own], smooth)
+            wanted = [at(frame) for frame in alignments.frame[own].tolist()]
+            steady = np.array([one.smooth for one in wanted])
+            faces = smooth_landmarks(alignments.landmarks[own], alignments.frame[own], steady)
             seen = None if alignments.irises is None else alignments.irises[own]
             opacity = fade_opacity(alignments.frame[own], alignments.frame[failed[alignments.track[failed] == track]])
             side = _track_crop_side(faces)
@@ -123,6 +137,7 @@ def make_plan(
                     None if seen is None else seen[some],
                     alignments.carried[own[some]],
                     opacity[some],
+                    wanted[some],
                     int(track),
                     source,
                     swap,
@@ -130,7 +145,8 @@ def make_plan(
                     change,
                     side,
                 ):
-                    plan.setdefault(frame, []).append(placement)
+                    if placement.settings.amount > 0:
+                        plan.setdefault(frame, []).append(placement)
     _add_nearer_outlines(plan, alignments, set(people))
     for placements in plan.values():
         placements.sort(key=lambda p: p.radius)
@@ -172,6 +188,7 @@ def _place_track(
     irises: np.ndarray | None,
     carried: np.ndarray,
     opacity: np.ndarray,
+    settings: list[ConvertSettings],
     track: int,
     source: Source,
     swap: Swap,
@@ -180,9 +197,12 @@ def _place_track(
     side: float,
 ) -> list[tuple[int, Placement]]:
     """The placements of one track, in frame order, rendered at one size throughout."""
-    choices = choose_views(faces, source.views, neutral, irises)
+    lids, mouth, gaze = (np.array([getattr(one, name) for one in settings]) for name in ("lids", "mouth", "gaze"))
+    wanted = opened(faces, lids, mouth)
+    irises = None if irises is None else shifted_irises(wanted, irises, gaze)
+    choices = choose_views(wanted, source.views, neutral, irises)
     others = view_dissolves(frames, choices)
-    doubt = doubts(faces, choices, source.views, neutral, irises)
+    doubt = doubts(wanted, choices, source.views, neutral, irises)
     limit = int(source.views.pixels.shape[-1])
     size = next((s for s in RENDER_SIZES if side <= MAX_ENLARGEMENT * s), RENDER_SIZES[-1])
     size = min(size, limit)
@@ -207,6 +227,7 @@ def _place_track(
             share=others[n][1],
             doubt=float(doubt[n]),
             carried=bool(carried[n]),
+            settings=settings[n],
         )
         placed.append((int(frame), placement))
     return placed

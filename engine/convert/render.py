@@ -14,7 +14,6 @@ import torch
 from ..media.float_view import Patch
 from ..media.reader import Frame
 from ..model.recast import Source
-from ..protocol import ConvertSettings
 from .composite import EmbedMark, composite, paste_patches
 from .face_batch import Face, TrackFacts, render_faces
 from .frame_measures import AVERAGING_RADIUS, Measures, average_measures, measure_face
@@ -41,7 +40,6 @@ class Work:
 
     plan: dict[int, list[Placement]]
     sources: dict[str, Source]
-    settings: ConvertSettings
     device: torch.device
     mark: EmbedMark | None = None
     scan: Path | None = None
@@ -52,7 +50,7 @@ class Work:
 def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
     """One frame recast by itself: (H, W, 3) uint8 RGB, and its matte (H, W) float32 0..1."""
     (rendered,) = render([frame], work, None)
-    patches = composite(frame.view, frame.index, rendered.faces, work.settings, work.mark)
+    patches = composite(frame.view, frame.index, rendered.faces, work.mark)
     return paste_patches(frame.rgb, patches)
 
 
@@ -63,7 +61,7 @@ def render(frames: list[Frame], work: Work, pool: Executor | None) -> list[Rende
 
 def recast_faces(frames: list[Frame], work: Work) -> dict[int, list[Face]]:
     """The device's part of a batch: frame index → its recast faces."""
-    return render_faces(frames, work.plan, work.sources, work.device, work.settings, work.scan, work.tracks)
+    return render_faces(frames, work.plan, work.sources, work.device, work.scan, work.tracks)
 
 
 def measure_batch(
@@ -77,7 +75,7 @@ def measure_batch(
         for face in made.get(frame.index, ()):
             place = place_of(face.placement.matrix, np.maximum(face.whole, face.moved), width, height)
             if place is not None:
-                faces.append((face, place, measure_face(face, place, frame.part(place.box), work.settings)))
+                faces.append((face, place, measure_face(face, place, frame.part(place.box))))
         return Rendered(frame, faces)
 
     with_faces = [frame for frame in frames if frame.index in made]
@@ -123,7 +121,7 @@ def composite_frames(frames: Iterable[Rendered], work: Work, pool: Executor) -> 
     """Every frame with its patches, in order; a few frames are composited at a time."""
 
     def finish(item: Rendered) -> list[Patch]:
-        return composite(item.frame.view, item.frame.index, item.faces, work.settings, work.mark)
+        return composite(item.frame.view, item.frame.index, item.faces, work.mark)
 
     begun: deque[tuple[Frame, Future[list[Patch]] | None]] = deque()
     for item in frames:

@@ -29,6 +29,7 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
     on nobody's faceset but of those who appear in it: somebody added to the cast changes their own segments alone.
     """
     made_by, facesets = _fingerprint(spec), _facesets(spec)
+    said: dict[int, str] = {}  # by the settings' identity: few differ in a film of thousands of frames
 
     def key(first: int, last: int) -> str:
         digest = hashlib.sha256()
@@ -46,6 +47,8 @@ def segment_key(spec: ConvertSpec, plan: dict[int, list[Placement]], start: int,
                 told = [frame, placement.source, placement.size, placement.track, placement.choice.tolist()]
                 told += [placement.opacity, placement.share, placement.carried]
                 told += [] if placement.other is None else placement.other.tolist()
+                wanted = placement.settings
+                told.append(said.setdefault(id(wanted), json.dumps(to_json(wanted), sort_keys=True)))
                 digest.update(json.dumps(told).encode())
                 for array in (placement.face, placement.matrix, *placement.change, *placement.nearer):
                     digest.update(np.ascontiguousarray(array).tobytes())
@@ -66,16 +69,16 @@ def _refined(spec: ConvertSpec) -> bool:
 
 
 def _fingerprint(spec: ConvertSpec) -> bytes:
-    """The settings, and the files of the model that a recast is refined with."""
+    """The files of the model that a recast is refined with, and how it is made."""
     folder = Path(spec.model)
     card = read_card(folder)
     if not _refined(spec):
-        draft = {"making": RENDER_VERSION, "settings": to_json(spec.settings), "preset": card.preset}
+        draft = {"making": RENDER_VERSION, "preset": card.preset}
         return json.dumps([draft, spec.scan], sort_keys=True).encode()
     files = [faceset_path(folder, card, name) for name in card.identities]
     files.append(folder / "weights.safetensors")
     stamps = [(f.stat().st_size, f.stat().st_mtime_ns) if f.is_file() else None for f in files]
-    told = {"making": RENDER_VERSION, "settings": to_json(spec.settings), "files": stamps, "refiner": spec.use_refiner}
+    told = {"making": RENDER_VERSION, "files": stamps, "refiner": spec.use_refiner}
     # the mark in the faces is that of the scan and the model (`provenance.recasts.mark_number`)
     card_file = hashlib.sha256(read_bytes(folder / "model.json")).hexdigest()
     return json.dumps([told, card.identities, str(folder), card_file, spec.scan], sort_keys=True).encode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -23,7 +24,7 @@ from ..media.footage import footage_of
 from ..media.reader import Frame, read_frames
 from ..model.model_folder import ModelCard, faceset_path, facesets, load_refiner, read_card
 from ..model.recast import Source
-from ..protocol import Identity, PreviewResult, PreviewSpec
+from ..protocol import ConvertSettings, Identity, PreviewResult, PreviewSpec, to_json
 from ..reporter import Silent
 from ..settings import check_settings
 from .face_batch import TrackFacts
@@ -33,6 +34,8 @@ from .source_identities import make_sources, require_known
 from .track_facts import learn_tracks
 
 DRAFT_FACES, DRAFT_SIZE = 48, 256
+PLANNED = ("smooth", "lids", "mouth", "gaze")
+"""The settings that a plan depends on beyond a face's own; with others it is the same plan."""
 CACHE_SIZE = 6
 """Scans, models, plans kept at a time; the one not asked for longest goes first."""
 
@@ -82,7 +85,10 @@ class StillRecaster:
         spec: PreviewSpec,
         tracks: dict[int, TrackFacts],
     ) -> np.ndarray:
-        work = Work(plan, sources, spec.settings, self._device, scan=Path(spec.scan), tracks=tracks)
+        shown = {spec.frame: [replace(p, settings=spec.settings) for p in plan.get(spec.frame, ())]}
+        work = Work(
+            shown if spec.settings.amount > 0 else {}, sources, self._device, scan=Path(spec.scan), tracks=tracks
+        )
         picture, matte = recast_still(frame, work)
         if spec.view == "matte":
             return np.repeat(np.round(255 * matte).astype(np.uint8)[..., None], 3, 2)
@@ -151,10 +157,9 @@ class StillRecaster:
         swaps = tuple((swap.person, swap.identity) for swap in spec.swaps)
         scanned = file_stamp(Path(spec.scan) / alignments.FILE_NAME)
         kinds = tuple(type(source.refiner).__name__ for source in sources.values())
-        key = ("plan", spec.scan, scanned, swaps, stamp, kinds, spec.settings.smooth, spec.settings.shape)
-        plan: dict[int, list[Placement]] = self._keep(
-            key, lambda: make_plan(scan, spec.swaps, sources, spec.settings.smooth, shape=spec.settings.shape)
-        )
+        planned = ConvertSettings(**{name: getattr(spec.settings, name) for name in PLANNED})
+        key = ("plan", spec.scan, scanned, swaps, stamp, kinds, json.dumps(to_json(planned)))
+        plan: dict[int, list[Placement]] = self._keep(key, lambda: make_plan(scan, spec.swaps, sources, planned))
         return plan
 
     def _tracks(

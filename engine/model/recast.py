@@ -14,7 +14,7 @@ from .draft.draft import Draft, draft
 from .draft.filters import blur, eroded
 from .draft.folds import SIDE as FOLDS_SIDE
 from .draft.folds import RestFace, fold_ratio, rest_face
-from .draft.gaze import irises
+from .draft.gaze import irises, shifted_irises
 from .draft.mesh_raster import Geometry, geometry, triangle_map
 from .draft.shape import displacements
 from .draft.warp import Views, moved
@@ -72,6 +72,7 @@ def recast(
     drafts_only: bool = False,
     rows: torch.Tensor | None = None,
     rests: Sequence[RestFace | None] = (),
+    turn: np.ndarray | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Recast B faces.
 
@@ -80,7 +81,8 @@ def recast(
     `choose_views` gives them. Returns the face (B, 3, R, R) RGB 0..1 and its mask (B, 1, R, R) 0..1,
     soft at the rim. With `rows` (K,) int64, which of the B faces each recast is of, choice is (K, 2) and there are K
     of both: a face seen from several views is measured once. `rests`, one for each of the B faces or none at all, is
-    what the targets look like at rest, by which their folds are told. The shared encoder looks at the picture alone:
+    what the targets look like at rest, by which their folds are told; `turn` (B, 2) by how many degrees their eyes look
+    farther to the right of the picture and up than in it. The shared encoder looks at the picture alone:
     neither landmarks, views, `rows` nor `rests` count, and the mask is its own within `own_mask`. Raises DataError when
     what the network makes is not finite.
     """
@@ -93,6 +95,8 @@ def recast(
     target = target_geometry(landmarks, size, device)
     pixels = (picture * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy()
     seen = irises(pixels, landmarks, device)
+    if seen is not None and turn is not None:
+        seen = shifted_irises(landmarks, seen, turn)
     gaze = None if seen is None else torch.from_numpy(seen).to(device)
     drafted = draft(target, picture, source.views, choice, own_mask, gaze=gaze, rows=rows)
     every = torch.arange(len(picture), device=device) if rows is None else rows

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from .consent import Basis, ConsentRecord, ConsentSpec, CredentialSpec, ForgetSpec, ReportSpec, Subject, consent_file
 from .conversion import (
+    REGIONS,
     BlendMethod,
     ColourMethod,
     ConvertSettings,
     ConvertSpec,
+    Curves,
     OutputFormat,
     PreviewResult,
     PreviewSpec,
@@ -30,4 +32,4 @@ from .settings import Limits, Setting, check_limits, limits_of, settings_of
 from .training import Identity, Material, Network, Preset, TrainSettings, TrainSpec, Verdict
 from .voice import Excitation, SoundClip, VoiceSettings, VoiceSpec, VoiceTrainSpec
 
-PROTOCOL = "1.3"
+PROTOCOL = "1.4"

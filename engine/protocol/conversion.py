@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from .paths import absolute_path
 from .settings import Limits, setting
@@ -14,6 +14,13 @@ ColourMethod = Literal["light", "reinhard", "mkl", "histogram", "none"]
 BlendMethod = Literal["multiband", "feather", "seamless"]
 View = Literal["original", "recast", "matte", "landmarks"]
 
+REGIONS = ("forehead", "brows", "eyes", "nose", "mouth", "jaw")
+"""Parts of the face that may stay the footage's."""
+Curves = dict[str, list[list[Any]]]
+"""Settings that change over time: name → its keys, [frame of the source, value] each, in the frames' order.
+
+A setting with parts is named with the part: "erode.top". Numbers run evenly from key to key, switches (true, false) and
+choices hold until the next; before the first key its value holds, after the last one that."""
 WIDTHS = "a part of the face's width"
 SHARE = Limits(unit="a share", high=1.0)
 
@@ -74,6 +81,31 @@ class ConvertSettings:
         "How much of their own proportions the new face keeps; 0: those of the face below",
         limits=SHARE,
     )
+    amount: float = setting(1.0, "Amount", "How much of the recast is seen; 0: the footage as it is", limits=SHARE)
+    regions: list[float] = setting(
+        [1.0, 1.0, 1.0, 1.0, 1.0, 1.0],
+        "{part}",
+        "How much of the new {part} is seen; 0: the footage's own",
+        limits=Limits(unit="a share", high=1.0, parts=REGIONS),
+    )
+    gaze: list[float] = setting(
+        [0.0, 0.0],
+        "Gaze {part}",
+        "By how many degrees the eyes look farther {part}, as the picture shows them, than the footage's",
+        limits=Limits(unit="degrees", low=-30.0, high=30.0, parts=("right", "up")),
+    )
+    lids: float = setting(
+        0.0,
+        "Lids",
+        "How much wider the eyes are open than the footage's; -1: shut",
+        limits=Limits(unit="a share", low=-1.0, high=1.0),
+    )
+    mouth: float = setting(
+        0.0,
+        "Mouth",
+        "How much wider the mouth is open than the footage's; -1: shut",
+        limits=Limits(unit="a share", low=-1.0, high=1.0),
+    )
     smooth: float = setting(1.0, "Steady", "How much of the jitter from frame to frame is taken out", limits=SHARE)
     match_sharpness: bool = setting(
         True, "Match Softness", "Give the face the softness and motion blur of the picture around it"
@@ -91,7 +123,8 @@ class ConvertSpec:
     """Recast the scanned clip; `output` is the finished movie's path, or a folder for picture sequences.
 
     `use_refiner` False converts with the draft even where a trained network is there. `start` and `end`
-    narrow the range to a part of the scanned clip (None: all of it). `layer` writes only the recast face
+    narrow the range to a part of the scanned clip (None: all of it). `curves` change some
+    of the `settings` over time. `layer` writes only the recast face
     with straight alpha, and its matte beside it, in place of the whole frame. `overwrite` lets it take the place of a
     changed recast, or of a file that is no footage (`provenance.overwriting`).
     """
@@ -106,6 +139,7 @@ class ConvertSpec:
     format: OutputFormat = "same"
     layer: bool = False
     settings: ConvertSettings = field(default_factory=ConvertSettings)
+    curves: Curves = field(default_factory=dict)
     project: str = absolute_path("")
     overwrite: bool = False
 

@@ -91,7 +91,7 @@ def check_limits(message: Any) -> None:
     for name, limits in limits_of(type(message)).items():
         value = getattr(message, name)
         if limits.parts and len(value) != len(limits.parts):
-            wanted = ("no", "one", "two", "three", "four")[len(limits.parts)]
+            wanted = ("no", "one", "two", "three", "four", "five", "six")[len(limits.parts)]
             raise ValueError(
                 f"{name.capitalize()} has {len(value)} numbers; give {wanted}, for {', '.join(limits.parts)}."
             )

@@ -104,10 +104,10 @@ def test_every_pixel_that_is_not_marked_as_touched_is_the_sources_own(
     carphone_folder: Path, carphone_scan: Any, drafts: Path
 ) -> None:
     sources = load_sources(drafts, {"woman"}, CPU, use_refiner=False)
-    plan = make_plan(carphone_scan, [Swap(person=0, identity="woman")], sources)
+    plan = make_plan(carphone_scan, [Swap(person=0, identity="woman")], sources, replace(DEFAULTS, shape=0.0))
     frames = list(read_frames(Path(carphone_scan.clip.path), 0, 8))
     for frame in frames:
-        picture, matte = recast_still(frame, Work(plan, sources, DEFAULTS, CPU))
+        picture, matte = recast_still(frame, Work(plan, sources, CPU))
         touched = matte > 0
         assert (picture[~touched] == frame.rgb[~touched]).all()
         assert 0.02 < touched.mean() < 0.5 and (picture != frame.rgb).any()
@@ -181,8 +181,8 @@ def test_who_stands_nearer_and_keeps_their_face_is_not_touched(carphone_scan: An
         second = {**first, "landmarks": other, "person": first["person"] + 1, "track": first["track"] + 1}
         columns = {n: np.concatenate([first[n], second[n]]) for n in names}
         both = replace(carphone_scan, **columns)
-        plan = make_plan(both, [Swap(person=0, identity="woman")], sources)
-        picture, matte = recast_still(frame, Work(plan, sources, ConvertSettings(shape=0.0), CPU))
+        plan = make_plan(both, [Swap(person=0, identity="woman")], sources, ConvertSettings(shape=0.0))
+        picture, matte = recast_still(frame, Work(plan, sources, CPU))
         hull = cv2.convexHull(other[0, :, :2].astype(np.float32))
         inside = np.zeros(matte.shape, np.uint8)
         cv2.fillConvexPoly(inside, np.round(hull).astype(np.int32), 1)
@@ -206,8 +206,8 @@ def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, d
     settings = ConvertSettings(shape=0.0, blend="feather", match_grain=False)
 
     def recast(*people: int) -> tuple[np.ndarray, np.ndarray]:
-        plan = make_plan(both, [Swap(person=p, identity="woman") for p in people], sources)
-        return recast_still(frame, Work(plan, sources, settings, CPU))
+        plan = make_plan(both, [Swap(person=p, identity="woman") for p in people], sources, settings)
+        return recast_still(frame, Work(plan, sources, CPU))
 
     alone, near = recast(0)
     together, union = recast(0, 1)
@@ -241,13 +241,14 @@ def test_a_dissolve_shows_both_views(tmp_path: Path, astronaut_scan: Any, carpho
     prepare(tmp_path / "m", [man], "draft", Silent())
     sources = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)
     frame = next(iter(read_frames(Path(astronaut_scan.clip.path))))
-    (placement,) = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)[frame.index]
+    swaps = [Swap(person=0, identity="man")]
+    (placement,) = make_plan(astronaut_scan, swaps, sources, ConvertSettings(shape=0.0))[frame.index]
     assert placement.other is None
     first, second = (np.array([n, n, n]) for n in (0, len(sources["man"].views) // 2))
 
     def shown(**views: Any) -> tuple[np.ndarray, np.ndarray]:
         plan = {frame.index: [replace(placement, **views)]}
-        (face,) = render_faces([frame], plan, sources, CPU, ConvertSettings())[frame.index]
+        (face,) = render_faces([frame], plan, sources, CPU)[frame.index]
         return face.face, face.mask
 
     (one, mask), (two, _) = shown(choice=first), shown(choice=second)
@@ -274,12 +275,12 @@ def test_what_stands_in_front_stays_in_front(tmp_path: Path, astronaut_scan: Any
         Silent(),
     )
     sources = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)
-    plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)
     for name, rgb, keep in (("plain", picture, True), ("kept", with_ball, True), ("painted", with_ball, False)):
         path = tmp_path / f"{name}.png"
         cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
         settings = ConvertSettings(shape=0.0, match_grain=False, keep_front=keep)
-        shown[name] = recast_still(next(iter(read_frames(path))), Work(plan, sources, settings, CPU))[0].astype(int)
+        plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources, settings)
+        shown[name] = recast_still(next(iter(read_frames(path))), Work(plan, sources, CPU))[0].astype(int)
     ball, around = away < 0.9, (away > 1.3) & (away < 2)
     assert np.abs(shown["kept"] - with_ball)[ball].mean() < 3
     assert np.abs(shown["painted"] - with_ball)[ball].mean() > 15

@@ -170,12 +170,10 @@ def test_a_face_in_grainy_footage_is_grainy_unless_it_is_not_to_be(
 
 
 def test_a_seamless_blend_wavers_less_than_single_frames_do(carphone_scan: Any, drafts: Path) -> None:
-    device, settings = torch.device("cpu"), ConvertSettings(blend="seamless")
+    device, settings = torch.device("cpu"), ConvertSettings(blend="seamless", shape=0.0)
     sources = load_sources(drafts, {"woman"}, device, False)
-    plan = make_plan(carphone_scan, [Swap(person=0, identity="woman")], sources)
-    rendered = render(
-        list(read_frames(Path(carphone_scan.clip.path), 0, 16)), Work(plan, sources, settings, device), None
-    )
+    plan = make_plan(carphone_scan, [Swap(person=0, identity="woman")], sources, settings)
+    rendered = render(list(read_frames(Path(carphone_scan.clip.path), 0, 16)), Work(plan, sources, device), None)
 
     def steps(frames: Iterable[Rendered]) -> float:
         """Mean change of the membrane from frame to frame, 8-bit levels."""

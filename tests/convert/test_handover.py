@@ -42,9 +42,9 @@ def test_a_recast_face_leaves_and_comes_back_without_a_jump(
     woman = Identity(name="woman", material=[Material(scan=str(astronaut_folder), person=0)])
     prepare(tmp_path, [woman], "draft", Silent())
     sources = load_sources(tmp_path, {"woman"}, CPU, use_refiner=False)
-    plan = make_plan(turned_away, [Swap(person=0, identity="woman")], sources, shape=0.7)
+    plan = make_plan(turned_away, [Swap(person=0, identity="woman")], sources, ConvertSettings())
     assert not any(frame in plan for frame in range(20, 26))
-    work = Work(plan, sources, ConvertSettings(), CPU)
+    work = Work(plan, sources, CPU)
     change = {}
     for frame in read_frames(Path(turned_away.clip.path), 10, 28):
         picture, matte = recast_still(frame, work)

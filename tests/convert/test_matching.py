@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import cv2
@@ -124,7 +125,7 @@ def test_a_blend_is_the_face_inside_and_the_footage_outside(method: Any, face: n
 def test_each_side_is_drawn_in_by_itself(placement: Placement) -> None:
     mask = np.zeros((SIZE, SIZE), np.float32)
     mask[40:220, 60:200] = 1
-    whole = fit_mask(mask, placement, ConvertSettings(feather=0.0))
+    whole = fit_mask(mask, replace(placement, settings=ConvertSettings(feather=0.0)))
     assert (whole == mask).all()
     width = face_width(placement)
 
@@ -136,10 +137,13 @@ def test_each_side_is_drawn_in_by_itself(placement: Placement) -> None:
         erode = [0.0] * 4
         erode[side] = 0.2
         moved = np.abs(
-            np.subtract(extent(fit_mask(mask, placement, ConvertSettings(erode=erode, feather=0.0))), extent(mask))
+            np.subtract(
+                extent(fit_mask(mask, replace(placement, settings=ConvertSettings(erode=erode, feather=0.0)))),
+                extent(mask),
+            )
         )
         assert moved[side] == pytest.approx(0.2 * width, abs=2) and not moved[np.arange(4) != side].any()
-    soft = fit_mask(mask, placement, ConvertSettings(feather=0.3))
+    soft = fit_mask(mask, replace(placement, settings=ConvertSettings(feather=0.3)))
     assert (soft <= mask).all() and soft[128, 128] == 1 and (soft > 0).sum() <= (mask > 0).sum()
 
 

@@ -32,19 +32,19 @@ def test_a_targets_spectacles_stay_whole_and_what_is_seen_through_them_is_recast
     material = [Material(scan=str(carphone_folder), person=0)]
     prepare(tmp_path / "m", [Identity(name="man", material=material)], "draft", Silent())
     sources = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)
-    plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources)
+    settings = ConvertSettings(shape=0.0, match_grain=False)
+    plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources, settings)
     track = int(astronaut_scan.track[0])
     worn = learn_tracks(path, plan, [0], sources, CPU)
     assert worn[track].spectacles is not None
     assert learn_tracks(path, plan, [0], sources, CPU, spectacles=False)[track].spectacles is None
     assert learn_tracks(Path(astronaut_scan.clip.path), plan, [0], sources, CPU)[track].spectacles is None
-    settings = ConvertSettings(shape=0.0, match_grain=False)
     frame = next(iter(read_frames(path)))
     hull = cv2.erode(hull_mask(face, len(picture)), np.ones((15, 15)))  # the picture is square
     rims = wires & (hull > 127)
     changed = {}
     for name, known in (("frame by frame", {}), ("track", worn)):
-        recast, _ = recast_still(frame, Work(plan, sources, settings, CPU, tracks=known))
+        recast, _ = recast_still(frame, Work(plan, sources, CPU, tracks=known))
         changed[name] = np.abs(recast.astype(float) - drawn).max(2)
     assert (changed["track"][rims] < 25).mean() > 0.9 > (changed["frame by frame"][rims] < 25).mean()
     assert changed["track"][lenses].mean() > 8

@@ -130,10 +130,10 @@ def test_it_recasts_frames_on_which_the_mesh_fails(
     assert isinstance(load_refiner(folder, card), shared_encoder.Shared)
     scan = load_alignments(Path(people[0].material[0].scan))
     sources = load_sources(folder, {"woman"}, CPU, use_refiner=True)
-    plan = make_plan(scan, [Swap(person=0, identity="woman")], sources, shape=0.7)
+    plan = make_plan(scan, [Swap(person=0, identity="woman")], sources, ConvertSettings())
     assert set(range(20, 26)) <= set(plan) and all(p.opacity == 1 for p in plan[22])
     assert all(np.array_equal(p.landmarks, p.measured) for p in plan[22])
-    work = Work(plan, sources, ConvertSettings(), CPU)
+    work = Work(plan, sources, CPU)
     (frame,) = read_frames(Path(scan.clip.path), 22, 23)
     picture, matte = recast_still(frame, work)
     assert (picture[matte == 0] == frame.rgb[matte == 0]).all()
@@ -141,7 +141,8 @@ def test_it_recasts_frames_on_which_the_mesh_fails(
     picture, matte = recast_still(frame, work)
     assert matte.max() > 0.9 and (picture != frame.rgb).any()
     drafts = load_sources(folder, {"woman"}, CPU, use_refiner=False)
-    assert not set(range(20, 26)) & set(make_plan(scan, [Swap(person=0, identity="woman")], drafts))
+    swaps = [Swap(person=0, identity="woman")]
+    assert not set(range(20, 26)) & set(make_plan(scan, swaps, drafts, ConvertSettings()))
 
 
 def test_a_folder_keeps_its_network_and_somebody_added_takes_nothing(tmp_path: Path, people: list[Identity]) -> None:

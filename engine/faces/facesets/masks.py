@@ -70,7 +70,7 @@ def face_masks(
     where the face is; the second is 255 where something hides it (`occlusion.hidden`, or a spectacles' rim), and
     nothing where it was not to `look`.
     """
-    own, in_front, _ = layers(pixels, landmarks, [None] * len(pixels), device, look)
+    own, in_front, _ = layers(pixels, landmarks, [None] * len(pixels), device, [look] * len(pixels))
     return own, in_front
 
 
@@ -79,18 +79,19 @@ def layers(
     landmarks: np.ndarray,
     worn: Sequence[Spectacles | None],
     device: torch.device | str = "cpu",
-    look: bool = True,
+    look: Sequence[bool] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where N faces are, what stands in front of them, and the lenses before them: (N, S, S) uint8 each.
 
     The first two as in `face_masks`, which knows of no track: where somebody is known to have `worn` spectacles, all of
     their rims are in front, whole, and what lies within them is lens; sunglasses are wholly in front.
+    Where `look` is False of a face, nothing is taken to be in front of it.
     """
     told = parse(pixels, landmarks, device)
     hulls = np.stack([hull_mask(points, pixels.shape[1]) for points in landmarks])
     own = np.stack([_own(*face) for face in zip(hulls, told[:, HAIR], landmarks, strict=True)])
     lenses = np.zeros_like(own)
-    if not look:
+    if look is not None and not any(look):
         return own, lenses.copy(), lenses
     rims = 255 - _less(np.full_like(own, 255), _dilate(told[:, RIM]), RIM_STAYS)
     for n, known in enumerate(worn):
@@ -101,7 +102,10 @@ def layers(
             if known.dark:
                 rims[n], lenses[n] = np.maximum(rims[n], lenses[n]), 0
             lenses[n] = np.minimum(lenses[n], 255 - rims[n])
-    return own, np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls)), lenses
+    in_front = np.maximum(hidden(pixels, landmarks, device), np.minimum(rims, hulls))
+    if look is not None:
+        in_front[~np.array(look)] = lenses[~np.array(look)] = 0
+    return own, in_front, lenses
 
 
 def _own(hull: np.ndarray, hair: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

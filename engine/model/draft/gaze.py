@@ -42,6 +42,9 @@ DULL = 0.6
 FARTHEST = 2.0
 """No iris lies farther from the middle of its eye than this, in widths of the eye: what seems to is none."""
 
+EYEBALL = 0.42
+"""Radius of the eyeball in widths of the eye between its corners: 12 of 28.5 mm (Bekerman et al. 2014)."""
+
 _ABOVE = (([247, 30, 29, 27, 28, 56, 190]), ([467, 260, 259, 257, 258, 286, 414]))
 """The first ring of vertices above the upper lid."""
 _UNDER = (([25, 110, 24, 23, 22, 26, 112]), ([255, 339, 254, 253, 252, 256, 341]))
@@ -112,6 +115,22 @@ def irises(pictures: np.ndarray, landmarks: np.ndarray, device: torch.device) ->
     """
     mesh = _mesh(str(device))
     return None if mesh is None else mesh.irises(list(pictures), landmarks)
+
+
+def shifted_irises(landmarks: np.ndarray, irises: np.ndarray, degrees: np.ndarray) -> np.ndarray:
+    """Irises (N, 2, 2) of eyes turned by (N, 2) `degrees`, to the right of the picture and up, in the landmarks' unit.
+
+    An eyeball's radius is taken as `EYEBALL` widths of the eye.
+    """
+    if not degrees.any():
+        return irises
+    right, up = EYEBALL * np.sin(np.radians(degrees)).T
+    shifted = irises.copy()
+    for eye, (a, b) in enumerate(EYE_CORNERS):
+        across = landmarks[:, b, :2] - landmarks[:, a, :2]
+        above = np.stack([across[:, 1], -across[:, 0]], 1)
+        shifted[:, eye] += right[:, None] * across + up[:, None] * above
+    return shifted.astype(np.float32)
 
 
 def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: torch.Tensor) -> torch.Tensor:

@@ -39,13 +39,13 @@ FIELD = 128
 """Side of the raster on which the displacement is made; it is smooth."""
 
 # lips in rings from the opening outwards, left to right without the corners, each upper vertex over its lower one
-_UPPER = np.array([
+UPPER_LIPS = np.array([
     [191, 80, 81, 82, 13, 312, 311, 310, 415],
     [183, 42, 41, 38, 12, 268, 271, 272, 407],
     [184, 74, 73, 72, 11, 302, 303, 304, 408],
     [185, 40, 39, 37, 0, 267, 269, 270, 409],
 ])  # fmt: skip
-_LOWER = np.array([
+LOWER_LIPS = np.array([
     [95, 88, 178, 87, 14, 317, 402, 318, 324],
     [96, 89, 179, 86, 15, 316, 403, 319, 325],
     [77, 90, 180, 85, 16, 315, 404, 320, 307],
@@ -60,7 +60,7 @@ def _neighbours() -> np.ndarray:
     return matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
 
 
-_AVERAGE = _neighbours()
+AVERAGE = _neighbours()
 
 
 Numbers = TypeVar("Numbers", np.ndarray, torch.Tensor)
@@ -100,8 +100,8 @@ def neutral_face(landmarks: np.ndarray) -> Neutral:
 
 def _keep_lips(change: np.ndarray) -> None:
     """Let a change (468, 3) of a face move both lips as one: they stay as thick and as far apart as they are."""
-    middle = (change[_UPPER[0]] + change[_LOWER[0]]) / 2
-    for rings in (_UPPER, _LOWER):
+    middle = (change[UPPER_LIPS[0]] + change[LOWER_LIPS[0]]) / 2
+    for rings in (UPPER_LIPS, LOWER_LIPS):
         change[rings] = middle
 
 
@@ -137,13 +137,13 @@ def difference(target: Neutral, source: Neutral, amount: float = 1.0) -> Change:
     raw = source.face - target.face
     raw = (raw + mirror(raw, 0.0)) / 2
     result = raw.copy()
-    middle = (raw[_UPPER[0]] + raw[_LOWER[0]]) / 2
-    for rings in (_UPPER, _LOWER):
+    middle = (raw[UPPER_LIPS[0]] + raw[LOWER_LIPS[0]]) / 2
+    for rings in (UPPER_LIPS, LOWER_LIPS):
         result[rings] = raw[rings] - raw[rings[0]] + middle
     around = np.ones(len(raw), bool)
-    around[_UPPER] = around[_LOWER] = False
+    around[UPPER_LIPS] = around[LOWER_LIPS] = False
     for _ in range(2):  # no step between the lips and what is around them
-        result[around] += 0.5 * (_AVERAGE @ result - result)[around]
+        result[around] += 0.5 * (AVERAGE @ result - result)[around]
     mouth = np.append(np.flatnonzero(~around), [61, 291, 78, 308])
     places = (target.face + mirror(target.face, 0.0))[:, :2] / 2
     near = np.linalg.norm(places[:, None] - places[mouth], axis=-1).min(1)
@@ -159,7 +159,7 @@ def difference(target: Neutral, source: Neutral, amount: float = 1.0) -> Change:
         fixed = np.isin(np.arange(len(result)), [*eye, *brow])
         for part in (lids[side], brows[side]):
             for _ in range(SPREAD):
-                part[~fixed] = (_AVERAGE @ part)[~fixed]
+                part[~fixed] = (AVERAGE @ part)[~fixed]
     (opening,), (height,) = _heights(target.face[None])
     return Change(result - (lids + brows).sum(0), lids, brows, opening, height)
 
