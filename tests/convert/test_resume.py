@@ -22,6 +22,7 @@ from understudy.engine.convert.convert_settings import load_settings
 from understudy.engine.convert.plan import Placement
 from understudy.engine.convert.segment_key import segment_key
 from understudy.engine.errors import DataError, Stopped
+from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.media import segments
 from understudy.engine.media.reader import read_frames
 from understudy.engine.model.draft.shape import Change
@@ -106,6 +107,24 @@ def test_a_killed_conversion_goes_on_and_its_result_is_the_same(tmp_path: Path, 
     assert Path(spec.output).read_bytes() == Path(whole.output).read_bytes()
     names = sorted(p.name for p in tmp_path.iterdir())
     assert names == ["out.mp4", "out.mp4.understudy.json", "whole"]
+
+
+def test_a_key_makes_again_only_the_segments_whose_values_it_changes(spec: ConvertSpec) -> None:
+    keys = [[0, 1.0], [3 * LENGTH, 1.0]]
+    conversion.convert(changed(spec, curves={"amount": keys}), CPU, Silent())
+    before = list(read_frames(Path(spec.output)))
+    watched = StopsAt()
+    conversion.convert(
+        changed(spec, curves={"amount": [*keys[:1], [LENGTH + 11, 1.0], [LENGTH + 12, 0.0]]}), CPU, watched
+    )
+    assert watched.frames == len(before) - LENGTH  # the first segment's averages do not reach so far
+    after = list(read_frames(Path(spec.output)))
+    assert all((a.rgb == b.rgb).all() for a, b in zip(after[:LENGTH], before, strict=False))
+    source = list(read_frames(Path(load_alignments(Path(spec.scan)).clip.path)))
+    kept, was = after[LENGTH + 13].rgb.astype(int), before[LENGTH + 13].rgb.astype(int)
+    shot = source[LENGTH + 13].rgb
+    assert np.abs(kept - shot).max() < 0.5 * np.abs(was - shot).max()
+    assert load_settings(Path(spec.output)).curves["amount"][-1] == [LENGTH + 12, 0.0]
 
 
 def test_other_settings_make_again_only_what_they_touch(tmp_path: Path, spec: ConvertSpec, carphone_scan: Any) -> None:
