@@ -125,6 +125,8 @@ def _draw_material(
         sentence(layout, context, tr("No face was found in its footage."), "ERROR")
     elif len(people_store.there(material.scan)) > 1:
         gallery(layout, material.scan, material.person, "understudy.choose_face", material=material.key)
+    if material.scan.unnamed and not steps.scanning(state, material.key):
+        sentence(layout, context, material.scan.unnamed, "INFO")
 
 
 def _draw_forget(

@@ -57,6 +57,8 @@ class UNDERSTUDY_PT_people(StepPanel, bpy.types.Panel):
             person = people_store.person_of(scan, state.person)
             if person is not None and not person.rejected:
                 _draw_person(layout.box(), context, state, person)
+        if scan.unnamed:
+            sentence(layout, context, scan.unnamed, "INFO")
         rejected = sum(person.rejected for person in scan.people)
         if rejected:
             row = layout.row()

@@ -44,7 +44,7 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
     clear(scan)
     scan.folder, scan.clip_path = folder, clip.path
     scan.clip_stream, scan.clip_start, scan.clip_end = clip.stream, clip.start, _end(summary)
-    scan.width, scan.height = summary.width, summary.height
+    scan.width, scan.height, scan.unnamed = summary.width, summary.height, summary.unnamed
     with hooks.quiet():
         for found in summary.people:
             person = scan.people.add()
@@ -85,7 +85,7 @@ def _end(summary: protocol.ScanSummary) -> int:
 def clear(scan: UnderstudyScan) -> None:
     """As if never scanned."""
     scan.people.clear()
-    scan.folder = scan.clip_path = ""
+    scan.folder = scan.clip_path = scan.unnamed = ""
     scan.clip_stream = scan.clip_start = scan.clip_end = scan.width = scan.height = 0
 
 

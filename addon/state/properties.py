@@ -103,6 +103,7 @@ class UnderstudyScan(bpy.types.PropertyGroup):
     width: IntProperty()
     height: IntProperty()
     folder: StringProperty()
+    unnamed: StringProperty(description="Which faces are nobody's, and which photographs show none")
     people: CollectionProperty(type=UnderstudyPerson)
 
 

@@ -14,7 +14,7 @@ import torch
 from ..durable import make_folders, write_json
 from ..errors import NoFaceError, UnderstudyError
 from ..media.footage import footage_of
-from ..media.pictures import unread_photographs
+from ..media.pictures import are_photographs, unread_photographs
 from ..media.reader import MediaInfo, probe, require_range
 from ..own_files import holds_only_ours, remove_ours, require_scan, vacant
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
@@ -24,6 +24,7 @@ from .detectors import checked_names
 from .facesets.masks import FOLDER as MASKS
 from .people.edits import write_people
 from .people.summary import BOXES, SCHEMA, SUMMARY, boxes_of
+from .people.unnamed import unnamed_in_words
 from .tracking.assemble import assemble
 from .tracking.observations import Store
 from .tracking.observe import observe
@@ -70,6 +71,8 @@ def scan(
         reporter.check()
         alignments, listed = write_people(alignments, folder, output, project)
         summary = write_scan(folder, alignments, info, listed)
+    if summary.unnamed:
+        reporter.log(summary.unnamed, "warning" if are_photographs(path) else "info")
     count = len(summary.people)
     reporter.progress(1.0, f"Found {count} {'person' if count == 1 else 'people'}")
     return summary
@@ -78,15 +81,18 @@ def scan(
 def write_scan(folder: Path, alignments: Alignments, info: MediaInfo, people: list[PersonSummary]) -> ScanSummary:
     """Write a scan folder's tables, with its people as `settle` or `install` listed them."""
     clip = alignments.clip
+    end = info.frames if clip.end is None else clip.end
+    somebodys = [track for person in people for track in person.track_ids]
     summary = ScanSummary(
         schema=SCHEMA,
         clip=clip,
         width=info.width,
         height=info.height,
         fps=[info.fps.numerator, info.fps.denominator],
-        frames=(info.frames if clip.end is None else clip.end) - clip.start,
+        frames=end - clip.start,
         variable_frame_rate=info.variable_frame_rate,
         people=people,
+        unnamed=unnamed_in_words(alignments, info.path, range(clip.start, end), somebodys),
     )
     alignments.save(folder)
     write_json(folder / BOXES, boxes_of(alignments), indent=None)

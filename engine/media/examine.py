@@ -64,8 +64,8 @@ def examine(
             found.append(
                 Finding(
                     kind="cannot",
-                    text="Its pictures are of different sizes, so they cannot be recast as one movie; as a face all of "
-                    "them are used.",
+                    text="Its pictures are of different sizes, so they cannot be recast as one movie; as a face each "
+                    "counts by itself, and a scan names those that show nobody.",
                 )
             )
         else:

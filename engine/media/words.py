@@ -36,12 +36,19 @@ def partial_in_words(footage: Footage, frames: Sequence[int]) -> str:
     return f"{what} can be decoded only in part: as players show that, and what leans on it, so it is recast."
 
 
+def files_in_words(names: Sequence[str]) -> str:
+    """Names of files, "a.jpg, b.jpg and c.jpg", and of more than NAMED how many more there are."""
+    if len(names) > NAMED:
+        return f"{', '.join(names[:NAMED])} and {len(names) - NAMED} others"
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def damaged_in_words(footage: Footage, frames: Sequence[int], photographs: bool = False) -> str:
     """Which of the footage's frames cannot be decoded, ascending, and what a recast shows there; of `photographs`,
     that they are of no use."""
     if footage.path.is_dir():
-        names = [picture_files(footage.path)[number].name for number in frames[:NAMED]]
-        what = ", ".join(names) + (f" and {len(frames) - NAMED} others" if len(frames) > NAMED else "")
+        files = picture_files(footage.path)
+        what = files_in_words([files[number].name for number in frames])
     else:
         what = f"{'Frame' if len(frames) == 1 else 'Frames'} {frames_in_words(frames)}"
     instead = "each of them is passed over" if photographs else "the picture before stands in, in a recast, too"

@@ -118,7 +118,10 @@ class FaceBox:
 
 @dataclass(frozen=True, kw_only=True)
 class ScanSummary:
-    """`scan.json`: what a scan found, for clients that read no arrays."""
+    """`scan.json`: what a scan found, for clients that read no arrays.
+
+    `unnamed` says which faces are nobody's and which photographs show none, in sentences; "" where there are none.
+    """
 
     schema: int
     clip: Clip
@@ -128,3 +131,4 @@ class ScanSummary:
     frames: int  # scanned
     variable_frame_rate: bool
     people: list[PersonSummary]
+    unnamed: str = ""

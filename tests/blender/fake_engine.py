@@ -144,7 +144,7 @@ def scan(spec: dict, now: dict) -> dict:
 def write_people(output: Path, people: list, clip: dict) -> None:
     width, height = script().get("size", [64, 64])
     summary = {"schema": 1, "clip": clip, "width": width, "height": height, "fps": [24, 1], "frames": 20,
-               "variable_frame_rate": False, "people": people}  # fmt: skip
+               "variable_frame_rate": False, "people": people, "unnamed": script().get("unnamed", "")}  # fmt: skip
     write_whole(output / "scan.json", summary)
 
 

@@ -282,12 +282,13 @@ def test_the_panel_says_whose_engine_works(addon, scene, clips, engine, tick_unt
 
 
 def test_two_who_look_alike_are_offered_as_one(scene, clips, engine, tick_until, draw):
-    engine.script(people=2, alike=[1, 0])
+    engine.script(people=2, alike=[1, 0], unnamed="1 of 9 pictures is not used.")
     flow.add_shot(scene, clips)
     flow.mark_and_scan(scene, tick_until)
     scene.understudy.person = 0
     said = draw()
     assert said.count("Looks like Person 2: a mirror, a picture, or the same person?") == 1
+    assert said.count("1 of 9 pictures is not used.") == 1
     assert said.count("They Are One: Merge with Person 2") == 1
     assert bpy.ops.understudy.merge_people(other="1") == {"FINISHED"}
     tick_until(lambda: flow.idle(scene))

@@ -189,10 +189,15 @@ def test_every_photograph_of_a_folder_counts_once(tmp_path, hopper, unlike):
     folder = tmp_path / "photographs"
     folder.mkdir()
     for number, side in enumerate((480, 300, 300, 512) if unlike else (300, 300)):
-        picture = cv2.resize(hopper[: len(hopper) - 10 * number], (side, side + 60 + unlike * number))
+        picture = cv2.resize(hopper[: len(hopper) - 10 * number], (side, side + 60))  # two of one size: one run
         cv2.imwrite(str(folder / f"{number}.jpg"), picture[..., ::-1])
     (folder / "9.jpg").write_bytes(b"")
-    scan(Clip(path=str(folder), start=0, end=number + 2), tmp_path / "scan", Silent())
+    if unlike:
+        cv2.imwrite(str(folder / "8.jpg"), np.full((90, 120, 3), 90, np.uint8))
+    scan(Clip(path=str(folder), start=0, end=None), tmp_path / "scan", Silent())
+    told = read_summary(tmp_path / "scan").unnamed
+    wrong = "2 of 6 pictures are not used: no face was found in 8.jpg; nothing can be read of 9.jpg."
+    assert told.startswith(wrong) == unlike, told
     alignments = load_alignments(tmp_path / "scan")
     rows = alignments.of_person(0)
     seen = alignments.frame[rows[~alignments.carried[rows]]].tolist()

@@ -13,6 +13,7 @@ from ..alignments import LANDMARKS, Alignments
 from ..geometry import align
 from ..networks.face_mesh import box_of
 from ..people import grouping
+from ..people.unnamed import CLEAR
 from . import shots, track_linking
 from .measure import SEARCH_EVERY, Face
 from .observations import Observed
@@ -25,8 +26,6 @@ SEEN_OFTEN, LIKELY = 3, 0.7
 """Searches that must have seen a face that was never measured, and their mean score; or else
 STEADILY frames, half of all between the first and the last at least, on which a detector that looked there saw it."""
 STEADILY = 12
-CLEAR = 0.7
-"""Mean score of such a face."""
 SIGHTED = 0.5
 """Share of the searches that must have seen a face whose score is not that clear: what the landmark networks follow
 by themselves may be none."""

@@ -378,7 +378,8 @@ class Measurer:
         ages: dict[int, int] = {}
         wanted = []
         for face in faces:
-            earlier = [f for f in run.faces.get(face.frame - 1, []) if id(f) in ages]
+            goes_on = run.neighbours(face.frame - 1, face.frame)  # after a cut it may be anybody's
+            earlier = [f for f in run.faces.get(face.frame - 1, []) if id(f) in ages] if goes_on else []
             common = overlap(face.box[None], np.array([f.box for f in earlier]).reshape(-1, 4))[0]
             age = ages[id(earlier[int(common.argmax())])] + 1 if len(common) and common.max() > SAME_OVERLAP else 0
             ages[id(face)] = age
