@@ -17,6 +17,7 @@ from .jobs import Jobs
 from .models import Models
 from .people import People
 from .remote import RemoteCommand
+from .review import Review
 from .scan import Scan
 from .serve import Serve
 from .swap import SwapAll
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Any] = {
     "alignments": AlignmentsCommand,
     "train": Train,
     "convert": Convert,
+    "review": Review,
     "voice": Voice,
     "identity": Identity,
     "verify": Verify,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,27 @@ def earlier_results(output: Path) -> list[EarlierMovie]:
             if not movie.is_symlink():  # those may lead anywhere
                 found.append(EarlierMovie.of(movie, read_json(path)["written"]))
     return found
+
+
+def load_doubt(output: Path) -> dict[int, float]:
+    """How doubtful each frame of a result was when it was made, frame of the source → 0..1. Raises DataError when what
+    was kept is damaged."""
+    path = settings_file(output)
+    try:
+        return doubt_of(parse_json(read_text(path)))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error}). Recast the range again.") from None
+
+
+def doubt_of(kept: Any) -> dict[int, float]:
+    """The doubt in what was kept with a result. Raises ValueError when it is none."""
+    try:
+        doubt = {int(frame): float(value) for frame, value in kept.get("doubt", {}).items()}
+    except (TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    if not all(math.isfinite(value) and 0 <= value <= 1 for value in doubt.values()):
+        raise ValueError("A frame's doubt is not within 0 to 1.")
+    return doubt
 
 
 def load_settings(output: Path) -> ConvertSpec:

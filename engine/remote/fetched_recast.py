@@ -7,7 +7,6 @@ it take the place of an earlier one; its settings are written here.
 from __future__ import annotations
 
 import contextlib
-import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -225,11 +224,9 @@ def _remove(path: Path) -> None:
 
 def _keep_settings(spec: ConvertSpec, told: Path | None) -> None:
     """Keep what made the recast: as it was asked for here, with nothing from there but how doubtful its frames are."""
-    from ..convert.convert_settings import save_settings
+    from ..convert.convert_settings import doubt_of, save_settings
 
     doubt: dict[int, float] = {}
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        found = parse_json(read_text(told))["doubt"] if told else {}
-        doubt = {int(frame): float(value) for frame, value in found.items()}
-    sound = all(math.isfinite(value) and 0 <= value <= 1 for value in doubt.values())
-    save_settings(spec, None, doubt if sound else None)
+    with contextlib.suppress(OSError, ValueError):
+        doubt = doubt_of(parse_json(read_text(told))) if told else {}
+    save_settings(spec, None, doubt)
