@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..faces.alignments import Alignments, load_alignments
+from ..model.draft.views import EXPRESSIVE_VERTICES
 from ..protocol import ConvertSpec
 from ..reporter import Reporter
 from .measures import Measured, measure, turned
@@ -37,12 +38,14 @@ LIMITS: dict[Cause, float] = {
     "hidden": 0.12,
     "unseen": 0.9,
     "expression": 0.035,
-    "gaze": 0.1,
-    "identity": 0.3,
+    "gaze": 0.22,
+    "identity": 0.39,
     "flicker": 2.5,
 }
 """From which on a measure makes a frame doubtful: degrees of turn; a part of the face; a draft's doubt 0..1; radii of
 the face, widths of the eye, distance of embeddings, 8-bit levels away from what is usual in the track."""
+GAP_WEIGHT = 0.5
+"""Lips that are apart by so much less count as much as an expression that differs by that."""
 WEAK_SCORE = 0.5
 """Of the landmark networks."""
 TOGETHER = 3
@@ -54,7 +57,7 @@ class Stretch:
     """Frames `start` to `end` (exclusive) of the source in which one person's face is doubtful for one main `cause`.
 
     `frame` is the worst of them; `score` how many times its limit that measure is there; `causes` all that is beyond
-    its limit in that frame, with its score.
+    its limit in any of them, with its highest score.
     """
 
     frame: int
@@ -112,8 +115,8 @@ def _scores(scan: Alignments, measured: Measured, doubt: dict[int, float]) -> di
         "profile": turned(scan, rows),
         "hidden": measured.hidden,
         "unseen": np.array([doubt.get(frame, 0.0) for frame in scan.frame[rows].tolist()], np.float32),
-        "expression": _away(measured.expression, tracks),
-        "gaze": np.maximum(_away(measured.gaze, tracks), _away(measured.lids, tracks)),
+        "expression": np.fmax(_away(measured.expression, tracks), GAP_WEIGHT * _gap(measured.expression)),
+        "gaze": np.fmax(np.fmax(_away(measured.gaze, tracks), _away(measured.lids, tracks)), _uneven(measured)),
         "identity": _away(measured.identity, tracks),
         "flicker": measured.change,
     }
@@ -134,6 +137,19 @@ def _away(values: np.ndarray, tracks: np.ndarray) -> np.ndarray:
     return found
 
 
+def _gap(expression: np.ndarray) -> np.ndarray:
+    """How much farther or less far lips are apart than the footage's, (N,) radii of the face: no shape changes that."""
+    upper, lower = (int(np.flatnonzero(vertex == EXPRESSIVE_VERTICES)[0]) for vertex in (13, 14))
+    apart: np.ndarray = np.abs(expression[:, lower, 1] - expression[:, upper, 1])
+    return apart
+
+
+def _uneven(measured: Measured) -> np.ndarray:
+    """How differently both eyes depart from the footage's, (N,) widths of the eye: a wink, or a squint."""
+    lids, gaze = measured.lids, measured.gaze.reshape(-1, 2, 2)
+    return np.fmax(np.abs(lids[:, 0] - lids[:, 1]), np.abs(gaze[:, 0] - gaze[:, 1]).max(1))
+
+
 def _stretches(scan: Alignments, rows: np.ndarray, scores: dict[Cause, np.ndarray]) -> list[Stretch]:
     names = list(scores)
     table = np.stack([scores[name] for name in names])
@@ -146,11 +162,12 @@ def _stretches(scan: Alignments, rows: np.ndarray, scores: dict[Cause, np.ndarra
             if not len(run):
                 continue
             at = run[int(worst[run].argmax())]
-            beyond = {names[n]: round(float(table[n, at]), 2) for n in np.argsort(-table[:, at]) if table[n, at] >= 1}
+            most = table[:, run].max(1)
+            beyond = {names[n]: round(float(most[n]), 2) for n in np.argsort(-most) if most[n] >= 1}
             found.append(
                 Stretch(
                     frame=int(frames[at]), start=int(frames[run[0]]), end=int(frames[run[-1]]) + 1, person=person,
-                    cause=next(iter(beyond)), score=round(float(worst[at]), 2), causes=dict(beyond),
+                    cause=next(iter(beyond)), score=round(float(worst[at]), 2), causes=beyond,
                 )
             )  # fmt: skip
     return found

@@ -109,10 +109,7 @@ def _pairs(
         if other.rgb.shape != frame.rgb.shape:
             raise MediaError(f"{recast.name} has another size than {shot.path.name}: it is no recast of that shot.")
         if frame.index in wanted:
-            wanted.discard(frame.index)
             yield frame, other
-    if wanted:
-        raise MediaError(f"{recast.name} ends before frame {min(wanted)} of {shot.path.name}. Recast the range again.")
 
 
 def _hidden(rgb: np.ndarray, face: np.ndarray, device: str) -> float:

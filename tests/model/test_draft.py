@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from understudy.engine.faces.geometry import align
 from understudy.engine.model.draft.draft import GAP, as_bright_eyes, draft, features, unlike_lips
@@ -14,7 +15,7 @@ from understudy.engine.model.draft.filters import closed
 from understudy.engine.model.draft.mesh_raster import eased, spread
 from understudy.engine.model.draft.rest import MEAN
 from understudy.engine.model.draft.shape import neutral_face
-from understudy.engine.model.draft.views import choose_views, fit_cost, make_views, steady_path
+from understudy.engine.model.draft.views import choose_views, describe, fit_cost, make_views, steady_path
 from understudy.engine.model.draft.warp import not_drawn_out, warp
 from understudy.engine.model.recast import soft_edge, target_geometry
 
@@ -51,6 +52,24 @@ def test_a_frame_of_their_own_is_its_best_view(carphone_faces: Any) -> None:
     flipped = align.mirror(carphone_faces.landmarks, carphone_faces.size)
     chosen = choose_views(flipped, views, neutral_face(flipped).face)[:, 0]
     assert (chosen >= count).mean() > 0.5  # mirrored, where the head is turned enough to matter
+
+
+def test_a_crooked_mouth_is_no_straight_one(carphone_faces: Any) -> None:
+    straight = align.frontalise(carphone_faces.landmarks[:1])
+    straight = (straight + align.mirror(straight, 0.0)) / 2
+
+    def away(by: float) -> float:
+        """How far a mouth differs from the straight one, its right corner raised by `by` radii of the face."""
+        moved = straight.copy()
+        moved[:, 61, 1] -= by
+        features = [describe(face, MEAN)[1] for face in (straight, moved, align.mirror(moved, 0.0))]
+        assert np.linalg.norm(features[2] - features[0]) == pytest.approx(
+            np.linalg.norm(features[1] - features[0]), 0.01
+        )
+        return float(np.linalg.norm(features[1] - features[0]))
+
+    assert away(0.05) < 0.02  # as heads are measured
+    assert away(0.14) > 0.12
 
 
 def test_warping_onto_itself_changes_nothing(carphone_faces: Any) -> None:

@@ -52,11 +52,14 @@ _LIDS = [33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161,
 _LIDS += [263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466]
 _BROWS = [70, 63, 105, 66, 107, 336, 296, 334, 293, 300]
 EXPRESSIVE_VERTICES = np.array([*LIPS, *_LIDS, *_BROWS])
-EYES_ELSEWHERE = np.ones(2 * len(EXPRESSIVE_VERTICES) + 3, np.float32)
+EYES_ELSEWHERE = np.ones(2 * len(EXPRESSIVE_VERTICES) + 4, np.float32)
 """What features of an expression count where eyes and brows come from another view: they hardly, the mouth fully."""
 EYES_ELSEWHERE[2 * len(LIPS) :] = 0.3
-EYES_ELSEWHERE[-3] = 1.0
+EYES_ELSEWHERE[-4] = EYES_ELSEWHERE[-1] = 1.0
 _BROW_WEIGHT = 0.7
+EVEN, CROOKED_WEIGHT = 0.06, 1.5
+"""One corner of the mouth higher than the other by more than the first, in radii of the face, is crooked, and counts by
+the second."""
 _WEIGHT = np.concatenate([np.full(len(LIPS), 1.0), np.full(len(_LIDS), 1.2), np.full(len(_BROWS), _BROW_WEIGHT)])
 
 
@@ -66,7 +69,8 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np
     Expression is how lips, lids and brows differ from the person's own face at rest, `neutral` (468, 3) as
     `neutral_face` gives it, so that two people's compare; how far the eyes are open counts half in parts of what is
     usual for the person and half as it is, since a lid that is nearly closed gives no texture for an open eye; how
-    far the mouth is open counts as it is, since a clip may be singing all through.
+    far the mouth is open counts as it is, since a clip may be singing all through; and how much higher one of its
+    corners is than the other, since lips that open on one side do so unseen by the mesh.
     """
     straight = frontalise(landmarks)
     moved = (straight - neutral)[:, EXPRESSIVE_VERTICES, :2] * _WEIGHT[:, None]
@@ -80,7 +84,9 @@ def describe(landmarks: np.ndarray, neutral: np.ndarray) -> tuple[np.ndarray, np
         + 0.5 * opening(straight, *lid) / np.maximum(opening(straight, *corner), 1e-3)
         for lid, corner in zip(lids, EYE_CORNERS, strict=True)
     ]
-    openings = np.stack([0.5 * opening(straight, 13, 14), *eyes], 1)
+    aslant = straight[:, 61, 1] - straight[:, 291, 1]  # a clip may be crooked all through, and its neutral face with it
+    crooked = CROOKED_WEIGHT * np.sign(aslant) * np.maximum(np.abs(aslant) - EVEN, 0)
+    openings = np.stack([0.5 * opening(straight, 13, 14), *eyes, crooked], 1)
     features = np.concatenate([moved.reshape(len(landmarks), -1) / np.sqrt(len(EXPRESSIVE_VERTICES)), openings], 1)
     return yaw_pitch(landmarks), features.astype(np.float32)
 
