@@ -2,8 +2,8 @@
 
     python benchmarks/review.py RESULTS
 
-RESULTS holds recasts (name.mkv with its settings) of the ranges in doubtful_labels.json, as drafts of the panel's pairs; frames
-that were looked at are those from the second on, every fourth.
+RESULTS holds recasts (name.mkv with its settings), drafts of the panel's pairs that doubtful_labels.json names. Frames
+that were looked at are every fourth, from the second on.
 """
 
 from __future__ import annotations
