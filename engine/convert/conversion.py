@@ -14,12 +14,13 @@ import torch
 from ..errors import DataError
 from ..faces.alignments import Alignments, load_alignments
 from ..faces.facesets.masks import check_drawn
+from ..media.damage import Damage
 from ..media.float_view import Patch
 from ..media.footage import Footage, footage_of
 from ..media.reader import Frame, MediaInfo, probe, read_frames
 from ..media.segments import SEGMENT_FRAMES
 from ..media.sound import lost_tracks
-from ..media.words import damaged_in_words, partial_in_words
+from ..media.words import damaged_in_words, unsound_in_words
 from ..media.writer import MovieWriter
 from ..memory import give_back
 from ..protocol import ConvertSpec
@@ -94,27 +95,26 @@ def convert(
         earlier=earlier_results(Path(spec.output)),
         certify=certify and partial(certify, counts),
     )
-    repeated: list[int] = []
-    in_part: list[int] = []
+    damages: list[Damage] = []
     with writer:
         missing = list(writer.missing())
         if kept := end - start - sum(last - first for first, last in missing):
             report.log(f"{kept} of {end - start} frames are as they were in an earlier recast, and taken from it.")
         for first, last in missing:
+            damages.append(Damage(info.footage))
             with _stages(info.footage, first, last, start, end, work) as frames:
                 for frame, patches in frames:
                     report.check()
                     writer.write(frame, patches)
-                    repeated += [frame.index] if frame.repeated else []
-                    in_part += [frame.index] if frame.is_partial else []
+                    damages[-1].add(frame)
                     report.progress((frame.index + 1 - start) / (end - start), f"Recasting frame {frame.index}")
                     if frame.index % SEGMENT_FRAMES == 0:
                         give_back()
     doubt = {frame: max(p.doubt for p in plan[frame]) for frame in range(start, end) if plan.get(frame)}
-    if repeated:
+    if repeated := [frame for damage in damages for frame in damage.lost]:
         report.log(damaged_in_words(info.footage, repeated), "warning")
-    if in_part:
-        report.log(partial_in_words(info.footage, in_part), "warning")
+    if unsound := [frame for damage in damages for frame in damage.unsound()]:
+        report.log(unsound_in_words(info.footage, unsound), "warning")
     save_settings(spec, writer.record(), doubt)
     return counts
 

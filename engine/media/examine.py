@@ -22,6 +22,7 @@ from ..protocol import Finding, FindingKind, OutputFormat
 from ..reading import read_bytes
 from ..reporter import Reporter, Silent
 from .colour_spaces import UNSPECIFIED, usual_matrix
+from .damage import Damage
 from .exr import unread_parts
 from .footage import Footage, as_footage
 from .formats import TITLES, recipe_for, require_codec, suffix_of
@@ -34,7 +35,7 @@ from .recipes import MATRIX_TAGS, Recipe, coded_size
 from .sound import COPIED, QUICKTIME, channel_layout, readable
 from .streams import unread_streams
 from .tone_mapping import HLG, LINEAR, PQ
-from .words import damaged_in_words, frames_in_words, many, partial_in_words
+from .words import damaged_in_words, frames_in_words, many, unsound_in_words
 
 FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 CHROMA = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (4, 1): "4:1:1", (4, 4): "4:1:0"}
@@ -174,17 +175,21 @@ def _as_blender_counts(footage: Footage) -> Iterator[str]:
         return
     if table.order is None:
         return
-    stored, counted = len(table.times), len(table.order)
-    shown = np.unique(table.order)
-    late = int(np.sum(table.order == 0)) - 1
-    how = [f"holds {held}"] if (held := counted - len(shown)) else []
-    how += [f"leaves out {left}"] if (left := stored - len(shown)) else []
+    held = (np.flatnonzero(np.diff(table.order) == 0) + 1).tolist()
+    left = np.setdiff1d(np.arange(len(table.times)), table.order).tolist()
+    counted, late = len(table.order), int(np.sum(table.order == 0)) - 1
+    how = [f"shows the picture before at {_those(held)}"] if held else []
+    how += [f"leaves out {_those(left)} of the file"] if left else []
     if late > 0 and np.array_equal(table.order[late:], np.arange(counted - late)):
         how = [f"shows it {many(late, 'frame')} late"]
     yield (
-        f"Blender plays it at a constant {_rate(float(table.rate))} frames a second: of {stored} frames it makes "
-        f"{counted}{': it ' + ' and '.join(how) if how else ''}. A strip of it is recast as Blender shows it."
+        f"Blender plays it at a constant {_rate(float(table.rate))} frames a second"
+        f"{': it ' + ' and '.join(how) if how else ''}. A strip of it is recast as Blender shows it."
     )
+
+
+def _those(frames: list[int]) -> str:
+    return f"{'frame' if len(frames) == 1 else 'frames'} {frames_in_words(frames)}"
 
 
 def _written(info: MediaInfo) -> list[Finding]:
@@ -283,24 +288,22 @@ def _decoded(
 ) -> list[Finding]:
     """What decoding the frames shows."""
     until, found, done = time.monotonic() + seconds, [], start
-    lost: list[int] = []
-    partial: list[int] = []
+    damage = Damage(footage)
     report.progress(0.0, "Decoding")
     try:
         for frame in read_frames(footage, start, end):
             report.check()
             done = frame.index + 1
-            lost += [frame.index] if frame.repeated else []
-            partial += [frame.index] if frame.is_partial else []
+            damage.add(frame)
             report.progress((done - start) / (end - start), f"Decoding frame {done - start} of {end - start}")
             if time.monotonic() > until:
                 break
     except MediaError as error:
         found.append(Finding(kind="cannot", text=str(error)))
-    if lost:
-        found.append(Finding(kind="lost", text=damaged_in_words(footage, lost, photographs)))
-    if partial:
-        found.append(Finding(kind="lost", text=partial_in_words(footage, partial)))
+    if damage.lost:
+        found.append(Finding(kind="lost", text=damaged_in_words(footage, damage.lost, photographs)))
+    if unsound := damage.unsound():
+        found.append(Finding(kind="lost", text=unsound_in_words(footage, unsound)))
     if done < end and not found:
         text = f"Frames {start} to {done - 1} were decoded for this; a scan tells of those after them."
         found.append(Finding(kind="is", text=text))

@@ -40,6 +40,7 @@ class FrameTable:
     rate          frames a second; of a variable rate, the mean
     variable      frames are not where a constant rate would put them, by more than half a frame
     begin         seconds of the stream's clock at which the first counted frame is due
+    hurt          packets are damaged: frames are lost that are not counted
     order         (M,) int64, ascending: which of `times` each counted frame shows; None where each is counted once
     """
 
@@ -50,6 +51,7 @@ class FrameTable:
     variable: bool
     seekable: bool
     begin: float = 0.0
+    hurt: bool = False
     order: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -85,18 +87,25 @@ def _frame_table(footage: Footage, modified: int, size: int) -> FrameTable:
         indexed = _index_times(stream) if codec.intra_only else None
     found = None
     if (codec.intra_only or codec.canonical_name in ONE_PACKET_ONE_FRAME) and None not in first:
-        found = (indexed, indexed) if indexed is not None else _packet_times(path, number)
-    times, keys, seekable = np.empty(0, np.int64), np.empty(0, np.int64), False
+        found = (indexed, indexed, False) if indexed is not None else _packet_times(path, number)
+    times, keys, seekable, hurt = np.empty(0, np.int64), np.empty(0, np.int64), False, False
     if found is not None:
         # A stream cut in an open group begins with pictures that no decoder can show.
-        times, keys = found[0][found[0] >= first[0]], found[1]
+        times, keys, hurt = found[0][found[0] >= first[0]], found[1], found[2]
         seekable = times[: len(first)].tolist() == first
     if not seekable:
         times, keys = _decoded_times(path, number), np.empty(0, np.int64)
     rate, variable = _rate(times, time_base, [r for r in rates if r])
     at = float(times[0] * time_base) if seekable else 0.0
     table = FrameTable(
-        times=times, keys=keys, time_base=time_base, rate=rate, variable=variable, seekable=seekable, begin=at
+        times=times,
+        keys=keys,
+        time_base=time_base,
+        rate=rate,
+        variable=variable,
+        seekable=seekable,
+        begin=at,
+        hurt=hurt,
     )
     return as_played(table, footage, begin or 0, guessed or rate) if footage.played else table
 
@@ -110,13 +119,15 @@ def _index_times(stream: VideoStream) -> np.ndarray | None:
     return times if bool(np.all(np.diff(times) > 0)) else None
 
 
-def _packet_times(path: Path, number: int) -> tuple[np.ndarray, np.ndarray] | None:
-    """Shown times and key times from packets alone; None where they do not tell."""
+def _packet_times(path: Path, number: int) -> tuple[np.ndarray, np.ndarray, bool] | None:
+    """Shown times and key times from packets alone, and whether some are damaged; None where they do not tell."""
+    hurt = False
     times: list[int] = []
     keys: list[int] = []
     with open_movie(path) as container:
         for packet in container.demux(video_stream(container, path, number)):
             if not packet.size or packet.is_corrupt:
+                hurt |= bool(packet.size)
                 continue
             if packet.pts is None:
                 return None
@@ -125,7 +136,7 @@ def _packet_times(path: Path, number: int) -> tuple[np.ndarray, np.ndarray] | No
             if not packet.is_discard:
                 times.append(packet.pts)
     unique = np.unique(np.array(times, np.int64))
-    return (unique, np.unique(np.array(keys, np.int64))) if len(unique) == len(times) else None
+    return (unique, np.unique(np.array(keys, np.int64)), hurt) if len(unique) == len(times) else None
 
 
 def _decoded_times(path: Path, number: int) -> np.ndarray:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import av
 import numpy as np
+from av.video.frame import PictureType
 
 from ..errors import MediaError
 from .colour_spaces import FULL, as_croppable, is_float, range_of, to_rgb, transfer_of
@@ -97,6 +98,7 @@ class Frame:
     index: int
     native: av.VideoFrame
     repeated: bool = False  # this one cannot be decoded: it is its neighbour's picture
+    hurt_before: tuple[int, ...] = ()  # of a range's first one: stored frames before it, damaged since a key frame
 
     @property
     def is_partial(self) -> bool:
@@ -327,13 +329,14 @@ def _read_played(footage: Footage, table: FrameTable, start: int, end: int) -> I
     at = 0
     for frame in _read_movie(footage, table, order[0], order[-1] + 1):
         while at < len(order) and order[at] == frame.index:
-            yield Frame(start + at, frame.native, frame.repeated)
+            yield Frame(start + at, frame.native, frame.repeated, frame.hurt_before if at == 0 else ())
             at += 1
 
 
 def _read_movie(footage: Footage, table: FrameTable, start: int, end: int) -> Iterator[Frame]:
     size, good, path = None, None, footage.path
     wanted, before = start, -1
+    hurt: tuple[int, ...] = ()
     for native in _frames_from(footage, table, start):
         if table.seekable:
             if native.pts is None:
@@ -343,10 +346,15 @@ def _read_movie(footage: Footage, table: FrameTable, start: int, end: int) -> It
                 continue  # none of those that are counted
             if place < wanted:
                 if before < place < start:  # shown where the range's first frames cannot be decoded
+                    hurt = (*hurt, *(range(before + 1, place) if before >= 0 else ()))
+                    hurt = (*hurt, place) if native.is_corrupt else () if _is_whole(native) else hurt
                     before, good = place, native
                 continue
+            if wanted == start and before >= 0:
+                hurt = (*hurt, *range(before + 1, start))
             for lost in range(wanted, min(place, end)):
-                yield Frame(lost, good or native, True)
+                yield Frame(lost, good or native, True, hurt)
+                hurt = ()
             wanted = place
             if wanted >= end:
                 return
@@ -354,7 +362,8 @@ def _read_movie(footage: Footage, table: FrameTable, start: int, end: int) -> It
         if size is not None and here != size:
             raise MediaError(f"{path.name} changes its picture size at frame {wanted}. Split it there, use one part.")
         size, good = here, native
-        yield Frame(wanted, native)
+        yield Frame(wanted, native, hurt_before=hurt)
+        hurt = ()
         wanted += 1
         if wanted == end:
             return
@@ -365,6 +374,11 @@ def _read_movie(footage: Footage, table: FrameTable, start: int, end: int) -> It
         )
     for lost in range(wanted, end):
         yield Frame(lost, good, True)
+
+
+def _is_whole(native: av.VideoFrame) -> bool:
+    """Whether a frame decodes without others, and those after it without what is before it."""
+    return bool(native.key_frame) and native.pict_type == PictureType.I
 
 
 def _frames_from(footage: Footage, table: FrameTable, start: int) -> Iterator[av.VideoFrame]:

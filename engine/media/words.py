@@ -30,10 +30,13 @@ def frames_in_words(frames: Sequence[int]) -> str:
     return told[0] if len(told) == 1 else f"{', '.join(told[:-1])} and {told[-1]}"
 
 
-def partial_in_words(footage: Footage, frames: Sequence[int]) -> str:
-    """Which of the footage's frames decode in part, ascending."""
-    what = f"{'Frame' if len(frames) == 1 else 'Frames'} {frames_in_words(frames)} of {footage.path.name}"
-    return f"{what} can be decoded only in part: as players show that, and what leans on it, so it is recast."
+def unsound_in_words(footage: Footage, frames: Sequence[int]) -> str:
+    """Which of the footage's frames are decoded in part or from damaged ones (`damage.Damage.unsound`), ascending."""
+    what, are = ("Frame", "is") if len(frames) == 1 else ("Frames", "are")
+    return (
+        f"{what} {frames_in_words(frames)} of {footage.path.name} {are} decoded in part, or from damaged pictures, and "
+        "may look wrong: as players show that, so it is recast."
+    )
 
 
 def files_in_words(names: Sequence[str]) -> str:

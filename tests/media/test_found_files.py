@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.errors import MediaError
-from understudy.engine.media.footage import Footage
+from understudy.engine.media.damage import Damage
+from understudy.engine.media.footage import Footage, as_footage
 from understudy.engine.media.pictures import are_photographs, unread_photographs
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.sound import lost_tracks
@@ -62,6 +63,7 @@ def test_a_file_that_asks_for_more_memory_than_there_is_is_damaged(tmp_path, mak
 
 def test_a_broken_stretch_is_repeated_and_told(tmp_path, make_clip, read_counter):
     path = make_clip(tmp_path / "v.mp4", 60, options={"g": "12"})
+    whole = [frame.rgb for frame in read_frames(path)]
     data = bytearray(path.read_bytes())
     with av.open(str(path)) as container:
         packets = [(p.pos, p.size) for p in container.demux(video=0) if p.size]
@@ -76,6 +78,12 @@ def test_a_broken_stretch_is_repeated_and_told(tmp_path, make_clip, read_counter
     assert not set(partial) & set(lost) and all(24 <= index < 48 for index in partial)
     assert [read_counter(f.rgb) for f in frames[:24]] == list(range(24))
     assert [read_counter(f.rgb) for f in frames[50:]] == list(range(50, 60))
+    damage = Damage(as_footage(path))
+    for frame in frames:
+        damage.add(frame)
+    wrong = {f.index for f in frames if not np.array_equal(f.rgb, whole[f.index])} - set(lost)
+    assert wrong - set(partial), "frames that decode, from damaged ones, as something else"
+    assert damage.lost == lost and wrong <= set(damage.unsound()) <= set(range(24, 48))
     for index in (lost[0] - 1, lost[0], lost[-1], lost[-1] + 1):  # the same picture whatever range is read
         (alone,) = read_frames(path, index, index + 1)
         assert alone.repeated == (index in lost)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
-from ...media.footage import Footage, as_footage
+from ...media.damage import Damage
+from ...media.footage import Footage
 from ...media.pictures import are_photographs, picture_files
 from ...media.reader import Frame, read_frames
-from ...media.words import partial_in_words
+from ...media.words import unsound_in_words
 from ...reporter import Reporter
 from ..detectors import DEFAULT
 from . import shots
@@ -65,7 +65,7 @@ def _runs(
     photographs = are_photographs(footage.path)
     reading = read_frames(footage, first - 1 if earlier else first, last)
     before = next(reading).rgb if earlier else None
-    frames = _Frames(_named(reading, footage.path, reporter), photographs)
+    frames = _Frames(_named(reading, footage, reporter), photographs)
     signatures = earlier.signatures if earlier else np.empty((0, shots.HEIGHT, shots.WIDTH, 3), np.uint8)
     faces = [face for face in earlier.faces if face.frame == first - 1] if earlier else []
     with ThreadPoolExecutor(1, "decode") as pool:
@@ -84,15 +84,17 @@ def _runs(
             signatures = signatures[-shots.MEMORY_FRAMES :]
 
 
-def _named(frames: Iterator[Frame], path: Path, reporter: Reporter) -> Iterator[Frame]:
-    """The frames; those that cannot be decoded are named."""
+def _named(frames: Iterator[Frame], footage: Footage, reporter: Reporter) -> Iterator[Frame]:
+    """The frames; those that cannot be decoded are named, and at the end those that are not sound."""
+    path, damage = footage.path, Damage(footage)
     for frame in frames:
+        damage.add(frame)
         if frame.repeated:
             where = f"{picture_files(path)[frame.index].name} in" if path.is_dir() else f"Frame {frame.index} of"
             reporter.log(f"{where} {path.name} cannot be decoded and is passed over.", "warning")
-        if frame.is_partial:
-            reporter.log(partial_in_words(as_footage(path), [frame.index]), "warning")
         yield frame
+    if unsound := damage.unsound():
+        reporter.log(unsound_in_words(footage, unsound), "warning")
 
 
 class _Frames:
