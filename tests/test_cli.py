@@ -59,6 +59,18 @@ def test_the_manual_names_every_command_and_exit_code(capsys):
         assert f"\n  {code} " in said
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="LD_LIBRARY_PATH is of Linux")
+def test_a_library_that_is_nothing_is_said_in_a_sentence(tmp_path):
+    (tmp_path / "libz.so.1").touch()
+    shell = os.environ | {"LD_LIBRARY_PATH": str(tmp_path)}
+    command = [sys.executable, "-P", "-m", "understudy.engine", "--version"]
+    done = subprocess.run(command, env=shell, capture_output=True, text=True)
+    if done.returncode == 0:
+        pytest.skip("this Python carries a libz of its own")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "libz.so.1" in done.stderr and "Unset LD_LIBRARY_PATH" in done.stderr
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_a_manual_of_its_own(name, capsys):
     with pytest.raises(SystemExit) as leaving:
