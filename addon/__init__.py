@@ -5,14 +5,14 @@ import bpy
 from . import handlers, i18n, keymap, menus, operators, panels, preferences
 from .engine_link import engine_setup
 from .jobs import jobs
-from .sequencer import scene_strips
+from .sequencer import scene_strips, strip_fit
 from .state import folding, people_store, presets, properties
 from .viewport import loss_curve, overlay, preview, range_mark, view_transform
 
 # the timer comes last: it may call anything of the others
 _PARTS = (
-    i18n, properties, folding, people_store, loss_curve, operators, presets, panels, menus, view_transform, overlay,
-    preview, range_mark, keymap, scene_strips, engine_setup, handlers, jobs,
+    i18n, properties, strip_fit, folding, people_store, loss_curve, operators, presets, panels, menus, view_transform,
+    overlay, preview, range_mark, keymap, scene_strips, engine_setup, handlers, jobs,
 )  # fmt: skip
 
 

@@ -15,6 +15,9 @@ SOURCE_HIDDEN = "understudy_hidden"
 RECAST_ID = "understudy_recast"
 """Custom property of a placed strip: its own id, a space, and the name that the strip had when it got it."""
 
+FIT_PREFIX = "understudy_fit_"
+"""What a recast strip's own fit is called by, one property for each setting (`strip_fit`)."""
+
 STRIP_RECORD = "understudy"
 """Custom property of a placed strip: what made it (a group of plain values, see `placing`)."""
 

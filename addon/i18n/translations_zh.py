@@ -441,8 +441,8 @@ STRINGS: dict[str, str] = {
     "Without training: the face warped into place, in seconds, rough where it was never seen so":
         "不经训练：几秒内把脸变形到位，没见过的角度会粗糙",
     "Recast the range first.": "请先给范围换脸。",
-    "Recast this strip again, in place, with what training has learned since and the fit as it is now":
-        "用此后训练学到的内容和当前的贴合设置，就地重新换脸",
+    "Recast this strip again, in place, with what training has learned since, and its own fit and keys":
+        "用此后训练学到的内容和片段自己的贴合与关键帧，就地重新换脸",
     "Select a recast, or its source with the playhead on it, first.":
         "请先选择一个换脸片段，或选择其来源片段并将播放头移到其上。",
     "{path} is not there any more: recast the range anew.": "{path} 已不存在：请重新给范围换脸。",
@@ -501,6 +501,11 @@ STRINGS: dict[str, str] = {
     "How far the face's edge is drawn in at the right, in parts of the face's width": "脸的右边缘内收多少，以脸宽为单位",
     "How far the face's edge is drawn in at the bottom, in parts of the face's width": "脸的下边缘内收多少，以脸宽为单位",
     "How far the face's edge is drawn in at the left, in parts of the face's width": "脸的左边缘内收多少，以脸宽为单位",
+    "Fit of the Strip": "片段的贴合",
+    "Of this strip alone. Every value can be keyed and driven.": "仅属于此片段。每个数值都可以设关键帧和驱动器。",
+    "Parts of the Face": "脸的各部分",
+    "Eyes and Mouth": "眼睛和嘴",
+    "Its fit was changed since: Update recasts what that changes.": "此后其贴合已更改：“更新”会重做受影响的部分。",
     "Own Shape": "自身脸形",
     "How much of their own proportions the new face keeps; 0: those of the face below": "新脸保留多少自身比例；0 为下方脸的比例",
     "Feather": "羽化",

@@ -14,7 +14,7 @@ from .. import compat
 from ..constants import STRIP_RECORD
 from ..i18n import tr
 from ..jobs import jobs
-from ..sequencer import placing, recasts, strip_media, timeline
+from ..sequencer import placing, recasts, strip_fit, strip_media, timeline
 from ..state import consent_records, people_store, project, project_files, settings_group, steps
 from .common import Outside
 from .train import train_spec
@@ -65,7 +65,8 @@ def convert_spec(scene: bpy.types.Scene, model: str, about: dict[str, Any]) -> p
         end=about["source_end"],
         format=about["format"],
         layer=about["layer"],
-        settings=settings_group.read(state.fit, protocol.ConvertSettings),
+        settings=protocol.from_json(protocol.ConvertSettings, json.loads(about["fit"])),
+        curves=json.loads(about.get("curves", "{}")),
         project=str(folder),
     )
 
@@ -100,6 +101,7 @@ def made_of(scene: bpy.types.Scene, model: str, preset: str, order: dict[str, An
         "preset": preset,
         "format": format_of(state, order["order"]),
         "layer": state.layer,
+        "fit": json.dumps(protocol.to_json(settings_group.read(state.fit, protocol.ConvertSettings))),
         "consent": "; ".join(f"{one.person}: {one.basis}, {one.date}" for one in agreed if one is not None),
         **order,
     }
@@ -191,7 +193,7 @@ class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
 
     bl_idname = "understudy.update"
     bl_label = "Update Recast"
-    bl_description = "Recast this strip again, in place, with what training has learned since and the fit as it is now"
+    bl_description = "Recast this strip again, in place, with what training has learned since, and its own fit and keys"
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
@@ -212,6 +214,7 @@ class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
         for needed in (folder / "scans" / about["scan"], model):
             if not needed.is_dir():
                 return self.refuse(tr("{path} is not there any more: recast the range anew.", path=needed))
+        about |= strip_fit.asked(scene, strip, about)
         spec = convert_spec(scene, str(model), about)
         about["update"] = " ".join(recasts.id_of(piece) for piece in recasts.pieces(scene, strip))
         jobs.start(scene, "convert", spec, about=about, output=spec.output, model=spec.model)

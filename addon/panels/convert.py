@@ -14,7 +14,6 @@ from ..layout import (
     StepPanel,
     beside,
     failure,
-    fields,
     frames_in_words,
     is_wide,
     missing,
@@ -24,9 +23,9 @@ from ..layout import (
 )  # fmt: skip
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
-from ..sequencer import in_step, placing, recasts, source_look
+from ..sequencer import in_step, placing, recasts, source_look, strip_fit
 from ..state import cast, kept_json, steps
-from . import progress
+from . import fit, progress
 
 
 class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
@@ -61,7 +60,7 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
             layout.operator("understudy.place", icon="ADD")
         if state is not None:
             failure(layout, context, state, "convert")
-            _draw_fit(layout, state)
+            fit.draw(layout, context, state, strip)
 
 
 def _draw_buttons(
@@ -127,6 +126,8 @@ def _draw_placed(
         layout.operator("understudy.follow_source", icon="COPYDOWN")
     if "speed" in changed:
         sentence(layout, context, tr("Its source has another speed since: mark the range and recast again."), "INFO")
+    if strip_fit.is_changed(strip):
+        sentence(layout, context, tr("Its fit was changed since: Update recasts what that changes."), "INFO")
     row = layout.row(align=True)
     row.operator("understudy.update", text="Update", icon="FILE_REFRESH")
     row.operator("understudy.remove_recast", text="Remove", icon="X")
@@ -145,27 +146,6 @@ def consents_in_short(said: str) -> str:
         if name not in people.setdefault(terms, []):
             people[terms].append(name)
     return "; ".join(f"{', '.join(names)}: {terms}" for terms, names in people.items())
-
-
-def _draw_fit(layout: bpy.types.UILayout, state: bpy.types.PropertyGroup) -> None:
-    """How the face is fitted into the picture, and how that is stored."""
-    from ..state.presets import UNDERSTUDY_PT_fit_presets
-
-    header, body = layout.panel("UNDERSTUDY_fit", default_closed=True)
-    header.label(text="Fit and Format")
-    if body is None:
-        return
-    UNDERSTUDY_PT_fit_presets.draw_panel_header(header)
-    column = fields(body)
-    column.prop(state, "format")
-    column.prop(state, "layer")
-    column = fields(body)
-    for name in ("shape", "colour", "blend", "feather", "smooth", "match_sharpness", "match_grain", "keep_front"):
-        column.prop(state.fit, name)
-    column = fields(body).column(align=True)
-    column.label(text="Erode Mask")
-    for side in ("top", "right", "bottom", "left"):
-        column.prop(state.fit, f"erode_{side}")
 
 
 class UNDERSTUDY_PT_provenance(SidebarPanel, bpy.types.Panel):

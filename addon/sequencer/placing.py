@@ -16,13 +16,13 @@ from .. import compat
 from ..constants import STRIP_ID, STRIP_RECORD
 from ..i18n import tr
 from ..state import kept_json, project, project_files
-from . import hidden_sources, recasts, source_look, stack, strip_animation, strip_media, timeline
+from . import hidden_sources, recasts, source_look, stack, strip_animation, strip_fit, strip_media, timeline
 
 _OWN = ("covers", source_look.LOOK, "inserted", "hides")
 """What a placed strip's record holds of this strip, whatever it shows."""
 
 
-_NOT_KEPT = {"update", *_OWN}
+_NOT_KEPT = {"update", "signatures", *_OWN}
 
 
 class CannotPlace(Exception):
@@ -83,6 +83,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
                 one[STRIP_RECORD][source_look.LOOK] = source_look.told(piece)
                 one[STRIP_RECORD]["inserted"] = bool(inserted)
                 hidden_sources.note(scene, one, piece)
+            strip_fit.give(one, about.get("fit"))
     except Exception:
         for one in strips:
             compat.remove_strip(holder, one)
@@ -230,6 +231,7 @@ def update(strip: bpy.types.Strip, made: str, about: dict[str, Any]) -> None:
     kept = {name: strip[STRIP_RECORD][name] for name in _OWN if name in strip[STRIP_RECORD]}
     strip.name = name_of(about)
     strip[STRIP_RECORD] = {**_record(about), **kept}
+    strip_fit.updated(strip, about)
 
 
 def file_of(strip: bpy.types.Strip) -> str:

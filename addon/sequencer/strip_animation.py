@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .. import compat
-from ..constants import SOURCE_HIDDEN
+from ..constants import FIT_PREFIX, SOURCE_HIDDEN
 
 if TYPE_CHECKING:
     import bpy
@@ -28,7 +28,10 @@ def copy(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip
         _, its, name = curve.data_path.partition(old)
         path = curve.data_path.replace(old, new)
         hidden = name == ".mute" and source.get(SOURCE_HIDDEN)
-        return path if its and not hidden and (name[1:] in names if names else _is_there(scene, path)) else ""
+        fit = name.startswith(f".{FIT_PREFIX}")  # of a source that is a recast itself: it stays that one's
+        return (
+            path if its and not hidden and not fit and (name[1:] in names if names else _is_there(scene, path)) else ""
+        )
 
     for bag in compat.curve_bags(found.action):
         for curve in list(bag):

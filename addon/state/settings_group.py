@@ -50,12 +50,22 @@ def properties_of(kind: type) -> dict[str, Any]:
     return made
 
 
-def read(group: bpy.types.PropertyGroup, kind: type[T], without: tuple[str, ...] = ()) -> T:
-    """The message that such a group stands for; settings named in `without` are None."""
+def read(group: bpy.types.bpy_struct, kind: type[T], without: tuple[str, ...] = (), prefix: str = "") -> T:
+    """The message that such a group stands for, or anything that has these properties under names with a `prefix`;
+    settings named in `without` are None."""
     values: dict[str, Any] = {}
     for one in _shown(kind):
         parts = one.limits.parts if one.limits else ()
-        found = [getattr(group, _name(one, part)) for part in parts or ("",)]
+        found = [getattr(group, prefix + _name(one, part)) for part in parts or ("",)]
         found = [round(value, PLACES) if isinstance(value, float) else value for value in found]
         values[one.name] = None if one.name in without else found if parts else found[0]
     return kind(**values)
+
+
+def write(group: bpy.types.bpy_struct, message: Any, prefix: str = "") -> None:
+    """Set such properties to what a message says."""
+    for one in _shown(type(message)):
+        parts = one.limits.parts if one.limits else ()
+        value = getattr(message, one.name)
+        for part, number in zip(parts or ("",), value if parts else (value,), strict=True):
+            setattr(group, prefix + _name(one, part), number)

@@ -22,8 +22,8 @@ from .. import compat
 from ..engine_link.handles import TICK_BUDGET_SECONDS, PreviewerHandle
 from ..engine_link.reports import Faces, Picture
 from ..i18n import tr
-from ..sequencer import picture_geometry, strip_media, timeline
-from ..state import face_boxes, hooks, project, settings_group, steps
+from ..sequencer import picture_geometry, strip_fit, strip_media, timeline
+from ..state import face_boxes, hooks, project, steps
 from ..state.user_preferences import preferences
 from . import aside, view_transform
 
@@ -117,7 +117,8 @@ def _channel(scene: bpy.types.Scene, strip: bpy.types.Strip) -> int:
 
 
 def spec_for(state: UnderstudyState, view: UnderstudyView, frame: int, width: int) -> protocol.PreviewSpec | None:
-    """What to ask for, or None while nobody is to be recast, or their consent is not on record."""
+    """What to ask for, or None while nobody is to be recast, or their consent is not on record. The fit is that of the
+    range's recast where one is worked on, as it stands at the playhead."""
     identities, swaps = steps.cast(state)
     if not swaps or not all(identity.material for identity in identities):
         return None
@@ -132,7 +133,7 @@ def spec_for(state: UnderstudyState, view: UnderstudyView, frame: int, width: in
         identities=[] if model else identities,
         view=view.view,
         width=width,
-        settings=settings_group.read(state.fit, protocol.ConvertSettings),
+        settings=strip_fit.of_the_range(state),
         project=str(project.folder(state)) if bpy.data.filepath or state.project_id else "",
     )
 
