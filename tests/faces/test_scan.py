@@ -207,6 +207,20 @@ def test_every_photograph_of_a_folder_counts_once(tmp_path, hopper, unlike):
     assert gathered.frame.tolist() == list(range(number + 1))
 
 
+def test_portraits_of_two_people_before_one_backdrop_are_told_apart(tmp_path, hopper, astronaut):
+    folder = tmp_path / "portraits"
+    folder.mkdir()
+    for number in range(6):
+        picture = np.full((640, 640, 3), (90, 90, 100), np.uint8)
+        head = hopper[40:340, 80:380] if number % 2 else astronaut[20:260, 100:340]
+        picture[100:300, 100:300] = cv2.resize(head, (200, 200), interpolation=cv2.INTER_AREA)
+        cv2.imwrite(str(folder / f"{number}.jpg"), picture[..., ::-1])
+    scan(Clip(path=str(folder)), tmp_path / "scan", Silent())
+    alignments = load_alignments(tmp_path / "scan")
+    persons = [alignments.person[alignments.frame == number].tolist() for number in range(6)]
+    assert persons in ([[0], [1]] * 3, [[1], [0]] * 3) and not alignments.carried.any()
+
+
 def test_somebody_in_a_mirror_is_told_from_a_stranger(film, hopper, astronaut, tmp_path: Path) -> None:
     tall = cv2.resize(astronaut, (600, 600))[:, 80:512]
     side_by_side = np.hstack([hopper, hopper[:, ::-1], tall])

@@ -26,6 +26,9 @@ SEEN_OFTEN, LIKELY = 3, 0.7
 """Searches that must have seen a face that was never measured, and their mean score; or else
 STEADILY frames, half of all between the first and the last at least, on which a detector that looked there saw it."""
 STEADILY = 12
+OTHERS = 0.6
+"""Distance of embeddings from which dlib's network says that two faces are of different people (dlib's documentation).
+"""
 SIGHTED = 0.5
 """Share of the searches that must have seen a face whose score is not that clear: what the landmark networks follow
 by themselves may be none."""
@@ -41,6 +44,8 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     alone = are_photographs(info.path)
     shot = np.arange(len(seen.signatures)) if alone else shots.split_into_shots(seen.signatures)
     faces = sorted(seen.faces, key=lambda face: face.frame)
+    if info.path.is_dir() and not alone:
+        shot = shot + np.cumsum(_others_faces(faces, seen.start, len(shot)))
     unknown = np.full(128, np.nan, np.float32)
     frame = np.array([face.frame for face in faces], np.int32)
     embedding = np.array([unknown if face.embedding is None else face.embedding for face in faces]).reshape(-1, 128)
@@ -81,6 +86,21 @@ def assemble(seen: Observed, clip: Clip, info: MediaInfo) -> Alignments:
     return Alignments(
         clip=clip, width=info.width, height=info.height, fps=info.fps, **{k: v[order] for k, v in joined.items()}
     )
+
+
+def _others_faces(faces: list[Face], start: int, count: int) -> np.ndarray:
+    """(count,) bool: pictures that show none of the faces of the one before, though they show faces: portraits before
+    one backdrop, which look like one shot."""
+    known: list[list[np.ndarray]] = [[] for _ in range(count)]
+    for face in faces:
+        if face.embedding is not None and 0 <= face.frame - start < count:
+            known[face.frame - start].append(face.embedding)
+    changed = np.zeros(count, bool)
+    for at in range(1, count):
+        if known[at - 1] and known[at]:
+            between = np.linalg.norm(np.array(known[at - 1])[:, None] - np.array(known[at])[None], axis=-1)
+            changed[at] = between.min() > OTHERS
+    return changed
 
 
 def _trusted(faces: list[Face], rows: np.ndarray) -> np.ndarray:

@@ -113,10 +113,15 @@ class Measurer:
     """The networks on a device; see `__call__`."""
 
     def __init__(
-        self, detectors: Sequence[str] = DEFAULT, device: str = "cpu", check: Callable[[], None] = lambda: None
+        self,
+        detectors: Sequence[str] = DEFAULT,
+        device: str = "cpu",
+        check: Callable[[], None] = lambda: None,
+        embed_every: int = EMBED_EVERY,
     ) -> None:
-        """`check` is called often, and may raise to stop."""
-        self.check = check
+        """`check` is called often, and may raise to stop. A face that is followed has an embedding on each
+        `embed_every`-th frame."""
+        self.check, self.embed_every = check, embed_every
         self.search = Search(detectors, device)
         self.nearby = self.search.detectors.get("blazeface") or next(iter(self.search.detectors.values()))
         self.mesh, self.embedder = Mesh(device), Embedder(device)
@@ -383,7 +388,7 @@ class Measurer:
             common = overlap(face.box[None], np.array([f.box for f in earlier]).reshape(-1, 4))[0]
             age = ages[id(earlier[int(common.argmax())])] + 1 if len(common) and common.max() > SAME_OVERLAP else 0
             ages[id(face)] = age
-            if age % EMBED_EVERY == 0:
+            if age % self.embed_every == 0:
                 wanted.append(face)
         found = self.embedder.embed([run.images[f.frame] for f in wanted], [f.landmarks for f in wanted])
         for face, embedding in zip(wanted, found, strict=True):

@@ -33,7 +33,7 @@ from .measure import Face
 KIND, SCHEMA = "observed", 1
 UNMEASURED = ("embedding", "irises")
 """Columns in which not-a-number stands for what was not measured on a face."""
-VERSION = 8
+VERSION = 9
 """Raised when frames would be measured otherwise: what an older version saw is not used."""
 FACTS = "media.json"
 

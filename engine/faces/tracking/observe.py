@@ -16,7 +16,7 @@ from ...media.words import unsound_in_words
 from ...reporter import Reporter
 from ..detectors import DEFAULT
 from . import shots
-from .measure import Measurer
+from .measure import EMBED_EVERY, Measurer
 from .observations import Observed, Store
 
 RUN_FRAMES = 64
@@ -42,7 +42,8 @@ def observe(
     if not gaps:
         return
     reporter.progress(0.0, "Loading the face networks")
-    measurer = Measurer(detectors, device, reporter.check)
+    # a folder's pictures of one size and framing may be portraits of several people, though they look like one shot
+    measurer = Measurer(detectors, device, reporter.check, 1 if footage.path.is_dir() else EMBED_EVERY)
     count = end - start
     done = count - sum(b - a for a, b in gaps)
     for first, last in gaps:
