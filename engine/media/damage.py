@@ -12,6 +12,7 @@ from av.video.frame import PictureType
 from .footage import Footage
 from .frametable import FrameTable, frame_table
 from .open import open_movie
+from .pictures import is_pictures
 from .reader import Frame
 from .streams import video_stream
 
@@ -48,7 +49,7 @@ class Damage:
 
         Where nothing tells that no other picture leans on a damaged one, those that follow it are taken to.
         """
-        if self.footage.path.is_dir():
+        if is_pictures(self.footage.path):
             return self.partial
         table = frame_table(self.footage)
         if not (self.lost or self.partial or self._before or table.hurt):
