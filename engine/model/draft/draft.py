@@ -10,13 +10,15 @@ import torch
 
 from ...faces.geometry.topology import BROWS
 from .filters import blur, closed, light, luma
-from .mesh_raster import AROUND, Geometry, spread_alike, upper_face, widened
+from .gaze import closing
+from .mesh_raster import AROUND, Geometry, about_each_eye, spread_alike, upper_face, widened
 from .relight import Bands, bands, relight
 from .rest import MEAN
 from .texture import carried
 from .views import EXPRESSIVE_VERTICES, LIPS
 from .warp import Views, not_drawn_out, points_of, warp
 
+OWN_LIDS = 1
 FILL = 0.04
 """How far around what a view shows another one that fills it takes its tones, in crop sides."""
 GAP = 0.02
@@ -151,6 +153,7 @@ def draft(
     coverage = torch.maximum(torch.maximum(own_first, own_second), seen_whole)
     # a brow of the target's must not stand above one of the source's that its fringe nearly reaches
     coverage = torch.maximum(coverage, brows * (2 * blur(coverage, AROUND * size)).clamp(max=1))
+    face = _with_own_lids(face, picture, target, views, choice[:, -1]) if OWN_LIDS else face
     face = face + soft_mouth * (picture - face)
     return Draft(
         face=face * inside,
@@ -159,6 +162,20 @@ def draft(
         coverage=torch.maximum(coverage, soft_mouth),
         light=wanted.light.clamp(0, 1) * inside,
     )
+
+
+def _with_own_lids(
+    face: torch.Tensor, picture: torch.Tensor, target: Geometry, views: Views, choice: torch.Tensor
+) -> torch.Tensor:
+    """Faces (B, 3, S, S) whose closed eyes are the target's own in its picture, where the view that shows the eyes,
+    choice (B,), has open ones: skin drawn down over an open eye looks like a disc. In the face's tones beside them."""
+    there = torch.from_numpy(views.lids[choice.cpu().numpy()]).to(face.device)
+    amount = closing(target, there)
+    if face.device.type == "cpu" and not amount.any():
+        return face
+    own = (about_each_eye(target) * amount[..., None, None]).sum(1, keepdim=True).clamp(max=1)
+    fitting = picture + light(face - picture, target.inside * (1 - own) + 1e-3, FILL)
+    return face + own * (fitting - face)
 
 
 def as_bright_eyes(face: torch.Tensor, picture: torch.Tensor, eyes: torch.Tensor, known: torch.Tensor) -> torch.Tensor:

@@ -155,6 +155,14 @@ def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: 
     return places
 
 
+def closing(target: Geometry, there: torch.Tensor) -> torch.Tensor:
+    """How far each eye of a view, whose lids are apart by (B, 2) of its widths, has to close to be as the target's:
+    (B, 2) 0..1, more than nothing only where that one is as good as closed."""
+    here = torch.stack([_apart(target.points, eye) for eye in range(2)], 1)
+    closed = 1 - ((here - SHUT[0]) / (SHUT[1] - SHUT[0])).clamp(0, 1)
+    return closed * ((there - here - SPARE[0]) / (SPARE[1] - SPARE[0])).clamp(0, 1)
+
+
 def shut(target: Geometry, places: torch.Tensor, points: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor] | None:
     """Where to read a texture from, and where, so that eyes which are closed in the target and open in the view close.
 
@@ -163,10 +171,7 @@ def shut(target: Geometry, places: torch.Tensor, points: torch.Tensor) -> tuple[
     no eye has to close. The two are mixed as pictures: places between those of a lid and of the cheek below would read
     the white of the eye.
     """
-    here = torch.stack([_apart(target.points, eye) for eye in range(2)], 1)
-    there = torch.stack([_apart(points, eye) for eye in range(2)], 1)
-    closed = 1 - ((here - SHUT[0]) / (SHUT[1] - SHUT[0])).clamp(0, 1)
-    amount = closed * ((there - here - SPARE[0]) / (SPARE[1] - SPARE[0])).clamp(0, 1)  # (B, 2)
+    amount = closing(target, torch.stack([_apart(points, eye) for eye in range(2)], 1))
     if places.device.type == "cpu" and not amount.any():
         return None
     rise = torch.cat([torch.zeros_like(points), torch.zeros_like(points)], 2)

@@ -48,6 +48,8 @@ _ABOUT_EYES = torch.zeros(468, 1)
 _ABOUT_EYES[np.concatenate(EYES)] = 1
 _ABOUT_EYES[[*_INNER_RINGS, *MIRROR[_INNER_RINGS]]] = 1
 _ABOUT_EYES[[*_OUTER_RINGS, *MIRROR[_OUTER_RINGS]]] = 0.4
+_EACH_EYE = _ABOUT_EYES * torch.from_numpy(np.stack([MEAN[:, 0] < 0, MEAN[:, 0] > 0], 1).astype(np.float32))
+"""The same of the person's right eye, and of the left one."""
 _UPPER_FACE = torch.from_numpy(np.clip((UPPER_ENDS[1] - MEAN[:, 1:2]) / (UPPER_ENDS[1] - UPPER_ENDS[0]), 0, 1))
 _UPPER_FACE = torch.maximum(_UPPER_FACE, _ABOUT_EYES)
 """The same of the upper face."""
@@ -203,6 +205,11 @@ def spread_alike(target: Geometry, table: torch.Tensor) -> torch.Tensor:
 def about_eyes(target: Geometry) -> torch.Tensor:
     """Both eyes with their lids, softly, up to where brows and cheeks begin: (B, 1, S, S) 0..1."""
     return spread_alike(target, _ABOUT_EYES).clamp(0, 1)  # pixels at a fold lie beside theirs
+
+
+def about_each_eye(target: Geometry) -> torch.Tensor:
+    """The same of the right eye, and of the left one: (B, 2, S, S) 0..1."""
+    return spread_alike(target, _EACH_EYE).clamp(0, 1)
 
 
 def upper_face(target: Geometry) -> torch.Tensor:
