@@ -505,7 +505,7 @@ STRINGS: dict[str, str] = {
     "Of this strip alone. Every value can be keyed and driven.": "仅属于此片段。每个数值都可以设关键帧和驱动器。",
     "Parts of the Face": "脸的各部分",
     "Eyes and Mouth": "眼睛和嘴",
-    "Its fit was changed since: Update recasts what that changes.": "此后其贴合已更改：“更新”会重做受影响的部分。",
+    "Changed since it was recast: Update recasts what that changes.": "换脸之后已更改：“更新”会重做受影响的部分。",
     "Own Shape": "自身脸形",
     "How much of their own proportions the new face keeps; 0: those of the face below": "新脸保留多少自身比例；0 为下方脸的比例",
     "Feather": "羽化",

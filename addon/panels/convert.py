@@ -23,7 +23,7 @@ from ..layout import (
 )  # fmt: skip
 from ..operators.convert import active_recast
 from ..operators.place import last_recast
-from ..sequencer import in_step, placing, recasts, source_look, strip_fit
+from ..sequencer import in_step, placing, recasts, source_look
 from ..state import cast, kept_json, steps
 from . import fit, progress
 
@@ -126,8 +126,6 @@ def _draw_placed(
         layout.operator("understudy.follow_source", icon="COPYDOWN")
     if "speed" in changed:
         sentence(layout, context, tr("Its source has another speed since: mark the range and recast again."), "INFO")
-    if strip_fit.is_changed(strip):
-        sentence(layout, context, tr("Its fit was changed since: Update recasts what that changes."), "INFO")
     row = layout.row(align=True)
     row.operator("understudy.update", text="Update", icon="FILE_REFRESH")
     row.operator("understudy.remove_recast", text="Remove", icon="X")

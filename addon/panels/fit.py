@@ -28,7 +28,13 @@ def draw(
     if body is None:
         return
     if placed is not None:
-        sentence(body, context, tr("Of this strip alone. Every value can be keyed and driven."), "KEYFRAME")
+        changed = strip_fit.is_changed(placed)  # in place of the other sentence: nothing moves under the mouse
+        said = (
+            tr("Changed since it was recast: Update recasts what that changes.")
+            if changed
+            else tr("Of this strip alone. Every value can be keyed and driven.")
+        )
+        sentence(body, context, said, "INFO" if changed else "KEYFRAME")
         _draw_settings(body, placed, FIT_PREFIX, keyed=True)
         return
     UNDERSTUDY_PT_fit_presets.draw_panel_header(header)

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from understudy.engine.faces.geometry.topology import LEFT_EYE_CORNERS, LIDS, RIGHT_EYE_CORNERS
+from understudy.engine.faces.geometry.topology import EYES, LEFT_EYE_CORNERS, LIDS, RIGHT_EYE_CORNERS
 from understudy.engine.model.draft import views as module
+from understudy.engine.model.draft.draft import draft
+from understudy.engine.model.draft.filters import blur
 from understudy.engine.model.draft.gaze import clear_eyes, irises, looks
+from understudy.engine.model.draft.pose import opened
 from understudy.engine.model.draft.views import EYES_ELSEWHERE, fit_cost, make_views, upper_cost
 from understudy.engine.model.draft.warp import warp
 from understudy.engine.model.model_folder import facesets, prepare
@@ -155,6 +158,29 @@ def test_a_closed_eye_is_drawn_shut_over_an_open_one(astronaut_faces: Any) -> No
     still, closed = (warp(target, marked, torch.tensor([0]), None, gaze)[0][:, :1] for gaze in (None, views.irises))
     assert still[between].mean() > 2 * closed[between].mean() + 0.1
     assert (still > 0.6).sum() > 30 and (closed > 0.6).sum() < 3
+
+
+def test_closed_eyes_are_the_targets_own_where_the_source_shows_none(astronaut_faces: Any) -> None:
+    """A picture of fine noise tells whose lids are seen: its own about closed eyes, none of it about open ones."""
+    size = astronaut_faces.size
+    views = make_views(astronaut_faces, CPU)
+    noise = torch.from_numpy(np.random.default_rng(2).normal(0, 1, (1, 1, size, size)).astype(np.float32))
+    noise = blur(noise, 1.2)
+    picture = (0.5 + 0.1 * noise / noise.std()).clamp(0, 1).expand(1, 3, size, size).contiguous()
+
+    def alike(lids: float) -> float:
+        points = opened(astronaut_faces.landmarks, lids, 0.0)
+        target = target_geometry(points, size, CPU)
+        made = draft(target, picture, views, torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 1, size, size))
+        here = torch.zeros(size, size, dtype=torch.bool)
+        for eye in EYES:
+            x, y = points[0, eye, :2].mean(0).astype(int)
+            here[y - 5 : y + 6, x - 8 : x + 9] = True
+        fine = [x[0, 1] - blur(x, 4)[0, 1] for x in (made.face, picture)]
+        return float(np.corrcoef(*(x[here].numpy() for x in fine))[0, 1])
+
+    assert alike(-1.0) > 0.9
+    assert abs(alike(0.0)) < 0.4
 
 
 def test_a_lid_is_drawn_out_of_the_skin_below_the_brow_not_out_of_the_brow(astronaut_faces: Any) -> None:

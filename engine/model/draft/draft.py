@@ -18,7 +18,6 @@ from .texture import carried
 from .views import EXPRESSIVE_VERTICES, LIPS
 from .warp import Views, not_drawn_out, points_of, warp
 
-OWN_LIDS = 1
 FILL = 0.04
 """How far around what a view shows another one that fills it takes its tones, in crop sides."""
 GAP = 0.02
@@ -97,7 +96,7 @@ def draft(
     badly, the texture of all frames what both do; the third shows the eyes (with choice (B, 2) the first does). What
     none shows well is stretched from the first, and what is no face in any (hair, background) is left to the target's
     light. The opening of the mouth stays the target's: teeth and tongue belong to the performance, and the source
-    seldom shows the right ones.
+    seldom shows the right ones. So do closed lids where the source shows open ones alone.
 
     With `rows` (R,) int64, which of the B faces each draft is of, there are R drafts, and choice has R rows: what does
     not depend on the views is made once for all drafts of a face. `shift` is (R, 468, 2) then.
@@ -153,7 +152,7 @@ def draft(
     coverage = torch.maximum(torch.maximum(own_first, own_second), seen_whole)
     # a brow of the target's must not stand above one of the source's that its fringe nearly reaches
     coverage = torch.maximum(coverage, brows * (2 * blur(coverage, AROUND * size)).clamp(max=1))
-    face = _with_own_lids(face, picture, target, views, choice[:, -1]) if OWN_LIDS else face
+    face = _with_own_lids(face, picture, target, views, choice[:, -1])
     face = face + soft_mouth * (picture - face)
     return Draft(
         face=face * inside,
