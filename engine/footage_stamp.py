@@ -13,7 +13,7 @@ from typing import Any
 
 from .durable import write_json
 from .errors import MediaError
-from .protocol import ConvertSpec, JobSpec, ScanSpec, TrainSpec, parse_json
+from .protocol import ConvertSpec, JobSpec, ReviewSpec, ScanSpec, TrainSpec, parse_json
 from .reading import open_regular, read_text
 
 FILE_NAME = "source.json"
@@ -31,7 +31,7 @@ def require_unchanged(spec: JobSpec) -> None:
     if isinstance(spec, TrainSpec):
         scans = {material.scan for identity in spec.identities for material in identity.material}
     else:
-        scans = {spec.scan} if isinstance(spec, ConvertSpec) else set()
+        scans = {spec.scan} if isinstance(spec, ConvertSpec | ReviewSpec) else set()
     for scan in sorted(scans):
         _require_unchanged(Path(scan))
 

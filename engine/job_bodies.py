@@ -28,6 +28,7 @@ from .protocol import (
     JobSpec,
     PeopleSpec,
     ReportSpec,
+    ReviewSpec,
     ScanSpec,
     SoundClip,
     TrainSpec,
@@ -35,6 +36,7 @@ from .protocol import (
     VoiceTrainSpec,
     home,
     make_home,
+    to_json,
 )
 from .provenance.consent import people_of, project_folder, record_consent, require_consent, today, voices_of
 from .provenance.outputs import require_output
@@ -50,6 +52,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # engine takes it along.
 os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(home() / "compiled"))
 os.environ.setdefault("TRITON_CACHE_DIR", str(home() / "compiled" / "triton"))
+
+
+MOST_DOUBTFUL = 500
+"""Stretches of doubtful frames that are told: more than anybody looks at."""
 
 
 def run(kind: JobKind, spec: JobSpec, reporter: Reporter) -> dict[str, Any]:
@@ -180,6 +186,16 @@ def _convert(spec: ConvertSpec, reporter: Reporter) -> dict[str, Any]:
     return {"movie": spec.output, **counts, **told}
 
 
+def _review(spec: ReviewSpec, reporter: Reporter) -> dict[str, Any]:
+    from .convert.convert_settings import load_doubt, load_settings
+    from .review.doubtful import doubtful_frames
+
+    recast = Path(spec.recast)
+    made = replace(load_settings(recast), output=spec.recast, scan=spec.scan)
+    found = doubtful_frames(Path(spec.scan), reporter, made, load_doubt(recast), pick_device(reporter))
+    return {"recast": spec.recast, "doubtful": [to_json(one) for one in found[:MOST_DOUBTFUL]], "count": len(found)}
+
+
 def _voice_train(spec: VoiceTrainSpec, reporter: Reporter) -> dict[str, Any]:
     from .voice import networks
     from .voice.train import train_voice
@@ -232,6 +248,7 @@ _RUNNERS: dict[JobKind, Callable[[Any, Reporter], dict[str, Any]]] = {
     "people": _people,
     "train": _train,
     "convert": _convert,
+    "review": _review,
     "voice-train": _voice_train,
     "voice": _voice,
     "consent": _consent,

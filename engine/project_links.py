@@ -17,6 +17,7 @@ from .protocol import (
     JobSpec,
     PeopleSpec,
     PreviewSpec,
+    ReviewSpec,
     ScanSpec,
     TrainSpec,
     VoiceSpec,
@@ -101,6 +102,8 @@ def _read(spec: JobSpec | PreviewSpec) -> Iterator[str]:
     match spec:
         case ConvertSpec():
             yield from (spec.scan, spec.model)
+        case ReviewSpec():
+            yield spec.scan
         case PreviewSpec():
             yield from (spec.scan, *([spec.model] if spec.model else []))
         case PeopleSpec():  # who is known from the other scans of the project

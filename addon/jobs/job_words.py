@@ -10,7 +10,7 @@ from ..state import steps
 if TYPE_CHECKING:
     from ..state.properties import UnderstudyJob
 
-LONG = {"scan", "train", "convert", "voice-train", "voice"}
+LONG = {"scan", "train", "convert", "review", "voice-train", "voice"}
 """The kinds of job that may take minutes: that they began is said."""
 
 
@@ -22,6 +22,7 @@ def what(job: UnderstudyJob) -> str:
         "scan": tr("Finding people"),
         "train": tr("Training"),
         "convert": tr("Recasting"),
+        "review": tr("Looking for doubtful frames"),
         "people": tr("Correcting who is who"),
         "consent": tr("Recording consent"),
         "forget": tr("Forgetting"),

@@ -11,7 +11,7 @@ from ...engine import protocol
 from .. import compat
 from ..i18n import tr
 from ..sequencer import marking, placing, recasts, voice_placing
-from ..state import cast, consent_records, hooks, people_store, project, steps, voice_steps
+from ..state import cast, consent_records, doubts, hooks, people_store, project, steps, voice_steps
 from ..state.properties import NOBODY
 from ..viewport import preview
 from . import follow
@@ -133,6 +133,14 @@ def _scans(state: UnderstudyState) -> list[UnderstudyScan]:
     return [state.shot.scan, *(one.scan for identity in state.identities for one in identity.materials)]
 
 
+def _review_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
+    found = result.get("doubtful")
+    doubts.keep(scene.understudy, str(steps.about(job).get("of", "")), found if isinstance(found, list) else [])
+    if not found:
+        hooks.say(tr("No frame of “{name}” is doubtful", name=str(steps.about(job).get("strip_name", ""))))
+    return tr("Find Doubtful Frames")
+
+
 def _consent_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, Any]) -> str:
     consent_records.look_again()
     return ""
@@ -210,6 +218,7 @@ def _voice_done(scene: bpy.types.Scene, job: UnderstudyJob, result: dict[str, An
 _BRINGS = {
     "scan": _scan_done,
     "people": _people_done,
+    "review": _review_done,
     "consent": _consent_done,
     "forget": _forget_done,
     "convert": _convert_done,

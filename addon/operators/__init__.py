@@ -20,6 +20,7 @@ from . import (
     place,
     provenance,
     recast_with_defaults,
+    review,
     scan,
     setup,
     train,
@@ -50,6 +51,7 @@ CLASSES = tuple(
         engine,
         setup,
         recast_with_defaults,
+        review,
         announce,
     )
     for cls in part.CLASSES

@@ -25,7 +25,7 @@ from ..operators.convert import active_recast
 from ..operators.place import last_recast
 from ..sequencer import in_step, placing, recasts, source_look
 from ..state import cast, kept_json, steps
-from . import fit, progress
+from . import fit, progress, review
 
 
 class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
@@ -131,6 +131,7 @@ def _draw_placed(
     row.operator("understudy.remove_recast", text="Remove", icon="X")
     scene = compat.sequencer_scene(context)
     takes_row(layout, "understudy.next_take", recasts.takes(scene, strip))
+    review.draw(layout, context, strip)
     view = context.window_manager.understudy
     if view.show and view.view != "original" and placing.take_in_view(scene):
         sentence(layout, context, tr("The live preview lies over it: untick 4 Preview to see it alone."), "INFO")

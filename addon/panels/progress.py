@@ -13,7 +13,7 @@ from ..state import steps
 if TYPE_CHECKING:
     import bpy
 
-_STEPS = {"people": "people", "consent": "identities", "forget": "identities", "convert": "convert",
+_STEPS = {"people": "people", "consent": "identities", "forget": "identities", "convert": "convert", "review": "review",
           "voice-train": "voice", "voice": "voice"}  # fmt: skip
 
 

@@ -119,13 +119,13 @@ def _sampled(
     """Each frame of the source that a strip shows, and its settings there by name and part."""
     if not has_own(strip):
         still = _by_part(protocol.to_json(settings_group.read(scene.understudy.fit, protocol.ConvertSettings)))
-        yield from ((source, still) for _, source in _frames(scene, strip, about))
+        yield from ((source, still) for _, source in frames_shown(scene, strip, about))
         return
     curves = dict(_curves(strip))
     if dict(_drivers(strip)) or _layered(scene):
         now, part = scene.frame_current, scene.frame_subframe
         try:
-            for frame, source in _frames(scene, strip, about):
+            for frame, source in frames_shown(scene, strip, about):
                 scene.frame_set(frame)
                 yield source, _by_part(protocol.to_json(settings_now(strip)))
         finally:
@@ -133,16 +133,16 @@ def _sampled(
         return
     still = _by_part(protocol.to_json(settings_now(strip)))
     if not curves:
-        yield from ((source, still) for _, source in _frames(scene, strip, about))
+        yield from ((source, still) for _, source in frames_shown(scene, strip, about))
         return
-    for frame, source in _frames(scene, strip, about):
+    for frame, source in frames_shown(scene, strip, about):
         values = dict(still)
         for name, curve in curves.items():
             values[_named(name)] = _allowed(strip.bl_rna.properties[FIT_PREFIX + name], curve.evaluate(frame))
         yield source, values
 
 
-def _frames(scene: bpy.types.Scene, strip: bpy.types.Strip, about: dict[str, Any]) -> Iterator[tuple[int, int]]:
+def frames_shown(scene: bpy.types.Scene, strip: bpy.types.Strip, about: dict[str, Any]) -> Iterator[tuple[int, int]]:
     """Each frame of the timeline that a recast shows, with the frame of its source that is seen there."""
     timing = compat.strip_timing(scene, strip)
     first, last = about["source_start"], about["source_end"] - 1

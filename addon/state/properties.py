@@ -19,7 +19,7 @@ from bpy.props import (
 )
 
 from ...engine import protocol
-from . import hooks, settings_group, voice_properties
+from . import doubts, hooks, settings_group, voice_properties
 
 NOBODY = -1
 
@@ -218,6 +218,7 @@ class UnderstudyState(bpy.types.PropertyGroup):
         name="Show", description="Who of a crowd has a row; who gets a face always has one", items=CROWDS
     )
     jobs: CollectionProperty(type=UnderstudyJob)
+    doubts: CollectionProperty(type=doubts.UnderstudyDoubt)
     error: StringProperty(description="The last thing that went wrong, one sentence")
     recast_with_defaults: BoolProperty(description="One step follows the other by itself, until the recast is queued")
     preset: EnumProperty(name="Quality", description="How good and how slow the training is", items=PRESETS)
@@ -276,6 +277,7 @@ CLASSES = (
     UnderstudySwap,
     UnderstudyCast,
     UnderstudyJob,
+    doubts.UnderstudyDoubt,
     UnderstudyFit,
     UnderstudyConsentRow,
     *voice_properties.CLASSES,

@@ -64,6 +64,6 @@ Examples
         for one in found:
             span = f"frame {one.start}" if one.end == one.start + 1 else f"frames {one.start} to {one.end - 1}"
             worst = f", worst {one.frame}" if one.end > one.start + 1 else ""
-            also = [WORDS[cause] for cause in one.causes if cause != one.cause]
+            also = [words for cause, words in WORDS.items() if cause in one.causes and cause != one.cause]
             say(f"{span}{worst}: {WORDS[one.cause]}{'; also ' if also else ''}{'; '.join(also)} (person {one.person})")
         return {"doubtful": [to_json(one) for one in found]}

@@ -27,6 +27,7 @@ from .footage import Finding, FindingKind, FootageReport
 from .jobs import FINAL_STATES, SPECS, Event, EventKind, Job, JobKind, JobSpec, JobState
 from .json_io import from_json, parse_json, to_json
 from .paths import address_file, check_path, check_paths, home, is_open_home, make_home, project_of
+from .review import Cause, Doubtful, ReviewSpec
 from .scans import PITCH_EDGES, YAW_EDGES, Clip, FaceBox, PeopleEdit, PeopleSpec, PersonSummary, ScanSpec, ScanSummary
 from .settings import Limits, Setting, check_limits, limits_of, settings_of
 from .training import Identity, Material, Network, Preset, TrainSettings, TrainSpec, Verdict

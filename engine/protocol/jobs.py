@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 from .consent import ConsentSpec, CredentialSpec, ForgetSpec, ReportSpec
 from .conversion import ConvertSpec
+from .review import ReviewSpec
 from .scans import PeopleSpec, ScanSpec
 from .training import TrainSpec
 from .voice import VoiceSpec, VoiceTrainSpec
 
 JobKind = Literal[
-    "scan", "people", "train", "convert", "voice-train", "voice", "consent", "forget", "report", "credential"
+    "scan", "people", "train", "convert", "review", "voice-train", "voice", "consent", "forget", "report", "credential"
 ]
 JobState = Literal["queued", "running", "paused", "done", "failed", "cancelled"]
 EventKind = Literal["state", "progress", "log", "loss", "preview", "verdict"]
@@ -24,6 +25,7 @@ JobSpec = (
     | PeopleSpec
     | TrainSpec
     | ConvertSpec
+    | ReviewSpec
     | VoiceTrainSpec
     | VoiceSpec
     | ConsentSpec
@@ -36,6 +38,7 @@ SPECS: dict[JobKind, type] = {
     "people": PeopleSpec,
     "train": TrainSpec,
     "convert": ConvertSpec,
+    "review": ReviewSpec,
     "voice-train": VoiceTrainSpec,
     "voice": VoiceSpec,
     "consent": ConsentSpec,

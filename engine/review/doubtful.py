@@ -6,20 +6,17 @@ footage in shape; limits were set on frames of the panel that were marked by eye
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from ..errors import DataError
 from ..faces.alignments import Alignments, load_alignments
 from ..model.draft.views import EXPRESSIVE_VERTICES
-from ..protocol import ConvertSpec
+from ..protocol import Cause, ConvertSpec, Doubtful
 from ..reporter import Reporter
 from .measures import Measured, measure, turned
 
-Cause = Literal["lost", "mesh", "profile", "hidden", "unseen", "expression", "gaze", "identity", "flicker"]
 WORDS: dict[Cause, str] = {
     "lost": "no face was found, where the ones before and after have one",
     "mesh": "where the face's points are is a guess",
@@ -52,30 +49,13 @@ TOGETHER = 3
 """Doubtful frames with no more than this between them are one stretch."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Stretch:
-    """Frames `start` to `end` (exclusive) of the source in which one person's face is doubtful for one main `cause`.
-
-    `frame` is the worst of them; `score` how many times its limit that measure is there; `causes` all that is beyond
-    its limit in any of them, with its highest score.
-    """
-
-    frame: int
-    start: int
-    end: int
-    person: int
-    cause: Cause
-    score: float
-    causes: dict[Cause, float] = field(default_factory=dict)
-
-
 def doubtful_frames(
     scan: Path,
     report: Reporter,
     spec: ConvertSpec | None = None,
     doubt: dict[int, float] | None = None,
     device: str = "cpu",
-) -> list[Stretch]:
+) -> list[Doubtful]:
     """The doubtful stretches of a scan, or of the recast that `spec` made of it; the worst first.
 
     `doubt` is what was kept with the recast of each frame (`convert_settings`). A recast of the face alone is judged by
@@ -150,7 +130,7 @@ def _uneven(measured: Measured) -> np.ndarray:
     return np.fmax(np.abs(lids[:, 0] - lids[:, 1]), np.abs(gaze[:, 0] - gaze[:, 1]).max(1))
 
 
-def _stretches(scan: Alignments, rows: np.ndarray, scores: dict[Cause, np.ndarray]) -> list[Stretch]:
+def _stretches(scan: Alignments, rows: np.ndarray, scores: dict[Cause, np.ndarray]) -> list[Doubtful]:
     names = list(scores)
     table = np.stack([scores[name] for name in names])
     worst = table.max(0)
@@ -163,17 +143,17 @@ def _stretches(scan: Alignments, rows: np.ndarray, scores: dict[Cause, np.ndarra
                 continue
             at = run[int(worst[run].argmax())]
             most = table[:, run].max(1)
-            beyond = {names[n]: round(float(most[n]), 2) for n in np.argsort(-most) if most[n] >= 1}
+            beyond: dict[str, float] = {names[n]: round(float(most[n]), 2) for n in np.argsort(-most) if most[n] >= 1}
             found.append(
-                Stretch(
+                Doubtful(
                     frame=int(frames[at]), start=int(frames[run[0]]), end=int(frames[run[-1]]) + 1, person=person,
-                    cause=next(iter(beyond)), score=round(float(worst[at]), 2), causes=beyond,
+                    cause=names[int(most.argmax())], score=round(float(worst[at]), 2), causes=beyond,
                 )
             )  # fmt: skip
     return found
 
 
-def _lost(scan: Alignments, rows: np.ndarray) -> list[Stretch]:
+def _lost(scan: Alignments, rows: np.ndarray) -> list[Doubtful]:
     """Where a track has no face for some frames and goes on."""
     found = []
     for track in np.unique(scan.track[rows]):
@@ -181,8 +161,8 @@ def _lost(scan: Alignments, rows: np.ndarray) -> list[Stretch]:
         frames, person = scan.frame[own], int(scan.person[own[0]])
         for n in np.flatnonzero(np.diff(frames) > 1):
             start, end = int(frames[n]) + 1, int(frames[n + 1])
-            said: dict[Cause, float] = {"lost": 1.0}
+            said: dict[str, float] = {"lost": 1.0}
             found.append(
-                Stretch(frame=start, start=start, end=end, person=person, cause="lost", score=1.0, causes=said)
+                Doubtful(frame=start, start=start, end=end, person=person, cause="lost", score=1.0, causes=said)
             )
     return found

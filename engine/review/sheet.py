@@ -13,15 +13,14 @@ from ..faces.alignments import Alignments, load_alignments
 from ..faces.geometry.align import crop, crop_matrix
 from ..media.footage import as_footage, footage_of
 from ..media.reader import read_frames
-from ..protocol import ConvertSpec
+from ..protocol import ConvertSpec, Doubtful
 from ..provenance.outputs import require_writable
-from .doubtful import Stretch
 
 SIDE, COLUMNS, MOST = 192, 4, 40
 """Pixels of a face; stretches in a row; stretches on a sheet."""
 
 
-def write_sheet(output: Path, found: Sequence[Stretch], scan: Path, spec: ConvertSpec | None) -> None:
+def write_sheet(output: Path, found: Sequence[Doubtful], scan: Path, spec: ConvertSpec | None) -> None:
     """Write the worst `MOST` stretches as a JPEG; no file where there are none. Raises UnderstudyError
     where a file is already."""
     alignments = load_alignments(scan)
@@ -36,7 +35,7 @@ def write_sheet(output: Path, found: Sequence[Stretch], scan: Path, spec: Conver
     write_bytes(output, data, SHARED, lambda path: require_writable(path, [], overwrite=False))
 
 
-def _tile(one: Stretch, scan: Alignments, spec: ConvertSpec | None) -> np.ndarray:
+def _tile(one: Doubtful, scan: Alignments, spec: ConvertSpec | None) -> np.ndarray:
     """(SIDE + 34, 2 SIDE, 3) uint8 RGB: the worst frame's face in footage and recast, and words below."""
     row = _nearest(one, scan)
     matrix = crop_matrix(scan.landmarks[row], SIDE)
@@ -54,7 +53,7 @@ def _tile(one: Stretch, scan: Alignments, spec: ConvertSpec | None) -> np.ndarra
     return np.concatenate([np.concatenate(faces, 1), words])
 
 
-def _nearest(one: Stretch, scan: Alignments) -> int:
+def _nearest(one: Doubtful, scan: Alignments) -> int:
     """The row of the person's face in the worst frame, or where none was found in the frame nearest to it."""
     rows = np.flatnonzero(scan.person == one.person)
     return int(rows[np.abs(scan.frame[rows] - one.frame).argmin()])

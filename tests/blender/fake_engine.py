@@ -6,6 +6,7 @@ its home at every request, so that a test changes it while it runs:
   people    how many people a scan finds (1); tracks: of how many tracks each is (1)
   sound     the sound file to hand out for a recast voice (the source itself)
   movie     {"convert's result": path} a movie to hand out for any conversion
+  doubtful  what a review finds
   fail      {kind: sentence} jobs that fail
   warn      {kind: sentence} jobs that begin with a warning
   hold      kinds of job that run until they are no longer listed here
@@ -105,6 +106,10 @@ def convert(spec: dict, now: dict) -> dict:
     else:
         shutil.copy(now["movie"], output)
     return {"movie": str(output), "frames": 1, "recast": 1, "credentials": "urn:fake"}
+
+
+def review(spec: dict, now: dict) -> dict:
+    return {"recast": spec["recast"], "doubtful": now.get("doubtful", [])}
 
 
 def train(spec: dict, now: dict) -> dict:
@@ -215,8 +220,9 @@ def credential(spec: dict, now: dict) -> dict:
     return {"file": spec["file"], "credentials": "urn:fake"}
 
 
-FINISH = {"scan": scan, "train": train, "convert": convert, "people": people, "consent": consent, "forget": forget,
-          "report": report, "credential": credential, "voice-train": voice_train, "voice": voice}  # fmt: skip
+FINISH = {"scan": scan, "train": train, "convert": convert, "review": review, "people": people, "consent": consent,
+          "forget": forget, "report": report, "credential": credential, "voice-train": voice_train,
+          "voice": voice}  # fmt: skip
 
 
 def png(path: Path, width: int, height: int, colour: tuple) -> Path:

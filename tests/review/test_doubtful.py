@@ -15,8 +15,9 @@ from understudy.engine.cli import execute
 from understudy.engine.convert.convert_settings import doubt_of, save_settings
 from understudy.engine.errors import MediaError, Stopped
 from understudy.engine.faces.alignments import Alignments
+from understudy.engine.job_bodies import run
 from understudy.engine.media.reader import read_frames
-from understudy.engine.protocol import ConvertSpec, Swap
+from understudy.engine.protocol import ConvertSpec, Doubtful, ReviewSpec, Swap, from_json
 from understudy.engine.reporter import Silent
 from understudy.engine.review.doubtful import doubtful_frames
 
@@ -38,8 +39,12 @@ def test_a_recast_that_does_as_the_footage_is_not_doubted(
 ) -> None:
     spec = recast_of(carphone_scan, tmp_path / "same", lambda _, rgb: rgb)
     assert doubtful_frames(carphone_folder, Silent(), spec) == []
-    (said,) = doubtful_frames(carphone_folder, Silent(), spec, {12: 1.0, 13: 0.95, 20: 0.3})
+    save_settings(spec, None, {12: 1.0, 13: 0.95, 20: 0.3})
+    job = ReviewSpec(recast=spec.output, scan=str(carphone_folder), project=str(tmp_path))
+    result = run("review", job, Silent())
+    (said,) = (from_json(Doubtful, one) for one in result["doubtful"])
     assert (said.frame, said.start, said.end, said.cause) == (12, 12, 14, "unseen")
+    assert result["count"] == 1
 
 
 def test_what_is_out_of_line_is_named_worst_first(
