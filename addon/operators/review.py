@@ -56,14 +56,10 @@ class UNDERSTUDY_OT_review(Outside, bpy.types.Operator):
 
 def current(scene: bpy.types.Scene, strip: bpy.types.Strip) -> doubts.UnderstudyDoubt | None:
     """The doubtful frames that the playhead stands in; the worst where there are several."""
-    frame = _source_frame(scene, strip, scene.frame_current)
-    known = doubts.of(scene.understudy, str(strip[STRIP_RECORD].get("job", "")))
-    return next((one for one in known if frame is not None and one.start <= frame < one.end), None)
-
-
-def _source_frame(scene: bpy.types.Scene, strip: bpy.types.Strip, at: int) -> int | None:
     about = placing.about_of(strip)
-    return next((source for frame, source in strip_fit.frames_shown(scene, strip, about) if frame == at), None)
+    frame = next((source for _, source in strip_fit.frames_shown(scene, strip, about, scene.frame_current)), None)
+    known = doubts.of(scene.understudy, str(about.get("job", "")))
+    return next((one for one in known if frame is not None and one.start <= frame < one.end), None)
 
 
 class UNDERSTUDY_OT_doubt_step(Outside, bpy.types.Operator):

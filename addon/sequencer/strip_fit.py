@@ -142,12 +142,16 @@ def _sampled(
         yield source, values
 
 
-def frames_shown(scene: bpy.types.Scene, strip: bpy.types.Strip, about: dict[str, Any]) -> Iterator[tuple[int, int]]:
-    """Each frame of the timeline that a recast shows, with the frame of its source that is seen there."""
+def frames_shown(
+    scene: bpy.types.Scene, strip: bpy.types.Strip, about: dict[str, Any], only: int | None = None
+) -> Iterator[tuple[int, int]]:
+    """Each frame of the timeline that a recast shows, or the one that is asked for, with the frame of its source seen
+    there."""
     timing = compat.strip_timing(scene, strip)
     first, last = about["source_start"], about["source_end"] - 1
     mapped = about.get("frames") or []
-    for frame in range(*compat.span(strip)):
+    span = range(*compat.span(strip))
+    for frame in span if only is None else (n for n in (only,) if n in span):
         at = timeline.source_frame(timing, frame)
         if about.get("order") == "mapped" and mapped:
             source = mapped[min(max(at, 0), len(mapped) - 1)]
