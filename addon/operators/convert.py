@@ -187,6 +187,14 @@ def active_recast(context: bpy.types.Context) -> bpy.types.Strip | None:
     return strip if strip is not None and strip.get(STRIP_RECORD) else None
 
 
+def missing_recast(context: bpy.types.Context) -> str:
+    """What there is to do before something can be done with a placed recast; "" where one is meant."""
+    if missing := steps.locked(steps.state_of(context)):
+        return missing
+    there = active_recast(context) is not None
+    return "" if there else tr("Select a recast, or its source with the playhead on it, first.")
+
+
 class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
     """Recast again what the strip that is meant shows, with all that was learned since. Not undoable: cancel stops it.
     The new content of the strip is an undo step of its own."""
@@ -197,12 +205,9 @@ class UNDERSTUDY_OT_update(Outside, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
-        state = steps.state_of(context)
-        if missing := steps.locked(state):
+        if missing := missing_recast(context):
             return missing
-        if active_recast(context) is None:
-            return tr("Select a recast, or its source with the playhead on it, first.")
-        return tr("A training or conversion is under way.") if steps.recasting(state) else ""
+        return tr("A training or conversion is under way.") if steps.recasting(steps.state_of(context)) else ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)

@@ -15,7 +15,7 @@ from ..jobs import jobs
 from ..sequencer import placing, strip_fit
 from ..state import doubts, project, steps
 from .common import Outside
-from .convert import active_recast
+from .convert import active_recast, missing_recast
 
 MARKER = "? "
 """What the timeline markers of doubtful frames begin with."""
@@ -33,12 +33,9 @@ class UNDERSTUDY_OT_review(Outside, bpy.types.Operator):
 
     @classmethod
     def missing(cls, context: bpy.types.Context) -> str:
-        state = steps.state_of(context)
-        if missing := steps.locked(state):
+        if missing := missing_recast(context):
             return missing
-        if active_recast(context) is None:
-            return tr("Select a recast, or its source with the playhead on it, first.")
-        waiting = any(job.kind == "review" for job in steps.unfinished(state))
+        waiting = any(job.kind == "review" for job in steps.unfinished(steps.state_of(context)))
         return tr("A recast is looked through already.") if waiting else ""
 
     def execute(self, context: bpy.types.Context) -> set[str]:

@@ -38,6 +38,23 @@ def ready_to_convert(scene, clips, tick_until):
     return strip
 
 
+def placed_draft(scene, clips, engine, tick_until, meanwhile=lambda: None, **fit):
+    """A draft of source frames 10 to 29, placed on the timeline's frames 20 to 39 and alone selected; made with `fit`.
+    `meanwhile` is done before it is."""
+    engine.script(movie=str(clips.recast))
+    ready_to_convert(scene, clips, tick_until)
+    for name, value in fit.items():
+        setattr(scene.understudy.fit, name, value)
+    assert bpy.ops.understudy.convert(draft=True) == {"FINISHED"}
+    meanwhile()
+    tick_until(lambda: idle(scene))
+    (strip,) = placed(scene)
+    for one in scene.sequence_editor.strips:
+        one.select = one == strip
+    scene.sequence_editor.active_strip = strip
+    return strip
+
+
 def agree(scene, tick_until):
     """Everybody in the chosen swaps has agreed."""
     steps = importlib.import_module(f"{EXTENSION}.addon.state.steps")

@@ -22,16 +22,7 @@ def doubts(addon):
 
 @pytest.fixture
 def placed(scene, clips, engine, tick_until):
-    """A draft of source frames 10 to 29 on the timeline's frames 20 to 39."""
-    engine.script(movie=str(clips.recast))
-    flow.ready_to_convert(scene, clips, tick_until)
-    assert bpy.ops.understudy.convert(draft=True) == {"FINISHED"}
-    tick_until(lambda: flow.idle(scene))
-    (strip,) = flow.placed(scene)
-    for one in scene.sequence_editor.strips:
-        one.select = one == strip
-    scene.sequence_editor.active_strip = strip
-    return strip
+    return flow.placed_draft(scene, clips, engine, tick_until)
 
 
 def known(scene, doubts, placed):

@@ -19,16 +19,10 @@ def strip_fit(addon):
 
 @pytest.fixture
 def placed(scene, clips, engine, tick_until):
-    """A draft of source frames 10 to 29 on the timeline's frames 20 to 39, made with a feather of .2."""
-    engine.script(movie=str(clips.recast))
-    flow.ready_to_convert(scene, clips, tick_until)
-    scene.understudy.fit.feather = 0.2
-    assert bpy.ops.understudy.convert(draft=True) == {"FINISHED"}
-    scene.understudy.fit.feather = 0.4  # the next one's
-    tick_until(lambda: flow.idle(scene))
-    (strip,) = flow.placed(scene)
-    scene.sequence_editor.active_strip = strip
-    return strip
+    def meanwhile():
+        scene.understudy.fit.feather = 0.4  # the next one's
+
+    return flow.placed_draft(scene, clips, engine, tick_until, meanwhile, feather=0.2)
 
 
 @pytest.fixture
