@@ -156,7 +156,7 @@ STRINGS: dict[str, str] = {
     "Mark Range": "标记范围",
     "Mark the frames to recast: what the active strip shows, inside the bounds chosen below":
         "标记要换脸的帧：活动片段在下方所选边界内显示的内容",
-    "Marked {n} frames of “{name}”": "已标记“{name}”的 {n} 帧",
+    "Marked {frames} of “{name}”": "已标记“{name}”的{frames}",
     "Neither in nor out is set: move the playhead and press In or Out.": "入点和出点都未设置：移动播放头并按“入点”或“出点”。",
     "No preview range is set: set one with P in the timeline.": "没有设置预览范围：请在时间线中按 P 设置。",
     "Out lies before in: set one of them anew.": "出点在入点之前：请重新设置其中一个。",

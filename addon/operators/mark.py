@@ -8,6 +8,7 @@ from bpy.props import EnumProperty
 from .. import compat
 from ..i18n import tr
 from ..jobs import known_footage
+from ..layout import frames_in_words
 from ..sequencer import marking, recasts, scene_strips, stack, strip_media, timeline
 from ..state import project, steps
 from ..state.properties import MARKS
@@ -97,7 +98,10 @@ class UNDERSTUDY_OT_mark_range(Undoable, bpy.types.Operator):
             return bpy.ops.understudy.render_scene_strip()
         if why := mark(scene, strip, scene.understudy.mark_by if self.by == "PANEL" else self.by):
             return self.refuse(why)
-        self.report({"INFO"}, tr("Marked {n} frames of “{name}”", n=shot.end - shot.start, name=shot.strip_name))
+        self.report(
+            {"INFO"},
+            tr("Marked {frames} of “{name}”", frames=frames_in_words(shot.end - shot.start), name=shot.strip_name),
+        )
         return {"FINISHED"}
 
 

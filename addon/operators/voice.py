@@ -10,6 +10,7 @@ from bpy.props import BoolProperty, EnumProperty, IntProperty, StringProperty
 
 from .. import compat
 from ..i18n import tr
+from ..layout import frames_in_words
 from ..sequencer import copies, sound_strips, timeline, voice_placing
 from ..state import people_store, project, steps, voice_steps
 from ..state.properties import MARKS, SCHEMA
@@ -70,7 +71,10 @@ class UNDERSTUDY_OT_mark_sound(Undoable, bpy.types.Operator):
             speech.speaker = voice_steps.known_speaker(state)
         sound_strips.remember(state, source, path, marked)
         state.error, state.schema = "", SCHEMA
-        self.report({"INFO"}, tr("Marked {n} frames of “{name}”", n=marked.end - marked.start, name=source.name))
+        self.report(
+            {"INFO"},
+            tr("Marked {frames} of “{name}”", frames=frames_in_words(marked.end - marked.start), name=source.name),
+        )
         return {"FINISHED"}
 
 
