@@ -18,6 +18,11 @@ from .texture import carried
 from .views import EXPRESSIVE_VERTICES, LIPS
 from .warp import Views, not_drawn_out, points_of, warp
 
+NARROW = (0.15, 0.24)
+"""Lids that are apart by less than the first, in widths of the eye, leave so little of it to be seen that they are the
+target's own; from the second on they are not."""
+BESIDE_NARROW = (0.24, 0.34)
+"""The same of an eye beside such a one."""
 FILL = 0.04
 """How far around what a view shows another one that fills it takes its tones, in crop sides."""
 GAP = 0.02
@@ -169,7 +174,9 @@ def _with_own_lids(
     """Faces (B, 3, S, S) whose closed eyes are the target's own in its picture, where the view that shows the eyes,
     choice (B,), has open ones: skin drawn down over an open eye looks like a disc. In the face's tones beside them."""
     there = torch.from_numpy(views.lids[choice.cpu().numpy()]).to(face.device)
-    amount = closing(target, there)
+    amount = closing(target, there, NARROW)
+    # both together, or they would not be a pair for a frame; not where one winks
+    amount = torch.maximum(amount, amount.amax(1, keepdim=True) * closing(target, there, BESIDE_NARROW))
     if face.device.type == "cpu" and not amount.any():
         return face
     own = (about_each_eye(target) * amount[..., None, None]).sum(1, keepdim=True).clamp(max=1)

@@ -155,11 +155,11 @@ def turned(target: Geometry, places: torch.Tensor, wanted: torch.Tensor, shown: 
     return places
 
 
-def closing(target: Geometry, there: torch.Tensor) -> torch.Tensor:
+def closing(target: Geometry, there: torch.Tensor, limits: tuple[float, float] = SHUT) -> torch.Tensor:
     """How far each eye of a view, whose lids are apart by (B, 2) of its widths, has to close to be as the target's:
-    (B, 2) 0..1, more than nothing only where that one is as good as closed."""
+    (B, 2) 0..1, more than nothing only where that one is as good as closed (`limits` as `SHUT`)."""
     here = torch.stack([_apart(target.points, eye) for eye in range(2)], 1)
-    closed = 1 - ((here - SHUT[0]) / (SHUT[1] - SHUT[0])).clamp(0, 1)
+    closed = 1 - ((here - limits[0]) / (limits[1] - limits[0])).clamp(0, 1)
     return closed * ((there - here - SPARE[0]) / (SPARE[1] - SPARE[0])).clamp(0, 1)
 
 
