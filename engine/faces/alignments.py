@@ -17,6 +17,8 @@ FILE_NAME = "alignments.safetensors"
 LANDMARKS = 468
 FAR = 1e6
 """Pixels: nothing of a face lies so far from the corner of its picture."""
+MOST = 10_000_000
+"""No clip has so many frames, tracks or people: four days of film."""
 SHAPES: dict[str, tuple[type, tuple[int, ...]]] = {
     "frame": (np.int32, ()),
     "box": (np.float32, (4,)),
@@ -104,6 +106,12 @@ def read_alignments(path: Path) -> Alignments:
         raise DataError(f"{path} is damaged: some landmarks are no places in a picture. Scan the clip again.")
     if not (np.abs(arrays["box"]) < FAR).all() or not ((arrays["score"] >= 0) & (arrays["score"] <= 1)).all():
         raise DataError(f"{path} is damaged: some boxes or scores are none. Scan the clip again.")
+    numbers = ((arrays[name], low) for name, low in (("frame", 0), ("track", 0), ("person", -1)))
+    if not all(((array >= low) & (array < MOST)).all() for array, low in numbers):
+        raise DataError(f"{path} is damaged: some frames, tracks or people are none. Scan the clip again.")
+    sharpness = arrays["sharpness"]
+    if not (np.abs(arrays["embedding"]) < FAR).all() or not ((sharpness >= 0) & (sharpness < FAR**2)).all():
+        raise DataError(f"{path} is damaged: some faces are measured as none can be. Scan the clip again.")
     try:
         clip = from_json(Clip, facts["clip"])
         fps = Fraction(*facts["fps"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from fractions import Fraction
@@ -398,3 +399,49 @@ def test_the_command_line_lists_and_corrects(scan: Path, run: Callable[..., tupl
         assert code == 2 and "as in --" in said
     assert run("people", scan, "--merge", "0+9")[0] == 4
     assert run("people", scan.parent)[0] == 6
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("person", 2**31 - 1),
+        ("person", -2),
+        ("track", 2**31 - 1),
+        ("track", -5),
+        ("frame", -1),
+        ("sharpness", 3e38),
+        ("sharpness", float("nan")),
+        ("embedding", float("inf")),
+    ],
+)
+def test_numbers_that_no_scan_has_are_damage(tmp_path: Path, carphone_scan: Any, name: str, value: float) -> None:
+    column = getattr(carphone_scan, name).copy()
+    column[0] = value
+    replace(carphone_scan, **{name: column}).save(tmp_path)
+    with pytest.raises(DataError, match="damaged"):
+        load_alignments(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda data: data["people"][0]["tracks"][0].update(track=-1, places=[]),
+        lambda data: data["people"][0]["tracks"][0].update(places=[[]]),
+        lambda data: data["people"][0]["tracks"][0].update(places=[[0, 1]]),
+        lambda data: data["people"][0]["tracks"][0].update(track=9 * 10**9),
+        lambda data: data["people"][0]["tracks"][0].update(track=77),
+        lambda data: data["people"][0]["tracks"][0].update(track=1e300),
+        lambda data: data.update(highest="x"),
+    ],
+)
+def test_corrections_of_a_strangers_are_refused_in_a_sentence(
+    tmp_path: Path, carphone_folder: Path, spoil: Callable[[dict[str, Any]], None]
+) -> None:
+    folder = tmp_path / "scans" / "car"
+    shutil.copytree(carphone_folder, folder)
+    path = folder / roster.EDITS
+    data = json.loads(path.read_text())
+    spoil(data)
+    path.write_text(json.dumps(data))
+    with pytest.raises(DataError, match=r"damaged|not in the scan"):
+        edit_people(folder, [PeopleEdit(action="rename", persons=[0], name="Zed")], Silent(), tmp_path)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ...durable import lock, make_folders, write_json, writing
-from ...errors import MediaError, NoFaceError, UnderstudyError
+from ...errors import DataError, MediaError, NoFaceError, UnderstudyError
 from ...own_files import contents, remove_ours, vacant
 from ...protocol import PeopleEdit, PersonSummary, project_of, to_json
 from ...reporter import Reporter
@@ -112,6 +112,8 @@ def _current(scan: Path, alignments: Alignments) -> Roster:
         return who.from_alignments(alignments)
     data = who.read_edits(path)
     people = tuple(person for person, _ in who.read_people(data))
+    if not {track for person in people for track in person.tracks} <= set(alignments.track.tolist()):
+        raise DataError(f"{path} names faces that are not in the scan. Move it away and correct the people again.")
     return Roster(people=people, edited=data["edited"], highest=data["highest"])
 
 

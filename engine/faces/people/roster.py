@@ -19,15 +19,15 @@ from ...durable import write_json
 from ...errors import DataError
 from ...protocol import parse_json
 from ...reading import read_text
-from ..alignments import Alignments
+from ..alignments import MOST, Alignments
 from ..geometry.boxes import overlap
 from . import gallery
 from .grouping import seen_together
 
 SCHEMA = 1
 EDITS = "edits.json"
-PLACE_INTERVAL_FRAMES = 8
-"""A track's place is written down every so many frames."""
+PLACE_INTERVAL_FRAMES, PLACE_NUMBERS = 8, 5
+"""A track's place is written down every so many frames, in so many numbers (`Places`)."""
 MIN_PLACE_OVERLAP = 0.4
 """Boxes that overlap by this (shared area over the union) are the same face of the same frame."""
 
@@ -74,10 +74,9 @@ class Roster:
 def from_alignments(alignments: Alignments) -> Roster:
     """The people as they were grouped."""
     people = []
-    for number in range(int(alignments.person.max(initial=-1)) + 1):
+    for number in np.unique(alignments.person[alignments.person >= 0]).tolist():
         tracks = np.unique(alignments.track[alignments.person == number])
-        if len(tracks):
-            people.append(Person(id=number, tracks=tuple(map(int, tracks))))
+        people.append(Person(id=number, tracks=tuple(map(int, tracks))))
     return Roster(people=tuple(people), highest=max((p.id for p in people), default=-1))
 
 
@@ -291,6 +290,8 @@ def read_edits(path: Path) -> dict[str, Any]:
         if data["schema"] != SCHEMA or not isinstance(data["media"], str):
             raise ValueError(f"version {data['schema']}")
         data["edited"], data["pending"], data["request"]
+        if type(data["highest"]) is not int:
+            raise ValueError("its highest number is none")
         read_people(data)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path} is damaged ({error}). Move it away and correct the people again.") from None
@@ -302,6 +303,10 @@ def read_people(data: dict[str, Any]) -> list[tuple[Person, list[Places]]]:
     people = []
     for entry in data["people"]:
         places = [[list(map(float, place)) for place in track["places"]] for track in entry["tracks"]]
+        if not all(some and all(len(place) == PLACE_NUMBERS for place in some) for some in places):
+            raise ValueError("some places of a face are none")
+        if not all(type(track["track"]) is int and -1 <= track["track"] < MOST for track in entry["tracks"]):
+            raise ValueError("some tracks are none")
         person = Person(
             id=int(entry["id"]),
             name=str(entry["name"]),
