@@ -152,13 +152,15 @@ def h26x(name: str, form: str, source: MediaInfo) -> Recipe:
     # No B-frames: every frame is at hand when scrubbing.
     if name == "h264":
         extra = {
+            # x264's tree of macroblocks reads memory that it never wrote: of a hundred encodings of the same frames
+            # one is another, and a resumed conversion would not be the uninterrupted one's
+            "mbtree=0": True,
             f"{source.field_order}=1": bool(source.field_order),
             f"mastering-display={source.mastering}": bool(source.mastering),
             f"cll={source.light}": bool(source.light),
         }
-        options = {"crf": "12", "preset": "fast", "bf": "0"}
-        if wanted := ":".join(text for text, told in extra.items() if told):
-            options["x264-params"] = wanted
+        wanted = ":".join(text for text, told in extra.items() if told)
+        options = {"crf": "13", "preset": "fast", "bf": "0", "x264-params": wanted}
         return replace(common, codec="libx264", options=options)
     extra = {
         f"master-display={source.mastering}": bool(source.mastering),

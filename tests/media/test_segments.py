@@ -111,6 +111,27 @@ def test_a_killed_conversion_goes_on(tmp_path, footage):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.mp4", "whole.mp4"]
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc fills memory with what it is told")
+@pytest.mark.parametrize("format", ["h264", "h265", "ffv1"])
+def test_the_same_frames_are_encoded_alike_whatever_was_in_memory(tmp_path, people_footage, format):
+    script = textwrap.dedent(f"""
+        import importlib.util, sys
+        from pathlib import Path
+        spec = importlib.util.spec_from_file_location("test_segments", {str(Path(__file__))!r})
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.convert(Path(sys.argv[1]), Path(sys.argv[2]), format={format!r})
+    """)
+    made = []
+    for filled in ("0", "1", "85"):
+        output = tmp_path / f"{filled}.mkv"
+        command = [sys.executable, "-c", script, str(output), str(people_footage["carphone"])]
+        environment = {**os.environ, "MALLOC_PERTURB_": filled}
+        subprocess.run(command, env=environment, timeout=120, check=True)
+        made.append(output.read_bytes())
+    assert made[0] == made[1] == made[2]
+
+
 def test_other_settings_take_nothing_over_and_damage_is_made_again(tmp_path, footage):
     output = tmp_path / "out.mp4"
     for again in ("other settings", "damage", "other format", "other footage"):
