@@ -75,6 +75,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
             if one.channel != free:
                 one.channel = free
         for one, piece in zip(strips, below, strict=True):
+            strip_animation.clear(scene, one)
             one.color_tag = "COLOR_05"
             one[STRIP_RECORD] = _record(about)
             if piece is not None:
@@ -193,6 +194,7 @@ def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | 
         if other != strip and other[STRIP_RECORD].get("job") in covered and recasts.overlap(other, strip)
     ]
     stack.give_back(scene, strip, others[-1] if others else source)
+    strip_animation.clear(scene, strip)
     compat.remove_strip(compat.neighbours(scene, strip)[0], strip)
     if source is not None:
         hidden_sources.settle(scene, source)

@@ -42,6 +42,18 @@ def copy(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip
             found.drivers.from_existing(src_driver=driver).data_path = path
 
 
+def clear(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
+    """Take all keyframes and drivers off a strip: one that was just made may have those of a deleted strip of its
+    name, for Blender leaves drivers, and keyframes of metas' strips, behind."""
+    found = scene.animation_data
+    if found is None:
+        return
+    path = f"{compat.animation_path(strip)}."
+    for curves in (*compat.curve_bags(found.action), found.drivers):
+        for curve in [one for one in curves if path in one.data_path]:
+            curves.remove(curve)
+
+
 def _new_curve(scene: bpy.types.Scene, bag: Any, path: str, index: int) -> bpy.types.FCurve:
     """A curve without keys. Inserting one first makes it as Blender does: those of whole numbers round as theirs do."""
     array = hasattr(scene.path_resolve(path), "__len__")

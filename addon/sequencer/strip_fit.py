@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,13 @@ def has_own(strip: bpy.types.Strip | None) -> bool:
 
 
 def settings_now(strip: bpy.types.Strip) -> protocol.ConvertSettings:
-    """A strip's fit as it stands on the frame that the scene is at."""
+    """A strip's fit as it stands on the frame that the scene is at. Blender writes what drivers make of it to a strip
+    only in a scene that a window shows; everywhere it is in the scene's evaluated copy."""
+    if next(_drivers(strip), None) is not None:
+        scene = strip.id_data
+        evaluated = scene.evaluated_get(scene.view_layers[0].depsgraph)
+        editor = evaluated.sequence_editor
+        strip = (editor.strips_all.get(strip.name) if editor is not None else None) or strip
     return settings_group.read(strip, protocol.ConvertSettings, prefix=FIT_PREFIX)
 
 
@@ -46,9 +52,25 @@ def worked_on(state: bpy.types.PropertyGroup) -> bpy.types.Strip | None:
 
 def of_the_range(state: bpy.types.PropertyGroup) -> protocol.ConvertSettings:
     """The fit that the marked range is seen with: that of the recast that is worked on as it stands at the playhead, or
-    the one that the next recast gets."""
+    the one that the next recast gets. Of one that was cut it is the piece at the playhead that counts."""
     strip = worked_on(state)
-    return settings_group.read(state.fit, protocol.ConvertSettings) if strip is None else settings_now(strip)
+    if strip is None:
+        return settings_group.read(state.fit, protocol.ConvertSettings)
+    return settings_now(_piece_at_playhead(state.id_data, strip))
+
+
+def _piece_at_playhead(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip:
+    """What shows the same recast of the same source where the playhead is; the strip itself where it does, or nothing
+    does."""
+    of, now = strip[STRIP_RECORD], scene.frame_current
+    there = [
+        one
+        for one in recasts.placed(scene)
+        if all(one[STRIP_RECORD].get(name) == of.get(name) for name in ("job", "strip_id"))
+        and compat.span(one)[0] <= now < compat.span(one)[1]
+        and has_own(one)
+    ]
+    return strip if strip in there else max(there, key=lambda one: (not one.mute, one.channel), default=strip)
 
 
 def give(strip: bpy.types.Strip, fit: Any) -> None:
@@ -64,9 +86,14 @@ def give(strip: bpy.types.Strip, fit: Any) -> None:
 
 
 def signature(strip: bpy.types.Strip) -> str:
-    """Tells a fit, with its keyframes and drivers, from any other. Cheap enough to draw with."""
-    keyed = {name: [list(point.co) for point in curve.keyframe_points] for name, curve in _curves(strip)}
-    driven = {name: driver.driver.expression for name, driver in _drivers(strip)}
+    """Tells a fit, with its keyframes and drivers, from any other. Cheap enough to draw with.
+
+    Keyframes count from where the strip's content begins: they move with it and mean the same. What drivers and
+    modifiers do hangs on the frame itself.
+    """
+    start = compat.content(strip)[0]
+    keyed = {name: _told(curve, start) for name, curve in _curves(strip)}
+    driven = {name: [_told(curve, start), _driver_told(curve.driver), start] for name, curve in _drivers(strip)}
     still = {
         name: round(value, settings_group.PLACES) if isinstance(value, float) else value
         for name in settings_group.properties_of(protocol.ConvertSettings)
@@ -74,6 +101,42 @@ def signature(strip: bpy.types.Strip) -> str:
         for value in (getattr(strip, FIT_PREFIX + name),)
     }
     return f"{zlib.crc32(json.dumps([still, keyed, driven], sort_keys=True).encode()):08x}"
+
+
+def _told(curve: bpy.types.FCurve, start: int) -> list[Any]:
+    """All that an F-curve's values hang on, as JSON; frames count from `start`."""
+    points = [
+        [
+            *(round(point.co[0] - start, 2), round(point.co[1], 5), point.interpolation, point.easing),
+            *(round(point.handle_left[0] - start, 2), round(point.handle_left[1], 4)),
+            *(round(point.handle_right[0] - start, 2), round(point.handle_right[1], 4)),
+            *(round(value, 4) for value in (point.amplitude, point.back, point.period)),
+        ]
+        for point in curve.keyframe_points
+    ]
+    modifiers = [
+        {
+            prop.identifier: str(getattr(modifier, prop.identifier))
+            for prop in modifier.bl_rna.properties
+            if not prop.is_readonly and prop.identifier not in {"name", "active", "show_expanded"}
+        }
+        | {"type": modifier.type}
+        for modifier in curve.modifiers
+    ]
+    return [points, curve.extrapolation, modifiers, start if modifiers else 0]
+
+
+def _driver_told(driver: bpy.types.Driver) -> list[Any]:
+    variables = [
+        [
+            variable.name,
+            variable.type,
+            *([one.id.name if one.id else "", one.data_path, one.bone_target, one.transform_type, one.transform_space]
+              for one in variable.targets),
+        ]
+        for variable in driver.variables
+    ]  # fmt: skip
+    return [driver.type, driver.expression, variables]
 
 
 def is_changed(strip: bpy.types.Strip) -> bool:
@@ -122,8 +185,10 @@ def _sampled(
         yield from ((source, still) for _, source in frames_shown(scene, strip, about))
         return
     curves = dict(_curves(strip))
-    if dict(_drivers(strip)) or _layered(scene):
+    if (driven := dict(_drivers(strip))) or _layered(scene):
         now, part = scene.frame_current, scene.frame_subframe
+        for curve in driven.values():  # a cut makes drivers that Blender knows of only when it is told
+            curve.driver.expression = curve.driver.expression
         try:
             for frame, source in frames_shown(scene, strip, about):
                 scene.frame_set(frame)
@@ -146,13 +211,16 @@ def frames_shown(
     scene: bpy.types.Scene, strip: bpy.types.Strip, about: dict[str, Any], only: int | None = None
 ) -> Iterator[tuple[int, int]]:
     """Each frame of the timeline that a recast shows, or the one that is asked for, with the frame of its source seen
-    there."""
+    there. Where a handle was pulled past the footage its first or last frame is held: those come last."""
     timing = compat.strip_timing(scene, strip)
     first, last = about["source_start"], about["source_end"] - 1
     mapped = about.get("frames") or []
-    span = range(*compat.span(strip))
+    begin, end = (0, 0) if timing.still else (timing.content_start, timing.content_start + timing.content_frames)
+    span: Iterable[int] = range(*compat.span(strip))
+    if not timing.still:
+        span = sorted(span, key=lambda frame: not begin <= frame < end)
     for frame in span if only is None else (n for n in (only,) if n in span):
-        at = timeline.source_frame(timing, frame)
+        at = timeline.source_frame(timing, frame if timing.still else min(max(frame, begin), end - 1))
         if about.get("order") == "mapped" and mapped:
             source = mapped[min(max(at, 0), len(mapped) - 1)]
         elif about.get("order") == "reversed" and strip.type == "IMAGE":

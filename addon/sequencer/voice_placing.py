@@ -79,6 +79,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
     except RuntimeError:
         raise CannotPlace(tr("Blender cannot read the recast {path}: recast again.", path=made)) from None
     try:
+        strip_animation.clear(scene, strip)
         if source is not None:
             _sound_like(scene, strip, source, made)
         compat.set_content(strip, lies["content_start"], (lies["trim_start"], lies["trim_end"]))
@@ -249,6 +250,7 @@ def remove(scene: bpy.types.Scene, strip: bpy.types.Strip) -> bpy.types.Strip | 
     source, was_heard = source_of(scene, strip), not strip.mute
     others = [take for take in takes(scene, strip) if take != strip]
     of, sound = dict(strip[VOICE_RECORD].items()), strip.sound
+    strip_animation.clear(scene, strip)
     compat.remove_strip(compat.neighbours(scene, strip)[0], strip)
     if sound is not None and sound.users == 0:
         bpy.data.sounds.remove(sound)
