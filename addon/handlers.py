@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bpy
 
-from .jobs import jobs
+from .jobs import follow, jobs
 from .sequencer import recasts, voice_placing
 from .state import project
 from .viewport import preview
@@ -24,6 +24,7 @@ def _loaded(*_: object) -> None:
 def _undone(*_: object) -> None:
     preview.drop_images()
     jobs.restore_after_undo()
+    follow.undone()
 
 
 @bpy.app.handlers.persistent

@@ -56,6 +56,15 @@ def followed(scene: bpy.types.Scene, strip: bpy.types.Strip) -> None:
     _shown[scene.name] = recasts.cast_of(strip[STRIP_RECORD])
 
 
+def undone() -> None:
+    """After an undo or redo: what became active by it has the cast that the panel had with it then, which may have been
+    changed from that of the recast; and who was named by a job, which is no undo step, keeps the name."""
+    for scene in bpy.data.scenes:
+        if not scene.library:
+            _note(scene)
+            people_store.name_again(scene.understudy.shot.scan)
+
+
 def _note(scene: bpy.types.Scene) -> None:
     strip = compat.active_picture(scene)
     _followed[scene.name] = (recasts.id_of(strip) or strip.name) if strip is not None else ""

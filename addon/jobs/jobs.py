@@ -287,7 +287,8 @@ def resume() -> None:
 
 
 def restore_after_undo() -> None:
-    """Put the records of this session's jobs back as they are, not as they were when the step was made."""
+    """Put the records of this session's jobs back as they are, not as they were when the step was made. Those that the
+    step has and this session does not keep were dropped when they had long been finished."""
     for scene_name, going in _recast_with_defaults.items():
         if (scene := bpy.data.scenes.get(scene_name)) is not None and not scene.library:
             scene.understudy.recast_with_defaults = going
@@ -299,6 +300,11 @@ def restore_after_undo() -> None:
         job = next((job for job in jobs if job.id == job_id), None) or jobs.add()
         for name, value in fields.items():
             setattr(job, name, value)
+    for scene in bpy.data.scenes:
+        if not scene.library:
+            for number in range(len(scene.understudy.jobs) - 1, -1, -1):
+                if scene.understudy.jobs[number].id not in _mirror:
+                    scene.understudy.jobs.remove(number)
 
 
 def register() -> None:

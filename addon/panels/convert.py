@@ -56,7 +56,7 @@ class UNDERSTUDY_PT_convert(StepPanel, bpy.types.Panel):
             said = tr("“{name}” is out of step with its source: select it to take over how that was moved.",
                       name=behind.name)  # fmt: skip
             sentence(layout, context, said, "ERROR")
-        elif last_recast(context):
+        elif (made := last_recast(context)) and not placing.is_there(scene, {**steps.about(made), "job": made.id}):
             layout.operator("understudy.place", icon="ADD")
         if state is not None:
             failure(layout, context, state, "convert")

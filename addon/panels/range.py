@@ -42,7 +42,7 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
             return
         shot = state.shot
         said = tr("{name}: {frames}, {first} to {last}", name=shot.strip_name,
-                  frames=frames_in_words(shot.end - shot.start), first=first, last=last)  # fmt: skip
+                  frames=frames_in_words(last - first + 1), first=first, last=last)  # fmt: skip
         sentence(layout, context, said, icon="CHECKMARK")
         if findings:
             draw_findings(layout, context, findings)

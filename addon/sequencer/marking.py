@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from .. import compat
+from ..constants import STRIP_ID
 from ..state import cast, people_store, project
 from ..state.properties import NOBODY, SCHEMA
-from . import strip_media, timeline
+from . import recasts, strip_media, timeline
 
 if TYPE_CHECKING:
     import bpy
+
+    from ..state.properties import UnderstudyShot
 
 
 def take(
@@ -36,9 +39,10 @@ def take(
 
 def where(scene: bpy.types.Scene) -> tuple[int, int, int] | None:
     """(first frame, frame after the last, channel) of the marked range as its strip lies on the timeline that is
-    shown; None where it is not there. Only reads: for drawing."""
+    shown; None where it is not there. Of a strip that was cut and moved apart it is what lies beside the piece that is
+    acted on. Only reads: for drawing."""
     shot = scene.understudy.shot
-    strip = strip_media.find_shot(scene, shot) if shot.strip_id else None
+    strip = (_acted_on(scene) or strip_media.find_shot(scene, shot)) if shot.strip_id else None
     if strip is None:
         return None
     inside = scene.sequence_editor.meta_stack
@@ -46,14 +50,26 @@ def where(scene: bpy.types.Scene) -> tuple[int, int, int] | None:
         return None
     try:
         timing = compat.strip_timing(scene, strip, stored_frames=shot.stored_frames)
-        plain = timing.plain and not timing.still
-        moved = timeline.timeline_frame(timing, shot.source_start) - shot.start if plain else 0
+        start, end = (shot.start, shot.end) if timing.still else timeline.marked_now(timing, _marked(shot))
     except timeline.RangeError:
-        moved = 0
+        start, end = shot.start, shot.end
     spans = [compat.span(piece) for piece in strip_media.pieces(scene, strip)]
     left, right = min(span[0] for span in spans), max(span[1] for span in spans)
-    start, end = max(shot.start + moved, left), min(shot.end + moved, right)
+    start, end = max(start, left), min(end, right)
     return (start, end, strip.channel) if start < end else None
+
+
+def _marked(shot: UnderstudyShot) -> timeline.MarkedRange:
+    return timeline.MarkedRange(
+        start=shot.start, end=shot.end, source_start=shot.source_start, source_end=shot.source_end
+    )
+
+
+def _acted_on(scene: bpy.types.Scene) -> bpy.types.Strip | None:
+    """The piece of the marked strip that is acted on, or whose recast is."""
+    strip = compat.active_picture(scene)
+    source = recasts.source_of(scene, strip) if strip is not None else None
+    return source if source is not None and source.get(STRIP_ID) == scene.understudy.shot.strip_id else None
 
 
 def cut_to_scan(scene: bpy.types.Scene) -> bool:

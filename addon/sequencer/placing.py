@@ -50,7 +50,7 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
         moved = _moved(scene, source, about)
         start, end, channel = start + moved, end + moved, source.channel
     wanted = _not_there(scene, source, _pieces_below(scene, source, start, end), about)
-    if not wanted:
+    if not wanted or is_there(scene, about):
         raise CannotPlace(tr("All of this recast is on the timeline already."))
     scene.sequence_editor_create()
     holder, _ = compat.neighbours(scene, source)
@@ -109,6 +109,16 @@ def place(scene: bpy.types.Scene, made: str, about: dict[str, Any]) -> bpy.types
             other.select = other in strips
         scene.sequence_editor.active_strip = strip
     return strip
+
+
+def is_there(scene: bpy.types.Scene, about: dict[str, Any]) -> bool:
+    """Whether all frames of a recast are on the timeline, wherever its pieces were moved to."""
+    shown = [
+        compat.span(one)
+        for one in recasts.placed(scene)
+        if about.get("job") and all(one[STRIP_RECORD].get(name) == about[name] for name in ("job", "strip_id"))
+    ]
+    return sum(right - left for left, right in shown) >= about["end"] - about["start"]
 
 
 def _pieces_below(

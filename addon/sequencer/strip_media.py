@@ -89,9 +89,11 @@ def find_shot(scene: bpy.types.Scene, shot: UnderstudyShot) -> bpy.types.Strip |
 
 
 def find_shown(scene: bpy.types.Scene, shot: UnderstudyShot, frame: int) -> bpy.types.Strip | None:
-    """The piece of the marked strip that lies under a frame, where it was cut; else the marked strip."""
+    """The piece of the marked strip that lies under a frame, where it was cut, one that was moved away too; else the
+    marked strip."""
     marked = find_shot(scene, shot)
     around = [marked, *pieces(scene, marked)] if marked is not None else []
+    around += [one for one in compat.all_strips(scene) if one.get(STRIP_ID) == shot.strip_id and one not in around]
     return next((one for one in around if compat.span(one)[0] <= frame < compat.span(one)[1]), marked)
 
 

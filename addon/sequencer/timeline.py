@@ -7,6 +7,7 @@ The arithmetic is that of Blender's `strip_time.cc` and `strip_retiming.cc`, in 
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import struct
@@ -187,6 +188,18 @@ def timeline_frame(timing: StripTiming, source: int) -> int:
         return source - timing.trim_start + timing.content_start
     content = range(timing.content_start, timing.content_start + timing.content_frames)
     return next((frame for frame in content if source_frame(timing, frame) == source), timing.content_start)
+
+
+@functools.lru_cache(maxsize=16)
+def marked_now(timing: StripTiming, marked: MarkedRange) -> tuple[int, int]:
+    """Where the source frames of a marked range lie on the timeline, as the strip is by now: where they were marked,
+    if those frames still show them, or if none does any more. Kept, since it is asked with every drawing."""
+    content = range(timing.content_start, timing.content_start + timing.content_frames)
+    there = [source_frame(timing, frame) for frame in range(marked.start, marked.end) if frame in content]
+    if there and (min(there), max(there)) == (marked.source_start, marked.source_end - 1):
+        return marked.start, marked.end
+    shown = [n for n in content if marked.source_start <= source_frame(timing, n) < marked.source_end]
+    return (shown[0], shown[-1] + 1) if shown else (marked.start, marked.end)
 
 
 def mark(timing: StripTiming, limits: tuple[int, int] | None = None, existing: int = 0) -> MarkedRange:

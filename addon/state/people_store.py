@@ -58,6 +58,22 @@ def fill(scan: UnderstudyScan, clip: protocol.Clip, folder: str) -> None:
                 person.box = found.box
 
 
+def name_again(scan: UnderstudyScan) -> None:
+    """Give people without a name the one that the scan's file has for them."""
+    nameless = [person for person in scan.people if not person.name]
+    if not nameless or not scan.folder:
+        return
+    try:
+        summary = protocol.from_json(protocol.ScanSummary, project_files.read_json(Path(scan.folder, "scan.json")))
+    except (OSError, ValueError):
+        return
+    names = {found.id: found.name for found in summary.people if found.known}
+    with hooks.quiet():
+        for person in nameless:
+            if name := names.get(person.person, ""):
+                person.name, person.known = name, True
+
+
 def scan_around(state: UnderstudyState, clip: protocol.Clip) -> tuple[Path, protocol.Clip] | None:
     """(folder, its clip) of the newest scan of the project in which the frames of `clip` were looked through among
     others of the same file, None where there is none."""

@@ -208,6 +208,19 @@ def test_retimed_alone_the_source_has_another_speed(addon, scene, pair):
     assert addon.source_look.changed(scene, strip, source) == {"speed"}
 
 
+def test_the_marked_range_follows_its_strips_speed(addon, scene, pair):
+    source, _ = pair
+    choose(scene, source)
+    assert addon.marking.where(scene)[:2] == (20, 40)
+    operator("retiming_segment_speed_set", speed=50)
+    start, end, _ = addon.marking.where(scene)
+    timing = addon.compat.strip_timing(scene, source)
+    assert (start, end) == (max(start, timing.left), min(end, timing.right)) and end - start > 30
+    shown = [addon.timeline.source_frame(timing, frame) for frame in range(start, end)]
+    assert min(shown) == 10 and max(shown) == 29
+    assert addon.marking.where(scene) == (start, end, source.channel)
+
+
 @pytest.mark.parametrize("kept", [0, 1])
 def test_placing_again_brings_back_what_is_missing(addon, scene, pair, tmp_path, kept):
     source, first = pair
