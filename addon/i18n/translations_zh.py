@@ -198,6 +198,8 @@ STRINGS: dict[str, str] = {
         "“{name}”的文件不在 {path}：请用“文件 > 外部数据”重新查找。",
     "“{name}” does not show all pictures of its folder in order: put its pictures into a folder of their own and add "
     "them from there.": "“{name}”没有按顺序显示文件夹中的全部图片：请把这些图片放进单独的文件夹，再从那里添加。",
+    "“{name}” shows {kind} pictures, which cannot be read: save them as PNG, TIFF, OpenEXR or JPEG.":
+        "“{name}”显示的是 {kind} 图片，无法读取：请另存为 PNG、TIFF、OpenEXR 或 JPEG。",
     "“{name}” has no frame of its own at {frame}: it begins later or has ended.":
         "“{name}”在第 {frame} 帧没有自己的画面：它还没开始或已经结束。",
     "“{name}” is a {kind} strip: choose a movie or image strip.": "“{name}”是 {kind} 片段：请选择影片或图像片段。",

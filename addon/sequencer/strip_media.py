@@ -36,6 +36,13 @@ def source_path(strip: bpy.types.Strip) -> str:
     _there(folder, strip.name)
     pictures = [f for f in Path(folder).iterdir() if f.suffix.lower() in PICTURES and f.is_file()]
     stored = [file.name for file in pictures if not file.name.startswith(".")]
+    others = sorted({Path(name).suffix for name in names if Path(name).suffix.lower() not in PICTURES})
+    if others:
+        raise RangeError(
+            "“{name}” shows {kind} pictures, which cannot be read: save them as PNG, TIFF, OpenEXR or JPEG.",
+            name=strip.name,
+            kind=" ".join(others),
+        )
     if names != sorted(stored, key=timeline.natural_order):
         raise RangeError(
             "“{name}” does not show all pictures of its folder in order: "

@@ -37,6 +37,8 @@ from .streams import unread_streams
 from .tone_mapping import HLG, LINEAR, PQ
 from .words import damaged_in_words, frames_in_words, many, unsound_in_words
 
+GAP_STEPS, GAP_SHARE, GAPS = 4, 0.02, 5
+"""A step of so many usual ones is a gap, where at most that share of the steps are; and how many gaps are told."""
 FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 CHROMA = {(1, 1): "4:4:4", (2, 1): "4:2:2", (2, 2): "4:2:0", (4, 1): "4:1:1", (4, 4): "4:1:0"}
 MATRICES = {0: "RGB", 1: "BT.709", 4: "FCC", 5: "BT.601", 6: "BT.601", 7: "SMPTE 240M", 9: "BT.2020", 10: "BT.2020"}
@@ -269,6 +271,7 @@ def _holds(info: MediaInfo, name: OutputFormat) -> bool:
 def _lost(footage: Footage, info: MediaInfo) -> Iterator[str]:
     """What no recast holds."""
     if not info.is_still:
+        yield from _gaps(footage)
         yield from unread_streams(footage, info.frames / float(info.fps))
         return
     files = picture_files(footage.path)
@@ -281,6 +284,17 @@ def _lost(footage: Footage, info: MediaInfo) -> Iterator[str]:
     if files[0].suffix.lower() == ".exr" and (parts := unread_parts(read_bytes(files[0]))):
         yield f"OpenEXR: {parts}."
     yield "EXIF and other metadata of single pictures."
+
+
+def _gaps(footage: Footage) -> Iterator[str]:
+    """Where frames are missing in a movie whose others come at even times: a file with a hole in it."""
+    table = frame_table(replace(footage, played=False))
+    steps = np.diff(table.times) * float(table.time_base) if table.seekable else np.empty(0)
+    usual = float(np.median(steps)) if len(steps) else 0.0
+    wide = np.flatnonzero(steps > GAP_STEPS * usual)
+    if 0 < len(wide) <= len(steps) * GAP_SHARE:
+        told = " and ".join(f"{steps[at] - usual:.2f} s after frame {at}" for at in wide[:GAPS])
+        yield f"By the times of its frames some are missing, {told}{' and others' if len(wide) > GAPS else ''}."
 
 
 def _decoded(

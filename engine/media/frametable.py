@@ -85,14 +85,19 @@ def _frame_table(footage: Footage, modified: int, size: int) -> FrameTable:
         time_base = stream.time_base or Fraction(1, 1000)
         begin, guessed = stream.start_time, stream.guessed_rate
         indexed = _index_times(stream) if codec.intra_only else None
+        begins_whole = any(entry.is_keyframe for entry in islice(stream.index_entries, 1))
     found = None
-    if (codec.intra_only or codec.canonical_name in ONE_PACKET_ONE_FRAME) and None not in first:
-        found = (indexed, indexed, False) if indexed is not None else _packet_times(path, number)
+    told = [pts for pts in first if pts is not None]
+    if (codec.intra_only or codec.canonical_name in ONE_PACKET_ONE_FRAME) and len(told) == len(first):
+        found = (indexed, indexed, False, told[0]) if indexed is not None else _packet_times(path, number)
     times, keys, seekable, hurt = np.empty(0, np.int64), np.empty(0, np.int64), False, False
     if found is not None:
-        # A stream cut in an open group begins with pictures that no decoder can show.
-        times, keys, hurt = found[0][found[0] >= first[0]], found[1], found[2]
-        seekable = times[: len(first)].tolist() == first
+        # A stream cut in an open group begins with pictures that no decoder can show; what follows a key frame that is
+        # damaged itself is lost.
+        begun = min(told[0], found[3]) if begins_whole else told[0]
+        times, keys, hurt = found[0][found[0] >= begun], found[1], found[2]
+        lost = int(np.searchsorted(times, told[0]))
+        seekable = times[lost : lost + len(first)].tolist() == first
     if not seekable:
         times, keys = _decoded_times(path, number), np.empty(0, np.int64)
     rate, variable = _rate(times, time_base, [r for r in rates if r])
@@ -119,8 +124,9 @@ def _index_times(stream: VideoStream) -> np.ndarray | None:
     return times if bool(np.all(np.diff(times) > 0)) else None
 
 
-def _packet_times(path: Path, number: int) -> tuple[np.ndarray, np.ndarray, bool] | None:
-    """Shown times and key times from packets alone, and whether some are damaged; None where they do not tell."""
+def _packet_times(path: Path, number: int) -> tuple[np.ndarray, np.ndarray, bool, int] | None:
+    """Shown times and key times from packets alone, whether some are damaged, and when the first one in the file is
+    shown; None where they do not tell."""
     hurt = False
     times: list[int] = []
     keys: list[int] = []
@@ -136,7 +142,9 @@ def _packet_times(path: Path, number: int) -> tuple[np.ndarray, np.ndarray, bool
             if not packet.is_discard:
                 times.append(packet.pts)
     unique = np.unique(np.array(times, np.int64))
-    return (unique, np.unique(np.array(keys, np.int64)), hurt) if len(unique) == len(times) else None
+    if not times or len(unique) != len(times):
+        return None
+    return unique, np.unique(np.array(keys, np.int64)), hurt, times[0]
 
 
 def _decoded_times(path: Path, number: int) -> np.ndarray:

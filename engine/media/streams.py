@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from fractions import Fraction
@@ -24,6 +25,8 @@ from .words import many
 DYNAMIC = {Type.DOVI_METADATA: "Dolby Vision", Type.DOVI_RPU_BUFFER: "Dolby Vision", Type.DYNAMIC_HDR_PLUS: "HDR10+"}
 DOLBY_VISION = {"dvh1", "dvhe", "dvav", "dva1", "dav1"}
 """Sample entries of ISO files."""
+REFUSED = "avcodec_send_packet"
+"""By what a decoder is told from which a packet has to wait; without it threads are lacking."""
 
 
 def video_stream(container: InputContainer, path: Path, number: int = 0) -> VideoStream:
@@ -48,8 +51,13 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[av.Video
             continue  # cut off in the middle: it would show as garbage
         try:
             yield from packet.decode()
-        except LACKS_MEMORY:
-            raise
+        except LACKS_MEMORY as error:
+            if REFUSED not in str(error):
+                raise
+            # a damaged packet left frames in the decoder that PyAV does not fetch: begin anew
+            stream.codec_context.flush_buffers()
+            with contextlib.suppress(av.InvalidDataError):
+                yield from packet.decode()
         except av.FFmpegError:
             continue
 

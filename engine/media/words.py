@@ -54,5 +54,6 @@ def damaged_in_words(footage: Footage, frames: Sequence[int], photographs: bool 
         what = files_in_words([files[number].name for number in frames])
     else:
         what = f"{'Frame' if len(frames) == 1 else 'Frames'} {frames_in_words(frames)}"
-    instead = "each of them is passed over" if photographs else "the picture before stands in, in a recast, too"
+    near = "nearest picture" if frames[0] == 0 else "picture before"
+    instead = "each of them is passed over" if photographs else f"the {near} stands in, in a recast, too"
     return f"{what} of {footage.path.name} cannot be decoded: {instead}."

@@ -60,6 +60,7 @@ PRORES = {"codec": "prores_ks", "pixel_format": "yuv444p10le", "frames": 3}
         ("ten.mkv", {"pixel_format": "yuv422p10le"}, None, "kept", r"H.264, 10-bit 4:2:2 \(mkv file\)"),
         ("turned.mov", {"rotation": 90}, None, "kept", "rotation"),
         ("vfr.mp4", {"times": [n + 10 * (n > 9) for n in range(60)]}, None, "is", "before at frames 10 to 19"),
+        ("hole.mkv", {"times": [n + 10 * (n > 9) for n in range(60)]}, None, "lost", "missing, 0.40 s after frame 9"),
         ("xvid.avi", {"codec": "mpeg4", "options": {"bf": "2"}}, None, "is", "it shows it 1 frame late"),
         ("raw.h264", {}, None, "is", "it leaves out frames 1 to 59 of the file"),
         ("broken.mp4", {"options": {"g": "12"}}, damage, "lost", r"Frames 2\d.* cannot be decoded: the picture before"),

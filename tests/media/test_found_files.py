@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
+import subprocess
+import sys
 import zlib
+from itertools import islice
 
 import av
 import cv2
@@ -88,6 +92,52 @@ def test_a_broken_stretch_is_repeated_and_told(tmp_path, make_clip, read_counter
         (alone,) = read_frames(path, index, index + 1)
         assert alone.repeated == (index in lost)
         assert np.array_equal(alone.rgb, frames[index].rgb)
+
+
+def test_a_destroyed_first_key_frame_loses_the_frames_after_it_and_not_their_places(tmp_path, make_clip, read_counter):
+    path = make_clip(tmp_path / "begin.mp4", options={"g": "12", "sc_threshold": "0"})
+    with av.open(str(path)) as container:
+        first = next(packet for packet in container.demux(video=0) if packet.size)
+        place, size = first.pos, first.size
+    data = bytearray(path.read_bytes())
+    data[place + 4 : place + size] = np.random.default_rng(1).bytes(size - 4)
+    path.write_bytes(data)
+    for played in (False, True):
+        footage, damage = Footage(path=path, played=played), Damage(as_footage(path))
+        frames = list(read_frames(footage))
+        for frame in frames:
+            damage.add(frame)
+        assert len(frames) == probe(footage).frames == 40 and damage.lost == list(range(12))
+        assert [read_counter(frame.rgb) for frame in frames] == [12] * 12 + list(range(12, 40))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the decoder has to have one processor alone")
+def test_frames_that_a_damaged_one_leaves_in_the_decoder_are_no_lack_of_memory(tmp_path, people_footage):
+    path = tmp_path / "clip.webm"
+    with av.open(str(path), "w") as made, av.open(str(people_footage["carphone"])) as shot:
+        options = {"g": "12", "deadline": "realtime", "cpu-used": "8"}
+        stream = made.add_stream("libvpx-vp9", rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = 176, 144, "yuv420p", 4_000_000
+        for number, frame in enumerate(islice(shot.decode(video=0), 30)):
+            whole = av.VideoFrame.from_ndarray(frame.to_ndarray(format="rgb24"), format="rgb24").reformat(
+                176, 144, "yuv420p"
+            )
+            whole.pts = number
+            made.mux(stream.encode(whole))
+        made.mux(stream.encode(None))
+    with av.open(str(path)) as container:
+        key = next(packet for packet in container.demux(video=0) if packet.is_keyframe and packet.pts)
+    data = bytearray(path.read_bytes())
+    data[key.pos + 20 : key.pos + 80] = np.random.default_rng(0).bytes(60)
+    path.write_bytes(data)
+    script = (
+        "import os, sys\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"
+        "from pathlib import Path\nfrom understudy.engine.media.footage import Footage\n"
+        "from understudy.engine.media.reader import read_frames\n"
+        "print([frame.index for frame in read_frames(Footage(path=Path(sys.argv[1])), 24, 28)])"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    assert subprocess.run(command, capture_output=True, text=True, timeout=60).stdout == "[24, 25, 26, 27]\n"
 
 
 def test_content_decides_what_a_picture_is_and_a_bad_one_is_passed_over(tmp_path):
