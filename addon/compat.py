@@ -106,6 +106,15 @@ def _with_selected(
         one.select = one.name in before
 
 
+def is_dragging() -> bool:
+    """Whether strips are being moved in some window: where copies lie until then tells nothing of what they are."""
+    return any(
+        operator.bl_idname.startswith(("TRANSFORM_OT_", "SEQUENCER_OT_"))
+        for window in bpy.context.window_manager.windows
+        for operator in window.modal_operators
+    )
+
+
 def sequencer_area() -> dict[str, Any] | None:
     """An open timeline of strips, as `temp_override` takes it; None where there is none."""
     for window in bpy.context.window_manager.windows:

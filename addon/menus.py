@@ -22,6 +22,7 @@ class UNDERSTUDY_MT_strip(bpy.types.Menu):
         layout.separator()
         layout.operator("understudy.train", icon="PLAY")
         layout.operator("understudy.convert", icon="RENDER_ANIMATION")
+        layout.operator("understudy.convert", text="Draft, without Training", icon="SHADERFX").draft = True
         if active_recast(context) is not None:
             layout.separator()
             layout.operator("understudy.update", icon="FILE_REFRESH")

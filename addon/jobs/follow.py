@@ -19,7 +19,7 @@ _shown: dict[str, frozenset[tuple[str, str]]] = {}  # scene's name → the cast 
 def follow() -> None:
     """Show what was made active since the last call in the scene of the sequencer; called by the timer."""
     scene = compat.sequencer_scene(bpy.context)
-    if scene is None or steps.locked(scene.understudy):
+    if scene is None or steps.locked(scene.understudy) or compat.is_dragging():
         return
     before = _followed.get(scene.name)
     strip = compat.active_picture(scene)

@@ -127,6 +127,8 @@ class UNDERSTUDY_OT_follow_source(_Take, bpy.types.Operator):
                 source_look.take_over(scene, piece, source)
             hidden_sources.note(scene, piece, source)
             hidden_sources.settle(scene, source)
+        if bpy.ops.sequencer.refresh_all.poll():  # Blender keeps the pictures of where they were
+            bpy.ops.sequencer.refresh_all()
         if lost:
             return self.refuse(tr("The source shows none of the frames of “{name}” any more: mark it and recast again.",
                                   name=lost[0].name))  # fmt: skip

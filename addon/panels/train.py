@@ -23,7 +23,8 @@ class UNDERSTUDY_PT_train(StepPanel, bpy.types.Panel):
         state = steps.state_of(context)
         said = _in_short(state) if state is not None else ""
         running = progress.of_step(state, "train")
-        layout = step(self.layout, context, "5  Train", said, done=bool(said), running=progress.in_line(state, "train"))
+        done = bool(said) and not _was_stopped(_last_training(state))
+        layout = step(self.layout, context, "5  Train", said, done=done, running=progress.in_line(state, "train"))
         if layout is None:
             return
         if state is None:
@@ -59,12 +60,19 @@ def _last_training(state: bpy.types.PropertyGroup) -> bpy.types.PropertyGroup | 
     return next((job for job in ours if job.loss >= 0), None)
 
 
+def _was_stopped(job: bpy.types.PropertyGroup | None) -> bool:
+    """Whether a training was ended by hand before it was done: what it learned serves, but it is no finished step."""
+    return job is not None and job.state == "cancelled"
+
+
 def _in_short(state: bpy.types.PropertyGroup) -> str:
     """How far the model of the cast is trained."""
     job = _last_training(state) if steps.known_model(state, state.preset) else None
     if job is None:
         return ""
     quality = next(name for key, name, _ in PRESETS if key == state.preset)
+    if _was_stopped(job):
+        return tr("{quality}, stopped at step {n}", quality=tr(quality), n=job.step)
     return tr("{quality}, step {n}", quality=tr(quality), n=job.step)
 
 

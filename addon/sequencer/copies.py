@@ -10,7 +10,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from .. import compat
-from ..constants import STRIP_ID, STRIP_RECORD, VOICE_RECORD
+from ..constants import RECAST_ID, STRIP_ID, STRIP_RECORD, VOICE_RECORD
 
 if TYPE_CHECKING:
     from typing import Any
@@ -85,13 +85,15 @@ def shown(strip: bpy.types.Strip) -> tuple[int, int]:
 
 def _over(recast: bpy.types.Strip, groups: list[list[bpy.types.Strip]]) -> int:
     """The number of the group whose strip a recast lies over, frame for frame: the nearest below; 0, the original's,
-    where it lies over none."""
+    where it lies over none. Of an original and a copy in one place, as Shift-D makes them, a copied recast lies over
+    the copy."""
+    copied = bool(recast.get(STRIP_RECORD)) and not str(recast.get(RECAST_ID, "")).endswith(f" {recast.name}")
     record, from_source = _record(recast), 0  # a voice begins where its source does
     if recast.get(STRIP_RECORD):
         from_source = int(record["start"]) - int(record.get("content_start", record["start"]))
     begin, (left, right) = compat.content(recast)[0], compat.span(recast)
     found = [
-        (strip.channel > recast.channel, abs(recast.channel - strip.channel), number)
+        (strip.channel > recast.channel, abs(recast.channel - strip.channel), -number if copied else number)
         for number, group in enumerate(groups)
         for strip in group
         if strip.parent_meta() == recast.parent_meta()
@@ -99,4 +101,4 @@ def _over(recast: bpy.types.Strip, groups: list[list[bpy.types.Strip]]) -> int:
         and compat.span(strip)[0] < right
         and left < compat.span(strip)[1]
     ]
-    return min(found)[2] if found else 0
+    return abs(min(found)[2]) if found else 0

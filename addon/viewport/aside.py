@@ -31,9 +31,10 @@ def in_edit(scene: bpy.types.Scene, source: bpy.types.Strip) -> str:
 
 
 def seen(scene: bpy.types.Scene, source: bpy.types.Strip) -> bool:
-    """Whether anything of the source can be seen at the playhead: neither it nor a meta strip around it is muted."""
+    """Whether anything of the source can be seen at the playhead: neither it nor a meta strip around it is muted, or
+    lies below a cutaway."""
     around, inside = _around(scene, source)
-    return inside and not any(_hidden(scene, strip) for strip in around)
+    return inside and not any(_hidden(scene, strip) or _cut_away(scene, strip, source) for strip in around)
 
 
 def _around(scene: bpy.types.Scene, source: bpy.types.Strip) -> tuple[list[bpy.types.Strip], bool]:
@@ -89,11 +90,25 @@ def _changed(strip: bpy.types.Strip, source: bpy.types.Strip) -> str:
     return ""
 
 
-def _moved(meta: bpy.types.Strip) -> bool:
-    place, crop = meta.transform, meta.crop
+def _moved(strip: bpy.types.Strip) -> bool:
+    place, crop = strip.transform, strip.crop
     still = (place.offset_x, place.offset_y, place.rotation, place.scale_x - 1, place.scale_y - 1)
     cut = (crop.min_x, crop.max_x, crop.min_y, crop.max_y)
-    return any(abs(value) > _TRUE for value in still) or any(cut) or meta.use_flip_x or meta.use_flip_y
+    return any(abs(value) > _TRUE for value in still) or any(cut) or strip.use_flip_x or strip.use_flip_y
+
+
+def _cut_away(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> bool:
+    """Whether a movie or a colour lies over the whole of a strip; not its own recasts."""
+    return any(
+        other.type in {"MOVIE", "COLOR"}
+        and other.channel > strip.channel
+        and not _hidden(scene, other)
+        and other.blend_type in _COVERING
+        and abs(other.blend_alpha - 1) <= _TRUE
+        and not _moved(other)
+        and not (other.get(STRIP_RECORD) and other[STRIP_RECORD].get("strip_id") == source.get(STRIP_ID))
+        for other in compat.neighbours(scene, strip)[0]
+    )
 
 
 def _covered(scene: bpy.types.Scene, strip: bpy.types.Strip, source: bpy.types.Strip) -> str:

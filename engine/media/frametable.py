@@ -23,7 +23,12 @@ from .open import open_movie
 from .played import as_played
 from .streams import decoded, video_stream
 
-ONE_PACKET_ONE_FRAME = {"h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "png", "tiff", "qtrle"}
+ONE_PACKET_ONE_FRAME = {
+    *("h264", "hevc", "vp9", "av1", "mpeg4", "mpeg2video", "mpeg1video", "png", "tiff", "qtrle"),
+    *("cfhd", "ffv1", "huffyuv", "ffvhuff", "utvideo", "magicyuv", "hap"),
+}
+ALONE = {"png", "tiff", "cfhd"}
+"""Codecs whose frames need no other, beside those of which FFmpeg says so."""
 PROBE_FRAMES = 8  # so many frames are decoded to see that the packets' times hold (packed B-frames break them)
 STANDARD_RATES = [Fraction(n, d) for n, d in ((24, 1), (25, 1), (30, 1), (50, 1), (60, 1), (48, 1), (120, 1))] + [
     Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120)
@@ -98,6 +103,9 @@ def _frame_table(footage: Footage, modified: int, size: int) -> FrameTable:
         times, keys, hurt = found[0][found[0] >= begun], found[1], found[2]
         lost = int(np.searchsorted(times, told[0]))
         seekable = times[lost : lost + len(first)].tolist() == first
+        # where no frame waits for another, one of these is damaged itself
+        if not seekable and (codec.intra_only or codec.canonical_name in ALONE):
+            seekable = bool(np.all(np.diff(told) > 0)) and bool(np.isin(told, times).all())
     if not seekable:
         times, keys = _decoded_times(path, number), np.empty(0, np.int64)
     rate, variable = _rate(times, time_base, [r for r in rates if r])

@@ -111,6 +111,11 @@ def read_rate(home: Path, key: str, least: float = 0.0) -> Rate | None:
     return rate if sound and rate.shape == sorted(rate.shape) else None
 
 
+def even_rate(least: float) -> Rate | None:
+    """What a first job is taken to need whose units take so many seconds at least; None where nothing tells."""
+    return Rate(seconds=least, shape=[n / SHAPE_INTERVALS for n in range(SHAPE_INTERVALS + 1)]) if least else None
+
+
 def record_rate(
     home: Path, key: str, units: float | None, rises: Sequence[tuple[float, float]], least: float = 0.0
 ) -> None:

@@ -56,7 +56,7 @@ def work(folder: Path, log: EventLog, runner: str) -> None:
         spec: JobSpec = from_json(SPECS[job["kind"]], job["spec"])
         home, units, least = protocol.home(), rates.units_of(spec), rates.least_seconds(spec)
         key = rates.key_of(job["kind"], spec, home)
-        recorder.estimate = Estimate(rates.read_rate(home, key, least), units)
+        recorder.estimate = Estimate(rates.read_rate(home, key, least) or rates.even_rate(least), units)
         module, _, name = runner.partition(":")
         result = _plain(getattr(importlib.import_module(module), name)(job["kind"], spec, recorder))
     except Stopped:

@@ -434,6 +434,27 @@ def duplicate(addon, scene, names, by, up=0):
     return sorted(made, key=lambda one: one.channel)
 
 
+def test_a_copy_is_one_of_its_own_from_before_it_is_moved(addon, scene, clips, ready, recast):
+    """The timer looks while Shift-D still holds the copies over the originals."""
+    source = ready(flow.add_shot(scene, clips))
+    first = recast(draft=True)
+    for strip in scene.sequence_editor.strips:
+        strip.select = True
+    with timelines.sequencer_context():
+        bpy.ops.sequencer.duplicate()
+    made = [strip for strip in scene.sequence_editor.strips if strip not in (source, first)]
+    addon.recasts.own_ids(scene)
+    for strip in made:
+        name = "content_start" if "content_start" in strip.bl_rna.properties else "frame_start"
+        setattr(strip, name, getattr(strip, name) + 100)
+    addon.recasts.own_ids(scene)
+    copy = next(strip for strip in made if not strip.get("understudy"))
+    copied = next(strip for strip in made if strip.get("understudy"))
+    assert addon.recasts.source_of(scene, copied) == copy and addon.recasts.source_of(scene, first) == source
+    assert addon.in_step.frames_off(scene, copied, copy) == 0
+    assert addon.recasts.takes(scene, copied) == [copied]
+
+
 @pytest.mark.parametrize(("by", "up"), [(100, 0), (0, 4)])
 @pytest.mark.parametrize("cut", [False, True])
 def test_a_copy_of_a_shot_and_its_recast_is_a_shot_of_its_own(addon, scene, clips, ready, recast, by, up, cut):

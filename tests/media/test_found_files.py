@@ -111,6 +111,21 @@ def test_a_destroyed_first_key_frame_loses_the_frames_after_it_and_not_their_pla
         assert [read_counter(frame.rgb) for frame in frames] == [12] * 12 + list(range(12, 40))
 
 
+@pytest.mark.parametrize(("codec", "form", "at"), [("png", "rgb24", 3), ("cfhd", "yuv422p10le", 20)])
+def test_what_a_decoder_refuses_in_other_words_is_lost_too(tmp_path, make_clip, codec, form, at):
+    path = make_clip(tmp_path / "clip.mov", codec=codec, pixel_format=form)
+    with av.open(str(path)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    place, size = packets[at]
+    data = bytearray(path.read_bytes())
+    data[place + size // 4 : place + size] = np.random.default_rng(0).bytes(size - size // 4)
+    path.write_bytes(data)
+    damage = Damage(as_footage(path))
+    for frame in read_frames(as_footage(path)):
+        damage.add(frame)
+    assert probe(path).frames == 40 and damage.lost == [at]
+
+
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the decoder has to have one processor alone")
 def test_frames_that_a_damaged_one_leaves_in_the_decoder_are_no_lack_of_memory(tmp_path, people_footage):
     path = tmp_path / "clip.webm"

@@ -68,6 +68,9 @@ def test_a_training_of_ten_minutes_has_ten_minutes_left(tmp_path: Path) -> None:
     """Whatever trainings before it did: one converged after two minutes, one was taken up again at its half."""
     spec = TrainSpec(identities=[], output="", minutes=10.0)
     assert (rates.units_of(spec), rates.least_seconds(spec)) == (10.0, 60.0)
+    first = Estimate(rates.even_rate(60.0), 10.0)
+    steps = [(1000.0, 0.0), (1020.0, 0.001), (1021.0, 0.01), (1030.0, 0.03), (1036.0, 0.04), (1042.0, 0.05)]
+    assert all(520 < first.seconds_left(*step) < 660 for step in steps)  # not 2 minutes, nor 72
     again = Estimate()
     for now, fraction in ((1000.0, 0.0), (1010.0, 0.5)):  # a leap is no pace
         assert again.seconds_left(now, fraction) is None
