@@ -116,6 +116,10 @@ class FaceBox:
     carried: bool
 
 
+LARGEST_FACT = 1 << 31
+"""Beyond every size, rate and number of frames of footage."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScanSummary:
     """`scan.json`: what a scan found, for clients that read no arrays.
@@ -132,3 +136,11 @@ class ScanSummary:
     variable_frame_rate: bool
     people: list[PersonSummary]
     unnamed: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for numbers that no footage has: a scan may come from anybody."""
+        rate = self.fps if len(self.fps) == 2 else [0]
+        if not all(0 < number < LARGEST_FACT for number in (*rate, self.width, self.height)):
+            raise ValueError("its size or frame rate is none of footage")
+        if not 0 <= self.frames < LARGEST_FACT:
+            raise ValueError("its number of frames is none of footage")

@@ -13,6 +13,7 @@ import secrets
 import shutil
 import stat
 import urllib.parse
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -176,8 +177,12 @@ class Exchange:
         paths = {entry["sha256"]: files[entry["path"]].path for entry in asked}
         for start in range(0, max(len(asked), 1), MAX_LISTED_FILES):
             body = {"files": asked[start : start + MAX_LISTED_FILES], "gone": gone}
+            sent: Counter[str] = Counter()
             while lacking := self._link.answer(Greeting, "POST", self.path, body, timeout=HASHING_SECONDS).lacking:
-                if not set(lacking) <= paths.keys():  # it asks for what nobody offered
+                told(0.0, f"Looking at what to send ({len(files)} of {len(files)})")
+                sent.update(set(lacking))
+                # it asks for what nobody offered, or again and again for what it has got
+                if not set(lacking) <= paths.keys() or max(sent.values()) > TRIES:
                     raise UnderstudyError(NOT_OURS)
                 for digest in lacking:
                     source = sources.get(digest) or self._as_there(paths[digest])
@@ -198,10 +203,15 @@ class Exchange:
         return made if rewrite(path, made, self.places.there) else path
 
     def _make_incoming(self, folder: Path) -> None:
-        """Make the folder for what is exchanged, or one in it; links that somebody planted there are removed."""
+        """Make the folder for what is exchanged, or one in it; links and pipes that somebody planted are removed.
+
+        Raises UnderstudyError where a file lies in its place.
+        """
         for path in dict.fromkeys((self._incoming, folder)):
-            if path.is_symlink():
-                path.unlink()
+            if path.is_file() and not path.is_symlink():
+                raise UnderstudyError(f"{path} is a file, and its place is needed. Move it elsewhere, then try again.")
+            if not path.is_dir() or path.is_symlink():
+                path.unlink(missing_ok=True)
             make_folders(path)
 
     def _put(self, source: Path, digest: str, name: str, told: Told) -> None:
@@ -255,6 +265,7 @@ class Exchange:
         ready: list[tuple[Path, str, Path, Seen, Path]] = []  # all is looked at before anything gets its name
         for here, place, part, seen in sorted(due, key=lambda one: one[0].name in COMPLETION_FILES):
             made = part.with_name(f"made-{part.name}")
+            _make_way(made)
             source = made if rewrite(part, made, self.places.back) else part
             if accept(place, source):
                 ready.append((here, place, source, seen, part))
@@ -332,8 +343,7 @@ class Exchange:
         digest, size, part = one.sha256, one.bytes, self._part(one)
         told(0)  # an empty file, too, is a moment to stop
         self._make_incoming(part.parent)
-        if part.is_symlink():
-            part.unlink()
+        _make_way(part)
         for _ in range(TRIES):
             try:
                 with part.open("ab") as file:
@@ -439,6 +449,18 @@ def clear_mirror(project: Path) -> None:
         ) from None
     finally:
         link.close()
+
+
+def _make_way(path: Path) -> None:
+    """Remove what somebody planted where a file is to grow: anything but a plain file of this one name."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return
+    if stat.S_ISDIR(status.st_mode):
+        shutil.rmtree(path, ignore_errors=True)
+    elif not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        path.unlink()
 
 
 def _share(told: Told, before: int, of: int, more: int) -> None:

@@ -56,6 +56,7 @@ from .path_map import covers, walk
 from .told import LARGEST_NUMBER, teller_of
 
 SENT, DONE = 0.05, 0.95
+MOST_DIGITS = 18  # of an event's number
 """The shares of a job's progress at which it is sent, and done over there."""
 LONG_POLL_SECONDS = 2  # seconds that the other engine may think about whether there is something new
 FETCH_SECONDS = 600.0  # seconds between two looks at what a training has learned so far
@@ -194,7 +195,7 @@ class _RemoteJob:
 
     def news(self, wait: int) -> tuple[Job, bool]:
         """Tell here, once, what happened there since the last time; the job as it is there, and whether nothing did."""
-        seen = int(read_text(self.seen, "ascii")) if self.seen.is_file() else 0
+        seen = self._seen_last()
         news = self.link.answer(News, "GET", f"/v1/jobs/{self.job_id}/events?after={seen}&wait={wait}")
         numbers = [seen, *(event.seq for event in news.events)]
         if not all(before < after < LARGEST_NUMBER for before, after in itertools.pairwise(numbers)):
@@ -205,6 +206,14 @@ class _RemoteJob:
         if news.events:
             write_bytes(self.seen, str(numbers[-1]).encode())
         return news.job, not news.events
+
+    def _seen_last(self) -> int:
+        """The number of the last event that was told here; 0 where what is kept of that is none."""
+        try:
+            text = read_text(self.seen, "ascii")
+        except (OSError, ValueError):
+            return 0
+        return int(text) if text.isdecimal() and len(text) <= MOST_DIGITS else 0
 
     def advance(self, fraction: float, message: str) -> None:
         self.fraction = SENT + (DONE - SENT) * fraction

@@ -24,6 +24,7 @@ class Hostile(ThreadingHTTPServer):
         self.previews: list[str] = []
         self.sent: list[str] = []  # places of what it was sent
         self.asked: list[str] = []
+        self.paths: list[str] = []  # that were asked for with GET
         self.refused = ""  # a place that is not told of
         self.instead: Callable[[Answers, str], bool] = lambda answers, path: False
         """Answers in its own way, and tells whether it did."""
@@ -34,6 +35,7 @@ class Answers(BaseHTTPRequestHandler):
     server: Hostile
 
     def do_GET(self) -> None:
+        self.server.paths.append(self.path)
         path, query = self.path.partition("?")[::2]
         if self.server.instead(self, path):
             return
