@@ -663,6 +663,7 @@ STRINGS: dict[str, str] = {
     "1 person": "1 人",
     "{n} people": "{n} 人",
     "{quality}, step {n}": "{quality}，第 {n} 步",
+    "{n} more: see the engine's log.": "还有 {n} 条：请看引擎日志。",
     "{quality}, stopped at step {n}": "{quality}，停在第 {n} 步",
     "It is chosen in the preferences of Understudy: Keep projects in.": "可在 Understudy 的偏好设置“项目存放于”中选择。",
     "Whether this step is drawn whole": "是否完整显示这一步",

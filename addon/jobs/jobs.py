@@ -205,7 +205,7 @@ def _update(scene: bpy.types.Scene, job: UnderstudyJob, report: JobReport) -> No
         job.preview = report.preview
         preview.learned()
     job.verdict = report.verdict or job.verdict
-    job.warning = report.warning or job.warning
+    job.warning = "\n".join(dict.fromkeys(filter(None, [*job.warning.splitlines(), *report.warning.splitlines()])))
     job.priority = report.priority
     if report.state in protocol.FINAL_STATES and (known := loss_curve.thinned(job.id)):
         job.curve = json.dumps(known)

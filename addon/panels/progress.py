@@ -13,6 +13,8 @@ from ..state import steps
 if TYPE_CHECKING:
     import bpy
 
+MOST_WARNINGS = 3
+"""So many of a job's warnings are shown, the last ones."""
 _STEPS = {"people": "people", "consent": "identities", "forget": "identities", "convert": "convert", "review": "review",
           "voice-train": "voice", "voice": "voice"}  # fmt: skip
 
@@ -66,7 +68,11 @@ def draw(layout: bpy.types.UILayout, context: bpy.types.Context, job: bpy.types.
     if job.state == "paused":
         sentence(layout, context, tr("Paused: its memory is free, nothing is lost."))
     if job.warning:
-        sentence(layout, context, steps.named(job.id_data.understudy, job.warning), "ERROR")
+        told = job.warning.splitlines()
+        for text in told[-MOST_WARNINGS:]:
+            sentence(layout, context, steps.named(job.id_data.understudy, text), "ERROR")
+        if len(told) > MOST_WARNINGS:
+            sentence(layout, context, tr("{n} more: see the engine's log.", n=len(told) - MOST_WARNINGS))
 
 
 def _in_words(job: bpy.types.PropertyGroup) -> str:

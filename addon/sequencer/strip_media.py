@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..state.properties import UnderstudyShot
 
 # what the engine reads as a picture (engine.media.pictures)
-PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".dpx"}
+PICTURES = {".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".dpx"}
 
 
 def source_path(strip: bpy.types.Strip) -> str:

@@ -264,7 +264,7 @@ class Poller:
                 losses=[[int(one.get("step", 0)), float(sum(one["values"].values()))] for one in losses],
                 verdict=str(verdicts[-1].get("text", "")) if verdicts else "",
                 preview=str(previews[-1].get("path", "")) if previews else "",
-                warning=str(warnings[-1].get("text", "")) if warnings else "",
+                warning="\n".join(dict.fromkeys(str(one.get("text", "")) for one in warnings)),
                 priority=job.priority,
             )
         )

@@ -16,6 +16,7 @@ from ..errors import NoFaceError, UnderstudyError
 from ..media.footage import footage_of
 from ..media.pictures import are_photographs, unread_photographs
 from ..media.reader import MediaInfo, probe, require_range
+from ..media.words import files_in_words
 from ..own_files import holds_only_ours, remove_ours, require_scan, vacant
 from ..protocol import Clip, PersonSummary, ScanSummary, project_of, to_json
 from ..reporter import Part, Reporter
@@ -54,9 +55,8 @@ def scan(
     end = require_range(info, clip.start, clip.end)
     clip = replace(clip, end=None if clip.end is None else end)
     if left := unread_photographs(path):
-        reporter.log(
-            f"{len(left)} HEIC or AVIF photographs of {path.name} are passed over: save them as JPEG.", "warning"
-        )
+        told = files_in_words([one.name for one in left])
+        reporter.log(f"Of {path.name} are passed over: {told}. Save them as JPEG or PNG.", "warning")
     names = checked_names(detectors)
     with replace_folder(output) as folder:
         store = Store(project or project_of(output), footage, names)

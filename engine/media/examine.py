@@ -35,7 +35,7 @@ from .recipes import MATRIX_TAGS, Recipe, coded_size
 from .sound import COPIED, QUICKTIME, channel_layout, readable
 from .streams import unread_streams
 from .tone_mapping import HLG, LINEAR, PQ
-from .words import damaged_in_words, frames_in_words, many, unsound_in_words
+from .words import damaged_in_words, files_in_words, frames_in_words, many, unsound_in_words
 
 GAP_STEPS, GAP_SHARE, GAPS = 4, 0.02, 5
 """A step of so many usual ones is a gap, where at most that share of the steps are; and how many gaps are told."""
@@ -276,7 +276,7 @@ def _lost(footage: Footage, info: MediaInfo) -> Iterator[str]:
         return
     files = picture_files(footage.path)
     if left := unread_photographs(footage.path):
-        yield f"{many(len(left), 'HEIC or AVIF photograph')} beside them: not read. Save them as JPEG."
+        yield f"Beside them, not read: {files_in_words([one.name for one in left])}. Save them as JPEG or PNG."
     if several := next((file.name for file in files if holds_several(read_bytes(file))), ""):
         yield f"{several} holds several pictures, an animation or pages: only the first is used."
     if lacking := missing_numbers(files):

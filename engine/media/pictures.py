@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -14,9 +15,11 @@ from av.packet import Packet
 
 from ..errors import MediaError
 from ..reading import open_regular
+from . import tiff_tags
 from .colour_spaces import FULL, LIMITED
 from .exr import is_whole
 from .open import LACKS_MEMORY, refuse_heif
+from .planes import chroma_steps
 
 # Those that may be deeper than 8 bits are decoded by FFmpeg as they are; cameras' and the web's by OpenCV, upright.
 DEEP_CODECS = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".exr": "exr", ".dpx": "dpx"}
@@ -33,7 +36,19 @@ MAGIC_BYTES = {
 }
 """The first bytes of the files that FFmpeg decodes (of their formats' specifications)."""
 HEIF_SUFFIXES = {".heic", ".heif", ".avif"}
-SUFFIXES = {".jpg", ".jpeg", ".webp", ".bmp", *DEEP_CODECS}
+UNREAD_SUFFIXES = {
+    *HEIF_SUFFIXES,
+    *(".gif", ".jp2", ".tga", ".sgi", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"),
+}
+"""Pictures that people have and that are not read."""
+SUFFIXES = {".jpg", ".jpeg", ".jfif", ".jpe", ".webp", ".bmp", *DEEP_CODECS}
+MIRRORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: lambda picture: picture[:, ::-1],
+    4: lambda picture: picture[::-1],
+    5: lambda picture: picture.swapaxes(0, 1),
+    7: lambda picture: picture[::-1, ::-1].swapaxes(0, 1),
+}
+"""EXIF's orientations that mirror, and what makes an (H, W, C) picture upright."""
 
 
 def is_pictures(path: Path) -> bool:
@@ -49,7 +64,7 @@ def picture_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = [f for f in path.iterdir() if f.suffix.lower() in SUFFIXES and f.is_file() and not f.name.startswith(".")]
-    if not found and (photographs := unread_photographs(path)):
+    if not found and (photographs := [f for f in unread_photographs(path) if f.suffix.lower() in HEIF_SUFFIXES]):
         refuse_heif(photographs[0], b"    ftypheic")
     if not found:
         kinds = ", ".join(sorted(s[1:] for s in SUFFIXES))
@@ -60,8 +75,8 @@ def picture_files(path: Path) -> list[Path]:
 
 
 def unread_photographs(path: Path) -> list[Path]:
-    """The photographs of a folder that are passed over: HEIC and AVIF (`open.refuse_heif`)."""
-    return sorted(f for f in path.iterdir() if f.suffix.lower() in HEIF_SUFFIXES) if path.is_dir() else []
+    """The pictures of a folder that are passed over, by what they are called: HEIC, AVIF, cameras' raw and others."""
+    return sorted(f for f in path.iterdir() if f.suffix.lower() in UNREAD_SUFFIXES) if path.is_dir() else []
 
 
 def are_photographs(path: Path) -> bool:
@@ -107,13 +122,38 @@ def read_picture(path: Path, as_stored: bool = False) -> av.VideoFrame:
     except OSError as error:
         raise MediaError(f"{path} cannot be read ({error.strerror}). Check that it is there and allowed.") from None
     refuse_heif(path, data[:12])
-    codec = _codec_of(data)
-    frame = _decoded(data, codec) if codec else None
+    codec, tags = _codec_of(data), tiff_tags.numbers(data)
+    if tags.get(tiff_tags.PHOTOMETRIC) == tiff_tags.CIELAB:
+        raise MediaError(f"{path} holds CIELab colours, which are not read. Export it again as RGB.")
+    by_opencv = tags.get(tiff_tags.COMPRESSION) in tiff_tags.JPEG_COMPRESSIONS  # FFmpeg reads them as black
+    frame = _decoded(data, codec) if codec and not by_opencv else None
     if frame is None and codec in (None, "tiff"):
         frame = _by_opencv(data, as_stored)
     if frame is None:
         raise MediaError(f"{path} is damaged or not a picture. Export it again as PNG or JPEG.")
+    if codec in ("png", "tiff") and not by_opencv and tiff_tags.orientation(data) in MIRRORED:
+        stored = _unturned(frame)
+        return stored if as_stored else _unmirrored(stored, tiff_tags.orientation(data))
     return _unturned(frame) if as_stored and frame.rotation else frame
+
+
+def _unmirrored(stored: av.VideoFrame, orientation: int) -> av.VideoFrame:
+    """A picture that EXIF mirrors, which FFmpeg's rotation does not tell, upright."""
+    form, turned = stored.format, orientation in (5, 7)
+    size = (stored.height, stored.width) if turned else (stored.width, stored.height)
+    if form.name == "pal8" or chroma_steps(form.name) not in ((1, 1), (2, 2)):
+        return stored
+    frame = av.VideoFrame(*size, form.name)
+    packed = len(stored.planes) == 1
+    for to, plane in zip(frame.planes, stored.planes, strict=True):
+        bytes_each = form.padded_bits_per_pixel // 8 if packed else (form.components[0].bits + 7) // 8
+        rows = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width * bytes_each]  # type: ignore[call-overload]
+        upright = MIRRORED[orientation](rows.reshape(plane.height, plane.width, bytes_each))
+        there = np.frombuffer(to, np.uint8).reshape(to.height, -1)  # type: ignore[call-overload]
+        there[:, : to.width * bytes_each] = upright.reshape(to.height, -1)
+    for name in ("color_range", "colorspace", "color_primaries", "color_trc"):
+        setattr(frame, name, getattr(stored, name))
+    return frame
 
 
 def _unturned(turned: av.VideoFrame) -> av.VideoFrame:

@@ -129,6 +129,25 @@ def test_a_file_name_that_is_no_text_is_said_all_the_same(scene, clips, engine, 
     assert scene.understudy.error == said
 
 
+def test_every_warning_of_a_job_is_kept_once(addon, scene, clips, engine, tick_until):
+    engine.script(hold=["scan"])
+    flow.add_shot(scene, clips)
+    bpy.ops.understudy.mark_range()
+    bpy.ops.understudy.scan_shot()
+    tick_until(lambda: scene.understudy.jobs[0].state == "running")
+    job = scene.understudy.jobs[0]
+    for warning in (
+        "Frames 60 to 70 cannot be decoded.",
+        "",
+        "Frames 59 and 71 are damaged.\nFrames 60 to 70 cannot be decoded.",
+    ):
+        report = addon.reports.JobReport(id=job.id, state="running", warning=warning)
+        addon.jobs._update(scene, job, report)
+    assert job.warning.splitlines() == ["Frames 60 to 70 cannot be decoded.", "Frames 59 and 71 are damaged."]
+    engine.script(hold=[])
+    tick_until(lambda: flow.idle(scene))
+
+
 def test_a_scan_of_frames_no_longer_marked_is_dropped(scene, clips, engine, tick_until):
     engine.script(hold=["scan"])
     flow.add_shot(scene, clips)

@@ -121,7 +121,7 @@ def test_what_is_said_of_pictures(tmp_path: Path) -> None:
     found = said(photographs)
     assert not found["kept"] and "of different sizes" in found["cannot"][0]
     assert "a.png of photographs cannot be decoded: each of them is passed over." in found["lost"]
-    assert any("1 HEIC or AVIF photograph beside them" in text for text in found["lost"])
+    assert any(text.startswith("Beside them, not read: ") and ".heic" in text for text in found["lost"])
     assert "HEIC photograph, which Understudy does not read" in said(photographs / "b.heic")["cannot"][0]
 
 

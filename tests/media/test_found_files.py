@@ -202,8 +202,13 @@ TURNED = b"II*\0\x08\0\0\0\x01\0" + struct.pack("<HHIHH", 0x112, 3, 1, 6, 0) + b
 """EXIF that says: turn this picture clockwise by a quarter."""
 
 
-def turned(kind: str, picture: np.ndarray) -> bytes:
+def turned(kind: str, picture: np.ndarray, orientation: int = 6) -> bytes:
     """A picture of 60 × 40 pixels in that format, with EXIF that has it turned."""
+    data = _turned(kind, picture)
+    return data.replace(TURNED[10:22], TURNED[10:18] + bytes([orientation]) + TURNED[19:22])
+
+
+def _turned(kind: str, picture: np.ndarray) -> bytes:
     data = cv2.imencode(f".{kind}", picture, [cv2.IMWRITE_WEBP_QUALITY, 101] if kind == "webp" else [])[1].tobytes()
     if kind == "jpg":
         exif = b"Exif\0\0" + TURNED
@@ -220,6 +225,69 @@ def turned(kind: str, picture: np.ndarray) -> bytes:
     tags = [data[at + 2 + 12 * n : at + 14 + 12 * n] for n in range(count)]
     tags = sorted([tag for tag in tags if tag[:2] != b"\x12\x01"] + [TURNED[10:22]], key=lambda tag: tag[1::-1])
     return data[:4] + struct.pack("<I", len(data)) + data[8:] + struct.pack("<H", len(tags)) + b"".join(tags) + bytes(4)
+
+
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a),
+}
+"""EXIF 2.32, 4.6.4 A: what makes a stored picture of each orientation upright."""
+
+
+@pytest.mark.parametrize("depth", [np.uint8, np.uint16])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("kind", ["png", "tif", "jpg"])
+def test_a_mirrored_photograph_is_upright_too(tmp_path, kind, orientation, depth):
+    y, x = np.mgrid[0:40, 0:60]
+    picture = np.dstack([x * 4, y * 6, np.full_like(x, 90)]).astype(depth) * (257 if depth is np.uint16 else 1)
+    if kind == "jpg" and depth is np.uint16:
+        return  # JPEG has 8 bits
+    path = tmp_path / f"a.{kind}"
+    data = turned(kind, picture, orientation)
+    if kind == "png":  # its checksum counts
+        at = data.index(b"eXIf")
+        data = (
+            data[: at + 4 + len(TURNED)]
+            + struct.pack(">I", zlib.crc32(data[at : at + 4 + len(TURNED)]))
+            + data[at + 8 + len(TURNED) :]
+        )
+    path.write_bytes(data)
+    (frame,) = read_frames(path)
+    wanted = UPRIGHT[orientation]((picture // (257 if depth is np.uint16 else 1))[..., ::-1])  # OpenCV's are BGR
+    assert frame.rgb.shape == wanted.shape and np.abs(frame.rgb.astype(int) - wanted).max() <= (
+        40 if kind == "jpg" else 1
+    )
+
+
+def test_tiffs_that_ffmpeg_reads_wrongly(tmp_path):
+    picture = np.full((40, 60, 3), (90, 160, 200), np.uint8)
+    path = tmp_path / "jpeg.tif"
+    cv2.imwrite(str(path), picture, [cv2.IMWRITE_TIFF_COMPRESSION, 7])
+    (frame,) = read_frames(path)
+    assert np.abs(frame.rgb[20, 30].astype(int) - (200, 160, 90)).max() < 8
+    data = bytearray(cv2.imencode(".tif", picture)[1].tobytes())
+    (at,) = struct.unpack("<I", data[4:8])
+    for tag in range(at + 2, at + 2 + 12 * struct.unpack("<H", data[at : at + 2])[0], 12):
+        if data[tag : tag + 2] == struct.pack("<H", 262):
+            data[tag + 8] = 8
+    (tmp_path / "lab.tif").write_bytes(data)
+    with pytest.raises(MediaError, match="holds CIELab colours"):
+        probe(tmp_path / "lab.tif")
+
+
+def test_what_a_jpeg_is_also_called_and_what_is_passed_over(tmp_path):
+    for name in ("a.jfif", "b.jpe", "c.jpg"):
+        (tmp_path / name).write_bytes(cv2.imencode(".jpg", np.zeros((8, 8, 3), np.uint8))[1].tobytes())
+    for name in ("d.gif", "e.CR2", "f.psd", "g.txt"):
+        (tmp_path / name).write_bytes(b"x")
+    assert probe(tmp_path).frames == 3
+    assert [path.name for path in unread_photographs(tmp_path)] == ["d.gif", "e.CR2", "f.psd"]
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp", "tif"])
