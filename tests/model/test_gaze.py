@@ -168,10 +168,10 @@ def test_closed_eyes_are_the_targets_own_where_the_source_shows_none(astronaut_f
     noise = blur(noise, 1.2)
     picture = (0.5 + 0.1 * noise / noise.std()).clamp(0, 1).expand(1, 3, size, size).contiguous()
 
-    def alike(lids: float) -> float:
+    def alike(lids: float, seen: Any = views) -> float:
         points = opened(astronaut_faces.landmarks, lids, 0.0)
         target = target_geometry(points, size, CPU)
-        made = draft(target, picture, views, torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 1, size, size))
+        made = draft(target, picture, seen, torch.zeros(1, 3, dtype=torch.int64), torch.ones(1, 1, size, size))
         here = torch.zeros(size, size, dtype=torch.bool)
         for eye in EYES:
             x, y = points[0, eye, :2].mean(0).astype(int)
@@ -181,6 +181,8 @@ def test_closed_eyes_are_the_targets_own_where_the_source_shows_none(astronaut_f
 
     assert alike(-1.0) > 0.9
     assert abs(alike(0.0)) < 0.4
+    winking = replace(views, lids=np.array([[views.lids[0, 0], 0.0]], np.float32))
+    assert alike(-1.0, winking) > 0.9  # both together
 
 
 def test_a_lid_is_drawn_out_of_the_skin_below_the_brow_not_out_of_the_brow(astronaut_faces: Any) -> None:

@@ -175,8 +175,9 @@ def _with_own_lids(
     choice (B,), has open ones: skin drawn down over an open eye looks like a disc. In the face's tones beside them."""
     there = torch.from_numpy(views.lids[choice.cpu().numpy()]).to(face.device)
     amount = closing(target, there, NARROW)
-    # both together, or they would not be a pair for a frame; not where one winks
-    amount = torch.maximum(amount, amount.amax(1, keepdim=True) * closing(target, there, BESIDE_NARROW))
+    # both together, or they would not be a pair for a frame, whatever the view's are; not where one winks
+    beside = closing(target, torch.ones_like(there), BESIDE_NARROW)
+    amount = torch.maximum(amount, amount.amax(1, keepdim=True) * beside)
     if face.device.type == "cpu" and not amount.any():
         return face
     own = (about_each_eye(target) * amount[..., None, None]).sum(1, keepdim=True).clamp(max=1)
