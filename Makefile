@@ -25,7 +25,7 @@ export OMP_WAIT_POLICY := PASSIVE
 PYTHON313 := $(shell tools/find_python.sh 3.13)
 BPYS := $(BPY) .env/bpy45 $(if $(PYTHON313),.env/bpy52)
 
-.PHONY: demo test lint engine models blender blenders footage test-engine test-blender test-gui window package wheels clean
+.PHONY: demo test lint engine models blender blenders footage test-engine test-blender test-gui window package release wheels clean
 
 demo: announce-demo engine models blender
 	$(BPY)/bin/python tools/demo.py --engine-python $(UNDERSTUDY_ENGINE_PYTHON) --out $(OUT) --minutes $(MINUTES) \
@@ -89,6 +89,10 @@ footage: engine
 
 package: engine blender
 	$(ENGINE)/bin/python tools/package.py
+
+# all that a release consists of, into dist/ (docs/dev/contributing.md says how to publish it)
+release: engine blender
+	$(ENGINE)/bin/python tools/release.py --bpy-environment $(BPY)
 
 # what a computer without the network needs for its set-up
 WHEELS ?= wheels

@@ -75,12 +75,19 @@ def draw(layout: bpy.types.UILayout, say) -> None:  # type: ignore[no-untyped-de
         say(tr(progress.error), "ERROR")
     elif progress.message:
         say(tr(progress.message), "INFO")
+    old = outdated()
+    if old:
+        say(tr("The engine is version {old}, the add-on {new}: update the engine.",
+               old=_version, new=environment.version()), "ERROR")  # fmt: skip
     _device = _device or environment.device()
     say(
         tr("For {device}, about {size} MB are downloaded.", device=_device.upper(),
            size=environment.DOWNLOAD_MB[_device]), "NONE",
     )  # fmt: skip
-    layout.operator("understudy.setup", icon="IMPORT")
+    if old:
+        layout.operator("understudy.setup", text="Update Engine", icon="FILE_REFRESH")
+    else:
+        layout.operator("understudy.setup", icon="IMPORT")
     if not bpy.app.online_access and not wheels_folder():
         say(tr("Allow Online Access in Preferences > System, or name a folder of wheels."), "INTERNET_OFFLINE")
 

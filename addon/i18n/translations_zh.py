@@ -48,6 +48,8 @@ STRINGS: dict[str, str] = {
     "Remove Engine": "移除引擎",
     "Remove the engine and its networks?": "移除引擎及其网络？",
     "Set Up Engine": "设置引擎",
+    "Update Engine": "更新引擎",
+    "The engine is version {old}, the add-on {new}: update the engine.": "引擎版本为 {old}，插件版本为 {new}：请更新引擎。",
     "Stop the engine and remove all of it: environment, networks, queue and logs; projects stay":
         "停止引擎并移除其全部内容：环境、网络、队列和日志；项目会保留",
     "Stop the set-up; started again, it goes on from what was downloaded": "停止设置；再次开始时会从已下载的内容继续",
@@ -793,4 +795,5 @@ STRINGS: dict[str, str] = {
     "Who is heard in {name}": "{name}中听到的人",
     "Or allow Online Access in Preferences > System: then the first voice fetches them.":
         "或在“偏好设置 > 系统”中允许联网：第一次制作声音时会下载它们。",
+    "The engine is in use: stop it in the panel Engine, then try again.": "引擎正在使用：请在“引擎”面板中停止它，然后重试。",
 }  # fmt: skip

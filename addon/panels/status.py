@@ -38,8 +38,8 @@ def draw_remote(layout: bpy.types.UILayout, context: bpy.types.Context) -> None:
 
 
 def _needs_setup() -> bool:
-    """Nothing was set up, or something of another version; not while an engine answers."""
-    return jobs.engine.state != "ready" and (engine_setup.needed() or engine_setup.outdated())
+    """Nothing was set up and no engine answers, or what was set up is of another version."""
+    return engine_setup.outdated() or (jobs.engine.state != "ready" and engine_setup.needed())
 
 
 class UNDERSTUDY_PT_status(SidebarPanel, bpy.types.Panel):

@@ -4,7 +4,8 @@ never inside Blender.
 A thread drives programs of their own (the found Python, uv, pip, the engine); Blender's Python is neither used nor
 touched. Everything lies in Understudy's home folder. The environment is made beside its final place and moved
 there when the engine has checked itself, so that a half-made one is never taken for an engine; what was downloaded
-stays, so that a cancelled set-up goes on where it stopped.
+stays, so that a cancelled set-up goes on where it stopped. An older environment works until then, and is put back
+where the new one does not work in its place.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -28,6 +30,7 @@ from queue import SimpleQueue
 from typing import IO
 
 from ...engine import child_process, protocol
+from ...engine.protocol import http_client
 from ..engine_link import environment
 from ..engine_link.environment import DOWNLOAD_MB, PINS, ROOT, Device, python_of, requirements, version
 from ..engine_link.reports import Progress
@@ -160,6 +163,7 @@ class Installer:
             raise SetupFailed(f"There is no folder of wheels at {offline}.")
         with (home / "setup.log").open("w", encoding="utf-8") as log:
             part = environment.folder().with_name("env.part")
+            _restore()
             if not python_of(part).exists() or not self._works(python_of(part)):
                 shutil.rmtree(part, ignore_errors=True)
                 self._make_environment(part, offline, log)
@@ -173,8 +177,8 @@ class Installer:
             self._check(part, log)
             stamp = {"version": version(), "device": chosen}
             (part / "understudy.json").write_text(json.dumps(stamp), encoding="utf-8")
-            shutil.rmtree(environment.folder(), ignore_errors=True)
-            part.replace(environment.folder())
+            self._step(0.99, "Putting the engine in its place")
+            _replace(part)
         self._say(state="done", fraction=1.0, message="The engine is set up.")
 
     def _works(self, python: Path) -> bool:
@@ -353,6 +357,67 @@ class Installer:
             else:
                 thing.unlink(missing_ok=True)
         self._say(state="idle", fraction=0.0, message="The engine was removed.")
+
+
+RELEASE_SECONDS = 10.0
+"""How long an engine that was told to end may keep its files in use."""
+
+
+def _old() -> Path:
+    return environment.folder().with_name("env.old")
+
+
+def _restore() -> None:
+    """Put an older environment back that a crash left aside; one that was replaced goes."""
+    if not environment.folder().exists() and _old().exists():
+        _old().replace(environment.folder())
+    shutil.rmtree(_old(), ignore_errors=True)
+
+
+def _replace(part: Path) -> None:
+    """Put a new environment in the place of the older one, which comes back where that fails. Raises SetupFailed."""
+    final, old = environment.folder(), _old()
+    updating = final.exists()
+    if updating and sys.platform == "win32":
+        _stop_engine()  # or its files cannot be moved
+    if updating:
+        try:
+            _move(final, old)
+        except OSError:
+            raise SetupFailed("The engine is in use: stop it in the panel Engine, then try again.") from None
+    try:
+        _move(part, final)
+        if _run(child_process.module("understudy.engine", "--help", python=python_of(final)), 60).returncode:
+            raise SetupFailed(f"The engine does not work in its place. {_log()}")
+    except BaseException:
+        if final.exists():
+            _move(final, part)
+        if updating:
+            _move(old, final)
+        raise
+    if updating:
+        _stop_engine()
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _stop_engine() -> None:
+    """End the engine that runs, which is the older one; its jobs go on in the one that is started next."""
+    with contextlib.suppress(http_client.EngineGone, http_client.Refused):
+        if address := http_client.read_address():
+            http_client.shutdown(address)
+
+
+def _move(folder: Path, to: Path) -> None:
+    """Rename a folder, once nobody has its files open where the system minds that. Raises OSError."""
+    deadline = time.monotonic() + (RELEASE_SECONDS if sys.platform == "win32" else 0.0)
+    while True:
+        try:
+            folder.replace(to)
+            return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 _DOWNLOADING = re.compile(r"\s*Downloading (\S+) \(([^)]*)\)")

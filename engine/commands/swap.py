@@ -25,6 +25,7 @@ from .arguments import (
     read_consents,
     watching,
 )
+from .first_use import Fetch, obtain_networks
 
 if TYPE_CHECKING:
     from ..media.reader import MediaInfo
@@ -57,6 +58,7 @@ class SwapAll:
     """Where scans and the model are kept; without it, a folder OUT.understudy beside the output."""
     consent: Consents = field(default_factory=list)
     overwrite: Overwrite = False
+    fetch: Fetch = False
     json: Json = False
 
     manual: ClassVar[str] = """\
@@ -67,6 +69,8 @@ class SwapAll:
   go into the same work folder: whoever is somebody else there is face-2 or target-2, and asked for, too.
   With --voice the movie's voice is recast, too (voice: who is heard, whose consent is asked for
   beside the face's).
+  The first swap needs the face networks (about 145 MB, with --voice 160 MB more): the terminal
+  asks before they are downloaded, and --fetch says yes beforehand.
 
 Examples
   understudy swap shot.mp4 --face actor.mp4 -o recast.mp4 --preset draft \\
@@ -107,6 +111,7 @@ Writes
 
         output = request.output
         self._ask_early(request)
+        obtain_networks(self.fetch, voice=self.voice is not None)
         again = "Run the same command again: finished scans are kept, and training goes on."
         with watching(again) as reporter:
             scans = scan_both(request, shot, face, reporter)
@@ -114,7 +119,6 @@ Writes
         if self.voice is None:
             with watching(again) as reporter:
                 return swap(request, scans, names, reporter)
-        voice.fetch()
         replaced = {names[1]: f"who is replaced in {self.shot.name}"}
         obtain_consent(request.work, replaced, self._said(TARGET, names[1]), "voice")
         seen = request.work / f"picture{output.suffix}"
