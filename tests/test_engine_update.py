@@ -4,6 +4,7 @@ pip and the environments are real; the packages are tiny ones that the test writ
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import types
@@ -72,6 +73,8 @@ def test_an_update_takes_its_place_or_leaves_the_older_engine_whole(extension, t
     ended = []
     monkeypatch.setattr(installer, "_stop_engine", lambda: ended.append(engine(home)))
 
+    # one that was begun before, so that this one takes no time for another
+    shutil.copytree(home / "env", home / "env.part", symlinks=True)
     failed = extension("2.0", broken=True)
     assert failed.state == "failed" and "could not be installed" in failed.error
     assert engine(home) == ("engine 1.0", "1.0") and not ended

@@ -243,6 +243,23 @@ def test_errors_are_shown(addon, scene, clips, engine, tick_until, draw):
     assert "The engine is not installed. Install it." in said and "understudy.start_engine" in said
 
 
+def test_an_older_engine_is_offered_an_update_also_while_it_runs(addon, scene, draw, tmp_path, monkeypatch):
+    home = tmp_path / "home"
+    python = addon.environment.python_of(home / "env")
+    python.parent.mkdir(parents=True)
+    python.write_text("")
+    (home / "env" / "understudy.json").write_text('{"version": "0.0.9"}')
+    monkeypatch.setenv("UNDERSTUDY_HOME", str(home))
+    monkeypatch.delenv("UNDERSTUDY_ENGINE_PYTHON", raising=False)
+    monkeypatch.setattr(addon.engine_setup, "_version", None)
+    monkeypatch.setattr(addon.jobs, "engine", addon.reports.EngineReport(state="ready", version="0.0.9"))
+    said = draw()
+    assert f"The engine is version 0.0.9, the add-on {addon.environment.version()}: update the engine." in said
+    assert "understudy.setup" in said
+    monkeypatch.setattr(addon.engine_setup, "_version", addon.environment.version())
+    assert "update the engine" not in draw()
+
+
 def test_the_panel_says_whose_engine_works(addon, scene, clips, engine, tick_until, draw, tmp_path, monkeypatch):
     monkeypatch.setattr(addon.sidecar, "PACE", dataclasses.replace(addon.sidecar.PACE, far=0.05))
     preferences = addon.user_preferences.preferences()
