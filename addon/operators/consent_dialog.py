@@ -24,7 +24,7 @@ from .common import Outside
 _OF_ONE = ("person", "basis", "file")
 _OF_ALL = ("scope", "date")
 _WIDTH = 420
-_HEIGHT, _ROW_HEIGHT = 230, 109
+_HEIGHT, _ROW_HEIGHT = 270, 130
 """Pixels at scale 1 that a dialog of nobody takes, and of them each."""
 
 _typed: dict[tuple[str, str, str], dict[str, str]] = {}
