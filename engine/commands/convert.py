@@ -75,6 +75,7 @@ Examples
   understudy convert work/shot --model work/model --swap 0:Bob=Ann --set colour=mkl --set erode=0,0.02,0,0.02 -o b.mov
   understudy convert --like b.mov work/shot2 -o c.mov
   understudy convert work/shot --model work/model --swap 0:Bob=Ann --curves fade.json -o faded.mp4
+  understudy convert work/shot --model work/model --swap 0:Bob=Ann --format passes -o passes
 
 Settings
 {settings}
@@ -88,6 +89,8 @@ Settings over time
 Writes
   recast.mp4                     once it is complete; until then the folder recast.mp4.part
   recast.mp4.understudy.json     what made it, for --like
+  passes/*.exr                   with --format passes: the face, mattes of its parts and maps, as layers
+  passes-faces.json              its matrices, frame by frame
 """.replace("{settings}", settings_manual(ConvertSettings))
 
     def run(self) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from ..media.float_view import Patch, composite_onto
 from ..media.signal import Box
 from . import blend, colour_matching, grain_blur
 from .face_batch import Face
+from .face_passes import face_facts, face_layers
 from .frame_measures import Measures
 from .patch import VISIBLE_ALPHA, Place, warped_face, warped_mask
 
@@ -27,10 +29,12 @@ def composite(
     frame: int,
     faces: Sequence[tuple[Face, Place, Measures]],
     mark: EmbedMark | None = None,
+    people: Mapping[int, int] | None = None,
 ) -> list[Patch]:
     """The patches of one frame's faces, farther ones first; each is finished over those before it.
 
-    Deterministic: grain is drawn from the frame's number and the face's track.
+    Deterministic: grain is drawn from the frame's number and the face's track. With `people` (track → person) they
+    carry what passes tell of each face.
     """
     patches: list[Patch] = []
     for face, place, measures in faces:
@@ -51,7 +55,11 @@ def composite(
         # not below black nor above white, but where the footage itself is
         mixed /= 255
         composite_onto(np.clip(mixed, np.minimum(under, 0), np.maximum(under, 1), out=mixed), alpha > 0, under)
-        patches.append(Patch(x0, y0, under, alpha + beneath * (1 - alpha)))
+        patch = Patch(x0, y0, under, alpha + beneath * (1 - alpha))
+        if people is not None:
+            told = face_facts(face.placement, people.get(face.placement.track, -1))
+            patch = replace(patch, layers=face_layers(face, place, alpha), facts=told)
+        patches.append(patch)
     return patches
 
 

@@ -29,6 +29,7 @@ from ..settings import check_settings
 from .composite import EmbedMark
 from .convert_settings import earlier_results, save_settings
 from .face_batch import Face, crop_of
+from .face_passes import save_faces
 from .frame_measures import AVERAGING_RADIUS
 from .pipeline import prefetch
 from .plan import Placement, make_plan
@@ -77,12 +78,14 @@ def convert(
     start, end = range_of(spec, alignments, info)
     sources = load_sources(Path(spec.model), {s.identity for s in spec.swaps}, device, spec.use_refiner)
     plan = make_plan(alignments, spec.swaps, sources, settings, spec.curves, report)
+    people = dict(zip(alignments.track.tolist(), alignments.person.tolist(), strict=True))
+    passes = spec.format == "passes"
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
     wanted = range(start, end)
     front = any(p.settings.keep_front for frame in wanted for p in plan.get(frame, ()))
     known = learn_tracks(info.footage, plan, wanted, sources, device, report, spectacles=front)
-    work = Work(plan, sources, device, mark, Path(spec.scan), known)
+    work = Work(plan, sources, device, mark, Path(spec.scan), known, people if passes else None)
     counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}
     writer = MovieWriter(
         Path(spec.output),
@@ -94,6 +97,7 @@ def convert(
         key=segment_key(spec, plan, start, end),
         earlier=earlier_results(Path(spec.output)),
         certify=certify and partial(certify, counts),
+        people=[swap.person for swap in spec.swaps],
     )
     damages: list[Damage] = []
     with writer:
@@ -115,6 +119,8 @@ def convert(
         report.log(damaged_in_words(info.footage, repeated), "warning")
     if unsound := [frame for damage in damages for frame in damage.unsound()]:
         report.log(unsound_in_words(info.footage, unsound), "warning")
+    if passes:
+        save_faces(spec)
     save_settings(spec, writer.record(), doubt)
     return counts
 

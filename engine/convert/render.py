@@ -45,6 +45,8 @@ class Work:
     scan: Path | None = None
     tracks: Mapping[int, TrackFacts] = field(default_factory=dict)
     """Track → what is known of its face (`track_facts.learn_tracks`)."""
+    people: Mapping[int, int] | None = None
+    """Track → its person, where passes are wanted."""
 
 
 def recast_still(frame: Frame, work: Work) -> tuple[np.ndarray, np.ndarray]:
@@ -102,7 +104,8 @@ def average_neighbours(rendered: Iterable[Rendered]) -> Iterator[Rendered]:
             here = middle.frame.index
             if face.hidden is not None:
                 before, after = (near[n][0].hidden if n in near else None for n in (here - 1, here + 1))
-                face = replace(face, mask=face.whole * (1 - median_over_time(before, face.hidden, after)))
+                hidden = median_over_time(before, face.hidden, after)
+                face = replace(face, mask=face.whole * (1 - hidden), hidden=hidden)
             faces.append((face, place, average_measures(here, list(near), [m for _, m in near.values()])))
         return Rendered(middle.frame, faces)
 
@@ -121,7 +124,7 @@ def composite_frames(frames: Iterable[Rendered], work: Work, pool: Executor) -> 
     """Every frame with its patches, in order; a few frames are composited at a time."""
 
     def finish(item: Rendered) -> list[Patch]:
-        return composite(item.frame.view, item.frame.index, item.faces, work.mark)
+        return composite(item.frame.view, item.frame.index, item.faces, work.mark, work.people)
 
     begun: deque[tuple[Frame, Future[list[Patch]] | None]] = deque()
     for item in frames:

@@ -117,9 +117,12 @@ class PictureSegment:
         self._folder, self._recipe, self._info, self._name = folder, recipe, info, name
         self._names: list[str] = []
 
-    def write(self, picture: av.VideoFrame, number: int) -> None:
-        """Write the picture of source frame `number`."""
-        data = picture_bytes(to_encoder_format(picture, self._recipe), self._recipe)
+    def write(self, picture: av.VideoFrame | bytes, number: int) -> None:
+        """Write the picture of source frame `number`, or the bytes of its file."""
+        if isinstance(picture, bytes):
+            data = picture
+        else:
+            data = picture_bytes(to_encoder_format(picture, self._recipe), self._recipe)
         self._names.append(self._name(number))
         (self._folder / self._names[-1]).write_bytes(data)
 

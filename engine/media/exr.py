@@ -54,6 +54,11 @@ def unread_parts(data: bytes) -> str:
     return " and ".join(found)
 
 
+def attributes(data: bytes) -> dict[bytes, bytes]:
+    """The attributes of the first part. Raises struct.error, IndexError or ValueError where it is not whole."""
+    return _header(data)[0]
+
+
 def _header(data: bytes) -> tuple[dict[bytes, bytes], int]:
     """The attributes of the first part, and where they end. Raises struct.error, IndexError or ValueError."""
     told, position = {}, 8

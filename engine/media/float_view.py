@@ -6,8 +6,9 @@ whatever its depth, range, chroma or transfer, and a changed one gets the differ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import av
 import cv2
@@ -29,12 +30,15 @@ class Patch:
     rgb    (h, w, 3) float32, the finished picture there, as `Frame.view` gives the old one (R'G'B', 0..1)
     matte  (h, w) float32 0..1, how much of each pixel is the new face. Where it is 0 every sample stays the
            source's own; the layer is this matte with the colour that, laid over the footage, gives `rgb`
+    layers, facts   what passes tell of its face (`media.passes`), where they are wanted
     """
 
     x: int
     y: int
     rgb: np.ndarray
     matte: np.ndarray
+    layers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def box(self) -> Box:

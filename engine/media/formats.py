@@ -14,7 +14,20 @@ from ..protocol import OutputFormat
 from .open import LACKS_MEMORY
 from .planes import planar_name
 from .reader import MediaInfo
-from .recipes import MOVIES, PICTURES, WITH_ALPHA, Recipe, coded_size, dnxhr, ffv1, h26x, pictures, prores, tags_of
+from .recipes import (
+    MOVIES,
+    PICTURES,
+    WITH_ALPHA,
+    Recipe,
+    coded_size,
+    dnxhr,
+    ffv1,
+    h26x,
+    passes,
+    pictures,
+    prores,
+    tags_of,
+)
 from .tone_mapping import HLG, PQ
 
 TITLES = {
@@ -62,6 +75,10 @@ def _recipe(name: str, source: MediaInfo, layer: bool) -> Recipe:
 
 
 def _codec(name: str, source: MediaInfo, layer: bool) -> Recipe:
+    if name == "passes":
+        if layer:
+            raise MediaError("Passes hold the face and its matte already; leave the layer out.")
+        return passes()
     if layer and name not in WITH_ALPHA:
         raise MediaError(
             f"A layer needs transparency, which {TITLES.get(name, name)} does not have; choose ProRes 4444, FFV1, or "
@@ -116,10 +133,9 @@ def check_output(output: Path, source: MediaInfo, format: OutputFormat = "same",
         kinds = " or ".join([", ".join(usual[:-1]), usual[-1]]) if len(usual) > 1 else usual[0]
         codec = next((says for name, says in TITLES.items() if recipe.name.startswith(name)), recipe.name)
         raise MediaError(f"{output.name} is no name for a movie in {codec}; end it in {kinds}.")
+    kind = "OpenEXR" if recipe.name == "passes" else recipe.name.upper()
     if not recipe.suffixes and (suffix in MOVIES or suffix in PICTURES or output.is_file()):
-        raise MediaError(
-            f"{output.name} is to be a folder of {recipe.name.upper()} pictures; give it a name without an ending."
-        )
+        raise MediaError(f"{output.name} is to be a folder of {kind} pictures; give it a name without an ending.")
     if output.exists() and source.path.exists() and output.samefile(source.path):
         raise MediaError(f"{output} is the footage itself. Choose another name for the recast movie.")
     if recipe.picture:

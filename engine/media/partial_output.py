@@ -15,6 +15,7 @@ from ..errors import UnderstudyError
 from ..own_files import contents, named, remove_ours
 
 SETTINGS_SUFFIX = ".understudy.json"
+FACES_SUFFIX = "-faces.json"
 SEGMENT_PATTERN = "[0-9]*.json"  # what a finished segment leaves in its folder
 RECASTS_FILE = "recasts.json"  # in a working folder: which recasts it is of, as `provenance.begun` writes it
 
@@ -22,6 +23,11 @@ RECASTS_FILE = "recasts.json"  # in a working folder: which recasts it is of, as
 def settings_file(output: Path) -> Path:
     """Where what made a result is kept: `recast.mov.understudy.json` beside `recast.mov`."""
     return output.with_name(f"{output.name}{SETTINGS_SUFFIX}")
+
+
+def faces_file(output: Path) -> Path:
+    """Where it is kept what faces the passes in the folder `output` show: `passes-faces.json` beside `passes`."""
+    return output.with_name(f"{output.name}{FACES_SUFFIX}")
 
 
 def matte_path(output: Path) -> Path:

@@ -78,6 +78,12 @@ def tags_of(recipe: Recipe, source: MediaInfo, layer: bool) -> Tags:
     return Tags(matrix=matrix, primaries=primaries, transfer=transfer, range=kept)
 
 
+def passes() -> Recipe:
+    """Passes for a compositor: OpenEXR pictures of several layers, which `media.passes` writes."""
+    options = {"compression": "zip16", "format": "half"}
+    return Recipe(name="passes", codec="exr", pixel_format="gbrapf32le", options=options, picture=".exr")
+
+
 def coded_size(source: MediaInfo) -> tuple[int, int]:
     """Width and height before rotation."""
     return (source.height, source.width) if source.rotation % 180 else (source.width, source.height)

@@ -27,6 +27,7 @@ from .formats import check_output
 from .layer import layer_pictures, matte_recipe
 from .open import LACKS_MEMORY
 from .partial_output import Certify, matte_path, partial_folder, publish, remove_partial, require_own_partial
+from .passes import layer_names, passes_picture
 from .pictures import picture_files
 from .reader import Frame, MediaInfo, as_coded
 from .recipes import Recipe
@@ -71,7 +72,8 @@ class MovieWriter:
                     writer.write(frame, patches_of(frame))
 
     `output` is a movie, or a folder for a format of pictures (`formats.suffix_of` tells). `layer` writes only the
-    recast face with straight alpha, and its matte beside it (`matte_path`). Frames grow in segments
+    recast face with straight alpha, and its matte beside it (`matte_path`); `people` are the persons that passes are
+    of. Frames grow in segments
     (`segments.SEGMENT_FRAMES` each) in `partial_folder(output)`; the output gets its name when all are written, the
     block ends well and `certify` has signed and recorded it where it lies. An exception leaves the finished segments,
     which the next writer of the same source, range, format and `key` takes over: `missing()` tells what is left.
@@ -92,10 +94,11 @@ class MovieWriter:
         key: Key | None = None,
         earlier: Sequence[EarlierMovie] = (),
         certify: Certify | None = None,
+        people: Sequence[int] = (),
     ) -> None:
         self._output, self._source = Path(output), source
         self._start, self._end, self._format, self._layer, self._key = start, end, format, layer, key
-        self._earlier, self._certify = earlier, certify
+        self._earlier, self._certify, self._people = earlier, certify, people
         self._folder = partial_folder(self._output)
         self._made: list[Path] = []  # folders, the innermost first
         self._outputs: list[_Output] = []
@@ -192,7 +195,9 @@ class MovieWriter:
         finally:
             self._discard()
 
-    def _pictures(self, frame: Frame, patches: Sequence[Patch]) -> list[av.VideoFrame]:
+    def _pictures(self, frame: Frame, patches: Sequence[Patch]) -> Sequence[Any]:
+        if self._outputs[0].recipe.name == "passes":
+            return [passes_picture(frame, patches, self._people, self._source, provenance())]
         coded = [as_coded(patch, frame.native) for patch in patches]
         if self._layer:
             return list(layer_pictures(frame.native, coded, self._outputs[0].recipe))
@@ -277,7 +282,8 @@ class MovieWriter:
         path = self._source.path
         files = picture_files(path)[self._start : self._end] if self._source.is_still else [path]
         stats = [(file.name, stat.st_size, stat.st_mtime_ns) for file in files if (stat := file.stat())]
-        return {
+        passes = {"passes": layer_names(self._people)} if recipe.name == "passes" else {}
+        return passes | {
             "source": [str(path.resolve()), stats],
             "range": [self._start, self._end],
             "recipe": [recipe.codec, recipe.pixel_format, recipe.options, recipe.segment, self._layer],

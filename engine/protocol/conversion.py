@@ -9,7 +9,9 @@ from .paths import absolute_path
 from .settings import Limits, setting
 from .training import Identity
 
-OutputFormat = Literal["same", "h264", "h265", "prores-hq", "prores-4444", "dnxhr", "ffv1", "png", "tiff", "exr"]
+OutputFormat = Literal[
+    "same", "h264", "h265", "prores-hq", "prores-4444", "dnxhr", "ffv1", "png", "tiff", "exr", "passes"
+]
 ColourMethod = Literal["light", "reinhard", "mkl", "histogram", "none"]
 BlendMethod = Literal["multiband", "feather", "seamless"]
 View = Literal["original", "recast", "matte", "landmarks"]

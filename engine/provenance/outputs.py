@@ -16,14 +16,21 @@ from typing import Any
 
 from ..durable import hash_file
 from ..errors import UnderstudyError
-from ..media.partial_output import SETTINGS_SUFFIX, matte_path, require_own_partial, settings_file
+from ..media.partial_output import (
+    FACES_SUFFIX,
+    SETTINGS_SUFFIX,
+    faces_file,
+    matte_path,
+    require_own_partial,
+    settings_file,
+)
 from ..own_files import Kind as FolderKind
 from ..own_files import named, require_scan, unproven
 from ..project_links import ENDING
 from ..protocol import ConvertSpec, JobSpec, ReportSpec, ScanSpec, TrainSpec, VoiceSpec, VoiceTrainSpec, project_of
 from .credentials import FORMATS, are_recasts, recasts_in, sidecar
 from .erase import folders, read_json
-from .overwriting import Kind, is_settings, require_replaceable
+from .overwriting import Kind, is_faces, is_settings, require_replaceable
 
 RECORDS = ("consent", "provenance")
 KEPT = (*RECORDS, "scans", "models", "voices")
@@ -71,7 +78,7 @@ def require_output(spec: JobSpec, is_known: Callable[[Path], bool] = lambda path
         require_places([output], inputs, spec.overwrite, project)
     else:
         inputs = [*_footage_of(Path(spec.scan)), *_kept(project), *_kept(project_of(spec.model))]
-        require_places(places_of(output, spec.layer), inputs, spec.overwrite, project)
+        require_places(places_of(output, spec.layer, spec.format == "passes"), inputs, spec.overwrite, project)
 
 
 def _require_outside(output: Path, project: Path | None = None, kept: tuple[str, ...] = KEPT) -> None:
@@ -100,9 +107,11 @@ def require_own_folder(folder: Path, kind: FolderKind, is_known: Callable[[Path]
         )
 
 
-def places_of(output: Path, layer: bool = False) -> list[Path]:
-    """What a conversion writes beside credentials: the recast, of a layer its matte, and what made it."""
-    return [output, *([matte_path(output)] if layer else []), settings_file(output)]
+def places_of(output: Path, layer: bool = False, passes: bool = False) -> list[Path]:
+    """What a conversion writes beside credentials: the recast, of a layer its matte, of passes what faces they show,
+    and what made it."""
+    beside = [matte_path(output)] if layer else [faces_file(output)] if passes else []
+    return [output, *beside, settings_file(output)]
 
 
 def require_places(places: Iterable[Path], inputs: Iterable[Path], overwrite: bool, project: Path) -> None:
@@ -112,6 +121,9 @@ def require_places(places: Iterable[Path], inputs: Iterable[Path], overwrite: bo
     for path in places:
         if path.name.endswith(SETTINGS_SUFFIX):
             require_writable(path, inputs, overwrite, is_settings, "settings")
+            continue
+        if path.name.endswith(FACES_SUFFIX):
+            require_writable(path, inputs, overwrite, is_faces, "settings")
             continue
         require_writable(path, inputs, overwrite, is_ours)
         if path.suffix and path.suffix.lower() not in FORMATS:

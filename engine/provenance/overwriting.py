@@ -41,7 +41,7 @@ def require_replaceable(path: Path, kind: Kind, says_recast: Callable[[Path], bo
     head = _head(path)
     if RECORDS & {parent.name for parent in path.parents} or (_is_kept(path) and not EXPORT.match(head)):
         raise _refusal(path, "belongs to a project")
-    if kind == "settings" and head and not {"protocol", "convert"} <= set(read_json(path)):
+    if kind == "settings" and head and not {"protocol", "convert"} <= set(read_json(path)) and not is_faces(path):
         raise _refusal(path, "does not tell how a recast was made")
     if not _is_of_kind(head, kind):
         what = {"media": "is footage, or something else that cannot be made again,", "page": "is no page of text"}
@@ -96,6 +96,11 @@ def _is_record(data: dict[str, Any]) -> bool:
     if "forgotten" in data or {"output", "output_sha256", "credentials"} <= set(data):
         return True
     return _reads(ConsentRecord, data)
+
+
+def is_faces(path: Path) -> bool:
+    """Whether a file tells what faces passes show, as a conversion leaves it beside them."""
+    return read_json(path).get("format") == "understudy passes"
 
 
 def is_settings(path: Path) -> bool:

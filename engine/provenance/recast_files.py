@@ -16,12 +16,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ..errors import UnderstudyError
-from ..media.partial_output import matte_path, settings_file
+from ..media.partial_output import faces_file, matte_path, settings_file
 from ..protocol import ConvertSpec, from_json, project_of
 from .credentials import FORMATS, recasts_in, sidecar
 from .erase import entries, is_file, is_folder, read_json, settled, size_of
 from .face_folders import CARDS, every_folder
 from .outputs import hash_of, outputs_of
+from .overwriting import is_faces
 
 RECASTS = "recasts"
 UNPROVEN = (
@@ -179,7 +180,7 @@ def _with_companions(project: Path, names: list[Path], recorded: Recorded, own: 
     """`own`, and what was written beside the recast under its names: a layer's matte, the settings that made it."""
     paths, left = own.copy(), []
     for name in dict.fromkeys(names):
-        matte, settings = matte_path(name), settings_file(name)
+        matte, settings, faces = matte_path(name), settings_file(name), faces_file(name)
         made = _made(settings, recorded, None if project in settings.parents else project)
         parts = [matte] if is_file(matte) else []
         if is_folder(matte) and (project in matte.parents or made):
@@ -187,7 +188,11 @@ def _with_companions(project: Path, names: list[Path], recorded: Recorded, own: 
         mattes = _with_credentials(matte, _saying(project, parts, recorded)) if parts else []
         if own and not mattes and (is_file(matte) or is_folder(matte)):
             left.append(Left(str(matte), "It may be the recast's matte, but does not say so, or was changed since."))
-        paths += [*mattes, *([settings] if made and (own or project / RECASTS in settings.parents) else [])]
+        paths += [
+            *mattes,
+            *([faces] if made and is_faces(faces) else []),
+            *([settings] if made and (own or project / RECASTS in settings.parents) else []),
+        ]
     return Found(list(dict.fromkeys(paths)), left)
 
 

@@ -225,8 +225,12 @@ def _remove(path: Path) -> None:
 def _keep_settings(spec: ConvertSpec, told: Path | None) -> None:
     """Keep what made the recast: as it was asked for here, with nothing from there but how doubtful its frames are."""
     from ..convert.convert_settings import doubt_of, save_settings
+    from ..convert.face_passes import save_faces
 
     doubt: dict[int, float] = {}
     with contextlib.suppress(OSError, ValueError):
         doubt = doubt_of(parse_json(read_text(told))) if told else {}
+    if spec.format == "passes":
+        with contextlib.suppress(ValueError):  # pictures that tell nothing
+            save_faces(spec)
     save_settings(spec, None, doubt)
