@@ -11,6 +11,7 @@ import torch
 
 from ..durable import SHARED, write_json
 from ..faces.geometry.align import to_opencv
+from ..faces.geometry.topology import INNER_LIPS, OUTER_LIPS
 from ..media.partial_output import faces_file
 from ..media.passes import faces_of
 from ..model.draft.mesh_raster import geometry, spread, triangle_map
@@ -34,10 +35,10 @@ def face_layers(face: Face, place: Place, alpha: np.ndarray) -> dict[str, np.nda
     points, size = placement.landmarks, placement.size
     target = geometry(torch.from_numpy(points)[None], torch.from_numpy(triangle_map(points, size))[None])
     eyes = target.eyes.amax(1)[0].clamp(0, 1).numpy()
-    lips = target.lips[0, 0].clamp(0, 1).numpy()
+    mouth, lips = _lips(points, size)
     brows = spread(target, torch.from_numpy(MEMBERSHIPS[REGIONS.index("brows")])[None, :, None])[0, 0]
     inside = target.inside[0, 0].numpy()
-    skin = inside * (1 - eyes) * (1 - lips) * (1 - brows.clamp(0, 1).numpy())
+    skin = inside * (1 - eyes) * (1 - mouth) * (1 - brows.clamp(0, 1).numpy())
     hidden = np.zeros_like(inside) if face.hidden is None else face.hidden
     parts = {"eyes.A": eyes, "lips.A": lips, "skin.A": skin, "occluder.A": hidden}
     layers = {"matte.A": alpha} | {name: warped_mask(np.ascontiguousarray(p), place) for name, p in parts.items()}
@@ -45,6 +46,7 @@ def face_layers(face: Face, place: Place, alpha: np.ndarray) -> dict[str, np.nda
     x, y = cv2.split(cv2.transform(cv2.merge([columns, rows]), place.matrix))
     within = (x > 0) & (y > 0) & (x < size) & (y < size)
     layers["st.R"], layers["st.G"] = (np.where(within, v, 0).astype(np.float32) for v in (x / size, 1 - y / size))
+    layers["st.B"] = within.astype(np.float32)
     unrolled_at = spread(target, torch.from_numpy(UV)[None])[0].permute(1, 2, 0).numpy()
     flat = cv2.warpAffine(
         cv2.merge([unrolled_at, inside]),
@@ -55,7 +57,19 @@ def face_layers(face: Face, place: Place, alpha: np.ndarray) -> dict[str, np.nda
     meshed = flat[..., 2]  # at the rim part of what was read is none of the mesh
     for n, name in enumerate(("uv.R", "uv.G")):
         layers[name] = np.where(meshed > 0.5, flat[..., n] / np.maximum(meshed, 0.5), 0).clip(0, 1).astype(np.float32)
+    layers["uv.B"] = (meshed > 0.5).astype(np.float32)
     return layers
+
+
+def _lips(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mouth of landmarks in crop pixels, and its lips without what is seen between them: (S, S) float32 0..1 each."""
+    both = []
+    for outline in (OUTER_LIPS, INNER_LIPS):
+        drawn = np.zeros((size, size), np.uint8)
+        corners = np.round((points[outline, :2] - 0.5) * 16).astype(np.int32)
+        cv2.fillPoly(drawn, [corners], 255, cv2.LINE_AA, shift=4)
+        both.append(drawn.astype(np.float32) / 255)
+    return both[0], np.maximum(both[0] - both[1], 0)
 
 
 def face_facts(placement: Placement, person: int) -> dict[str, Any]:

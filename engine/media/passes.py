@@ -27,9 +27,10 @@ from .signal import from_signal, signal_of
 from .timecode import offset_timecode
 from .tone_mapping import HDR_OR_LINEAR
 
-LAYERS = ("matte.A", "eyes.A", "lips.A", "skin.A", "occluder.A", "st.R", "st.G", "uv.R", "uv.G")
+MASKS = ("matte.A", "eyes.A", "lips.A", "skin.A", "occluder.A")
+LAYERS = (*MASKS, "st.R", "st.G", "st.B", "uv.R", "uv.G", "uv.B")
 """Of a face, as shown: mattes 0..1, and maps of where in its aligned face (st) and in the unrolled mesh (uv) a pixel
-lies, 0..1 from the left and from the bottom; 0 where there is no face."""
+lies, 0..1 from the left (R) and from the bottom (G); B is 1 where they tell, else all are 0."""
 MAPS = ("st.", "uv.")
 """Layers of 32 bits: half floats would tell no less than a quarter of a pixel apart."""
 FACTS = "understudyFaces"
@@ -59,7 +60,7 @@ def passes_picture(
         for name, values in patch.layers.items():
             channel = channels[first + name]
             if name.startswith(MAPS):
-                np.copyto(channel[here], values, where=patch.layers["st.R"] > 0)
+                np.copyto(channel[here], values, where=patch.layers[f"{name[:2]}.B"] > 0)
             else:
                 np.maximum(channel[here], values, out=channel[here])
     rotation = rotation_of(frame.native)
