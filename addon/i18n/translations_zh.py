@@ -486,10 +486,6 @@ STRINGS: dict[str, str] = {
     "PNG Pictures": "PNG 图片",
     "TIFF Pictures": "TIFF 图片",
     "OpenEXR Pictures": "OpenEXR 图片",
-    "OpenEXR Passes": "OpenEXR 通道",
-    "For a compositor: the face alone, mattes of its parts and maps as layers, and its matrices as JSON": (
-        "供合成软件使用：以图层保存单独的脸、各部位的遮罩和坐标图，并以 JSON 保存其矩阵"
-    ),
     "A folder of pictures, lossless, with alpha": "图片文件夹，无损，带透明通道",
     "A folder of pictures, 16 bit": "图片文件夹，16 位",
     "A folder of pictures, half float": "图片文件夹，半浮点",

@@ -19,7 +19,7 @@ from ..state import consent_records, people_store, project, project_files, setti
 from .common import Outside
 from .train import train_spec
 
-PICTURES = {"png", "tiff", "exr", "passes"}
+PICTURES = {"png", "tiff", "exr"}
 
 
 def format_of(state: bpy.types.PropertyGroup, order: str) -> protocol.OutputFormat:
@@ -27,8 +27,6 @@ def format_of(state: bpy.types.PropertyGroup, order: str) -> protocol.OutputForm
     layer needs alpha."""
     if order == "mapped" and state.format not in PICTURES and not _is_sequence(state):
         return "png"
-    if state.layer and state.format == "passes":
-        return "exr"
     if state.layer and state.format not in PICTURES | {"prores-4444", "ffv1"}:
         return "png"
     return state.format

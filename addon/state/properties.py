@@ -52,11 +52,6 @@ FORMATS = (
     ("png", "PNG Pictures", "A folder of pictures, lossless, with alpha"),
     ("tiff", "TIFF Pictures", "A folder of pictures, 16 bit"),
     ("exr", "OpenEXR Pictures", "A folder of pictures, half float"),
-    (
-        "passes",
-        "OpenEXR Passes",
-        "For a compositor: the face alone, mattes of its parts and maps as layers, and its matrices as JSON",
-    ),
 )
 BASES = (
     ("own face", "Own Face", "It is my own face"),

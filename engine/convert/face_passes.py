@@ -62,7 +62,7 @@ def face_layers(face: Face, place: Place, alpha: np.ndarray) -> dict[str, np.nda
 
 
 def _lips(points: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The mouth of landmarks in crop pixels, and its lips without what is seen between them: (S, S) float32 0..1 each."""
+    """The mouth of landmarks in crop pixels, and its lips alone, without what is between: (S, S) float32 0..1 each."""
     both = []
     for outline in (OUTER_LIPS, INNER_LIPS):
         drawn = np.zeros((size, size), np.uint8)

@@ -56,7 +56,7 @@ def test_the_edge_at_both_ends_is_taken(addon, scene):
     [
         ("fit", "colour", "ColourMethod", set()),
         ("fit", "blend", "BlendMethod", set()),
-        ("", "format", "OutputFormat", set()),
+        ("", "format", "OutputFormat", {"passes"}),
         ("", "network", "Network", set()),
         ("", "preset", "Preset", {"draft"}),  # trains nothing: it has a button of its own
     ],
