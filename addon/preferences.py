@@ -28,7 +28,7 @@ class UnderstudyPreferences(bpy.types.AddonPreferences):
         subtype="DIR_PATH",
     )
     project_location: StringProperty(
-        name="Keep projects in",
+        name="Keep Projects In",
         description="The folder that scans, models and recast movies are kept in. "
         "Empty: beside each .blend, in a folder of its name",
         subtype="DIR_PATH",

@@ -134,6 +134,17 @@ def show_people(folder: Path, people: Sequence[PersonSummary]) -> None:
     Console(emoji=False).print(table)
 
 
+def say_who_look_alike(people: Sequence[PersonSummary]) -> None:
+    """Say on standard error which people of a scan look the same, and how they are made one."""
+    there = {person.id for person in people if not person.rejected}
+    pairs = {tuple(sorted((p.id, p.looks_like))) for p in people if {p.id, p.looks_like} <= there}
+    for one, other in sorted(pairs):
+        complain(
+            f"Persons {one} and {other} look alike: a mirror, a picture, or the same person? "
+            f"`understudy people` makes them one with --merge {one}+{other}."
+        )
+
+
 def _called(person: PersonSummary) -> str:
     return (person.name if person.known else "") + " (rejected)" * person.rejected
 

@@ -633,7 +633,7 @@ STRINGS: dict[str, str] = {
     "Folder of Wheels": "wheel 文件夹",
     "A folder that holds every package the engine needs: then it is set up without the network":
         "存有引擎所需全部软件包的文件夹：这样无需联网即可设置",
-    "Keep projects in": "项目存放于",
+    "Keep Projects In": "项目存放于",
     "The folder that scans, models and recast movies are kept in. Empty: beside each .blend, in a folder of its name":
         "存放扫描、模型和换脸影片的文件夹。留空：在每个 .blend 旁边以其名称命名的文件夹中",
     "Preview Memory (MB)": "预览内存（MB）",
@@ -667,7 +667,7 @@ STRINGS: dict[str, str] = {
     "{quality}, step {n}": "{quality}，第 {n} 步",
     "{n} more: see the engine's log.": "还有 {n} 条：请看引擎日志。",
     "{quality}, stopped at step {n}": "{quality}，停在第 {n} 步",
-    "It is chosen in the preferences of Understudy: Keep projects in.": "可在 Understudy 的偏好设置“项目存放于”中选择。",
+    "It is chosen in the preferences of Understudy: Keep Projects In.": "可在 Understudy 的偏好设置“项目存放于”中选择。",
     "Whether this step is drawn whole": "是否完整显示这一步",
     "Open": "展开",
     "Take Over Source's Changes": "沿用源片段的改动",

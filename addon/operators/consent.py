@@ -71,7 +71,7 @@ class UNDERSTUDY_OT_consent(ConsentDialog, bpy.types.Operator):
         self.draw_plea(context)
         column = fields(self.layout)
         self.draw_name(column, self)
-        for name in ("basis", "scope", "date", "file"):
+        for name in ("basis", "file", "scope", "date"):
             column.prop(self, name)
 
     def execute(self, context: bpy.types.Context) -> set[str]:

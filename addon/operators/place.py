@@ -54,14 +54,17 @@ class _Take(Undoable):
 def next_take(
     operator: bpy.types.Operator, scene: bpy.types.Scene, takes: list[bpy.types.Strip],
     show: Callable[[bpy.types.Scene, bpy.types.Strip], object],
+    pieces: Callable[[bpy.types.Scene, bpy.types.Strip], list[bpy.types.Strip]] = lambda scene, take: [take],
 ) -> set[str]:  # fmt: skip
-    """Show, or let be heard, the take `operator.step` on from the one that is; it is selected and said."""
+    """Show, or let be heard, the take `operator.step` on from the one that is; it is selected, with the `pieces` that
+    it was cut into, and said."""
     now = next((i for i, take in enumerate(takes) if not take.mute), -operator.step)
     strip = takes[(now + operator.step) % len(takes)]
     show(scene, strip)
     scene.sequence_editor.active_strip = strip
     for take in takes:
-        take.select = take == strip
+        for piece in pieces(scene, take):
+            piece.select = take == strip
     said = tr("Take {number} of {n}: “{name}”", number=takes.index(strip) + 1, n=len(takes), name=strip.name)
     operator.report({"INFO"}, said)
     return {"FINISHED"}
@@ -88,7 +91,7 @@ class UNDERSTUDY_OT_next_take(_Take, bpy.types.Operator):
     def execute(self, context: bpy.types.Context) -> set[str]:
         scene = compat.sequencer_scene(context)
         recasts.own_ids(scene)
-        return next_take(self, scene, recasts.takes(scene, active_recast(context)), recasts.show_take)
+        return next_take(self, scene, recasts.takes(scene, active_recast(context)), recasts.show_take, recasts.pieces)
 
 
 class UNDERSTUDY_OT_remove_recast(_Take, bpy.types.Operator):

@@ -41,7 +41,7 @@ def in_words(state: UnderstudyState, job: UnderstudyJob, text: str) -> str:
     if "models fetch --voice" in text and not bpy.app.online_access:
         text += " " + tr("Or allow Online Access in Preferences > System: then the first voice fetches them.")
     if of_a_folder(text):
-        text += " " + tr("It is chosen in the preferences of Understudy: Keep projects in.")
+        text += " " + tr("It is chosen in the preferences of Understudy: Keep Projects In.")
     return text
 
 

@@ -72,7 +72,7 @@ Example
     def run(self) -> dict[str, Any]:
         """Correct, where anything is to be corrected, and list."""
         from .. import job_bodies
-        from ..console import show_people
+        from ..console import say_who_look_alike, show_people
         from ..faces.people.summary import read_summary
 
         edits = [
@@ -90,6 +90,7 @@ Example
                 result = job_bodies.run("people", spec, reporter)
         people = read_summary(self.scan).people
         show_people(self.scan, people)
+        say_who_look_alike(people)
         return {**result, "people": len([p for p in people if not p.rejected]), "found": [to_json(p) for p in people]}
 
 

@@ -45,7 +45,7 @@ Writes into the scan folder
     def run(self) -> dict[str, Any]:
         """Scan, and show who was found."""
         from .. import job_bodies
-        from ..console import show_people
+        from ..console import say_who_look_alike, show_people
         from ..media.reader import probe, require_range
         from ..swap import read_summary
 
@@ -61,5 +61,6 @@ Writes into the scan folder
             )
         people = read_summary(self.output).people
         show_people(self.output, people)
+        say_who_look_alike(people)
         listed = [{"person": p.id, "frames": p.frames, "thumbnail": str(self.output / p.thumbnail)} for p in people]
         return {**result, "found": listed}

@@ -61,7 +61,7 @@ def test_an_error_is_said_at_the_row_it_is_about_in_frames_of_the_timeline(addon
     flow.add_shot(scene, clips)
     flow.mark_and_scan(scene, tick_until)
     state = scene.understudy
-    where = "It is chosen in the preferences of Understudy: Keep projects in."
+    where = "It is chosen in the preferences of Understudy: Keep Projects In."
     assert state.error == f"No face was found in frames 20 to 39 of counter.mp4. Choose another folder. {where}"
     assert addon.failures.place(state) == addon.failures.step(state) == "people"
     engine.script(fail={})

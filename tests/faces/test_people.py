@@ -401,6 +401,24 @@ def test_the_command_line_lists_and_corrects(scan: Path, run: Callable[..., tupl
     assert run("people", scan.parent)[0] == 6
 
 
+def test_who_looks_alike_is_told_with_how_they_are_made_one(run: Any, tmp_path: Path) -> None:
+    def person(number: int, alike: int, rejected: bool = False) -> dict[str, Any]:
+        return {
+            "id": number, "name": "", "frames": 9, "tracks": 1, "first_frame": 0, "best_frame": 0, "box": [0, 0, 9, 9],
+            "thumbnail": "a.jpg", "known": False, "looks_like": alike, "rejected": rejected,
+        }  # fmt: skip
+
+    people = [person(0, 2), person(1, -1), person(2, 0), person(3, 1, True)]
+    summary = {
+        "schema": 1, "clip": {"path": "/a.mp4"}, "width": 160, "height": 96, "fps": [24, 1], "frames": 40,
+        "variable_frame_rate": False, "people": people,
+    }  # fmt: skip
+    (tmp_path / "scan.json").write_text(json.dumps(summary))
+    code, _, said = run("people", tmp_path)
+    assert code == 0 and said.count("look alike") == 1
+    assert "Persons 0 and 2 look alike" in said and "--merge 0+2." in said
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
