@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-from pathlib import Path
-
 import bpy
 import flow
 import pytest
-
-
-@pytest.fixture
-def strip_fit(addon):
-    return importlib.import_module(f"{flow.EXTENSION}.addon.sequencer.strip_fit")
+from test_strip_fit import strip_fit as strip_fit
+from test_strip_fit import update as update
 
 
 @pytest.fixture
 def placed(scene, clips, engine, tick_until):
     return flow.placed_draft(scene, clips, engine, tick_until, feather=0.2)
-
-
-@pytest.fixture
-def update(addon, scene, tick_until):
-    def run():
-        assert bpy.ops.understudy.update() == {"FINISHED"}
-        tick_until(lambda: flow.idle(scene))
-        assert scene.understudy.error == ""
-        return json.loads((Path(addon.protocol.home()) / "fake_convert.json").read_text())
-
-    return run
 
 
 def keyed(strip, *points, name="amount"):

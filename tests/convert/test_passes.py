@@ -10,7 +10,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-import pytest
 from understudy.engine.errors import MediaError
 from understudy.engine.faces.geometry.align import crop
 from understudy.engine.media.exr import attributes
@@ -22,9 +21,7 @@ from understudy.engine.media.pictures import read_picture
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.media.signal import signal_of
 from understudy.engine.media.writer import MovieWriter
-from understudy.engine.model.model_folder import prepare
-from understudy.engine.protocol import Clip, Identity, Material
-from understudy.engine.reporter import Silent
+from understudy.engine.protocol import Clip
 
 
 def channels_of(path: Path) -> dict[str, Any]:
@@ -116,14 +113,6 @@ def test_over_floating_point_footage_passes_give_the_very_recast(tmp_path: Path)
     made = channels_of(tmp_path / "two" / "shot.0001.exr")
     assert set(made) == {*"RGBA", *(f"person{n}_{name}" for n in (4, 7) for name in LAYERS)}
     assert made["person4_matte.A"].max() == 1 and not made["person7_matte.A"].any()
-
-
-@pytest.fixture(scope="module")
-def drafts(tmp_path_factory: pytest.TempPathFactory, astronaut_folder: Path) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    material = [Material(scan=str(astronaut_folder), person=0)]
-    prepare(folder, [Identity(name="woman", material=material)], "draft", Silent())
-    return folder
 
 
 def test_passes_over_the_footage_are_the_recast(

@@ -26,8 +26,8 @@ from understudy.engine.faces.alignments import load_alignments
 from understudy.engine.media import segments
 from understudy.engine.media.reader import read_frames
 from understudy.engine.model.draft.shape import Change
-from understudy.engine.model.model_folder import SCHEMA, ModelCard, prepare, write_card
-from understudy.engine.protocol import ConvertSettings, ConvertSpec, Identity, Material, Swap, to_json
+from understudy.engine.model.model_folder import SCHEMA, ModelCard, write_card
+from understudy.engine.protocol import ConvertSettings, ConvertSpec, Swap, to_json
 from understudy.engine.provenance.recasts import mark_number
 from understudy.engine.reporter import Silent
 
@@ -51,14 +51,6 @@ class Slow(Silent):
 
 conversion.convert(from_json(ConvertSpec, json.loads(sys.argv[1])), torch.device("cpu"), Slow())
 """
-
-
-@pytest.fixture(scope="module")
-def drafts(tmp_path_factory: pytest.TempPathFactory, astronaut_folder: Path) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    material = [Material(scan=str(astronaut_folder), person=0)]
-    prepare(folder, [Identity(name="woman", material=material)], "draft", Silent())
-    return folder
 
 
 @pytest.fixture
