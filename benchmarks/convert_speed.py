@@ -1,6 +1,6 @@
 """How fast is conversion, and where does its time go?
 
-usage: python benchmarks/convert_speed.py SCAN MODEL IDENTITY OUT_FOLDER [--frames 48] [--height 1080]
+usage: python benchmarks/convert_speed.py SCAN MODEL IDENTITY OUT_FOLDER [--frames 48] [--height 1080] [--device cpu]
 
 The scanned clip's frames are scaled to each height (1080 alone, or several: --height 360 1080 2160) and its
 alignments with them, written as H.264, and recast. Prints frames a second of the whole conversion, its ratio to
@@ -12,8 +12,10 @@ back, encode), and peak memory (`convert_memory.py` looks at it over time).
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -37,8 +39,6 @@ from understudy.engine.protocol import Clip, ConvertSpec, Swap
 from understudy.engine.provenance.recasts import marker
 from understudy.engine.reporter import Silent
 
-CPU = torch.device("cpu")
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -48,45 +48,89 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--frames", type=int, default=48)
     parser.add_argument("--height", type=int, nargs="+", default=[1080])
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     keep_memory()  # as every job does
     for height in options.height:
         scan = scaled(load_alignments(options.scan), height, options.frames, options.frames, options.out)
-        one(scan, options.model.resolve(), options.identity, options.out)
+        one(scan, options.model.resolve(), options.identity, options.out, torch.device(options.device))
 
 
-def one(scan: Path, model: Path, identity: str, out: Path) -> None:
-    """Measure the conversion of one scan."""
-    alignments = load_alignments(scan)
-    path = Path(alignments.clip.path)
-    info = probe(path)
-    spec = ConvertSpec(
-        scan=str(scan), model=str(model), swaps=[Swap(person=0, identity=identity)], output=str(out / "recast.mp4")
-    )
-    plain = [time.perf_counter(), time.process_time()]
-    with MovieWriter(out / "plain.mp4", info, 0, info.frames) as writer:
-        for frame in read_frames(path):
-            writer.write(frame)
-    plain = [time.perf_counter() - plain[0], time.process_time() - plain[1]]
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What a conversion of `frames` frames took, and what decoding and encoding them untouched: seconds by the clock
+    and of processor time. `ready` is what comes before its first frame, and is not in `whole`."""
 
-    for _ in range(2):  # the second time nothing is cold, as in the conversion that it is taken off from
-        begun = [time.perf_counter(), time.process_time()]
-        sources = load_sources(model, {identity}, CPU, True)
-        plan = make_plan(alignments, spec.swaps, sources, spec.settings)
-        ready = [time.perf_counter() - begun[0], time.process_time() - begun[1]]
-    begun = [time.perf_counter(), time.process_time()]
-    convert(spec, CPU, Silent(), marker(spec))
-    whole = [time.perf_counter() - begun[0] - ready[0], time.process_time() - begun[1] - ready[1]]
+    frames: int
+    width: int
+    height: int
+    faces: str
+    plain: tuple[float, float]
+    ready: tuple[float, float]
+    whole: tuple[float, float]
+
+
+def one(scan: Path, model: Path, identity: str, out: Path, device: torch.device) -> None:
+    """Measure the conversion of one scan, and print it."""
+    found, work, spec, alignments = measured(scan, model, identity, out, device)
+    count, plain, whole = found.frames, found.plain, found.whole
     print(
-        f"{info.width}×{info.height}, {info.frames} frames, faces of {faces_of(plan)}: "
-        f"ready in {ready[0]:.1f} s (CPU {ready[1]:.1f} s); then {info.frames / whole[0]:.1f} frames/s, "
-        f"{whole[0] / plain[0]:.2f} × decode + encode ({info.frames / plain[0]:.1f} frames/s); CPU time "
-        f"{1000 * whole[1] / info.frames:.0f} ms a frame, {whole[1] / plain[1]:.2f} × decode + encode; "
+        f"{found.width}×{found.height}, {count} frames, faces of {found.faces}: "
+        f"ready in {found.ready[0]:.1f} s (CPU {found.ready[1]:.1f} s); then {count / whole[0]:.1f} frames/s, "
+        f"{whole[0] / plain[0]:.2f} × decode + encode ({count / plain[0]:.1f} frames/s); CPU time "
+        f"{1000 * whole[1] / count:.0f} ms a frame, {whole[1] / plain[1]:.2f} × decode + encode; "
         f"{resident():.0f} MB now, {peak():.0f} MB at most",
         flush=True,
     )
-    stages(spec, alignments, Work(plan, sources, CPU, marker(spec)), info.frames, plain[1])
+    stages(spec, alignments, work, count, plain[1])
+
+
+def measured(
+    scan: Path, model: Path, identity: str, out: Path, device: torch.device
+) -> tuple[Measured, Work, ConvertSpec, Alignments]:
+    """Convert one scan on a device into a new folder in `out`; what it took, and what it was made of."""
+    alignments = load_alignments(scan)
+    path = Path(alignments.clip.path)
+    info = probe(path)
+    shutil.rmtree(out / "recast", ignore_errors=True)  # or its segments would be taken over
+    (out / "recast").mkdir(parents=True)
+    spec = ConvertSpec(
+        scan=str(scan),
+        model=str(model),
+        swaps=[Swap(person=0, identity=identity)],
+        output=str(out / "recast" / "recast.mp4"),
+    )
+
+    def untouched() -> None:
+        with MovieWriter(out / "plain.mp4", info, 0, info.frames) as writer:
+            for frame in read_frames(path):
+                writer.write(frame)
+
+    plain = took(untouched)
+    for _ in range(2):  # the second time nothing is cold, as in the conversion that it is taken off from
+        begun = [time.perf_counter(), time.process_time()]
+        sources = load_sources(model, {identity}, device, True)
+        plan = make_plan(alignments, spec.swaps, sources, spec.settings)
+        ready = (time.perf_counter() - begun[0], time.process_time() - begun[1])
+    every = took(lambda: convert(spec, device, Silent(), marker(spec)))
+    found = Measured(
+        frames=info.frames,
+        width=info.width,
+        height=info.height,
+        faces=faces_of(plan),
+        plain=plain,
+        ready=ready,
+        whole=(every[0] - ready[0], every[1] - ready[1]),
+    )
+    return found, Work(plan, sources, device, marker(spec)), spec, alignments
+
+
+def took(work: Callable[[], object]) -> tuple[float, float]:
+    """Seconds by the clock, and of processor time."""
+    begun = time.perf_counter(), time.process_time()
+    work()
+    return time.perf_counter() - begun[0], time.process_time() - begun[1]
 
 
 def faces_of(plan: dict[int, list[Placement]]) -> str:
@@ -108,7 +152,7 @@ def stages(spec: ConvertSpec, alignments: Alignments, work: Work, count: int, pl
             for placement in work.plan.get(frame.index, ()):
                 crop_of(frame, placement)
         t.append(time.process_time())
-        render_faces(batch, work.plan, work.sources, CPU)
+        render_faces(batch, work.plan, work.sources, work.device)
         t.append(time.process_time())
         made = render(batch, work, None)
         t.append(time.process_time())
@@ -162,6 +206,7 @@ def scaled(alignments: Alignments, height: int, frames: int, count: int, out: Pa
     numbers, chosen = (np.array(x) for x in zip(*((n, rows[f]) for n, f in order if f in rows), strict=True))
     names = ("box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried")
     columns = {name: getattr(alignments, name)[chosen] for name in names}
+    columns["irises"] = None if alignments.irises is None else alignments.irises[chosen] * factors
     columns["box"] = columns["box"] * np.tile(factors, 2)
     columns["landmarks"] = columns["landmarks"] * np.float32([*factors, factor])
     clip = Clip(path=str(path.resolve()), start=0, end=None)

@@ -5,7 +5,7 @@ usage: python benchmarks/model_steps.py CLIP OTHER_CLIP OUT_FOLDER [--twins orig
   share      of a step of ours (quick, 2 x 8 faces of 128 px) that drawing and making the batch takes; and how fast
              steps are with real data, in parts of what they are when one batch is used again and again. Both are means
              over the steps for which a batch is made
-  twins      a reference network's whole step with real data (train_equal.warped), as faceswap runs it (float32, the
+  twins      a reference network's whole step with real data (model_twins.warped), as faceswap runs it (float32, the
              encoder once for each side, Adam), against the same network as we run ours (one pass of the encoder,
              channels last, fused AdamW, bfloat16 where the machine is faster with it)
 
@@ -24,12 +24,11 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 import torch.nn.functional as F
-from model_twins import Twin
-from train_equal import RATE, Bench, make_bench, pictures_of, warped
+from model_twins import Twin, step_as_faceswap, step_as_ours
+from train_equal import Bench, make_bench, pictures_of
 from understudy.engine.job_bodies import pick_device
 from understudy.engine.model.draft.views import make_views
-from understudy.engine.model.networks.losses import face_loss
-from understudy.engine.model.networks.precision import autocast, autocast_dtype
+from understudy.engine.model.networks.precision import autocast_dtype
 from understudy.engine.model.networks.refiner_network import SIZES
 from understudy.engine.model.networks.shared_encoder import render_for
 from understudy.engine.model.training import training_step
@@ -111,38 +110,12 @@ def ours(bench: Bench, steps: int) -> None:
 
 def twins(bench: Bench, name: str, batch: int, steps: int) -> None:
     torch.manual_seed(0)
-    plain = Twin(name).to(DEVICE)
-    faces = [F.interpolate(pictures_of(s.pixels), size=(plain.size,) * 2, mode="area").to(DEVICE) for s in bench.sets]
-    weight = torch.ones(batch, 1, plain.size, plain.size, device=DEVICE)
-
-    def pairs() -> list[tuple[torch.Tensor, torch.Tensor]]:
-        return [warped(x[torch.randint(len(x), (batch,))]) for x in faces]
-
-    adam = torch.optim.Adam(plain.parameters(), RATE, betas=(0.5, 0.99), eps=1e-7, foreach=False)
-
-    def as_faceswap() -> None:
-        fed = pairs()
-        adam.zero_grad(set_to_none=True)
-        made = plain([p[0] for p in fed])
-        torch.autograd.backward(sum(face_loss(m[:, :3], p[1], weight).mean() for m, p in zip(made, fed, strict=True)))
-        adam.step()
-
-    theirs = seconds(as_faceswap, steps)
-    network = plain.to(memory_format=torch.channels_last)
-    fused = torch.optim.AdamW(network.parameters(), RATE, betas=(0.5, 0.99), eps=1e-7, fused=True)
-
-    def as_we_do() -> None:
-        fed = pairs()
-        fused.zero_grad(set_to_none=True)
-        with autocast(DEVICE):
-            features = network.encoder(torch.cat([p[0] for p in fed])).split(batch)
-            made = [decoder(x).float() for decoder, x in zip(network.decoders, features, strict=True)]
-        torch.autograd.backward(sum(face_loss(m[:, :3], p[1], weight).mean() for m, p in zip(made, fed, strict=True)))
-        fused.step()
-
-    own = seconds(as_we_do, steps)
+    twin = Twin(name).to(DEVICE)
+    faces = [F.interpolate(pictures_of(s.pixels), size=(twin.size,) * 2, mode="area").to(DEVICE) for s in bench.sets]
+    theirs = seconds(step_as_faceswap(twin, faces, batch), steps)
+    own = seconds(step_as_ours(twin, faces, batch), steps)
     print(
-        f"{name}, 2 x {batch} faces of {plain.size} px: {1000 * theirs:.0f} ms as faceswap runs it, "
+        f"{name}, 2 x {batch} faces of {twin.size} px: {1000 * theirs:.0f} ms as faceswap runs it, "
         f"{1000 * own:.0f} ms as we do, {theirs / own:.2f} times the steps",
         flush=True,
     )

@@ -9,11 +9,18 @@ encoder, as those programs do.
 from __future__ import annotations
 
 import itertools
+import math
+from collections.abc import Callable
 from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import nn
+from understudy.engine.model.networks.losses import face_loss
+from understudy.engine.model.networks.precision import autocast
+
+RATE = 5e-5
+"""The learning rate that faceswap has by default."""
 
 
 def convolution(inputs: int, outputs: int, kernel: int = 5, stride: int = 2) -> nn.Sequential:
@@ -121,6 +128,77 @@ class Twin(nn.Module):
     def forward(self, sides: list[torch.Tensor]) -> list[torch.Tensor]:
         """A batch a side → what each side's decoder makes of it."""
         return [decoder(self.encoder(x)) for decoder, x in zip(self.decoders, sides, strict=True)]
+
+
+def warped(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """faceswap's training pair of faces (B, 3, S, S) on any device: turned, scaled, shifted, flipped a little; and that
+    bent by a 5 x 5 grid. Returns the bent one first."""
+    count, size, device = len(x), x.shape[-1], x.device
+    angle = (torch.rand(count, device=device) - 0.5) * 2 * math.radians(10)
+    zoom = 1 + (torch.rand(count, device=device) - 0.5) * 0.1
+    flip = 1 - 2 * (torch.rand(count, device=device) < 0.5).float()
+    move = (torch.rand(count, 2, device=device) - 0.5) * 0.2
+    matrix = torch.stack(
+        [
+            torch.stack([flip * zoom * angle.cos(), -zoom * angle.sin(), move[:, 0]], 1),
+            torch.stack([flip * zoom * angle.sin(), zoom * angle.cos(), move[:, 1]], 1),
+        ],
+        1,
+    )
+    grid = F.affine_grid(matrix, [count, 3, size, size], align_corners=False)
+    truth = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
+    nodes = torch.randn(count, 2, 5, 5, device=device) * (5 / 128)
+    bend = F.interpolate(nodes, size=(size, size), mode="bicubic", align_corners=True)
+    straight = torch.eye(2, 3, device=device).expand(count, 2, 3)
+    plain = F.affine_grid(straight, [count, 3, size, size], align_corners=False)
+    return F.grid_sample(truth, plain + bend.permute(0, 2, 3, 1), padding_mode="border", align_corners=False), truth
+
+
+def drawn_pairs(faces: list[torch.Tensor], batch: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """A batch a side out of all faces (N, 3, S, S) of each, as `warped` makes it."""
+    return [warped(x[torch.randint(len(x), (batch,), device=x.device)]) for x in faces]
+
+
+def step_as_faceswap(twin: Twin, faces: list[torch.Tensor], batch: int) -> Callable[[], None]:
+    """What makes one whole step as faceswap does: float32, the encoder once for each side, Adam."""
+    weight = torch.ones(batch, 1, twin.size, twin.size, device=faces[0].device)
+    adam = torch.optim.Adam(twin.parameters(), RATE, betas=(0.5, 0.99), eps=1e-7, foreach=False)
+
+    def step() -> None:
+        fed = drawn_pairs(faces, batch)
+        adam.zero_grad(set_to_none=True)
+        made = twin([p[0] for p in fed])
+        torch.autograd.backward(sum(face_loss(m[:, :3], p[1], weight).mean() for m, p in zip(made, fed, strict=True)))
+        adam.step()
+
+    return step
+
+
+def step_as_ours(
+    twin: Twin,
+    faces: list[torch.Tensor],
+    batch: int,
+    encode: Callable[..., torch.Tensor] | None = None,
+    decode: list[Callable[..., torch.Tensor]] | None = None,
+) -> Callable[[], None]:
+    """What makes one whole step of the same network as we run ours: one pass of the encoder, channels last, fused
+    AdamW, bfloat16 where the machine is faster with it. `encode` and `decode` are its parts where they are compiled."""
+    device = faces[0].device
+    weight = torch.ones(batch, 1, twin.size, twin.size, device=device)
+    network = twin.to(memory_format=torch.channels_last)
+    encoder, decoders = encode or network.encoder, decode or list(network.decoders)
+    fused = torch.optim.AdamW(network.parameters(), RATE, betas=(0.5, 0.99), eps=1e-7, fused=True)
+
+    def step() -> None:
+        fed = drawn_pairs(faces, batch)
+        fused.zero_grad(set_to_none=True)
+        with autocast(device):
+            features = encoder(torch.cat([p[0] for p in fed])).split(batch)
+            made = [decoder(x).float() for decoder, x in zip(decoders, features, strict=True)]
+        torch.autograd.backward(sum(face_loss(m[:, :3], p[1], weight).mean() for m, p in zip(made, fed, strict=True)))
+        fused.step()
+
+    return step
 
 
 PUBLISHED = {"original": (69_662_976, 6_199_747)}

@@ -26,6 +26,7 @@ from understudy.engine.faces.networks.embedding import Embedder
 from understudy.engine.faces.networks.face_mesh import Mesh, region_of_detection
 from understudy.engine.faces.tracking import measure, observe
 from understudy.engine.faces.tracking.observations import Store
+from understudy.engine.media.footage import Footage, as_footage
 from understudy.engine.media.reader import probe, read_frames
 from understudy.engine.memory import keep_memory
 from understudy.engine.reporter import Silent
@@ -57,11 +58,13 @@ def compared(path: Path, frames: int, device: str) -> str:
     count = min(frames, probe(path).frames)
     decoding = seconds(lambda: [None for _ in read_frames(path, 0, count)])
     SPENT.clear()
-    with TemporaryDirectory() as project:
-        whole = seconds(
-            lambda: observe.observe(path, 0, count, Store(Path(project), path, []), Silent(), device=device)
-        )
-        faces = len(Store(Path(project), path, []).read(0, count).faces)
+    faces = 0
+
+    def scan() -> None:
+        nonlocal faces
+        faces = observed(as_footage(path), count, device)
+
+    whole = seconds(scan)
     split = ", ".join(f"{stage} {1000 * SPENT[stage] / count:.1f}" for stage in STAGES)
     rest = 1000 * (whole - decoding - sum(SPENT.values())) / count
     single = seconds(lambda: frame_by_frame(path, count, device))
@@ -73,6 +76,14 @@ def compared(path: Path, frames: int, device: str) -> str:
         f"  {whole / decoding:.1f} × plain decoding; frame by frame {count / single:.1f} frames/s, "
         f"{single / whole:.2f} × the scan"
     )
+
+
+def observed(footage: Footage, count: int, device: str) -> int:
+    """Measure the first frames into a project folder of their own; how many faces were seen."""
+    with TemporaryDirectory() as project:
+        store = Store(Path(project), footage, [])
+        observe.observe(footage, 0, count, store, Silent(), device=device)
+        return len(store.read(0, count).faces)
 
 
 def timed(stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,8 +120,7 @@ def looped(path: Path, minutes: float, device: str) -> None:
     rounds = max(1, round(minutes * 60 * info.fps / info.frames))
     sizes = []
     for done in range(1, rounds + 1):
-        with TemporaryDirectory() as project:
-            observe.observe(path, 0, info.frames, Store(Path(project), path, []), Silent(), device=device)
+        observed(info.footage, info.frames, device)
         sizes.append(resident())
         print(f"{float(done * info.frames / info.fps / 60):.1f} minutes of footage: {sizes[-1]:.0f} MB", flush=True)
     print(f"first {sizes[0]:.0f} MB, last {sizes[-1]:.0f} MB, median {np.median(sizes):.0f} MB, peak {peak():.0f} MB")

@@ -31,7 +31,7 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
-from model_twins import Twin
+from model_twins import RATE, Twin, warped
 from understudy.engine.commands.arguments import read_settings
 from understudy.engine.errors import Stopped
 from understudy.engine.faces.facesets.faceset import Faceset
@@ -53,7 +53,7 @@ from understudy.engine.reporter import Silent
 
 CPU = torch.device("cpu")
 FRAMES = 24
-BATCH, RATE = 16, 5e-5
+BATCH = 16
 CORES = 2
 
 
@@ -281,26 +281,6 @@ def measure_twin(bench: Bench, name: str, minutes: float, steps: int, network: T
         made = made + mean[1] - mean[0]
         swaps.append((bytes_of(picture + soft_edge(inside * mask) * (made - picture)), faces.landmarks[rows]))
     bench.row(name, minutes, steps, float(np.mean(similar)), swaps)
-
-
-def warped(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """faceswap's training pair: the face turned, scaled, shifted, flipped a little; and that bent by a 5 x 5 grid."""
-    count, size = len(x), x.shape[-1]
-    angle = (torch.rand(count) - 0.5) * 2 * np.radians(10)
-    zoom, flip = 1 + (torch.rand(count) - 0.5) * 0.1, 1 - 2 * (torch.rand(count) < 0.5).float()
-    move = (torch.rand(count, 2) - 0.5) * 0.2
-    matrix = torch.stack(
-        [
-            torch.stack([flip * zoom * angle.cos(), -zoom * angle.sin(), move[:, 0]], 1),
-            torch.stack([flip * zoom * angle.sin(), zoom * angle.cos(), move[:, 1]], 1),
-        ],
-        1,
-    )
-    grid = F.affine_grid(matrix, [count, 3, size, size], align_corners=False)
-    truth = F.grid_sample(x, grid, padding_mode="border", align_corners=False)
-    bend = F.interpolate(torch.randn(count, 2, 5, 5) * (5 / 128), size=(size, size), mode="bicubic", align_corners=True)
-    plain = F.affine_grid(torch.eye(2, 3).expand(count, 2, 3), [count, 3, size, size], align_corners=False)
-    return F.grid_sample(truth, plain + bend.permute(0, 2, 3, 1), padding_mode="border", align_corners=False), truth
 
 
 if __name__ == "__main__":

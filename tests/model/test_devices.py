@@ -80,7 +80,7 @@ def test_without_a_compiler_training_goes_on_as_it_is(network: Any, monkeypatch:
     monkeypatch.setattr(config, "force_disable_caches", True)
     torch._dynamo.reset()
     told = Told()
-    ways = {name: precision._compiled(network, options) for name, options in precision.COMPILE_OPTIONS.items()}
+    ways = {name: precision.compiled(network, options) for name, options in precision.COMPILE_OPTIONS.items()}
     assert precision.choose_fastest(network, ways, batch(), told) is network
     assert sum("cannot run compiled" in text for text in told.texts) == 2 and "as it is" in told.texts[-1]
     assert precision.fastest_run(network, batch(), told) is network  # on a CPU nothing is tried

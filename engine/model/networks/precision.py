@@ -72,7 +72,7 @@ def fastest_run(network: nn.Module, inputs: Inputs, report: Reporter) -> Run:
         report.log("Training without torch.compile: Triton is not installed.")
         return network
     return choose_fastest(
-        network, {name: _compiled(network, options) for name, options in COMPILE_OPTIONS.items()}, inputs, report
+        network, {name: compiled(network, options) for name, options in COMPILE_OPTIONS.items()}, inputs, report
     )
 
 
@@ -102,7 +102,8 @@ def choose_fastest(plain: nn.Module, ways: dict[str, Run], inputs: Inputs, repor
     return chosen
 
 
-def _compiled(network: nn.Module, options: dict[str, Any]) -> Run:
+def compiled(network: nn.Module, options: dict[str, Any]) -> Run:
+    """A network as torch.compile makes it with one of COMPILE_OPTIONS; it compiles with the first batch that it gets."""
     run = torch.compile(network, **options)
 
     def way(*inputs: Any) -> Any:
