@@ -32,6 +32,8 @@ FOOTAGE = ROOT / ".build" / "footage"
 GRACE = 3.0
 """Seconds that are kept back of the time in all, to end what runs and to write."""
 LOG_LINES = 12
+ILL = 3
+"""The code of a process that has to be followed by another one, since its device does nothing more."""
 
 
 def main() -> None:
@@ -120,10 +122,8 @@ def drive(options: argparse.Namespace) -> None:
             results.end(now[0], "failed", f"{state}{last_words(options.work)}")
             tried.append(now[0])
         tried += [name for name, part in results.parts.items() if part["state"] != "done" and name not in tried]
-        if now is None:
-            if state:
-                raise SystemExit(f"{state}{last_words(options.work)}")
-            break
+        if now is None and state:
+            raise SystemExit(f"{state}{last_words(options.work)}")
     told = [results.parts.get(part.name, {}).get("state") for part in wanted(options)]
     print(f"{told.count('done')} of {len(told)} parts done, {results.seconds:.0f} s in all; results in {results.path}")
 
@@ -148,7 +148,7 @@ def run_child(options: argparse.Namespace, end: float, tried: list[str]) -> str:
         raise
     if process.returncode < 0:
         return f"The process was ended by signal {-process.returncode}."
-    return f"The process ended with code {process.returncode}." if process.returncode else ""
+    return f"The process ended with code {process.returncode}." if process.returncode not in (0, ILL) else ""
 
 
 def overdue(options: argparse.Namespace, end: float) -> str:
@@ -223,6 +223,8 @@ def child(options: argparse.Namespace) -> None:
             )
         else:
             results.end(part.name, "done", measured.pop("words"), measured)
+        if not bench.is_well():
+            raise SystemExit(ILL)
         bench.tidy()
 
 

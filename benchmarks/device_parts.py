@@ -61,6 +61,15 @@ class Bench:
         elif self.device.type == "mps":
             torch.mps.synchronize()
 
+    def is_well(self) -> bool:
+        """Whether the device still computes: after some errors it does nothing more for this process."""
+        import torch
+
+        try:
+            return float((torch.ones(8, device=self.device) + 1).sum()) == 16
+        except RuntimeError:
+            return False
+
     def tidy(self) -> None:
         """Give back the device's memory between two parts."""
         import gc
@@ -184,8 +193,18 @@ def _part(
 
 _speed, _right = partial(_late, "device_speed"), partial(_late, "device_correct")
 _media = partial(_late, "device_media")
+
+
+def _ways(preset: str, network: str) -> list[Part]:
+    doc = "The same steps as torch.compile makes them: speed, memory, and whether gradients are the plain network's."
+    return [
+        _part(f"{short} {preset} {network}", 30, 100, "cuda material", doc, _speed("way", preset, network, name))
+        for short, name in (("compiled", "compiled"), ("graphs", "compiled, with CUDA graphs"))
+    ]
+
+
 PARTS = [
-    _part("material", 5, 90, "av networks footage", "Scans of the pair by the processor, facesets of every preset.",
+    _part("material", 5, 120, "av networks footage", "Scans of the pair by the processor, facesets of every preset.",
           _late("device_material", "material"), True),
     _part("peak", 3, 30, "", "What the device does at most: matrix products, a convolution, TFLOP/s.", _speed("peak")),
     _part("right step", 5, 60, "material", "One training step there and on the processor: largest differences.",
@@ -200,16 +219,15 @@ PARTS = [
           _media("converted", 1080)),
     _part("scan speed", 8, 60, "material av", "Faces a second of a scan at 1080 lines, beside decoding alone.",
           _media("scanned")),
-    _part("ways standard refine", 30, 110, "cuda material", "The same steps compiled, and in CUDA graphs: speed, "
-          "memory, and whether their gradients are those of the plain network.", _speed("ways", "standard", "refine")),
+    *_ways("standard", "refine"),
     _part("card's codecs", 5, 45, "nvidia material av", "Decoding and encoding on the card (NVDEC, NVENC), whether its "
           "frames are the same.", _media("codecs")),
     _part("twins", 5, 45, "material", "Steps a second of faceswap's original and DeepFaceLab's SAEHD, rebuilt.",
           _speed("twins")),
-    _part("training", 45, 200, "material", "Minutes of training the preset standard, with a sheet of frames.",
+    _part("training", 100, 200, "material", "Minutes of training the preset standard, with a sheet of frames.",
           _late("device_training", "trained")),
     _part("convert 2160", 10, 60, "material av", "The same conversion at 2160 lines.", _media("converted", 2160)),
-    *(_part(f"ways {preset} {network}", 30, 110, "cuda material", "The same of this preset.",
-            _speed("ways", preset, network))
-      for preset, network in (("quick", "refine"), ("fine", "refine"), ("standard", "shared"))),
+    *_ways("quick", "refine"), *_ways("fine", "refine"), *_ways("standard", "shared"),
+    _part("halves", 30, 120, "cuda material", "The gradients of a batch in two parts, in every way to run the network.",
+          _speed("halves")),
 ]  # fmt: skip

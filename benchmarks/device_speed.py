@@ -146,34 +146,18 @@ def gradients(training: training_step.Training, faces: Faces, run: Run, parts: i
     return found
 
 
-def ways(bench: Bench, preset: str, network: str) -> dict[str, Any]:
-    """Each way that a training may choose, with whole steps, and its gradients beside the plain network's."""
+def way(bench: Bench, preset: str, network: str, name: str) -> dict[str, Any]:
+    """A way that a training may choose, with whole steps, and its gradients beside the plain network's."""
     faces = Faces(bench.model(preset, network), bench.device)
     training = faces.training()
     plain = gradients(training, faces, training.refiner, 1)
-    again = gradients(training, faces, training.refiner, 1)
-    found: dict[str, Any] = {"plain, the same batch again": differences(plain, again)}
-    for name, options in COMPILE_OPTIONS.items():
-        try:
-            found[name] = one_way(bench, training, faces, compiled(training.refiner, options), plain)
-        except Exception as error:  # a compiler may fail in any way, and the other way may not
-            found[name] = {"failed": in_short(error)}
-    told = [
-        f"{name} {one['failed']}" if "failed" in one else f"{name} {one['steps/s']:.3g} steps/s"
-        for name, one in found.items()
-        if name in COMPILE_OPTIONS
-    ]
-    return {"words": "; ".join(told) + ".", **found}
-
-
-def one_way(
-    bench: Bench, training: training_step.Training, faces: Faces, run: Run, plain: dict[str, torch.Tensor]
-) -> dict[str, Any]:
-    """Speed, memory and correctness of one way to run the network."""
+    found: dict[str, Any] = {
+        "plain gradients, the same batch again": differences(plain, gradients(training, faces, training.refiner, 1))
+    }
+    run = compiled(training.refiner, COMPILE_OPTIONS[name])
     begun = time.perf_counter()
     made = gradients(training, faces, run, 1)
-    bench.wait()
-    found: dict[str, Any] = {"seconds to compile": time.perf_counter() - begun}
+    found["seconds to compile"] = time.perf_counter() - begun
     found["gradients against the plain network's"] = differences(plain, made)
     training.network = run
     if bench.device.type == "cuda":
@@ -182,12 +166,29 @@ def one_way(
     found |= {"steps/s": rate, "ms a step": 1000 / rate}
     if bench.device.type == "cuda":
         found["memory at most, MiB"] = torch.cuda.max_memory_allocated() / 2**20
-    try:  # what a training does once memory ran out
-        before = gradients(training, faces, training.refiner, 2)
-        found["gradients in two parts"] = differences(before, gradients(training, faces, run, 2))
-    except Exception as error:
-        found["gradients in two parts"] = {"failed": in_short(error)}
-    return found
+    apart = found["gradients against the plain network's"]
+    words = (
+        f"{rate:.3g} steps/s; {found['seconds to compile']:.0f} s to compile; gradients differ from the plain "
+        f"network's by {apart['relative']:.2g} of their length, the plain ones from "
+        f"themselves by {found['plain gradients, the same batch again']['relative']:.2g}."
+    )
+    return {"words": words, **found}
+
+
+def halves(bench: Bench) -> dict[str, Any]:
+    """What a training does once memory ran out: a batch in two parts, in every way to run the network."""
+    faces = Faces(bench.model("quick"), bench.device)
+    training = faces.training()
+    plain = gradients(training, faces, training.refiner, 1)
+    found: dict[str, Any] = {"plain": differences(plain, gradients(training, faces, training.refiner, 2))}
+    for name, options in COMPILE_OPTIONS.items():
+        try:
+            run = compiled(training.refiner, options)
+            found[name] = differences(plain, gradients(training, faces, run, 2))
+        except Exception as error:  # a compiler may fail in any way, and the other way may not
+            found[name] = {"failed": in_short(error)}
+    told = "; ".join(f"{name} {one.get('failed') or format(one['relative'], '.2g')}" for name, one in found.items())
+    return {"words": f"Gradients differ from those of the batch at once, in parts of their length: {told}.", **found}
 
 
 def twins(bench: Bench) -> dict[str, Any]:

@@ -173,7 +173,7 @@ def _with_own_lids(
 ) -> torch.Tensor:
     """Faces (B, 3, S, S) whose closed eyes are the target's own in its picture, where the view that shows the eyes,
     choice (B,), has open ones: skin drawn down over an open eye looks like a disc. In the face's tones beside them."""
-    there = torch.from_numpy(views.lids[choice.cpu().numpy()]).to(face.device)
+    there = views.openness[choice]
     amount = closing(target, there, NARROW)
     # both together, or they would not be a pair for a frame, whatever the view's are; not where one winks
     beside = closing(target, torch.ones_like(there), BESIDE_NARROW)

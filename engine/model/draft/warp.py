@@ -78,6 +78,11 @@ class Views:
         return Fused(self.texture, self.plane, self.most)
 
     @cached_property
+    def openness(self) -> torch.Tensor:
+        """`lids` on the device, where asking for some of them makes nobody wait."""
+        return torch.from_numpy(self.lids).to(self.landmarks.device)
+
+    @cached_property
     def most(self) -> torch.Tensor:
         """(468,): the largest part that a vertex, or its twin on the other side, stands for in any frame."""
         most = self.parts.amax(0)

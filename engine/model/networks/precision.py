@@ -103,7 +103,7 @@ def choose_fastest(plain: nn.Module, ways: dict[str, Run], inputs: Inputs, repor
 
 
 def compiled(network: nn.Module, options: dict[str, Any]) -> Run:
-    """A network as torch.compile makes it with one of COMPILE_OPTIONS; it compiles with the first batch that it gets."""
+    """A network as torch.compile makes it with one of COMPILE_OPTIONS; it compiles with its first batch."""
     run = torch.compile(network, **options)
 
     def way(*inputs: Any) -> Any:
