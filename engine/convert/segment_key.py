@@ -17,7 +17,7 @@ from ..reading import read_bytes
 from .frame_measures import AVERAGING_RADIUS
 from .plan import Placement
 
-RENDER_VERSION = 12
+RENDER_VERSION = 13
 """Counted up when the same settings begin to give another picture."""
 
 

@@ -71,7 +71,7 @@ def parse(pixels: np.ndarray, landmarks: np.ndarray, device: torch.device | str 
     pixels (N, S, S, 3) uint8 RGB crops, landmarks (N, 468, 3) in their pixels.
     """
     side = pixels.shape[1]
-    way = cv2.INTER_AREA if side > SIZE else cv2.INTER_LINEAR
+    way = cv2.INTER_AREA if side > SIZE else cv2.INTER_LANCZOS4  # linear takes a small face its rims and stubble
     small = np.stack([cv2.resize(p, (SIZE, SIZE), interpolation=way) for p in pixels])
     layers = np.stack([expected(points * (SIZE / 2 / side), SIZE // 2) for points in landmarks])
     net = _network(str(device))
