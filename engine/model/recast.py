@@ -160,7 +160,8 @@ def _run_network(source: Source, network: Net, inputs: torch.Tensor) -> Refined:
     with autocast(inputs.device):
         result = network(batch)[source.decoder]
     assert result is not None
-    if not all(bool(torch.isfinite(made).all()) for made in result if made is not None):
+    finite = torch.stack([torch.isfinite(made).all() for made in result if made is not None])
+    if not finite.all():  # asked once: the host waits for the device with each answer
         raise DataError(
             "The model's network makes no face of this one: its numbers are not finite, though its weights are. Train "
             "the model again, or recast as a draft (--draft)."
