@@ -231,13 +231,13 @@ def astronaut_scan(astronaut_folder: Path) -> Any:
     return load_alignments(astronaut_folder)
 
 
-def gathered(name: str, folder: Path) -> Any:
-    """The faceset of a scan's person 0 at 128 pixels."""
+def gathered(name: str, folder: Path, size: int = 128) -> Any:
+    """The faceset of a scan's person 0 at `size` pixels."""
     from understudy.engine.faces.facesets.faceset import gather
     from understudy.engine.protocol import Identity, Material
     from understudy.engine.reporter import Silent
 
-    return gather(Identity(name=name, material=[Material(scan=str(folder), person=0)]), 128, Silent())
+    return gather(Identity(name=name, material=[Material(scan=str(folder), person=0)]), size, Silent())
 
 
 @pytest.fixture(scope="session")
@@ -250,6 +250,12 @@ def carphone_faces(carphone_folder: Path) -> Any:
 def astronaut_faces(astronaut_folder: Path) -> Any:
     """The faceset of the portrait: one picture."""
     return gathered("woman", astronaut_folder)
+
+
+@pytest.fixture(scope="session")
+def large_astronaut_faces(astronaut_folder: Path) -> Any:
+    """The same at 256 pixels, as drafts have it."""
+    return gathered("woman", astronaut_folder, 256)
 
 
 def with_spectacles(picture: Any, landmarks: Any, width: float = 0.012, tone: int = 60) -> tuple[Any, Any, Any]:

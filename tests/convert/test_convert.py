@@ -197,7 +197,7 @@ def test_the_nearer_of_two_recast_faces_covers_the_farther(carphone_scan: Any, d
     names = ("frame", "box", "landmarks", "score", "sharpness", "embedding", "track", "person", "carried", "irises")
     first = {n: getattr(carphone_scan, n)[:1] for n in names}
     face = first["landmarks"]
-    shift = np.float32([0.4 * np.ptp(face[0, :, 0]), 0, 0])
+    shift = np.float32([-0.4 * np.ptp(face[0, :, 0]), 0, 0])
     other = (face - face.mean(1, keepdims=True)) * np.float32(0.8) + face.mean(1, keepdims=True) + shift
     second = {**first, "landmarks": other, "person": first["person"] + 1, "track": first["track"] + 1}
     both = replace(carphone_scan, **{n: np.concatenate([first[n], second[n]]) for n in names})

@@ -41,7 +41,8 @@ def test_all_frames_together_show_the_face(carphone_faces: Any) -> None:
     assert weight.sum() > 0.9 * target.inside.sum() and (seen * (1 - target.inside)).max() == 0
 
 
-def test_what_no_frame_shows_comes_from_the_other_side(astronaut_faces: Any) -> None:
+def test_what_no_frame_shows_comes_from_the_other_side(large_astronaut_faces: Any) -> None:
+    astronaut_faces = large_astronaut_faces
     half = astronaut_faces.masks.copy()
     middle = int(astronaut_faces.landmarks[0, 1, 0])  # the tip of the nose
     half[:, :, middle:] = 0
