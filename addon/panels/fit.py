@@ -55,7 +55,7 @@ def _draw_settings(layout: bpy.types.UILayout, owner: bpy.types.bpy_struct, pref
             within.prop(owner, prefix + name)
 
     props(column(layout), "amount", "shape", "colour", "blend", "feather", "smooth")
-    props(column(layout), "match_sharpness", "match_grain", "keep_front")
+    props(column(layout), "match_sharpness", "match_grain", "keep_front", "spectacles")
     for identifier, title, names in (
         ("regions", tr("Parts of the Face"), [f"regions_{part}" for part in REGIONS]),
         ("pose", tr("Eyes and Mouth"), ["gaze_right", "gaze_up", "lids", "mouth"]),

@@ -83,7 +83,9 @@ def convert(
     del alignments  # an hour of it is half a gigabyte, and the plan has what is needed
     check_drawn(Path(spec.scan), (f for f in range(start, end) if f in plan), info.height, info.width)
     wanted = range(start, end)
-    front = any(p.settings.keep_front for frame in wanted for p in plan.get(frame, ()))
+    front = any(
+        p.settings.keep_front or p.settings.spectacles != "keep" for frame in wanted for p in plan.get(frame, ())
+    )
     known = learn_tracks(info.footage, plan, wanted, sources, device, report, spectacles=front)
     work = Work(plan, sources, device, mark, Path(spec.scan), known, people if passes else None)
     counts = {"frames": end - start, "recast": sum(frame in plan for frame in range(start, end))}

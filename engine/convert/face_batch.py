@@ -10,7 +10,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 
-from ..faces.facesets.masks import drawn_mask, layers
+from ..faces.facesets.masks import drawn_mask, layers, take_off
 from ..faces.facesets.reflections import reflections
 from ..faces.facesets.spectacles import Spectacles
 from ..faces.geometry.align import crop, crop_box, hull_mask
@@ -21,6 +21,7 @@ from ..model.recast import Source, recast
 from .mask import fit_mask
 from .occluder import fill_occluded
 from .plan import Placement
+from .spectacles_policy import over_and_under
 
 HIDDEN, HIDDEN_CARRIED = (0.6, 0.8), (0.25, 0.45)
 """Where more of a face than the first share is hidden it begins to keep its own, and beyond the second nothing of it is
@@ -94,13 +95,22 @@ def render_faces(
     for name, size, members in _batches(groups, device):
         pictures = np.stack([crop_of(f, p) for f, p in members])
         landmarks, measured = (np.stack(x) for x in zip(*((p.landmarks, p.measured) for _, p in members), strict=True))
+        taken_off = np.zeros(pictures.shape[:3], np.uint8)
         if sources[name].meshless:  # it knows where the face is, and goes where no mesh does
             own_masks = np.full(pictures.shape[:3], 255, np.uint8)
             in_front, lenses = np.zeros_like(own_masks), np.zeros_like(own_masks)
         else:
             fronts = [p.settings.keep_front for _, p in members]
             known = [None if p.carried or p.track not in tracks else tracks[p.track].spectacles for _, p in members]
-            own_masks, in_front, lenses = layers(pictures, measured, known, device, fronts)
+            off = [p.settings.spectacles != "keep" for _, p in members]
+            for n, spectacles in enumerate(known):
+                if (
+                    off[n]
+                    and spectacles is not None
+                    and (bare := take_off(spectacles, pictures[n], measured[n], device))
+                ):
+                    pictures[n], taken_off[n] = bare
+            own_masks, in_front, lenses = layers(pictures, measured, known, device, fronts, off)
         for n, (frame, placement) in enumerate(members):
             by_hand = drawn.get(frame.index)
             if by_hand is not None:
@@ -108,18 +118,18 @@ def render_faces(
                 in_front[n] = 255 - crop(by_hand, placement.matrix, size)
         skins = np.minimum(own_masks, 255 - in_front)
         shining = np.stack([reflections(*face) for face in zip(pictures, skins, lenses, measured, strict=True)])
-        crops = np.concatenate([pictures, own_masks[..., None], in_front[..., None], shining], -1)
-        shown = torch.from_numpy(crops).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
+        crops = [pictures, own_masks[..., None], in_front[..., None], shining, taken_off[..., None]]
+        shown = torch.from_numpy(np.concatenate(crops, -1)).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
         shown, moved, field = move_picture(shown, measured, landmarks)
         face, mask = recast_with_dissolve(
             sources[name],
             [p for _, p in members],
             landmarks,
-            fill_occluded((shown[:, :3] - shown[:, 5:]).clamp(min=0), shown[:, 3:4], shown[:, 4:5]),
+            fill_occluded((shown[:, :3] - shown[:, 5:8]).clamp(min=0), shown[:, 3:4], shown[:, 4:5]),
             shown[:, 3:4],
             [tracks[p.track].rest if p.track in tracks else None for _, p in members],
         )
-        face = (face + shown[:, 5:]).clamp(max=1) if shining.any() else face  # what lenses reflect lies over any face
+        face = (face + shown[:, 5:8]).clamp(max=1) if shining.any() else face  # what lenses reflect lies over any face
         pictures = np.ascontiguousarray((shown[:, :3] * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
         place = torch.arange(size, device=device) + 0.5
         places = torch.stack([place.expand(size, size), place[:, None].expand(size, size)])
@@ -128,8 +138,13 @@ def render_faces(
         faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
         hidden = np.ascontiguousarray(shown[:, 4].cpu().numpy())
+        off_masks = np.ascontiguousarray(shown[:, 8].cpu().numpy())
         for n, (frame, placement) in enumerate(members):
-            whole = np.float32(placement.visible) * fit_mask(masks[n], placement)
+            whole = fit_mask(masks[n], placement)
+            if placement.settings.spectacles != "keep" and not sources[name].meshless:
+                worn = sources[name].views.spectacles if placement.settings.spectacles == "wear" else None
+                faces[n], whole = over_and_under(faces[n], whole, pictures[n], off_masks[n], worn, placement.landmarks)
+            whole = np.float32(placement.visible) * whole
             whole *= seen(whole, hidden[n], placement.carried)
             mask = whole * (1 - hidden[n])
             found = hidden[n] if placement.settings.keep_front and drawn.get(frame.index) is None else None

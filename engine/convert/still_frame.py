@@ -166,7 +166,7 @@ class StillRecaster:
         self, scan: Alignments, spec: PreviewSpec, plan: dict[int, list[Placement]], sources: dict[str, Source]
     ) -> dict[int, TrackFacts]:
         """What is known of the faces of this frame."""
-        front = spec.settings.keep_front
+        front = spec.settings.keep_front or spec.settings.spectacles != "keep"
         footage = footage_of(scan.clip)
         tracks = tuple(sorted((p.track, sources[p.source].meshless) for p in plan.get(spec.frame, ())))
         stamps = file_stamp(footage.path), file_stamp(Path(spec.scan) / alignments.FILE_NAME)

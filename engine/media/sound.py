@@ -95,11 +95,11 @@ def _add_encoder(output: OutputContainer, stream: AudioStream, compressed: bool)
 
 
 def _encoded(stream: AudioStream, encoder: AudioStream, span: tuple[float, float]) -> Iterator[Timed]:
-    working, layout, position = working_format(stream), channel_layout(stream), 0
+    working, layout, rate, position = working_format(stream), channel_layout(stream), stream.rate, 0
     with stream.container:
         for samples in cut_samples(stream, span):
             frame = AudioFrame.from_ndarray(samples.reshape(1, -1), format=working, layout=layout)
-            frame.sample_rate = stream.rate
+            frame.sample_rate = rate
             frame.pts = position
             position += len(samples)
             for packet in encoder.encode(frame):
@@ -114,22 +114,25 @@ def cut_samples(stream: AudioStream, span: tuple[float, float]) -> Iterator[np.n
     Decodes from the very start and counts samples, because packet times may be rounded to
     milliseconds; silence fills gaps, and the time before a track that starts late.
     """
-    resampler = av.AudioResampler(format=working_format(stream), layout=channel_layout(stream), rate=stream.rate)
-    rate = stream.rate
+    rate, channels = stream.rate, stream.channels  # as the file says: with a damaged packet the decoder changes them
+    working, layout = working_format(stream), channel_layout(stream)
+    resampler, shape = av.AudioResampler(working, layout, rate), None
     start, end = round(span[0] * rate), round(span[1] * rate)
     written, position = start, None
     for frame in _decoded_sound(stream):
         stated = position if frame.pts is None else round(frame.pts * float(frame.time_base or 0) * rate)
         if position is None or (stated is not None and abs(stated - position) > GAP_SECONDS * rate):
             position = stated or 0
+        if (now := (frame.format.name, frame.layout.name, frame.sample_rate)) != shape:
+            resampler, shape = av.AudioResampler(working, layout, rate), now
         for piece in resampler.resample(frame):
-            samples = piece.to_ndarray().reshape(-1, stream.channels)
+            samples = piece.to_ndarray().reshape(-1, channels)
             first, position = position, position + len(samples)
             kept = samples[max(written - first, 0) : max(end - first, 0)]
             if not len(kept):
                 continue
             if first > written:
-                yield np.zeros((first - written, stream.channels), samples.dtype)
+                yield np.zeros((first - written, channels), samples.dtype)
                 written = first
             yield kept
             written += len(kept)

@@ -14,6 +14,7 @@ OutputFormat = Literal[
 ]
 ColourMethod = Literal["light", "reinhard", "mkl", "histogram", "none"]
 BlendMethod = Literal["multiband", "feather", "seamless"]
+SpectaclesPolicy = Literal["keep", "remove", "wear"]
 View = Literal["original", "recast", "matte", "landmarks"]
 
 REGIONS = ("forehead", "brows", "eyes", "nose", "mouth", "jaw")
@@ -115,6 +116,16 @@ class ConvertSettings:
     match_grain: bool = setting(True, "Match Grain", "Give the face the grain or noise of the picture around it")
     keep_front: bool = setting(
         True, "Keep What Is in Front", "Hands and microphones in front of the face stay in front of it"
+    )
+    spectacles: SpectaclesPolicy = setting(
+        "keep",
+        "Spectacles",
+        "What becomes of spectacles",
+        choices={
+            "keep": ("Keep", "Whoever wears spectacles in the footage keeps them, over the new face"),
+            "remove": ("Take Off", "Spectacles in the footage are taken off"),
+            "wear": ("The New Face's", "Spectacles in the footage are taken off; the new face wears its own, if any"),
+        },
     )
     mark: bool = setting(True, help="Put a durable, invisible mark into the recast face; false needs mark_reason")
     mark_reason: str = setting("", help="Why there is no mark; kept in the project's record")

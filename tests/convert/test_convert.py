@@ -17,10 +17,13 @@ from understudy.engine.convert.patch import place_of, warped_face, warped_mask
 from understudy.engine.convert.plan import make_plan, view_dissolves
 from understudy.engine.convert.render import Work, recast_still
 from understudy.engine.convert.source_identities import load_sources
+from understudy.engine.convert.track_facts import TrackFacts
 from understudy.engine.errors import DataError, NoFaceError, Stopped
 from understudy.engine.faces.alignments import load_alignments
-from understudy.engine.faces.geometry.align import crop, crop_matrix
+from understudy.engine.faces.facesets.spectacles import learn_spectacles
+from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, transform
 from understudy.engine.faces.networks.embedding import Embedder
+from understudy.engine.faces.networks.parser import parse
 from understudy.engine.media.reader import read_frames
 from understudy.engine.model.draft.views import doubts, make_views
 from understudy.engine.model.model_folder import prepare
@@ -289,6 +292,39 @@ def test_what_stands_in_front_stays_in_front(tmp_path: Path, astronaut_scan: Any
         < 0.5 * np.abs(shown["painted"] - shown["plain"])[around].mean()
     )
     assert np.abs(shown["plain"] - picture)[around].mean() > 5  # it is a recast
+
+
+def test_whose_spectacles_a_recast_shows(
+    tmp_path: Path, astronaut_scan: Any, carphone_folder: Path, wearing: Any
+) -> None:
+    """The woman in wire spectacles gets the man's face: she keeps them, they are taken off, or he wears his own."""
+    man = Identity(name="man", material=[Material(scan=str(carphone_folder), person=0)])
+    prepare(tmp_path / "m", [man], "draft", Silent())
+    source = load_sources(tmp_path / "m", {"man"}, CPU, use_refiner=False)["man"]
+    bare = next(iter(read_frames(Path(astronaut_scan.clip.path)))).rgb
+    face = astronaut_scan.landmarks[0]
+    wired, wires, _ = wearing(bare, face, width=0.012, tone=40)
+    matrix = crop_matrix(face, 256)
+    crops, points = crop(wired, matrix, 256)[None], transform(face, matrix)[None]
+    worn = learn_spectacles(crops, points, parse(crops, points))
+    track = int(astronaut_scan.track[0])
+    inside = cv2.erode(crop(np.repeat(255 * wires[..., None].astype(np.uint8), 3, 2), matrix, 256), np.ones((2, 2)))
+    inside = (inside[..., 0] > 127) & (cv2.erode(hull_mask(points[0], 256), np.ones((31, 31))) > 127)
+
+    def shown(policy: str, rgb: np.ndarray, spectacles: Any = None) -> np.ndarray:
+        cv2.imwrite(str(tmp_path / "in.png"), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+        sources = {"man": replace(source, views=replace(source.views, spectacles=spectacles))}
+        settings = ConvertSettings(shape=0.0, match_grain=False, match_sharpness=False, spectacles=policy)
+        plan = make_plan(astronaut_scan, [Swap(person=0, identity="man")], sources, settings)
+        work = Work(plan, sources, CPU, tracks={track: TrackFacts(worn, None)})
+        picture = recast_still(next(iter(read_frames(tmp_path / "in.png"))), work)[0]
+        return crop(picture, matrix, 256).astype(int)
+
+    without, kept, off = shown("keep", bare), shown("keep", wired), shown("remove", wired)
+    assert np.abs(kept - without)[inside].mean() > 3 * np.abs(off - without)[inside].mean() > 0
+    own = shown("wear", bare, worn)
+    assert np.abs(own - without)[inside].mean() > 0.5 * np.abs(kept - without)[inside].mean()
+    assert np.abs(shown("wear", wired) - off).max() == 0  # he has none
 
 
 def test_a_face_that_is_not_to_be_seen_keeps_its_own() -> None:

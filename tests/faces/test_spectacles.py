@@ -9,7 +9,8 @@ import cv2
 import numpy as np
 import pytest
 from understudy.engine.faces.facesets import spectacles
-from understudy.engine.faces.facesets.masks import face_masks, layers, remove_spectacles
+from understudy.engine.faces.facesets.drawn_spectacles import arms, drawn_spectacles
+from understudy.engine.faces.facesets.masks import face_masks, layers, remove_spectacles, take_off
 from understudy.engine.faces.facesets.reflections import reflections
 from understudy.engine.faces.facesets.spectacles import learn_spectacles, wears_spectacles
 from understudy.engine.faces.geometry.align import crop, crop_matrix, hull_mask, transform
@@ -65,14 +66,17 @@ def test_nobody_without_spectacles_is_given_any(track: dict[str, np.ndarray]) ->
     assert not any(wears_spectacles(t, points) for t, points in zip(told, landmarks, strict=True))
     assert learn_spectacles(pixels, landmarks, told) is None
     masks = face_masks(pixels, landmarks)[0]
-    same, also = remove_spectacles(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))
-    assert same is pixels and also is masks
+    same, also, found = remove_spectacles(pixels, masks, landmarks, np.zeros(FRAMES, np.int32))
+    assert same is pixels and also is masks and found is None
 
 
 def test_spectacles_come_off_whole_and_leave_the_skin_beside_them(track: dict[str, np.ndarray]) -> None:
     pixels, landmarks, wires = track["worn"], track["landmarks"], track["wires"]
     masks, in_front = face_masks(pixels, landmarks)
-    bare, whole = remove_spectacles(pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32))
+    bare, whole, found = remove_spectacles(
+        pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32)
+    )
+    assert found is not None and len(found.rims) == 2
     inside = np.stack([cv2.erode(hull_mask(points, SIZE), np.ones((9, 9))) > 127 for points in landmarks])
     seen = np.abs(pixels.astype(float) - track["bare"])[wires & inside].mean()
     left = np.abs(bare.astype(float) - track["bare"])[wires & inside].mean()
@@ -96,10 +100,41 @@ def test_brows_above_lenses_without_rims_stay(track: dict[str, np.ndarray]) -> N
         real = spectacles.half_widths
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(spectacles, "half_widths", lambda *found: (real(*found)[0], faint))
-            bare, _ = remove_spectacles(pixels, given, landmarks, np.zeros(FRAMES, np.int32))
+            bare, _, _ = remove_spectacles(pixels, given, landmarks, np.zeros(FRAMES, np.int32))
         return float((np.abs(bare.astype(int) - pixels)[brows > 0].max(1) > 6).mean())
 
     assert changed(faint=False) > 0.5 and changed(faint=True) < 0.1
+
+
+def test_spectacles_are_put_on_where_their_wearer_has_them(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks = track["worn"], track["landmarks"]
+    worn = learn_spectacles(pixels, landmarks, parse(pixels, landmarks))
+    assert worn is not None
+    everywhere = np.ones((SIZE, SIZE), np.float32)
+    for points, wires, bare in zip(landmarks, track["wires"], track["bare"], strict=True):
+        colours, alpha = drawn_spectacles(worn, points, everywhere, worn.light)
+        dark, _ = drawn_spectacles(worn, points, everywhere, worn.light / 2)
+        inside = hull_mask(points, SIZE) > 127
+        assert alpha[wires & inside].mean() > 0.7
+        assert alpha[(cv2.dilate(wires.astype(np.uint8), np.ones((9, 9))) == 0) & inside].mean() < 0.01
+        drawn = alpha > 0.9
+        assert np.abs(colours[drawn].mean() - 110) < 25 < np.abs(bare[drawn].mean() - 110)  # their grey, not the skin's
+        assert np.allclose(dark, colours / 2, atol=0.6)
+    _, alpha = drawn_spectacles(worn, landmarks[0], 0 * everywhere, worn.light)
+    assert alpha.max() > 0.9 and arms(worn, landmarks[0])  # rims reach over what is behind the head, arms do not
+
+
+def test_spectacles_of_the_footage_come_off_with_what_reaches_beyond_the_face(track: dict[str, np.ndarray]) -> None:
+    pixels, landmarks = track["worn"], track["landmarks"]
+    worn = learn_spectacles(pixels, landmarks, parse(pixels, landmarks))
+    assert worn is not None and take_off(worn, track["bare"][0], landmarks[0]) is None
+    found = take_off(worn, pixels[0], landmarks[0])
+    assert found is not None
+    bare, off = (x.astype(float) for x in found)
+    wires = track["wires"][0]
+    before, after = (np.abs(x - track["bare"][0])[wires].mean() for x in (pixels[0].astype(float), bare))
+    assert after < 0.5 * before and off[wires].mean() > 200
+    assert (bare == pixels[0])[off == 0].mean() > 0.97  # but for what lenses reflected
 
 
 def test_where_spectacles_are_off_for_a_while_nothing_stays_in_front(track: dict[str, np.ndarray]) -> None:
@@ -165,7 +200,7 @@ def test_the_lit_edge_of_a_frame_goes_with_it_and_brows_do_not(track: dict[str, 
         pixels[n][edge] = 250
         edges.append(edge)
     masks, in_front = face_masks(pixels, landmarks)
-    bare, _ = remove_spectacles(pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32))
+    bare, _, _ = remove_spectacles(pixels, np.minimum(masks, 255 - in_front), landmarks, np.zeros(FRAMES, np.int32))
     lit = np.stack(edges) & np.stack([hull_mask(points, SIZE) > 127 for points in landmarks])
     assert lit.sum() > 100
     left, seen = (np.abs(x.astype(float) - track["bare"])[lit].mean() for x in (bare, pixels))

@@ -19,7 +19,7 @@ from understudy.engine.media.damage import Damage
 from understudy.engine.media.footage import Footage, as_footage
 from understudy.engine.media.pictures import are_photographs, unread_photographs
 from understudy.engine.media.reader import probe, read_frames
-from understudy.engine.media.sound import lost_tracks
+from understudy.engine.media.sound import cut_samples, lost_tracks
 from understudy.engine.media.writer import MovieWriter
 
 
@@ -168,6 +168,28 @@ def test_content_decides_what_a_picture_is_and_a_bad_one_is_passed_over(tmp_path
     assert not are_photographs(tmp_path)
     cv2.imwrite(str(tmp_path / "f.png"), np.zeros((50, 50, 3), np.uint8))
     assert are_photographs(tmp_path)
+
+
+def test_sound_whose_rate_or_channels_change_within_goes_on_as_it_began(tmp_path):
+    """As a damaged packet has it, too: one second each at 44.1 kHz, at 48 kHz in stereo, and at 44.1 kHz again."""
+    parts = []
+    for number, (rate, layout) in enumerate([(44100, "mono"), (48000, "stereo"), (44100, "mono")]):
+        tone = np.sin(2 * np.pi * 440 * np.arange(rate) / rate).astype(np.float32)
+        with av.open(str(tmp_path / f"{number}.mp3"), "w", options={"write_xing": "0", "id3v2_version": "0"}) as file:
+            stream = file.add_stream("libmp3lame", rate=rate, layout=layout)
+            frame = av.AudioFrame.from_ndarray(np.stack([tone] * stream.channels), format="fltp", layout=layout)
+            frame.sample_rate = rate
+            file.mux([*stream.encode(frame), *stream.encode(None)])
+        parts.append((tmp_path / f"{number}.mp3").read_bytes())
+    path = tmp_path / "in.mp3"
+    path.write_bytes(b"".join(parts))
+    with av.open(str(path)) as movie:
+        track = movie.streams.audio[0]
+        rate, channels = track.rate, track.channels
+        heard = np.concatenate(list(cut_samples(track, (0.0, 3.0))))
+    assert heard.shape == (3 * rate, channels)
+    crossings = [np.diff(np.signbit(heard[round(t * rate) :][: rate // 2, 0])).sum() for t in (0.3, 1.3, 2.3)]
+    assert np.abs(np.array(crossings) - 440).max() <= 4
 
 
 def test_a_sound_track_that_nothing_decodes_is_left_out(tmp_path, make_clip):

@@ -20,8 +20,9 @@ from ..geometry.align import hull_mask
 from ..geometry.topology import BROWS, EYES
 from ..networks.occlusion import hidden
 from ..networks.parser import HAIR, RIM, parse
+from .drawn_spectacles import arms
 from .reflections import reflections
-from .spectacles import STILL_WORN, WORN, Spectacles, learn_spectacles, place_spectacles, wears_spectacles
+from .spectacles import STILL_WORN, WORN, Spectacles, draw_line, learn_spectacles, place_spectacles, wears_spectacles
 
 FOLDER = "masks"
 """Inside a scan folder: masks drawn by hand."""
@@ -40,6 +41,8 @@ BESIDE = 0.014
 sides."""
 TAKEN = 0.007
 """The same where spectacles are taken off: skin that is missing is not seen, a rim's shadow is."""
+ARM = 0.012
+"""How much wider than rims arms are taken to be to each side where they are taken off, in crop sides."""
 FEATURE = (0.8, 0.95)
 """The same about brows and eyes of a face that lends its skin, where painted lids and brows' tails look like strands,
 and within those of one that is replaced: half an eye of its own would look out of the new one."""
@@ -80,12 +83,13 @@ def layers(
     worn: Sequence[Spectacles | None],
     device: torch.device | str = "cpu",
     look: Sequence[bool] | None = None,
+    off: Sequence[bool] | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Where N faces are, what stands in front of them, and the lenses before them: (N, S, S) uint8 each.
 
     The first two as in `face_masks`, which knows of no track: where somebody is known to have `worn` spectacles, all of
     their rims are in front, whole, and what lies within them is lens; sunglasses are wholly in front.
-    Where `look` is False of a face, nothing is taken to be in front of it.
+    Where `look` is False of a face, nothing is taken to be in front of it; no spectacles, where `off` is True.
     """
     told = parse(pixels, landmarks, device)
     hulls = np.stack([hull_mask(points, pixels.shape[1]) for points in landmarks])
@@ -95,7 +99,9 @@ def layers(
         return own, lenses.copy(), lenses
     rims = 255 - _less(np.full_like(own, 255), _dilate(told[:, RIM]), RIM_STAYS)
     for n, known in enumerate(worn):
-        if not wears_spectacles(told[n], landmarks[n], WORN if known is None else STILL_WORN):
+        if (off is not None and off[n]) or not wears_spectacles(
+            told[n], landmarks[n], WORN if known is None else STILL_WORN
+        ):
             rims[n] = 0  # a rim with no lens is a painted lid, or a brow
         elif known is not None:
             rims[n], lenses[n] = place_spectacles(known, pixels[n], landmarks[n], told[n], RIM_SMEAR * pixels.shape[1])
@@ -145,20 +151,22 @@ def remove_spectacles(
     landmarks: np.ndarray,
     shots: np.ndarray,
     device: torch.device | str = "cpu",
-) -> tuple[np.ndarray, np.ndarray]:
-    """Faces (N, S, S, 3) uint8 RGB without their spectacles, and their masks (N, S, S) uint8 as they are then.
+) -> tuple[np.ndarray, np.ndarray, Spectacles | None]:
+    """Faces (N, S, S, 3) uint8 RGB without their spectacles, their masks (N, S, S) uint8 as they are then, and the
+    spectacles that most of them wear.
 
     landmarks (N, 468, 3); shots (N,) tell which faces wear the same ones. What rims, bridge and arms hide is drawn out
     of the skin beside them; what is seen through the lenses stays. Faces without spectacles stay as they are, and the
-    very arrays come back where nobody wears any.
+    very arrays come back where nobody wears any, with None.
     """
-    bare, whole = pixels, masks
+    bare, whole, found = pixels, masks, None
     for rows in _rows_of(shots):
         some = rows[np.linspace(0, len(rows) - 1, min(FACES_PER_SHOT, len(rows))).round().astype(int)]
         told = parse(np.stack([pixels[n] for n in some]), landmarks[some], device)
         if 2 * sum(wears_spectacles(t, landmarks[n]) for t, n in zip(told, some, strict=True)) <= len(some):
             continue
         worn = learn_spectacles(np.stack([pixels[n] for n in some]), landmarks[some], told)
+        found = found or worn
         if worn is None or worn.dark:  # behind sunglasses there are no eyes to be had
             continue
         if bare is pixels:
@@ -168,7 +176,7 @@ def remove_spectacles(
             for n, likely in zip(here, parse(bare[here], landmarks[here], device), strict=True):
                 if wears_spectacles(likely, landmarks[n], STILL_WORN):
                     bare[n], whole[n] = _remove_from_face(worn, bare[n], whole[n], landmarks[n], likely)
-    return bare, whole
+    return bare, whole, found
 
 
 def _rows_of(shots: np.ndarray) -> list[np.ndarray]:
@@ -177,24 +185,56 @@ def _rows_of(shots: np.ndarray) -> list[np.ndarray]:
     return sorted(found, key=len, reverse=True)[:MAX_SHOTS]
 
 
+def take_off(
+    worn: Spectacles, pixels: np.ndarray, landmarks: np.ndarray, device: torch.device | str = "cpu"
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """A crop (S, S, 3) uint8 RGB without the spectacles that its face, landmarks (468, 3), is known to have worn.
+
+    Also where it is another picture than before, (S, S) uint8, 255 surely: arms reach beyond the face. None where none
+    are worn in it.
+    """
+    told = parse(pixels[None], landmarks[None], device)[0]
+    if not wears_spectacles(told, landmarks, STILL_WORN):
+        return None
+    filled, rims, own, _ = _without(worn, pixels, landmarks, told)
+    size = len(rims)
+    half = ARM * size + 1.5 * float(np.median(np.concatenate([h for _, h in worn.rims]))) * size / 256
+    for arm in arms(worn, landmarks):
+        drawn = np.round(255 * draw_line(arm, np.full(len(arm), half), False, size, max(0.8, size / 320)))
+        rims = np.where(own > 127, rims, np.maximum(rims, drawn.astype(np.uint8)))
+    share = rims.astype(np.float32)[..., None] / 255
+    beside = pixels + share * (_inpaint(pixels.astype(np.float32), 1 - share[..., 0]) - pixels)
+    return np.where(own[..., None] > 127, filled, np.round(beside).astype(np.uint8)), rims
+
+
 def _remove_from_face(
     worn: Spectacles, pixels: np.ndarray, mask: np.ndarray, landmarks: np.ndarray, told: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """One face without its spectacles, and its mask."""
+    filled, _, own, taken = _without(worn, pixels, landmarks, told)
+    return filled, np.where(taken > 0, np.maximum(mask, own), mask)
+
+
+def _without(
+    worn: Spectacles, pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A crop without spectacles, where they were, where the face is, and where its mask was less by rims."""
     size = len(pixels)
     rims, lenses = place_spectacles(worn, pixels, landmarks, told, TAKEN * size)
-    hinges = np.minimum(_beside(rims, lenses), 255 - _less(np.full_like(mask, 255), told[RIM], RIM_STAYS))
+    hinges = np.minimum(_beside(rims, lenses), 255 - _less(np.full_like(rims, 255), told[RIM], RIM_STAYS))
     rims = np.maximum(rims, hinges)
     if worn.faint:  # above lenses without rims, the parser takes brows for one
         rims[_drawn(BROWS, landmarks, size, BROW) > 0] = 0
     own = _less(hull_mask(landmarks, size), told[HAIR], HAIR_STAYS)
     rims = np.maximum(rims, _left_of_rims(rims, pixels, own, _features(landmarks, size)))
-    taken = np.maximum(rims, 255 - _less(np.full_like(mask, 255), _dilate(told[RIM][None])[0], RIM_STAYS))
+    taken = np.maximum(rims, 255 - _less(np.full_like(rims, 255), _dilate(told[RIM][None])[0], RIM_STAYS))
+    if worn.dark:
+        rims, taken = np.maximum(rims, lenses), np.maximum(taken, lenses)
+        lenses = np.zeros_like(lenses)
     clear = pixels - reflections(pixels, np.minimum(own, 255 - rims), np.minimum(lenses, 255 - rims), landmarks)
     share = rims.astype(np.float32)[..., None] / 255
     skin = _inpaint(clear.astype(np.float32), np.where(own > 127, 1 - share[..., 0], 0))
-    filled = np.round(clear + share * (skin - clear)).astype(np.uint8)
-    return filled, np.where(taken > 0, np.maximum(mask, own), mask)
+    return np.round(clear + share * (skin - clear)).astype(np.uint8), rims, own, taken
 
 
 def _beside(rims: np.ndarray, lenses: np.ndarray) -> np.ndarray:

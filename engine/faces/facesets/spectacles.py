@@ -8,6 +8,7 @@ lens. (Shortest closed paths along a contour: Sun and Pallottino, Circular Short
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -50,7 +51,7 @@ ARM = 0.3
 """An arm goes on outwards as long as the parser finds it as likely as this."""
 DARK = 0.4
 """Lenses whose light is less than this share of the skin's are sunglasses: they hide what is behind them."""
-_SKIN = [50, 280, 205, 425, 36, 266, 9, 151, 5]
+SKIN = [50, 280, 205, 425, 36, 266, 9, 151, 5]
 """Vertices on cheeks, forehead and nose."""
 _FIRM = [33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 127, 356, 234, 454, 9, 8, 151, 10, 109, 338, 93, 323]
 """Vertices that no expression moves far, about the eyes and to all sides of them."""
@@ -64,7 +65,8 @@ class Spectacles:
     (ANGLES,), the picture's left one first; sign is 1 where they are darker than what is beside them, -1 where
     brighter; dark tells sunglasses, and faint rims that are clear, or none; bridge is a line (K, 2), None where there
     is one lens; likely (3, HIGH, WIDE) float16 is what tells in a frame how far they have slid: rim, lens, lines. All
-    in the plane's pixels.
+    in the plane's pixels. picture (HIGH, WIDE, 3) float16 RGB 0..255 is what they look like on the whole, and light the
+    luma of the skin beside them in it.
     """
 
     face: np.ndarray
@@ -74,6 +76,8 @@ class Spectacles:
     faint: bool
     bridge: np.ndarray | None
     likely: np.ndarray
+    picture: np.ndarray
+    light: float
 
 
 def wears_spectacles(told: np.ndarray, landmarks: np.ndarray, least: float = WORN) -> bool:
@@ -93,7 +97,7 @@ def learn_spectacles(pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray
     `parser.parse` has it. Where most frames show none there are none.
     """
     face = frontalise(landmarks).mean(0)
-    shown = [_flat(p, t, _plane(points, face)) for p, t, points in zip(pixels, told, landmarks, strict=True)]
+    shown = [_flat(p, t, plane_on(points, face)) for p, t, points in zip(pixels, told, landmarks, strict=True)]
     worn = [s for s in shown if _is_worn(s[1][1])]
     if 2 * len(worn) <= len(shown):
         return None
@@ -112,22 +116,26 @@ def learn_spectacles(pixels: np.ndarray, landmarks: np.ndarray, told: np.ndarray
         return None
     halves, faint = half_widths(lines, picture)
     rims = list(zip(lines, halves, strict=True))
-    dark = _lens_light(lines, picture, face) < DARK
+    light = _skin_light(picture, face)
+    dark = _lens_light(lines, picture) < DARK * light
     bridge = _bridge([line for line, _ in rims], np.maximum(usual[0], np.abs(steady).clip(0, 1)))
-    return Spectacles(face, rims, sign, dark, faint, bridge, usual.astype(np.float16))
+    shown = picture.transpose(1, 2, 0).astype(np.float16)
+    return Spectacles(face, rims, sign, dark, faint, bridge, usual.astype(np.float16), shown, light)
 
 
-def _lens_light(lines: list[np.ndarray], picture: np.ndarray, face: np.ndarray) -> float:
-    """How bright lenses are against the skin, in a picture (3, HIGH, WIDE) of the plane."""
+def _lens_light(lines: list[np.ndarray], picture: np.ndarray) -> float:
+    """How bright lenses are in a picture (3, HIGH, WIDE) of the plane."""
     inside = np.zeros((HIGH, WIDE), np.uint8)
     for line in lines:
         cv2.fillPoly(inside, [fixed(line.mean(0) + 0.7 * (line - line.mean(0)))], 1, cv2.LINE_8, shift=4)
-    unit, centre = _frame_of(face)
-    x, y = (np.round((face[_SKIN, :2] - centre) / unit + (WIDE / 2, EYES_AT)).astype(int)).T
-    luma = picture.mean(0)
-    return float(
-        np.median(luma[inside > 0]) / max(float(np.median(luma[y.clip(0, HIGH - 1), x.clip(0, WIDE - 1)])), 1.0)
-    )
+    return float(np.median(picture.mean(0)[inside > 0]))
+
+
+def _skin_light(picture: np.ndarray, face: np.ndarray) -> float:
+    """How bright skin is in a picture (3, HIGH, WIDE) of the plane on a face straight ahead; 1 at least."""
+    unit, centre = frame_of(face)
+    x, y = (np.round((face[SKIN, :2] - centre) / unit + (WIDE / 2, EYES_AT)).astype(int)).T
+    return max(float(np.median(picture.mean(0)[y.clip(0, HIGH - 1), x.clip(0, WIDE - 1)])), 1.0)
 
 
 def place_spectacles(
@@ -138,7 +146,7 @@ def place_spectacles(
     pixels (S, S, 3), landmarks (468, 3), told (classes, S, S) as in `learn_spectacles`; `grown` pixels are added.
     """
     size = len(pixels)
-    plane = _plane(landmarks, worn.face)
+    plane = plane_on(landmarks, worn.face)
     here = _evidence(*_flat(pixels, told, plane))
     plane = plane.copy()
     plane[:, 2] -= plane[:, :2] @ _shift(here, worn.likely.astype(np.float32))
@@ -153,37 +161,46 @@ def place_spectacles(
     for line, half in worn.rims:
         there = line @ plane[:, :2].T + plane[:, 2]
         lines.append(there)
-        rims = np.maximum(rims, _drawn(there, np.maximum(scale * half + grown, least), True, size, soft))
+        rims = np.maximum(rims, draw_line(there, np.maximum(scale * half + grown, least), True, size, soft))
         cv2.fillPoly(lenses, [fixed(there)], 255, cv2.LINE_AA, shift=4)
     usual = scale * float(np.median(np.concatenate([h for _, h in worn.rims])))
     if worn.bridge is not None:
         there = worn.bridge @ plane[:, :2].T + plane[:, 2]
         rims = np.maximum(
-            rims, _drawn(there, np.full(len(there), max(BRIDGE * usual + grown, least)), False, size, soft)
+            rims, draw_line(there, np.full(len(there), max(BRIDGE * usual + grown, least)), False, size, soft)
         )
     rim = told[RIM].astype(np.float32) / 255
     sure = np.clip((rim - 0.4) / 0.3, 0, 1)
     for arm in _arms(lines, rim, landmarks):
-        rims = np.maximum(rims, _drawn(arm, np.full(len(arm), max(usual + grown, least)), False, size, soft))
+        rims = np.maximum(rims, draw_line(arm, np.full(len(arm), max(usual + grown, least)), False, size, soft))
         # arms and their hinges are wider than rims, as seen aslant
-        rims = np.maximum(rims, sure * _drawn(arm, np.full(len(arm), HINGE * size), False, size, soft))
+        rims = np.maximum(rims, sure * draw_line(arm, np.full(len(arm), HINGE * size), False, size, soft))
     if usual > THICK * scale and not worn.faint:  # a frame of plastic has corners
         rims = np.maximum(rims, _alike(pixels, rims, _disc(2 * usual)) * sure)
     return np.round(255 * rims).astype(np.uint8), lenses
 
 
-def _plane(landmarks: np.ndarray, face: np.ndarray) -> np.ndarray:
+def plane_on(landmarks: np.ndarray, face: np.ndarray) -> np.ndarray:
     """The affine map (2, 3) from the spectacles' plane on a face (468, 3) straight ahead into its crop."""
-    basis = np.column_stack([face[_FIRM], np.ones(len(_FIRM))])
-    fit = np.linalg.lstsq(basis, landmarks[_FIRM, :2], rcond=None)[0].T  # (2, 4)
-    unit, centre = _frame_of(face)
-    depth = float(face[168, 2])
-    linear = fit[:, :2] * unit
-    origin = fit[:, :2] @ centre + fit[:, 2] * depth + fit[:, 3]
+    unit, centre = frame_of(face)
+    project, depth = projection(landmarks, face), float(face[168, 2])
+    x, y = unit * np.eye(2)
+    origin, right, down = project(np.column_stack([np.stack([centre, centre + x, centre + y]), np.full(3, depth)]))
+    linear = np.column_stack([right - origin, down - origin])
     return np.column_stack([linear, origin - linear @ (WIDE / 2, EYES_AT)])
 
 
-def _frame_of(face: np.ndarray) -> tuple[float, np.ndarray]:
+def projection(landmarks: np.ndarray, face: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """From points (K, 3) about a face (468, 3) straight ahead to pixels (K, 2) of the crop with its landmarks (468, 3).
+
+    An affine map, as in a lens far away, by the vertices that no expression moves.
+    """
+    basis = np.column_stack([face[_FIRM], np.ones(len(_FIRM))])
+    fit = np.linalg.lstsq(basis, landmarks[_FIRM, :2], rcond=None)[0]  # (4, 2)
+    return lambda points: np.column_stack([points, np.ones(len(points))]) @ fit
+
+
+def frame_of(face: np.ndarray) -> tuple[float, np.ndarray]:
     """The length of the plane's pixel on a face (468, 3) straight ahead, and the point (2,) between its eyes."""
     middles = np.stack([face[ring, :2].mean(0) for ring in EYES])
     return abs(float(middles[1, 0] - middles[0, 0])) / UNIT, middles.mean(0)
@@ -191,7 +208,7 @@ def _frame_of(face: np.ndarray) -> tuple[float, np.ndarray]:
 
 def _plain(face: np.ndarray) -> np.ndarray:
     """How much of what is found counts: (HIGH, WIDE) float32, less at the brows and lids of a face straight ahead."""
-    unit, centre = _frame_of(face)
+    unit, centre = frame_of(face)
     flat = (face[:, :2] - centre) / unit + (WIDE / 2, EYES_AT)
     plain = np.ones((HIGH, WIDE), np.float32)
     for rings, share, reach in zip((BROWS, EYES), FEATURE, AROUND, strict=True):
@@ -291,7 +308,7 @@ def _arms(rims: list[np.ndarray], rim: np.ndarray, landmarks: np.ndarray) -> lis
     return lines
 
 
-def _drawn(line: np.ndarray, half: np.ndarray, closed: bool, size: int, soft: float) -> np.ndarray:
+def draw_line(line: np.ndarray, half: np.ndarray, closed: bool, size: int, soft: float) -> np.ndarray:
     """A line (K, 2) in crop pixels as wide to each side as `half` (K,) says: (S, S) float32 0..1, soft at its edge."""
     picture: np.ndarray = np.zeros((2 * size, 2 * size), np.uint8)
     ends = fixed(2 * np.concatenate([line, line[:1]]) if closed else 2 * line).tolist()

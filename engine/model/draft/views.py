@@ -103,7 +103,7 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
     gaze, lids = looks(faceset.landmarks, seen)
     # a mirrored eye is the other one, and looks to the other side
     gaze_flipped = gaze.reshape(-1, 2, 2)[:, ::-1] * np.array([-1, 1], np.float32)
-    pixels, masks = remove_spectacles(faceset.pixels, faceset.masks, faceset.landmarks, faceset.shot, device)
+    pixels, masks, worn = remove_spectacles(faceset.pixels, faceset.masks, faceset.landmarks, faceset.shot, device)
     masks = donor_masks(pixels, masks, faceset.landmarks, device)
     landmarks = torch.from_numpy(np.ascontiguousarray(faceset.landmarks[..., :2])).to(device)
     views = Views(
@@ -122,6 +122,7 @@ def make_views(faceset: Faceset, device: torch.device) -> Views:
         neutral=neutral,
         texture=torch.zeros(1, 4, 1, 1, dtype=torch.uint8, device=device),
         plane=torch.from_numpy(2 * unrolled(neutral.face)[:, :2] - 1).to(device),
+        spectacles=worn,
     )
     return replace(views, texture=fuse(views, faceset.sharpness))
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from ...faces.facesets.spectacles import Spectacles
 from ...faces.geometry.topology import MIRROR
 from .gaze import shut, turned
 from .mesh_raster import Geometry, eased, given, softened, spread
@@ -51,6 +52,7 @@ class Views:
     `pose` (2N, 2) degrees, `expression` (2N, F), `gaze` (2N, 4) and `lids` (2N, 2) describe the views for choosing, on
     the CPU (`views.describe`, `gaze.looks`); (N,) 0..1 each, `sharp` is how sharp one is among them, `exposed` how much
     of the face is neither burnt out nor lost in black, and `clear` how clearly it shows the eyes (`gaze.clear_eyes`).
+    `spectacles` are those that were taken off in them, None where none were worn.
     """
 
     pixels: torch.Tensor
@@ -68,6 +70,7 @@ class Views:
     neutral: Neutral
     texture: torch.Tensor
     plane: torch.Tensor
+    spectacles: Spectacles | None = None
 
     def __len__(self) -> int:
         return len(self.pixels)
