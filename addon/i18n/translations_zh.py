@@ -575,6 +575,16 @@ STRINGS: dict[str, str] = {
     "How much of the new mouth is seen; 0: the footage's own": "显示多少新的嘴；0 为原素材的嘴",
     "Jaw": "下颌",
     "How much of the new jaw is seen; 0: the footage's own": "显示多少新的下颌；0 为原素材的下颌",
+    "At Rest": "静止时",
+    "Own Lids": "自身眼睑",
+    "How much of the new face's own lids at rest is kept; 0: as the footage has them. Less helps where so"
+    "mebody frowns, stares or smiles in all of the material": "保留多少新脸自己静止时的眼睑；0：与素材相同。若素材中此人始终皱眉、瞪眼或微笑，调低会有帮助",
+    "Own Brows": "自身眉毛",
+    "How much of the new face's own brows at rest is kept; 0: as the footage has them. Less helps where s"
+    "omebody frowns, stares or smiles in all of the material": "保留多少新脸自己静止时的眉毛；0：与素材相同。若素材中此人始终皱眉、瞪眼或微笑，调低会有帮助",
+    "Own Mouth": "自身嘴",
+    "How much of the new face's own mouth at rest is kept; 0: as the footage has them. Less helps where s"
+    "omebody frowns, stares or smiles in all of the material": "保留多少新脸自己静止时的嘴；0：与素材相同。若素材中此人始终皱眉、瞪眼或微笑，调低会有帮助",
     "Gaze Right": "视线向右",
     "Gaze Up": "视线向上",
     "By how many degrees the eyes look farther right, as the picture shows them, than the footage's":

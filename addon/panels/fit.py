@@ -58,6 +58,7 @@ def _draw_settings(layout: bpy.types.UILayout, owner: bpy.types.bpy_struct, pref
     props(column(layout), "match_sharpness", "match_grain", "keep_front", "spectacles")
     for identifier, title, names in (
         ("regions", tr("Parts of the Face"), [f"regions_{part}" for part in REGIONS]),
+        ("own", tr("At Rest"), ["own_lids", "own_brows", "own_mouth"]),
         ("pose", tr("Eyes and Mouth"), ["gaze_right", "gaze_up", "lids", "mouth"]),
         ("erode", tr("Erode Mask"), [f"erode_{side}" for side in SIDES]),
     ):

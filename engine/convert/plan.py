@@ -82,7 +82,7 @@ class Placement:
     @property
     def landmarks(self) -> np.ndarray:
         """(468, 3) float32 landmarks in the crop's pixels, of the shape that the recast face gets."""
-        own = reshaped(self.measured, self.change, self.visible * self.settings.shape)
+        own = reshaped(self.measured, self.change, self.visible * self.settings.shape, self.settings.own)
         return opened(own[None], self.settings.lids, self.settings.mouth)[0]
 
 

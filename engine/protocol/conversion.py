@@ -84,6 +84,13 @@ class ConvertSettings:
         "How much of their own proportions the new face keeps; 0: those of the face below",
         limits=SHARE,
     )
+    own: list[float] = setting(
+        [1.0, 1.0, 1.0],
+        "Own {part}",
+        "How much of the new face's own {part} at rest is kept; 0: as the footage has them. Less helps where somebody "
+        "frowns, stares or smiles in all of the material",
+        limits=Limits(unit="a share", high=1.0, parts=("lids", "brows", "mouth")),
+    )
     amount: float = setting(1.0, "Amount", "How much of the recast is seen; 0: the footage as it is", limits=SHARE)
     regions: list[float] = setting(
         [1.0, 1.0, 1.0, 1.0, 1.0, 1.0],

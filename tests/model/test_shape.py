@@ -34,6 +34,27 @@ def test_the_mouth_stays_as_open_as_it_was(carphone_faces: Any, astronaut_faces:
     assert np.abs(opening[0] - opening[1]).max() < 0.01
 
 
+@pytest.mark.parametrize("part", range(3))
+def test_lids_brows_and_mouth_may_stay_as_the_target_has_them(
+    carphone_faces: Any, astronaut_faces: Any, part: int
+) -> None:
+    man = neutral_face(carphone_faces.landmarks)
+    change = difference(man, neutral_face(astronaut_faces.landmarks)._replace(mouth=1.0), 1.0)
+    parts = [float(n != part) for n in range(3)]
+    own, kept = (reshaped(man.face, change, 1.0, p) for p in ((1.0, 1.0, 1.0), parts))
+    places = [EYES[0] + EYES[1], BROWS[0] + BROWS[1], [61, 291, 0, 17, 37, 267, 84, 314]]
+    moved = [np.abs(own - kept)[ring, :2].max() for ring in places]
+    assert moved[part] > 0.005 and moved[part] == max(moved)
+    # what stays is the form: how high lids are apart, brows stand over the eyes, the mouth is wide
+    forms = [
+        lambda face: face[145, 1] - face[159, 1],
+        lambda face: face[[33, 133], 1].mean() - face[BROWS[0], 1].mean(),
+        lambda face: face[291, 0] - face[61, 0],
+    ]
+    before, after, without = (forms[part](face) for face in (man.face, own, kept))
+    assert abs(without - before) < 0.35 * abs(after - before)
+
+
 def test_a_single_smile_is_not_taken_for_a_shape(carphone_faces: Any, astronaut_faces: Any) -> None:
     man, woman = neutral_face(carphone_faces.landmarks), neutral_face(astronaut_faces.landmarks)
     assert man.mouth > woman.mouth == 0

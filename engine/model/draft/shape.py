@@ -8,6 +8,7 @@ picture is moved along, ever less, so that cheek and background meet the new out
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, TypeVar
 
 import cv2
@@ -108,13 +109,15 @@ def _keep_lips(change: np.ndarray) -> None:
 class Change(NamedTuple):
     """What has to be added to a target's face to give it a source's proportions, in radii of the face.
 
-    still (468, 3) is the same in every frame. lids and brows, (2, 468, 3) each, the right side first, are what makes
+    still (468, 3) is the same in every frame, and so is mouth (468, 3), what makes the mouth of another form where it
+    sits. lids and brows, (2, 468, 3) each, the right side first, are what makes
     the eyes larger and the brows higher on the source at rest: they grow and shrink with the target's own opening of
     the lids and height of the brows, of which opening and height (2,) are those at rest. A closed eye stays closed, and
     a brow that is drawn down to the lids comes down to them.
     """
 
     still: np.ndarray
+    mouth: np.ndarray
     lids: np.ndarray
     brows: np.ndarray
     opening: np.ndarray
@@ -123,7 +126,7 @@ class Change(NamedTuple):
     @property
     def at_rest(self) -> np.ndarray:
         """(468, 3): all of it, as it is on the target's face at rest."""
-        rest: np.ndarray = self.still + (self.lids + self.brows).sum(0)
+        rest: np.ndarray = self.still + self.mouth + (self.lids + self.brows).sum(0)
         return rest
 
 
@@ -160,8 +163,13 @@ def difference(target: Neutral, source: Neutral, amount: float = 1.0) -> Change:
         for part in (lids[side], brows[side]):
             for _ in range(SPREAD):
                 part[~fixed] = (AVERAGE @ part)[~fixed]
+    form = np.zeros_like(result)
+    form[mouth] = result[mouth] - result[mouth].mean(0)
+    fixed = np.isin(np.arange(len(result)), mouth)
+    for _ in range(SPREAD):
+        form[~fixed] = (AVERAGE @ form)[~fixed]
     (opening,), (height,) = _heights(target.face[None])
-    return Change(result - (lids + brows).sum(0), lids, brows, opening, height)
+    return Change(result - form - (lids + brows).sum(0), form, lids, brows, opening, height)
 
 
 def displacements(landmarks: np.ndarray, neutral: np.ndarray) -> np.ndarray:
@@ -181,13 +189,20 @@ def _heights(straight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return lids, brows
 
 
-def reshaped(landmarks: np.ndarray, change: Change, amount: float = 1.0) -> np.ndarray:
-    """Landmarks (468, 3) or (N, 468, 3) with some of the `difference` to another person's shape: the same shape."""
+def reshaped(
+    landmarks: np.ndarray, change: Change, amount: float = 1.0, parts: Sequence[float] = (1.0, 1.0, 1.0)
+) -> np.ndarray:
+    """Landmarks (468, 3) or (N, 468, 3) with some of the `difference` to another person's shape: the same shape.
+
+    `parts` is how much of it, 0..1, lids, brows and mouth take along: what they are like at rest is not surely known
+    of somebody who frowns, stares or smiles in all that there is of them.
+    """
     faces = landmarks.reshape(-1, *landmarks.shape[-2:])
     lids, brows = _heights(frontalise(faces))
     lids = np.clip(lids / np.maximum(change.opening, 1e-3), *OPENED)
     brows = np.clip(brows / np.maximum(change.height, 1e-3), *RAISED)
-    moved = change.still + np.tensordot(lids, change.lids, 1) + np.tensordot(brows, change.brows, 1)
+    moved = change.still + parts[2] * change.mouth
+    moved = moved + np.tensordot(parts[0] * lids, change.lids, 1) + np.tensordot(parts[1] * brows, change.brows, 1)
     moved = amount * mesh_radius(faces)[:, None, None] * (moved @ head_rotation(faces))
     return (faces + moved).astype(np.float32).reshape(landmarks.shape)
 
