@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from ..luma import BT601
 from ..media.float_view import max_channel
 from ..protocol import ColourMethod
 
@@ -24,7 +25,6 @@ _QUANTILES = (np.arange(32) + 0.5) / 32
 _MIN_SAMPLES = 40
 GAIN_RANGE = (0.8, 1.25)
 """Contrast is changed within these: two people's faces differ in relief by more than in light."""
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def measure(method: ColourMethod, face: np.ndarray, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -138,7 +138,7 @@ def apply_tint(face: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """The face without colours of its own, where the footage has none."""
     if vector[0] <= 0.5:
         return face
-    luma = (face @ _LUMA)[..., None]
+    luma = (face @ BT601)[..., None]
     ycc = np.concatenate([luma, vector[3] + vector[4] * luma, vector[1] + vector[2] * luma], -1) / 255
     return np.clip(cv2.cvtColor(ycc.astype(np.float32), cv2.COLOR_YCrCb2RGB) * 255, 0, 255)
 

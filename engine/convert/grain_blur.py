@@ -11,6 +11,8 @@ import functools
 import cv2
 import numpy as np
 
+from ..luma import BT601
+
 GRAIN_LENGTH = 3
 """Length of a grain vector: strength in luma and in chroma (8-bit levels), and size (blur in source pixels)."""
 _REBLUR_SIGMA = 1.0
@@ -27,7 +29,6 @@ NOISE_SHEET_SIZE = 1024
 _FROM_YCC = np.array([[1, 1.403, 0], [1, -0.714, -0.344], [1, 0, 1.773]])
 MAX_COARSE_RATIO = 1.9
 """Detail whose strength grows by this much in a picture of half the size is no grain at all."""
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def measure_blur(face: np.ndarray, target: np.ndarray, mask: np.ndarray, motion: np.ndarray) -> np.ndarray:
@@ -45,7 +46,7 @@ def measure_blur(face: np.ndarray, target: np.ndarray, mask: np.ndarray, motion:
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0  # not what it fades into
     speed = float(np.hypot(*motion))
     along = np.array(motion) / speed if speed > 1 else np.array([1.0, 0.0])
-    ours, theirs = (cv2.GaussianBlur(np.float32(x) @ _LUMA, (0, 0), 0.7) for x in (face, target))
+    ours, theirs = (cv2.GaussianBlur(np.float32(x) @ BT601, (0, 0), 0.7) for x in (face, target))
     both = np.stack([along, [-along[1], along[0]]])
     wanted = [
         np.sqrt(max(see**2 - (_SHARPNESS_TOLERANCE * have) ** 2, 0))

@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from ..faces.geometry.align import crop, crop_matrix, hull_mask, to_opencv, transform
+from ..luma import BT709
 
 SIDE = 128
 """Side of the face's crop in which the mark is defined, as `align.crop_matrix` cuts it."""
@@ -55,11 +56,10 @@ class Plane:
     texture: float
 
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
-BRIGHTNESS = Plane(_LUMA, np.ones(3, np.float32), (20, 56), 3.0)
+BRIGHTNESS = Plane(BT709, np.ones(3, np.float32), (20, 56), 3.0)
 BLUE = Plane(
-    np.array([0, 0, 1], np.float32) - _LUMA,
-    np.array([-_LUMA[2], -_LUMA[2], 1 - _LUMA[2]], np.float32) / (1 - _LUMA[2]),  # of no brightness
+    np.array([0, 0, 1], np.float32) - BT709,
+    np.array([-BT709[2], -BT709[2], 1 - BT709[2]], np.float32) / (1 - BT709[2]),  # of no brightness
     (10, 32),
     1.0,  # codecs spend their bits on smooth skin: there it lasts
 )

@@ -203,7 +203,7 @@ def test_somebody_added_to_a_draft_changes_their_own_segments_alone(tmp_path: Pa
     def face(source: str) -> Placement:
         none = np.zeros((468, 3), np.float32)
         return Placement(
-            source=source, face=none, matrix=np.eye(2, 3), change=Change(none, none, none[0], none[0], none[0], none[0]),
+            source=source, face=none, matrix=np.eye(2, 3), change=Change(none, none, *none[:4]),
             choice=np.ones(4), size=128, radius=50.0, track=0, motion=np.zeros(2),
         )  # fmt: skip
 

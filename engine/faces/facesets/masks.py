@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from ...errors import DataError
+from ...luma import BT601
 from ...reading import open_regular
 from ..geometry.align import hull_mask
 from ..geometry.topology import BROWS, EYES
@@ -60,8 +61,6 @@ EDGE = 0.024
 """How far beside rims that are taken off what is left of them is looked for, in crop sides: a lit edge, a shadow."""
 LEFT = (0.06, 0.16)
 """What differs there from skin nearby by so much (of luma's logarithm) begins to be of the rim, and is surely."""
-
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def face_masks(
@@ -256,7 +255,7 @@ def _left_of_rims(rims: np.ndarray, pixels: np.ndarray, own: np.ndarray, feature
     around = cv2.dilate(rims, np.ones((2 * max(1, round(EDGE / 2 * size)) + 1,) * 2, np.uint8))
     skin = np.where((own > 127) & (features == 0), 1 - around.astype(np.float32) / 255, np.float32(0))
     whole = pixels.astype(np.float32)
-    here, nearby = (x @ _LUMA + 8 for x in (whole, _inpaint(whole, skin)))
+    here, nearby = (x @ BT601 + 8 for x in (whole, _inpaint(whole, skin)))
     low, high = LEFT
     strange = np.clip((np.abs(np.log(here / nearby)) - low) / (high - low), 0, 1)
     strange *= np.clip(cv2.distanceTransform(255 - features, cv2.DIST_L2, 3) / (BROW * size) - 0.5, 0, 1)
@@ -292,7 +291,7 @@ def _less_edges(mask: np.ndarray, pixels: np.ndarray, whole: np.ndarray, feature
     if not cut.any():
         return mask
     away = cv2.distanceTransform(1 - cut, cv2.DIST_L2, 3) / size
-    tones = pixels.astype(np.float32) @ _LUMA + 8
+    tones = pixels.astype(np.float32) @ BT601 + 8
     sure = np.where((mask > 250) & (away > STRAY / 3), np.float32(1), np.float32(0))
     around = [cv2.GaussianBlur(x, (0, 0), STRAY * size) for x in (tones * sure, sure)]
     known = around[1] > 0.02

@@ -7,10 +7,12 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 
+from ...luma import BT601
+
 LIGHT_SIGMA = 0.10
 """The light on a face is what is left of its picture after a blur this wide, in crop sides."""
 
-LUMA = torch.tensor([0.299, 0.587, 0.114])
+LUMA = torch.from_numpy(BT601)
 """What red, green and blue count in luma (ITU-R BT.601)."""
 
 
