@@ -613,6 +613,10 @@ STRINGS: dict[str, str] = {
     # the cast
     "Choose below who gets whose face; training and recast follow.": "请在下方选择谁换成谁的脸；随后自动训练和换脸。",
     "Continue": "继续",
+    "Stop Recast with Defaults": "停止按默认设置换脸",
+    "Let training and recast not follow by themselves. What was found stays, and jobs that run go on":
+        "不再自动训练和换脸。已找到的内容保留，正在运行的任务继续",
+    "Nothing follows by itself.": "没有自动进行的步骤。",
     "The live recast is not shown: {why}": "不显示实时换脸：{why}",
     "the meta strip that is open does not hold its source.": "打开的元片段不包含其来源。",
     "the preview's size is set to No Display.": "预览尺寸设为不显示。",

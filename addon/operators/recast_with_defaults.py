@@ -16,7 +16,7 @@ from ..i18n import tr
 from ..jobs import jobs
 from ..sequencer import scene_strips, strip_media, timeline
 from ..state import hooks, people_store, project, steps
-from .common import Undoable
+from .common import Outside, Undoable
 from .convert import queue
 from .identities import add_file, draw_wanted, folder_of_footage
 from .mark import mark
@@ -142,7 +142,24 @@ class UNDERSTUDY_OT_choose_new_face(Undoable, bpy.types.Operator):
         return bpy.ops.understudy.recast_with_defaults(filepath=self.filepath)
 
 
-CLASSES = (UNDERSTUDY_OT_recast_with_defaults, UNDERSTUDY_OT_choose_new_face)
+class UNDERSTUDY_OT_stop_going_on(Outside, bpy.types.Operator):
+    """Let nothing follow by itself; what was made stays."""
+
+    bl_idname = "understudy.stop_going_on"
+    bl_label = "Stop Recast with Defaults"
+    bl_description = "Let training and recast not follow by themselves. What was found stays, and jobs that run go on"
+
+    @classmethod
+    def missing(cls, context: bpy.types.Context) -> str:
+        return "" if steps.state_of(context).recast_with_defaults else tr("Nothing follows by itself.")
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        jobs.set_recast_with_defaults(compat.sequencer_scene(context), False)
+        hooks.redraw_sequencers({"UI"})
+        return {"FINISHED"}
+
+
+CLASSES = (UNDERSTUDY_OT_recast_with_defaults, UNDERSTUDY_OT_choose_new_face, UNDERSTUDY_OT_stop_going_on)
 
 
 def register() -> None:

@@ -87,13 +87,23 @@ def _draw_recast_with_defaults(
         row.operator("understudy.recast_with_defaults", icon="PLAY")
     elif asks_for_consents(state):
         sentence(layout, context, tr("Training and recast follow once the consents are on record."), "INFO")
-        layout.operator("understudy.consents", icon="ERROR")
+        _with_stop(layout).operator("understudy.consents", icon="ERROR")
     elif steps.unfinished(state) or scene_strips.rendering:
-        sentence(layout, context, tr("Training and recast follow by themselves."), "INFO")
+        sentence(_with_stop(layout), context, tr("Training and recast follow by themselves."), "INFO")
     elif not steps.chosen(state):
-        sentence(layout, context, tr("Choose below who gets whose face; training and recast follow."), "INFO")
+        sentence(
+            _with_stop(layout), context, tr("Choose below who gets whose face; training and recast follow."), "INFO"
+        )
     else:
-        layout.operator("understudy.recast_with_defaults", text="Continue", icon="PLAY")
+        _with_stop(layout).operator("understudy.recast_with_defaults", text="Continue", icon="PLAY")
+
+
+def _with_stop(layout: bpy.types.UILayout) -> bpy.types.UILayout:
+    """A column, with a button beside it that lets nothing follow by itself."""
+    row = layout.row(align=True)
+    column = row.column()
+    row.operator("understudy.stop_going_on", text="", icon="X")
+    return column
 
 
 class UNDERSTUDY_PT_engine(SidebarPanel, bpy.types.Panel):

@@ -60,6 +60,23 @@ def test_one_button_goes_the_recast_with_defaults(addon, scene, clips, engine, t
     assert [job.kind for job in state.jobs][7:] == ["convert"] and len(flow.placed(scene)) == 2
 
 
+def test_it_is_left_off_while_it_waits_and_goes_on_where_it_was(addon, scene, clips, engine, tick_until):
+    engine.script(people=1, movie=str(clips.recast))
+    flow.add_shot(scene, clips)
+    state = scene.understudy
+    assert not bpy.ops.understudy.stop_going_on.poll()
+    bpy.ops.understudy.recast_with_defaults(filepath=str(clips.pictures))
+    idle(scene, tick_until)
+    assert state.recast_with_defaults and addon.steps.lacking_consent(state)  # it waits for these
+    assert bpy.ops.understudy.stop_going_on() == {"FINISHED"} and not state.recast_with_defaults
+    assert agree_at_once(addon, scene) == {"FINISHED"}
+    idle(scene, tick_until)
+    assert {job.kind for job in state.jobs} == {"scan", "consent", "people"}  # nothing was trained
+    assert len(state.swaps) == 1 and bpy.ops.understudy.recast_with_defaults() == {"FINISHED"}
+    idle(scene, tick_until)
+    assert [job.kind for job in state.jobs][-2:] == ["train", "convert"] and len(flow.placed(scene)) == 1
+
+
 def test_the_next_strip_is_marked_by_itself_but_no_identitys_footage(addon, scene, clips, engine, tick_until):
     engine.script(movie=str(clips.recast))
     flow.add_shot(scene, clips)
