@@ -51,7 +51,7 @@ class UNDERSTUDY_PT_range(StepPanel, bpy.types.Panel):
 def _bounds(context: bpy.types.Context, state: bpy.types.PropertyGroup) -> tuple[int, int]:
     """The first and the last frame of the marked range where it lies on the timeline; where it was marked, if it is not
     shown."""
-    found = marking.where(compat.sequencer_scene(context))
+    found = marking.where(compat.sequencer_scene(context), hidden=True)
     start, end = found[:2] if found is not None else (state.shot.start, state.shot.end)
     return start, end - 1
 

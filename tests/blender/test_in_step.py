@@ -224,6 +224,16 @@ def test_the_marked_range_follows_its_strips_speed(addon, scene, pair):
     assert addon.marking.where(scene) == (start, end, source.channel)
 
 
+def test_the_range_of_what_lies_in_a_meta_is_where_that_was_moved_to(addon, scene, pair):
+    source, strip = pair
+    choose(scene, source, strip)
+    operator("meta_make")
+    meta = source.parent_meta()
+    grab(scene, 30, meta)
+    assert addon.marking.where(scene) is None  # nothing to outline on this timeline
+    assert addon.marking.where(scene, hidden=True)[:2] == (50, 70)
+
+
 @pytest.mark.parametrize("kept", [0, 1])
 def test_placing_again_brings_back_what_is_missing(addon, scene, pair, tmp_path, kept):
     source, first = pair
