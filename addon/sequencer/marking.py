@@ -39,8 +39,8 @@ def take(
 
 def where(scene: bpy.types.Scene, hidden: bool = False) -> tuple[int, int, int] | None:
     """(first frame, frame after the last, channel) of the marked range as its strip lies on the timeline that is
-    shown; None where it is not there, unless it may be `hidden` in a meta strip that is shut. Of a strip that was cut and moved apart it is what lies beside the piece that is
-    acted on. Only reads: for drawing."""
+    shown; None where it is not there, unless it may be `hidden` in a meta strip that is shut. Of a strip that was cut
+    and moved apart it is what lies beside the piece that is acted on. Only reads: for drawing."""
     shot = scene.understudy.shot
     strip = (_acted_on(scene) or strip_media.find_shot(scene, shot)) if shot.strip_id else None
     if strip is None:
