@@ -15,6 +15,7 @@ from .doctor import Doctor
 from .identity import Identity
 from .jobs import Jobs
 from .models import Models
+from .otio import OtioCommand
 from .people import People
 from .remote import RemoteCommand
 from .review import Review
@@ -35,6 +36,7 @@ COMMANDS: dict[str, Any] = {
     "train": Train,
     "convert": Convert,
     "review": Review,
+    "otio": OtioCommand,
     "voice": Voice,
     "identity": Identity,
     "verify": Verify,

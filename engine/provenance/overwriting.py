@@ -15,14 +15,16 @@ from ..reading import open_regular
 from .erase import is_file, read_json
 from .face_folders import CARDS
 
-Kind = Literal["media", "page", "faces", "settings"]
-"""What an output is: a movie, pictures or sound; a report; exported faces; what tells how a recast was made."""
+Kind = Literal["media", "page", "faces", "settings", "edit"]
+"""What an output is: a movie, pictures or sound; a report; exported faces; what tells how one was made; an edit."""
 RECORDS = {"consent", "provenance"}
 """Folders of a project in which nothing is replaced, by whatever name the project goes."""
 EXPORT = re.compile(
     rb'\s*\{\s*("format":\s*"understudy alignments"|"__(meta|data)__":|"[^"]*":\s*\[\s*\{\s*"(detected|landmarks))'
 )
 """How exported faces begin (`faces.interchange.alignments_json`), or faceswap's: a frame and its faces."""
+EDIT = re.compile(rb'\s*\{\s*"OTIO_SCHEMA":\s*"Timeline\.\d+".*?"understudy":\s*\{\s*"marked":', re.DOTALL)
+"""How an edit begins that recasts were marked in (`conform.marks`)."""
 LOOKED_AT = 1 << 16
 """Bytes by which a file is told to be text, and of which kind."""
 LARGEST_RECORD = 16 << 20
@@ -44,7 +46,11 @@ def require_replaceable(path: Path, kind: Kind, says_recast: Callable[[Path], bo
     if kind == "settings" and head and not {"protocol", "convert"} <= set(read_json(path)) and not is_faces(path):
         raise _refusal(path, "does not tell how a recast was made")
     if not _is_of_kind(head, kind):
-        what = {"media": "is footage, or something else that cannot be made again,", "page": "is no page of text"}
+        what = {
+            "media": "is footage, or something else that cannot be made again,",
+            "page": "is no page of text",
+            "edit": "is no edit that recasts were marked in",
+        }
         raise _refusal(path, what.get(kind, "holds no exported faces"))
 
 
@@ -76,6 +82,8 @@ def _is_of_kind(head: bytes, kind: Kind) -> bool:
             return not begin or (begin[0] == "<" and not begin.startswith(("<?xml", "<svg")))
         case "faces":
             return not begin or bool(EXPORT.match(head))
+        case "edit":
+            return not begin or bool(EDIT.match(head))
     return True  # text by the name of a movie is none
 
 
