@@ -12,6 +12,7 @@ from .alignments import AlignmentsCommand
 from .arguments import NotUnderstood
 from .convert import Convert
 from .doctor import Doctor
+from .export import Export
 from .identity import Identity
 from .jobs import Jobs
 from .models import Models
@@ -37,6 +38,7 @@ COMMANDS: dict[str, Any] = {
     "convert": Convert,
     "review": Review,
     "otio": OtioCommand,
+    "export": Export,
     "voice": Voice,
     "identity": Identity,
     "verify": Verify,
