@@ -48,8 +48,7 @@ class Mark:
     project: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """The project whose recasts are looked for: the folder that holds `provenance`."""
     use: bool = False
-    """Have the edit show the recasts, too: clips are cut where they begin and end, and keep their footage as another
-    media reference."""
+    """Have the edit show the recasts, too: clips are cut where they begin and end."""
     overwrite: Overwrite = False
     json: Json = False
 

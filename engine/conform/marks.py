@@ -197,7 +197,7 @@ def _span(shown: Shown, start: int, end: int) -> otio.opentime.TimeRange:
 
 
 def _cut(shown: Shown, recast: list[tuple[int, int, Recast]]) -> None:
-    """Put the recast, and the footage around it, where a clip was; each piece keeps the clip's own markers."""
+    """Put the recast, and the footage around it, where a clip was; each piece keeps the markers of its frames."""
     parent = shown.clip.parent()
     where = parent.index(shown.clip)
     edges = sorted({shown.start, shown.end, *(x for a, b, _ in recast for x in (a, b))})
@@ -205,11 +205,21 @@ def _cut(shown: Shown, recast: list[tuple[int, int, Recast]]) -> None:
     for start, end in pairwise(edges):
         piece = shown.clip.deepcopy()
         piece.source_range = _span(shown, start, end)
+        for number in reversed(range(len(piece.markers))):
+            if not piece.source_range.intersects(_visible(piece.markers[number])):
+                del piece.markers[number]
         made = next((one for a, b, one in recast if a <= start and end <= b), None)
         if made is not None:
             _show(piece, shown, made)
         pieces.append(piece)
     parent[where : where + 1] = pieces
+
+
+def _visible(marker: otio.schema.Marker) -> otio.opentime.TimeRange:
+    """What a marker spans; a frame where it spans none."""
+    otio, span = library(), marker.marked_range
+    frame = otio.opentime.RationalTime(1, span.start_time.rate)
+    return otio.opentime.TimeRange(span.start_time, max(span.duration, frame))
 
 
 def _show(clip: otio.schema.Clip, shown: Shown, recast: Recast) -> None:

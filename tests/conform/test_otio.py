@@ -111,6 +111,7 @@ def test_recasts_are_marked_and_used_and_a_second_run_changes_nothing(tmp_path: 
         ("one%20recast.mov", 30, 10),
     ]  # fmt: skip
     assert edit.duration() == plain.duration()
+    assert [len(c.markers) for c in edit.find_clips()] == [1, 1, 1, 0, 0, 1]  # each of its own frames
     recast_clip = edit.tracks[0][1]
     assert Path(recast_clip.media_references()["DEFAULT_MEDIA"].target_url).name == "one.mov"
     assert recast_clip.available_range() == span(86400 + 20, 20)
