@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from .faces.people.summary import read_summary as read_summary
 from .media.formats import check_output
 from .media.pictures import picture_files
 from .media.reader import MediaInfo, probe, require_range
-from .protocol import Clip, ConvertSpec, Identity, Material, Preset, ScanSpec, Swap, TrainSpec, to_json
+from .protocol import Clip, ConvertSettings, ConvertSpec, Identity, Material, Preset, ScanSpec, Swap, TrainSpec, to_json
 from .provenance.outputs import footage, places_of, require_places
 
 FACE, TARGET = "face", "target"
@@ -36,6 +36,7 @@ class Request:
     end: int | None
     preset: Preset
     minutes: float
+    settings: ConvertSettings = field(default_factory=ConvertSettings)
     overwrite: bool = False
 
 
@@ -103,6 +104,7 @@ def swap(request: Request, scans: tuple[Path, Path], names: tuple[str, str], rep
                 model=str(model),
                 swaps=[Swap(person=request.person, identity=shown, target=target)],
                 output=str(request.output),
+                settings=request.settings,
                 project=str(request.work),
                 overwrite=request.overwrite,
             ),

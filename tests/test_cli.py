@@ -102,6 +102,7 @@ def test_help_is_quick_because_nothing_heavy_is_loaded(arguments):
         (["scan"], "understudy scan --help explains it"),
         (["scan", "a.mp4", "-o", "x", "--start", "soon"], "understudy scan --help explains it"),
         (["swap", "a.mp4", "-o", "x.mp4"], "understudy swap --help explains it"),
+        (["swap", "a.mp4", "--face", "b.mp4", "-o", "x.mp4", "--set", "hat=on"], "--set hat=on is not NAME=VALUE"),
         (["train", "-o", "model"], "Name at least one person"),
         (["train", "--identity", "Ann", "-o", "model"], "--identity Ann is not NAME=SCAN_DIR"),
         (["convert", "scan", "--model", "m", "--swap", "Ann=0", "-o", "a.mp4"], "--swap Ann=0 is not PERSON=NAME"),

@@ -11,7 +11,8 @@ import tyro
 from ..alone import alone
 from ..errors import ConsentError
 from ..project_links import require_inside_project
-from ..protocol import Preset, SoundClip, VoiceSpec
+from ..protocol import ConvertSettings, Preset, SoundClip, VoiceSpec
+from ..settings import check_settings
 from . import voice
 from .arguments import (
     Consents,
@@ -23,6 +24,7 @@ from .arguments import (
     minutes_of,
     obtain_consent,
     read_consents,
+    read_settings,
     watching,
 )
 from .first_use import Fetch, obtain_networks
@@ -54,6 +56,10 @@ class SwapAll:
     preset: Preset = "quick"
     """draft trains nothing; quick is for minutes on a CPU; standard is sharper and wants a GPU."""
     minutes: Minutes = None
+    set: Annotated[tyro.conf.UseAppendAction[list[str]], tyro.conf.arg(metavar="NAME=VALUE", help_behavior_hint="")] = (
+        field(default_factory=list)
+    )
+    """One of the settings that `understudy convert --help` lists, such as spectacles=remove. Once for each."""
     work: Annotated[Path | None, tyro.conf.arg(metavar="DIR", help_behavior_hint="")] = None
     """Where scans and the model are kept; without it, a folder OUT.understudy beside the output."""
     consent: Consents = field(default_factory=list)
@@ -86,6 +92,8 @@ Writes
         """Scan, train, recast."""
         from ..swap import Request, examine
 
+        settings = read_settings(self.set, ConvertSettings())
+        check_settings(settings)
         output = self.output.resolve()
         request = Request(
             shot=self.shot,
@@ -98,6 +106,7 @@ Writes
             end=self.end,
             preset=self.preset,
             minutes=minutes_of(self.preset, self.minutes),
+            settings=settings,
             overwrite=self.overwrite,
         )
         clips = [] if self.voice is None else voice.recordings_of([self.voice])
