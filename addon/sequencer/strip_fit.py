@@ -89,18 +89,28 @@ def signature(strip: bpy.types.Strip) -> str:
     """Tells a fit, with its keyframes and drivers, from any other. Cheap enough to draw with.
 
     Keyframes count from where the strip's content begins: they move with it and mean the same. What drivers and
-    modifiers do hangs on the frame itself.
+    modifiers do hangs on the frame itself. What is as usual is not in it: a later version's further settings change no
+    fit.
     """
     start = compat.content(strip)[0]
     keyed = {name: _told(curve, start) for name, curve in _curves(strip)}
     driven = {name: [_told(curve, start), _driver_told(curve.driver), start] for name, curve in _drivers(strip)}
     still = {
-        name: round(value, settings_group.PLACES) if isinstance(value, float) else value
+        name: value
         for name in settings_group.properties_of(protocol.ConvertSettings)
         if name not in keyed and name not in driven
-        for value in (getattr(strip, FIT_PREFIX + name),)
+        for value, usual in [(_plain(getattr(strip, FIT_PREFIX + name)), _plain(_property(strip, name).default))]
+        if value != usual
     }
     return f"{zlib.crc32(json.dumps([still, keyed, driven], sort_keys=True).encode()):08x}"
+
+
+def _property(strip: bpy.types.Strip, name: str) -> bpy.types.Property:
+    return strip.bl_rna.properties[FIT_PREFIX + name]
+
+
+def _plain(value: Any) -> Any:
+    return round(value, settings_group.PLACES) if isinstance(value, float) else value
 
 
 def _told(curve: bpy.types.FCurve, start: int) -> list[Any]:

@@ -129,6 +129,20 @@ def test_a_recast_of_an_older_add_on_is_updated_with_the_scenes_fit(scene, place
     assert strip_fit.has_own(placed) and placed.understudy_fit_feather == pytest.approx(0.4)
 
 
+def test_settings_that_a_later_version_has_change_no_fit(placed, strip_fit, monkeypatch):
+    strip = placed
+    group = strip_fit.settings_group
+    every = group.properties_of
+    now = strip_fit.signature(strip)
+    monkeypatch.setattr(
+        group, "properties_of", lambda kind: {n: p for n, p in every(kind).items() if n != "spectacles"}
+    )
+    assert strip_fit.signature(strip) == now  # an add-on that knew nothing of spectacles
+    monkeypatch.undo()
+    strip.understudy_fit_spectacles = "wear"
+    assert strip_fit.signature(strip) != now and strip_fit.is_changed(strip)
+
+
 @pytest.mark.parametrize("fit", [None, "", "{", "[]", '{"feather": "wide"}', '{"feather": 9}', 3])
 def test_a_fit_that_is_none_is_not_written(placed, strip_fit, fit):
     before = strip_fit.signature(placed)
