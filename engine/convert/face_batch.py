@@ -118,7 +118,9 @@ def render_faces(
                 in_front[n] = 255 - crop(by_hand, placement.matrix, size)
         skins = np.minimum(own_masks, 255 - in_front)
         shining = np.stack([reflections(*face) for face in zip(pictures, skins, lenses, measured, strict=True)])
-        crops = [pictures, own_masks[..., None], in_front[..., None], shining, taken_off[..., None]]
+        crops = [pictures, own_masks[..., None], in_front[..., None], shining]
+        if taken_off.any():
+            crops.append(taken_off[..., None])
         shown = torch.from_numpy(np.concatenate(crops, -1)).to(device).permute(0, 3, 1, 2).contiguous().float() / 255
         shown, moved, field = move_picture(shown, measured, landmarks)
         face, mask = recast_with_dissolve(
@@ -138,7 +140,7 @@ def render_faces(
         faces = np.ascontiguousarray((face.float() * 255).permute(0, 2, 3, 1).cpu().numpy())
         masks = np.ascontiguousarray(mask[:, 0].float().cpu().numpy())
         hidden = np.ascontiguousarray(shown[:, 4].cpu().numpy())
-        off_masks = np.ascontiguousarray(shown[:, 8].cpu().numpy())
+        off_masks = np.ascontiguousarray(shown[:, 8].cpu().numpy()) if taken_off.any() else taken_off
         for n, (frame, placement) in enumerate(members):
             whole = fit_mask(masks[n], placement)
             if placement.settings.spectacles != "keep" and not sources[name].meshless:
